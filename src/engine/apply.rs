@@ -1,0 +1,233 @@
+//! How a command is judged: settle, then the checks in their order, then the change. Nothing is changed
+//! by a command that is refused; what settling changed stays. Does not know who sent the command.
+
+use super::budget;
+use super::invariants;
+use super::rotation;
+use super::settle::settle;
+use super::{Command, Event, Mode, ParticipantId, Patch, Precondition, Refusal, Session, Status, Timestamp, Turn};
+
+/// What became of a session and of a command.
+#[derive(Clone, Debug)]
+pub struct Judgement {
+    /// The session afterwards. Equal to the one before when there are no events.
+    pub session: Session,
+    /// All that happened; together they make one change and one version.
+    pub events: Vec<Event>,
+    /// The answer to the command.
+    pub verdict: Result<Outcome, Refusal>,
+}
+
+/// A command was carried out, or came too late for it to matter.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// For a switch: the one whose clock flagged before the switch could end the turn.
+    pub expired: Option<ParticipantId>,
+}
+
+/// Judges `command`, which arrived at `at`: an instant of the authority, not before the session's last
+/// change.
+pub fn judge(before: &Session, command: &Command, precondition: &Precondition, at: Timestamp) -> Judgement {
+    let mut session = before.clone();
+    let mut events = Vec::new();
+    settle(&mut session, at, &mut events);
+    let verdict = if is_late(&session, command) {
+        Ok(Outcome { expired: session.last_expired() })
+    } else if precondition.holds(before) {
+        carry_out(&mut session, command, at, &mut events)
+    } else {
+        Err(conflict(&session, precondition))
+    };
+    if !events.is_empty() {
+        session.version += 1;
+        session.updated_at = at;
+    }
+    let verdict = verdict.map_err(|refusal| current(refusal, &session));
+    debug_assert_eq!(invariants::violation(&session), None, "after {command:?}");
+    debug_assert_eq!(invariants::violation_between(before, &session), None, "after {command:?}");
+    Judgement { session, events, verdict }
+}
+
+/// Whether a switch came after the flag that it wanted to forestall.
+fn is_late(session: &Session, command: &Command) -> bool {
+    let Command::Switch { current, .. } = command else { return false };
+    session.status == Status::Expired
+        || current.and_then(|id| session.position(id)).is_some_and(|place| {
+            session.participants[place].has_expired && session.turn.is_none_or(|turn| turn.participant != place)
+        })
+}
+
+fn conflict(session: &Session, precondition: &Precondition) -> Refusal {
+    Refusal::Conflict { actual_version: session.version, expected_version: precondition.version }
+}
+
+/// A conflict names the version that the session has now, settling included.
+fn current(refusal: Refusal, session: &Session) -> Refusal {
+    match refusal {
+        Refusal::Conflict { expected_version, .. } => {
+            Refusal::Conflict { actual_version: session.version, expected_version }
+        }
+        Refusal::CannotStart(_)
+        | Refusal::CannotPause(_)
+        | Refusal::CannotResume(_)
+        | Refusal::NotRunning(_)
+        | Refusal::CannotUpdate(_)
+        | Refusal::UnknownParticipant(_)
+        | Refusal::ExpiredParticipant(_)
+        | Refusal::MaxTimeBelowUsed { .. } => refusal,
+    }
+}
+
+/// Carries out `command` on a settled session, or refuses it and leaves the session alone.
+fn carry_out(
+    session: &mut Session,
+    command: &Command,
+    at: Timestamp,
+    events: &mut Vec<Event>,
+) -> Result<Outcome, Refusal> {
+    match command {
+        Command::Settle | Command::Delete => Ok(Outcome::default()),
+        Command::Start => start(session, at, events),
+        Command::Pause => pause(session, at, events),
+        Command::Resume => resume(session, at, events),
+        Command::Switch { next, current } => switch(session, *next, *current, at, events),
+        Command::Complete => Ok(end(session, Status::Completed, Event::Completed, at, events)),
+        Command::Cancel => Ok(end(session, Status::Cancelled, Event::Cancelled, at, events)),
+        Command::Patch(patch) => update(session, patch, at, events),
+    }
+}
+
+fn start(session: &mut Session, at: Timestamp, events: &mut Vec<Event>) -> Result<Outcome, Refusal> {
+    if session.status != Status::Pending {
+        return Err(Refusal::CannotStart(session.status));
+    }
+    let first = rotation::first(session);
+    session.status = Status::Running;
+    session.started_at = Some(at);
+    session.begin_turn(first, at);
+    events.push(Event::Started { to: session.participants[first].id });
+    Ok(Outcome::default())
+}
+
+fn pause(session: &mut Session, at: Timestamp, events: &mut Vec<Event>) -> Result<Outcome, Refusal> {
+    let (Status::Running, Some(turn)) = (session.status, session.turn) else {
+        return Err(Refusal::CannotPause(session.status));
+    };
+    let elapsed = budget::elapsed(session, at);
+    budget::charge(session, elapsed);
+    session.turn = Some(Turn { since: None, ..turn });
+    session.status = Status::Paused;
+    events.push(Event::Paused);
+    Ok(Outcome::default())
+}
+
+fn resume(session: &mut Session, at: Timestamp, events: &mut Vec<Event>) -> Result<Outcome, Refusal> {
+    let (Status::Paused, Some(turn)) = (session.status, session.turn) else {
+        return Err(Refusal::CannotResume(session.status));
+    };
+    session.turn = Some(Turn { since: Some(at), ..turn });
+    session.status = Status::Running;
+    events.push(Event::Resumed);
+    Ok(Outcome::default())
+}
+
+fn switch(
+    session: &mut Session,
+    next: Option<ParticipantId>,
+    current: Option<ParticipantId>,
+    at: Timestamp,
+    events: &mut Vec<Event>,
+) -> Result<Outcome, Refusal> {
+    let (Status::Running, Some(turn)) = (session.status, session.turn) else {
+        return Err(Refusal::NotRunning(session.status));
+    };
+    let active = &session.participants[turn.participant];
+    let (from, flagged) = (active.id, active.has_expired);
+    if current.is_some_and(|id| id != from) {
+        return Err(Refusal::Conflict { actual_version: session.version, expected_version: None });
+    }
+    let next = match next {
+        Some(id) => {
+            let place = session.position(id).ok_or(Refusal::UnknownParticipant(id))?;
+            if rotation::is_out(session, place) {
+                return Err(Refusal::ExpiredParticipant(id));
+            }
+            Some(place)
+        }
+        None => rotation::next(session, turn.participant),
+    };
+
+    let elapsed = budget::elapsed(session, at);
+    budget::charge(session, elapsed);
+    session.participants[turn.participant].cycles += 1;
+    if let Some(next) = next.filter(|_| !flagged) {
+        budget::reward(session, next);
+    }
+    events.push(Event::Switched { from, to: next.map(|place| session.participants[place].id) });
+    match next.filter(|&place| session.mode != Mode::PerCycle || !budget::turn_time(session, place).is_zero()) {
+        Some(next) => session.begin_turn(next, at),
+        None => {
+            session.end(Status::Expired, at);
+            events.push(Event::SessionExpired { at });
+        }
+    }
+    Ok(Outcome { expired: flagged.then_some(from) })
+}
+
+/// Ends the session; one that has ended already stays as it is.
+fn end(session: &mut Session, status: Status, event: Event, at: Timestamp, events: &mut Vec<Event>) -> Outcome {
+    if !session.status.is_final() {
+        let elapsed = budget::elapsed(session, at);
+        budget::charge(session, elapsed);
+        session.end(status, at);
+        events.push(event);
+    }
+    Outcome::default()
+}
+
+fn update(session: &mut Session, patch: &Patch, at: Timestamp, events: &mut Vec<Event>) -> Result<Outcome, Refusal> {
+    if session.status.is_final() && patch.names_settings() {
+        return Err(Refusal::CannotUpdate(session.status));
+    }
+    if let Some(Some(max)) = patch.max_time {
+        let used = most_used(session, at);
+        if max < used {
+            return Err(Refusal::MaxTimeBelowUsed { used });
+        }
+    }
+    let changed = [
+        set(&mut session.metadata, &patch.metadata),
+        set(&mut session.increment, &patch.increment),
+        set(&mut session.time_per_cycle, &patch.time_per_cycle),
+        set(&mut session.max_time, &patch.max_time),
+        set(&mut session.on_timeout, &patch.on_timeout),
+        set(&mut session.warn_at, &patch.warn_at),
+    ];
+    if session.mode == Mode::CountUp {
+        for place in 0..session.participants.len() {
+            let clock = session.participants[place].clock;
+            session.clocks[clock] = budget::count_up_left(session, place);
+        }
+    }
+    if changed.contains(&true) {
+        events.push(Event::Updated);
+    }
+    Ok(Outcome::default())
+}
+
+/// The most that any participant has used, the running turn included.
+fn most_used(session: &Session, at: Timestamp) -> super::Millis {
+    let running = session.active().map(|active| active.used + budget::elapsed(session, at));
+    session.participants.iter().map(|participant| participant.used).chain(running).max().unwrap_or_default()
+}
+
+/// Takes over a new value, if there is one; says whether it differs.
+fn set<T: PartialEq + Clone>(setting: &mut T, new: &Option<T>) -> bool {
+    match new {
+        Some(new) if new != setting => {
+            *setting = new.clone();
+            true
+        }
+        _ => false,
+    }
+}

@@ -1,0 +1,70 @@
+//! What a turn may use and what it costs: the whole difference between the modes. A further time
+//! control is one more arm in each `match` here. Does not know why a turn ends.
+
+use super::{Millis, Mode, OnTimeout, Session, Timestamp};
+
+/// How long a turn of `participant` may run on from the instant at which it began or went on; `None` is
+/// without end.
+pub(super) fn budget(session: &Session, participant: usize) -> Option<Millis> {
+    let left = session.clocks[session.participants[participant].clock];
+    match session.mode {
+        Mode::PerParticipant | Mode::PerCycle | Mode::PerGroup | Mode::Global => Some(left),
+        Mode::CountUp => session.max_time.map(|_| left),
+    }
+}
+
+/// What a turn of `participant` has in [`Mode::PerCycle`] when nothing else limits it.
+pub(super) fn full_turn(session: &Session, participant: usize) -> Millis {
+    session.time_per_cycle.unwrap_or(session.participants[participant].initial_time)
+}
+
+/// What a new turn of `participant` has in [`Mode::PerCycle`]. Where flags advance, all turns together
+/// last no longer than the session, so that an unattended one ends.
+pub(super) fn turn_time(session: &Session, participant: usize) -> Millis {
+    let full = full_turn(session, participant);
+    match session.on_timeout {
+        OnTimeout::Expire | OnTimeout::Notify => full,
+        OnTimeout::Advance => full.min(unspent(session)),
+    }
+}
+
+/// What the session's time has left beside all the time used in turns.
+pub(super) fn unspent(session: &Session) -> Millis {
+    session.total_time - session.participants.iter().map(|participant| participant.used).sum()
+}
+
+/// What the turn in progress costs at `at`: the time since it began or went on, but nothing beyond a flag.
+pub(super) fn elapsed(session: &Session, at: Timestamp) -> Millis {
+    match (session.active(), session.cycle_started_at()) {
+        (Some(active), Some(since)) if !active.has_expired => at.since(since),
+        _ => Millis::ZERO,
+    }
+}
+
+/// Charges the active participant for `elapsed` of its turn.
+pub(super) fn charge(session: &mut Session, elapsed: Millis) {
+    let Some(turn) = session.turn else { return };
+    session.participants[turn.participant].used += elapsed;
+    let clock = session.participants[turn.participant].clock;
+    session.clocks[clock] = match session.mode {
+        Mode::PerParticipant | Mode::PerCycle | Mode::PerGroup | Mode::Global => session.clocks[clock] - elapsed,
+        Mode::CountUp => count_up_left(session, turn.participant),
+    };
+}
+
+/// Gives the active participant's clock what a turn earns that was completed in time by a switch to `next`.
+pub(super) fn reward(session: &mut Session, next: usize) {
+    let Some(turn) = session.turn else { return };
+    let clock = session.participants[turn.participant].clock;
+    match session.mode {
+        Mode::PerParticipant => session.clocks[clock] += session.increment,
+        Mode::PerGroup if session.participants[next].clock != clock => session.clocks[clock] += session.increment,
+        Mode::PerGroup | Mode::PerCycle | Mode::Global | Mode::CountUp => {}
+    }
+}
+
+/// What a clock of [`Mode::CountUp`] shows: the way to the maximum, or the initial time without one.
+pub(super) fn count_up_left(session: &Session, participant: usize) -> Millis {
+    let participant = &session.participants[participant];
+    session.max_time.map_or(participant.initial_time, |max| max - participant.used)
+}

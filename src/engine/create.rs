@@ -1,0 +1,133 @@
+//! How a session begins. Takes values that are within their limits and names that are unique; the limits
+//! themselves belong to whoever reads requests.
+
+use std::sync::Arc;
+
+use super::{
+    Group, GroupId, Millis, Mode, OnTimeout, Participant, ParticipantId, Session, SessionId, Status, Timestamp,
+};
+
+/// What a session is made of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewSession {
+    /// Its name.
+    pub id: SessionId,
+    /// Whose clock runs.
+    pub mode: Mode,
+    /// At least one, with unique ids.
+    pub participants: Vec<NewParticipant>,
+    /// Budgets of groups that do not have their members' sum.
+    pub groups: Vec<(GroupId, Millis)>,
+    /// The session's time.
+    pub total_time: Millis,
+    /// A turn's time in [`Mode::PerCycle`].
+    pub time_per_cycle: Option<Millis>,
+    /// Added to a clock after a completed turn.
+    pub increment: Millis,
+    /// How far a clock of [`Mode::CountUp`] may count.
+    pub max_time: Option<Millis>,
+    /// What a flag does.
+    pub on_timeout: OnTimeout,
+    /// Remaining times at which clients are warned.
+    pub warn_at: Arc<[Millis]>,
+    /// The client's own.
+    pub metadata: Option<Arc<str>>,
+}
+
+/// What a participant is made of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewParticipant {
+    /// Its name.
+    pub id: ParticipantId,
+    /// Place in the rotation.
+    pub index: u64,
+    /// Its time.
+    pub total_time: Millis,
+    /// Its group.
+    pub group: Option<GroupId>,
+}
+
+impl NewSession {
+    /// The session's first state.
+    pub fn create(&self, epoch: u64, at: Timestamp) -> Session {
+        let (places, clocks, groups) = self.clocks();
+        let participants = self.participants.iter().zip(places).map(|(given, clock)| Participant {
+            id: given.id,
+            index: given.index,
+            group: given.group,
+            initial_time: given.total_time,
+            clock,
+            used: Millis::ZERO,
+            cycles: 0,
+            has_expired: false,
+            expired_at: None,
+        });
+        Session {
+            id: self.id,
+            epoch,
+            version: 1,
+            mode: self.mode,
+            status: Status::Pending,
+            on_timeout: self.on_timeout,
+            participants: participants.collect(),
+            groups: groups.into(),
+            clocks,
+            turn: None,
+            total_time: self.total_time,
+            time_per_cycle: self.time_per_cycle,
+            increment: self.increment,
+            max_time: self.max_time,
+            warn_at: Arc::clone(&self.warn_at),
+            metadata: self.metadata.clone(),
+            created_at: at,
+            updated_at: at,
+            started_at: None,
+            completed_at: None,
+        }
+    }
+
+    /// Each participant's place among the clocks, the clocks, and the named groups.
+    fn clocks(&self) -> (Vec<usize>, Vec<Millis>, Vec<Group>) {
+        let everybody = 0..self.participants.len();
+        match self.mode {
+            Mode::PerParticipant => (everybody.collect(), self.each(|given| given.total_time), Vec::new()),
+            Mode::CountUp => {
+                (everybody.collect(), self.each(|given| self.max_time.unwrap_or(given.total_time)), Vec::new())
+            }
+            Mode::Global => (everybody.map(|_| 0).collect(), vec![self.total_time], Vec::new()),
+            Mode::PerCycle => (everybody.map(|_| 0).collect(), vec![Millis::ZERO], Vec::new()),
+            Mode::PerGroup => self.group_clocks(),
+        }
+    }
+
+    fn each(&self, time: impl Fn(&NewParticipant) -> Millis) -> Vec<Millis> {
+        self.participants.iter().map(time).collect()
+    }
+
+    /// A participant without a group is a group of its own; a group without a budget has its members' sum.
+    fn group_clocks(&self) -> (Vec<usize>, Vec<Millis>, Vec<Group>) {
+        let mut places = Vec::with_capacity(self.participants.len());
+        let mut clocks: Vec<Millis> = Vec::new();
+        let mut groups: Vec<Group> = Vec::new();
+        for given in &self.participants {
+            let known = given.group.and_then(|id| groups.iter().find(|group| group.id == id));
+            if let Some(group) = known {
+                clocks[group.clock] += given.total_time;
+                places.push(group.clock);
+                continue;
+            }
+            places.push(clocks.len());
+            if let Some(id) = given.group {
+                groups.push(Group { id, total_time: Millis::ZERO, clock: clocks.len() });
+            }
+            clocks.push(given.total_time);
+        }
+        for group in &mut groups {
+            if let Some((_, budget)) = self.groups.iter().find(|(id, _)| *id == group.id) {
+                clocks[group.clock] = *budget;
+            }
+            group.total_time = clocks[group.clock];
+        }
+        (places, clocks, groups)
+    }
+}

@@ -1,0 +1,129 @@
+//! Names of sessions, participants and groups. Owns the rule of what a UUID is and how it is shown;
+//! does not know what is named.
+
+use std::fmt;
+
+/// A UUID as clients write it: 8-4-4-4-12 hex digits in either case, with version nibble 1 to 8 and
+/// variant 8, 9, a or b, or the nil UUID, or the max UUID (RFC 9562, sections 4 and 5). Shown in
+/// lower case.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Uuid(u128);
+
+impl Uuid {
+    /// Length of the text form in bytes.
+    pub const TEXT_LEN: usize = 36;
+
+    /// A UUID from its 128 bits, whatever they are.
+    pub const fn from_bits(bits: u128) -> Self {
+        Self(bits)
+    }
+
+    /// The 128 bits, the first hex digit highest.
+    pub const fn bits(self) -> u128 {
+        self.0
+    }
+
+    /// Reads the text form; `None` when it is no UUID.
+    pub fn parse(text: &str) -> Option<Self> {
+        let text = text.as_bytes();
+        if text.len() != Self::TEXT_LEN {
+            return None;
+        }
+        let mut bits = 0_u128;
+        for (position, &byte) in text.iter().enumerate() {
+            if matches!(position, 8 | 13 | 18 | 23) {
+                if byte != b'-' {
+                    return None;
+                }
+                continue;
+            }
+            bits = bits << 4 | u128::from(char::from(byte).to_digit(16)?);
+        }
+        let version = bits >> 76 & 0xf;
+        let variant = bits >> 62 & 0b11;
+        let known = bits == 0 || bits == u128::MAX || (1..=8).contains(&version) && variant == 0b10;
+        known.then_some(Self(bits))
+    }
+
+    /// The text form.
+    pub fn text(self) -> [u8; Self::TEXT_LEN] {
+        const HEX: &[u8; 16] = b"0123456789abcdef";
+        let mut text = [b'-'; Self::TEXT_LEN];
+        let mut shift = 128;
+        for (position, byte) in text.iter_mut().enumerate() {
+            if !matches!(position, 8 | 13 | 18 | 23) {
+                shift -= 4;
+                *byte = HEX[(self.0 >> shift & 0xf) as usize];
+            }
+        }
+        text
+    }
+}
+
+impl fmt::Display for Uuid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(std::str::from_utf8(&self.text()).expect("hex digits and dashes are ASCII"))
+    }
+}
+
+impl fmt::Debug for Uuid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+macro_rules! name_of {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(pub Uuid);
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    };
+}
+
+name_of! {
+    /// Names a session.
+    SessionId
+}
+name_of! {
+    /// Names a participant within a session.
+    ParticipantId
+}
+name_of! {
+    /// Names a group of participants that share a clock.
+    GroupId
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Uuid;
+
+    #[test]
+    fn reads_what_the_rule_allows_and_shows_it_in_lower_case() {
+        for (text, shown) in [
+            ("550e8400-e29b-41d4-a716-446655440000", Some("550e8400-e29b-41d4-a716-446655440000")),
+            ("550E8400-E29B-81D4-BFFF-446655440000", Some("550e8400-e29b-81d4-bfff-446655440000")),
+            ("00000000-0000-0000-0000-000000000000", Some("00000000-0000-0000-0000-000000000000")),
+            ("FFFFFFFF-ffff-ffff-ffff-ffffffffffff", Some("ffffffff-ffff-ffff-ffff-ffffffffffff")),
+            ("550e8400-e29b-01d4-a716-446655440000", None), // version 0
+            ("550e8400-e29b-91d4-a716-446655440000", None), // version 9
+            ("550e8400-e29b-41d4-7716-446655440000", None), // variant 7
+            ("550e8400-e29b-41d4-c716-446655440000", None), // variant c
+            ("550e8400e29b41d4a716446655440000", None),
+            ("550e8400-e29b-41d4-a716-44665544000", None),
+            ("550e8400-e29b-41d4-a716-4466554400000", None),
+            ("550e8400-e29b-41d4-a716_446655440000", None),
+            ("g50e8400-e29b-41d4-a716-446655440000", None),
+            ("+50e8400-e29b-41d4-a716-446655440000", None),
+            ("550e8400-e29b-41d4-a716-44665544000\u{e9}", None),
+            ("", None),
+        ] {
+            assert_eq!(Uuid::parse(text).map(|id| id.to_string()).as_deref(), shown, "{text}");
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! What holds of every session after every change, as one function; and what holds between a state and
+//! its successor. Knows no rule that says how a state comes about.
+
+use super::{Millis, Mode, Session, Status};
+
+/// The first thing that is wrong with a session; `None` when all is well.
+pub fn violation(session: &Session) -> Option<&'static str> {
+    let active = session.turn.map(|turn| &session.participants[turn.participant]);
+    let rules = [
+        (session.version >= 1, "versions start at 1"),
+        (!session.participants.is_empty(), "a session has a participant"),
+        (
+            session.turn.is_some() == matches!(session.status, Status::Running | Status::Paused),
+            "somebody is active in running and paused only",
+        ),
+        (session.cycle_started_at().is_some() == (session.status == Status::Running), "a turn runs in running only"),
+        (session.completed_at.is_some() == session.status.is_final(), "an ended session has an end, no other has"),
+        (
+            session.started_at.is_some()
+                || !matches!(session.status, Status::Running | Status::Paused | Status::Expired),
+            "what runs was started",
+        ),
+        (session.deadline().is_none() || session.status == Status::Running, "only what runs has a deadline"),
+        (
+            session.participants.iter().all(|participant| participant.clock < session.clocks.len()),
+            "every participant has a clock",
+        ),
+        (
+            session.participants.iter().all(|one| one.expired_at.is_none() || one.has_expired),
+            "who has an instant of expiry has expired",
+        ),
+        (
+            session.created_at <= session.updated_at && session.cycle_started_at() <= Some(session.updated_at),
+            "no instant lies after the last change",
+        ),
+        (shared_clocks_flag_together(session), "who shares a clock expires together"),
+        (
+            session.mode == Mode::CountUp
+                || active.is_none_or(|one| !one.has_expired || session.clocks[one.clock].is_zero()),
+            "a clock that flagged stands at zero",
+        ),
+        (time_is_conserved(session), "time is conserved"),
+    ];
+    rules.iter().find(|(holds, _)| !holds).map(|(_, rule)| *rule)
+}
+
+/// The first thing that is wrong about `after` following `before`; `None` when all is well.
+pub fn violation_between(before: &Session, after: &Session) -> Option<&'static str> {
+    let pairs = || before.participants.iter().zip(&after.participants);
+    let rules = [
+        (before == after || after.version == before.version + 1, "a change makes the next version"),
+        (before.id == after.id && before.epoch == after.epoch, "a session keeps its name and epoch"),
+        (before.updated_at <= after.updated_at, "time does not run backwards"),
+        (!before.status.is_final() || before.status == after.status, "an end is final"),
+        (before.participants.len() == after.participants.len(), "nobody joins or leaves"),
+        (pairs().all(|(old, new)| old.used <= new.used), "time used only grows"),
+        (pairs().all(|(old, new)| old.cycles <= new.cycles), "turns only grow"),
+        (
+            before.mode == Mode::PerCycle || pairs().all(|(old, new)| !old.has_expired || new.has_expired),
+            "who is out stays out",
+        ),
+    ];
+    rules.iter().find(|(holds, _)| !holds).map(|(_, rule)| *rule)
+}
+
+fn shared_clocks_flag_together(session: &Session) -> bool {
+    let mut flagged = vec![None; session.clocks.len()];
+    session.mode == Mode::PerCycle
+        || session.participants.iter().all(|one| *flagged[one.clock].get_or_insert(one.has_expired) == one.has_expired)
+}
+
+/// What a clock had, less what was used of it, is what it has; increments come on top.
+fn time_is_conserved(session: &Session) -> bool {
+    let used = |clock: usize| -> Millis {
+        session.participants.iter().filter(|one| one.clock == clock).map(|one| one.used).sum()
+    };
+    match session.mode {
+        Mode::Global => session.clocks[0] + used(0) == session.total_time,
+        Mode::PerCycle => session.turn.is_some() || session.clocks[0].is_zero(),
+        Mode::PerParticipant => {
+            session.participants.iter().all(|one| session.clocks[one.clock] + one.used >= one.initial_time)
+        }
+        Mode::PerGroup => {
+            session.groups.iter().all(|group| session.clocks[group.clock] + used(group.clock) >= group.total_time)
+        }
+        Mode::CountUp => session.participants.iter().all(|one| {
+            let left = session.clocks[one.clock];
+            session.max_time.map_or(left == one.initial_time, |max| left + one.used == max)
+        }),
+    }
+}

@@ -1,0 +1,32 @@
+//! What a clock means. Pure: every rule is a function of a session, a command and an instant, and
+//! nothing counts down. Knows nothing of JSON, sockets, storage or the time of day; imports `std` only.
+//!
+//! Read in this order: [`Session`] (what there is), `budget` (what a turn may use and what it costs),
+//! `settle` (what time alone has done), `apply` (how a command is judged).
+
+mod apply;
+mod budget;
+mod command;
+mod create;
+mod event;
+mod id;
+mod invariants;
+mod refusal;
+mod rotation;
+mod session;
+mod settle;
+#[cfg(test)]
+mod tests;
+mod time;
+mod warning;
+
+pub use apply::{Judgement, Outcome, judge};
+pub use command::{Command, Patch, Precondition, StateTag};
+pub use create::{NewParticipant, NewSession};
+pub use event::Event;
+pub use id::{GroupId, ParticipantId, SessionId, Uuid};
+pub use invariants::{violation, violation_between};
+pub use refusal::Refusal;
+pub use session::{Group, Mode, OnTimeout, Participant, Session, Status, Turn};
+pub use time::{Millis, Timestamp};
+pub use warning::Warning;

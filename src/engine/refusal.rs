@@ -1,0 +1,50 @@
+//! Why a command is not carried out. An expected answer, not an error; does not know how clients are told.
+
+use super::{Millis, ParticipantId, Status};
+
+/// The reason.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The session is not what the caller believed.
+    Conflict {
+        /// The version that it has.
+        actual_version: u64,
+        /// The version that the caller named, if any.
+        expected_version: Option<u64>,
+    },
+    /// The status does not allow a start.
+    CannotStart(Status),
+    /// The status does not allow a pause.
+    CannotPause(Status),
+    /// The status does not allow a resume.
+    CannotResume(Status),
+    /// A switch needs a running session.
+    NotRunning(Status),
+    /// The status does not allow new settings.
+    CannotUpdate(Status),
+    /// The participant to switch to is not in the session.
+    UnknownParticipant(ParticipantId),
+    /// The participant to switch to has a clock that flagged.
+    ExpiredParticipant(ParticipantId),
+    /// The new maximum is below what somebody has used already.
+    MaxTimeBelowUsed {
+        /// The most that anybody has used.
+        used: Millis,
+    },
+}
+
+impl Refusal {
+    /// Whether the state of the session is the cause, so that a change which the caller could not know
+    /// of may be to blame.
+    pub fn depends_on_state(self) -> bool {
+        match self {
+            Refusal::CannotStart(_)
+            | Refusal::CannotPause(_)
+            | Refusal::CannotResume(_)
+            | Refusal::NotRunning(_)
+            | Refusal::CannotUpdate(_)
+            | Refusal::ExpiredParticipant(_) => true,
+            Refusal::Conflict { .. } | Refusal::UnknownParticipant(_) | Refusal::MaxTimeBelowUsed { .. } => false,
+        }
+    }
+}
