@@ -2,4 +2,7 @@
 //!
 //! The way of a request: `http` -> `sessions` -> `engine` (pure) -> `store` -> `ws` -> clients.
 
+pub mod clock;
 pub mod engine;
+pub mod store;
+pub mod wire;

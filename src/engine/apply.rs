@@ -42,7 +42,7 @@ pub fn judge(before: &Session, command: &Command, precondition: &Precondition, a
         session.version += 1;
         session.updated_at = at;
     }
-    let verdict = verdict.map_err(|refusal| current(refusal, &session));
+    let verdict = verdict.map_err(|refusal| current(refusal, &session, precondition));
     debug_assert_eq!(invariants::violation(&session), None, "after {command:?}");
     debug_assert_eq!(invariants::violation_between(before, &session), None, "after {command:?}");
     Judgement { session, events, verdict }
@@ -61,20 +61,22 @@ fn conflict(session: &Session, precondition: &Precondition) -> Refusal {
     Refusal::Conflict { actual_version: session.version, expected_version: precondition.version }
 }
 
-/// A conflict names the version that the session has now, settling included.
-fn current(refusal: Refusal, session: &Session) -> Refusal {
+/// A conflict, whatever its cause, names the version that the session has now, settling included, and the
+/// one that the caller named.
+fn current(refusal: Refusal, session: &Session, precondition: &Precondition) -> Refusal {
     match refusal {
-        Refusal::Conflict { expected_version, .. } => {
-            Refusal::Conflict { actual_version: session.version, expected_version }
-        }
-        Refusal::CannotStart(_)
+        Refusal::Conflict { .. } => conflict(session, precondition),
+        Refusal::NotFound
+        | Refusal::Exists
+        | Refusal::CannotStart(_)
         | Refusal::CannotPause(_)
         | Refusal::CannotResume(_)
         | Refusal::NotRunning(_)
         | Refusal::CannotUpdate(_)
         | Refusal::UnknownParticipant(_)
         | Refusal::ExpiredParticipant(_)
-        | Refusal::MaxTimeBelowUsed { .. } => refusal,
+        | Refusal::MaxTimeBelowUsed { .. }
+        | Refusal::MetadataTooLarge => refusal,
     }
 }
 
@@ -163,8 +165,9 @@ fn switch(
     if let Some(next) = next.filter(|_| !flagged) {
         budget::reward(session, next);
     }
+    let next = next.filter(|&place| session.mode != Mode::PerCycle || !budget::turn_time(session, place).is_zero());
     events.push(Event::Switched { from, to: next.map(|place| session.participants[place].id) });
-    match next.filter(|&place| session.mode != Mode::PerCycle || !budget::turn_time(session, place).is_zero()) {
+    match next {
         Some(next) => session.begin_turn(next, at),
         None => {
             session.end(Status::Expired, at);

@@ -5,6 +5,10 @@ use super::{Millis, ParticipantId, Status};
 /// The reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
+    /// There is no such session.
+    NotFound,
+    /// There is a session of that name already.
+    Exists,
     /// The session is not what the caller believed.
     Conflict {
         /// The version that it has.
@@ -31,6 +35,8 @@ pub enum Refusal {
         /// The most that anybody has used.
         used: Millis,
     },
+    /// The metadata would become longer than it may be.
+    MetadataTooLarge,
 }
 
 impl Refusal {
@@ -44,7 +50,12 @@ impl Refusal {
             | Refusal::NotRunning(_)
             | Refusal::CannotUpdate(_)
             | Refusal::ExpiredParticipant(_) => true,
-            Refusal::Conflict { .. } | Refusal::UnknownParticipant(_) | Refusal::MaxTimeBelowUsed { .. } => false,
+            Refusal::NotFound
+            | Refusal::Exists
+            | Refusal::Conflict { .. }
+            | Refusal::UnknownParticipant(_)
+            | Refusal::MaxTimeBelowUsed { .. }
+            | Refusal::MetadataTooLarge => false,
         }
     }
 }

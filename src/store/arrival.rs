@@ -1,0 +1,76 @@
+//! When commands arrived. Keeps those that are not judged yet, so that no deadline passes before a
+//! command that was in time. Does not know what they ask for.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use crate::clock::{Clock, Moment};
+use crate::engine::{SessionId, Timestamp};
+
+/// More of them than processors that could be between arrival and judgement.
+const SHARDS: usize = 64;
+
+/// The commands on their way.
+#[derive(Debug)]
+pub struct Arrivals {
+    clock: Clock,
+    shards: Box<[Mutex<Vec<(SessionId, Timestamp)>>]>,
+}
+
+impl Arrivals {
+    /// Nobody has arrived.
+    pub fn new(clock: Clock) -> Arc<Self> {
+        Arc::new(Self { clock, shards: (0..SHARDS).map(|_| Mutex::default()).collect() })
+    }
+
+    /// A command for `id` arrives.
+    pub fn enter(self: &Arc<Self>, id: SessionId) -> Arrival {
+        let mut waiting = self.shard(id).lock();
+        // Read under the lock: whoever looks for arrivals after a deadline then finds all before it.
+        let (at, moment) = (self.clock.now(), self.clock.moment());
+        waiting.push((id, at));
+        Arrival { id, at, moment, among: Arc::clone(self) }
+    }
+
+    /// Whether a command for `id` that arrived before `deadline` is still on its way, `own` aside: a
+    /// command that arrived in time need not wait for others that did.
+    pub fn any_before(&self, id: SessionId, deadline: Timestamp, own: Option<&Arrival>) -> bool {
+        own.is_none_or(|own| own.at >= deadline)
+            && self.shard(id).lock().iter().any(|&(other, at)| other == id && at < deadline)
+    }
+
+    fn shard(&self, id: SessionId) -> &Mutex<Vec<(SessionId, Timestamp)>> {
+        &self.shards[id.0.bits() as usize % SHARDS]
+    }
+}
+
+/// A command that arrived; dropped when it is judged.
+#[derive(Debug)]
+pub struct Arrival {
+    id: SessionId,
+    at: Timestamp,
+    moment: Moment,
+    among: Arc<Arrivals>,
+}
+
+impl Arrival {
+    /// When, by this process's clock of the day.
+    pub fn at(&self) -> Timestamp {
+        self.at
+    }
+
+    /// When, by this process's monotonic clock.
+    pub fn moment(&self) -> Moment {
+        self.moment
+    }
+}
+
+impl Drop for Arrival {
+    fn drop(&mut self) {
+        let mut waiting = self.among.shard(self.id).lock();
+        if let Some(place) = waiting.iter().position(|&entry| entry == (self.id, self.at)) {
+            waiting.swap_remove(place);
+        }
+    }
+}

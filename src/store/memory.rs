@@ -1,0 +1,348 @@
+//! The embedded store: sessions in this process, in shards that are locked for the length of a decision.
+//! Time is the operating system's. Does not know what a session is beyond its record.
+
+use std::collections::{BTreeSet, HashMap};
+use std::hash::{BuildHasher, RandomState};
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use crate::clock::{Clock, Moment};
+use crate::engine::{Millis, SessionId, StateTag, Timestamp};
+
+use super::arrival::{Arrival, Arrivals};
+use super::limits::Limits;
+use super::{
+    Answer, Commit, Committed, Current, Decision, Listener, Quota, Rate, Read, Record, Store, StoreError, Update, Watch,
+    Watched, Write,
+};
+
+const SHARDS: usize = 64;
+/// How many overdue sessions are handed out at once.
+const OVERDUE_BATCH: usize = 1_024;
+/// How often sessions that have outlived their lifetime are looked for.
+const SWEEP_INTERVAL: Millis = Millis::new(1_000);
+
+/// What the embedded store can be told.
+#[derive(Clone, Copy, Debug)]
+pub struct Limit {
+    /// Sessions at most, tombstones not counted.
+    pub sessions_max: usize,
+    /// How long a deleted session is remembered.
+    pub tombstone_ttl: Millis,
+}
+
+/// Sessions in this process. Cloning shares them.
+#[derive(Clone)]
+pub struct Memory(Arc<Shared>);
+
+struct Shared {
+    clock: Clock,
+    limit: Limit,
+    listener: Arc<dyn Listener>,
+    arrivals: Arc<Arrivals>,
+    switches: Limits<SessionId>,
+    requests: Limits<IpAddr>,
+    hasher: RandomState,
+    shards: Box<[Mutex<Shard>]>,
+    sessions: AtomicUsize,
+    alarm: Alarm,
+}
+
+/// Everything about a session lives in its shard and changes under one lock.
+#[derive(Default)]
+struct Shard {
+    entries: HashMap<SessionId, Entry>,
+    watched: HashMap<SessionId, usize>,
+    deadlines: BTreeSet<(Timestamp, SessionId)>,
+    expiries: BTreeSet<(Timestamp, SessionId)>,
+}
+
+struct Entry {
+    kept: Kept,
+    /// When it was committed, to be compared with arrivals.
+    committed: Moment,
+    expires: Timestamp,
+}
+
+enum Kept {
+    Session(Arc<Record>),
+    Tombstone(StateTag),
+}
+
+impl Kept {
+    fn record(&self) -> Option<&Arc<Record>> {
+        match self {
+            Kept::Session(record) => Some(record),
+            Kept::Tombstone(_) => None,
+        }
+    }
+
+    fn deadline(&self) -> Option<Timestamp> {
+        self.record().and_then(|record| record.session().deadline())
+    }
+}
+
+/// Wakes whoever waits for the earliest deadline.
+struct Alarm {
+    earliest_ms: AtomicU64,
+    moved: Notify,
+}
+
+impl Alarm {
+    fn set(&self, deadline: Timestamp) {
+        if self.earliest_ms.fetch_min(deadline.as_ms(), Ordering::AcqRel) > deadline.as_ms() {
+            self.moved.notify_one();
+        }
+    }
+}
+
+impl Memory {
+    /// An empty store whose watched sessions' changes go to `listener`.
+    pub fn new(clock: Clock, limit: Limit, listener: Arc<dyn Listener>) -> Self {
+        Self(Arc::new(Shared {
+            arrivals: Arrivals::new(clock.clone()),
+            clock,
+            limit,
+            listener,
+            switches: Limits::new(),
+            requests: Limits::new(),
+            hasher: RandomState::new(),
+            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            sessions: AtomicUsize::new(0),
+            alarm: Alarm { earliest_ms: AtomicU64::new(u64::MAX), moved: Notify::new() },
+        }))
+    }
+}
+
+impl Store for Memory {
+    fn now(&self) -> Answer<'_, Timestamp> {
+        let now = self.0.clock.now();
+        Box::pin(async move { Ok(now) })
+    }
+
+    fn arrive(&self, id: SessionId) -> Arrival {
+        self.0.arrivals.enter(id)
+    }
+
+    fn read(&self, id: SessionId) -> Answer<'_, Read> {
+        let now = self.0.clock.now();
+        let record = self.0.shard(id).lock().record(id, now);
+        Box::pin(async move { Ok(Read { record, now }) })
+    }
+
+    fn commit(&self, mut commit: Commit) -> Answer<'_, Committed> {
+        Box::pin(async move {
+            let quota = commit.rate.map(|rate| self.0.switches.hit(commit.id, rate, self.0.clock.now()));
+            if quota.is_some_and(|quota| quota.is_exceeded()) {
+                return Ok(Committed { record: None, verdict: None, quota, now: self.0.clock.now() });
+            }
+            loop {
+                if let Some(committed) = self.0.try_commit(&mut commit)? {
+                    return Ok(Committed { quota, ..committed });
+                }
+                // A command that arrived before the deadline is between its arrival and this very lock.
+                tokio::task::yield_now().await;
+            }
+        })
+    }
+
+    fn watch(&self, id: SessionId) -> Answer<'_, Watched> {
+        let now = self.0.clock.now();
+        let mut shard = self.0.shard(id).lock();
+        *shard.watched.entry(id).or_insert(0) += 1;
+        let record = shard.record(id, now);
+        drop(shard);
+        let shared = Arc::clone(&self.0);
+        let watch = Watch::new(move || shared.shard(id).lock().unwatch(id));
+        Box::pin(async move { Ok(Watched { record, now, watch }) })
+    }
+
+    fn overdue(&self) -> Pin<Box<dyn Future<Output = Vec<SessionId>> + Send + '_>> {
+        Box::pin(async move {
+            loop {
+                let overdue = self.0.take_overdue();
+                if !overdue.is_empty() {
+                    return overdue;
+                }
+                let earliest = Timestamp::from_ms(self.0.alarm.earliest_ms.load(Ordering::Acquire));
+                tokio::select! {
+                    () = self.0.clock.sleep_until(earliest) => {}
+                    () = self.0.alarm.moved.notified() => {}
+                }
+            }
+        })
+    }
+
+    fn count(&self, client: IpAddr, rate: Rate) -> Answer<'_, Quota> {
+        let quota = self.0.requests.hit(client, rate, self.0.clock.now());
+        Box::pin(async move { Ok(quota) })
+    }
+
+    fn upkeep(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(async move {
+            loop {
+                let now = self.0.clock.now();
+                for shard in &self.0.shards {
+                    let gone = shard.lock().remove_expired(now);
+                    self.0.sessions.fetch_sub(gone, Ordering::Relaxed);
+                }
+                self.0.clock.sleep_until(now + SWEEP_INTERVAL).await;
+            }
+        })
+    }
+
+    fn missing(&self) -> Option<String> {
+        None
+    }
+}
+
+impl Shared {
+    fn shard(&self, id: SessionId) -> &Mutex<Shard> {
+        &self.shards[self.hasher.hash_one(id) as usize % SHARDS]
+    }
+
+    /// `None` when the deadline must not be taken for passed yet.
+    fn try_commit(&self, commit: &mut Commit) -> Result<Option<Committed>, StoreError> {
+        let id = commit.id;
+        let mut shard = self.shard(id).lock();
+        let now = self.clock.now();
+        let entry = shard.entries.get(&id).filter(|entry| entry.expires > now);
+        let record = entry.and_then(|entry| entry.kept.record());
+        let deadline = entry.and_then(|entry| entry.kept.deadline());
+        if let Some(deadline) = deadline.filter(|&deadline| deadline <= now)
+            && self.arrivals.any_before(id, deadline, commit.arrival.as_ref())
+        {
+            return Ok(None);
+        }
+
+        let arrived = commit.arrival.as_ref().map_or(now, Arrival::at);
+        let last_change = record.map_or(Timestamp::default(), |record| record.session().updated_at);
+        let Decision { write, verdict } = (commit.decide)(Current {
+            record,
+            buried_epoch: entry.and_then(|entry| match &entry.kept {
+                Kept::Session(_) => None,
+                Kept::Tombstone(tag) => Some(tag.epoch),
+            }),
+            at: arrived.max(last_change),
+            now,
+            changed_since_arrival: entry.is_some_and(|entry| {
+                commit.arrival.as_ref().is_some_and(|arrival| entry.committed > arrival.moment())
+            }),
+        });
+        let record = match write {
+            Write::Nothing => record.cloned(),
+            Write::Put { record, notices } => {
+                let is_new = deadline.is_none() && entry.is_none_or(|entry| entry.kept.record().is_none());
+                if is_new && self.sessions.load(Ordering::Relaxed) >= self.limit.sessions_max {
+                    return Err(StoreError::Unavailable("the server holds as many sessions as it may"));
+                }
+                let expires = now + record.lifetime(now);
+                self.put(&mut shard, id, Kept::Session(Arc::clone(&record)), expires);
+                if shard.watched.contains_key(&id) {
+                    self.tell(id, &record, notices);
+                }
+                Some(record)
+            }
+            Write::Delete { tag, notice } => {
+                self.put(&mut shard, id, Kept::Tombstone(tag), now + self.limit.tombstone_ttl);
+                if shard.watched.contains_key(&id) {
+                    self.listener.update(id, &Update::Deleted { tag, frame: notice });
+                }
+                None
+            }
+        };
+        Ok(Some(Committed { record, verdict: Some(verdict), quota: None, now }))
+    }
+
+    fn put(&self, shard: &mut Shard, id: SessionId, kept: Kept, expires: Timestamp) {
+        let deadline = kept.deadline();
+        let grows = usize::from(kept.record().is_some());
+        let old = shard.entries.insert(id, Entry { kept, committed: self.clock.moment(), expires });
+        let old_deadline = old.as_ref().and_then(|old| old.kept.deadline());
+        let old_expires = old.as_ref().map(|old| old.expires);
+        let shrinks = usize::from(old.is_some_and(|old| old.kept.record().is_some()));
+        self.sessions.fetch_add(grows, Ordering::Relaxed);
+        self.sessions.fetch_sub(shrinks, Ordering::Relaxed);
+
+        reindex(&mut shard.expiries, id, old_expires, Some(expires));
+        reindex(&mut shard.deadlines, id, old_deadline, deadline);
+        if let Some(deadline) = deadline {
+            self.alarm.set(deadline);
+        }
+    }
+
+    fn tell(&self, id: SessionId, record: &Record, notices: Vec<bytes::Bytes>) {
+        let session = record.session();
+        self.listener.update(id, &Update::State {
+            tag: session.tag(),
+            frame: record.encoded().frame(),
+            warnings: session.warnings(),
+            deadline: session.deadline(),
+        });
+        for notice in notices {
+            self.listener.update(id, &Update::Notice(notice));
+        }
+    }
+
+    /// Sessions whose deadline has passed, and the alarm set for the next one.
+    fn take_overdue(&self) -> Vec<SessionId> {
+        // Reset before looking: a deadline that is set meanwhile lowers it again and wakes the next wait.
+        self.alarm.earliest_ms.store(u64::MAX, Ordering::Release);
+        let now = self.clock.now();
+        let mut overdue = Vec::new();
+        for shard in &self.shards {
+            let shard = shard.lock();
+            let due = shard.deadlines.iter().take_while(|(deadline, _)| *deadline <= now);
+            overdue.extend(due.map(|(_, id)| *id).take(OVERDUE_BATCH - overdue.len()));
+            let next = shard.deadlines.iter().find(|(deadline, _)| *deadline > now);
+            if let Some((deadline, _)) = next {
+                self.alarm.earliest_ms.fetch_min(deadline.as_ms(), Ordering::AcqRel);
+            }
+        }
+        overdue
+    }
+}
+
+impl Shard {
+    fn record(&self, id: SessionId, now: Timestamp) -> Option<Arc<Record>> {
+        self.entries.get(&id).filter(|entry| entry.expires > now)?.kept.record().cloned()
+    }
+
+    fn unwatch(&mut self, id: SessionId) {
+        if let Some(watchers) = self.watched.get_mut(&id) {
+            *watchers -= 1;
+            if *watchers == 0 {
+                self.watched.remove(&id);
+            }
+        }
+    }
+
+    /// Returns how many sessions went.
+    fn remove_expired(&mut self, now: Timestamp) -> usize {
+        let mut gone = 0;
+        while let Some(&(expires, id)) = self.expiries.first().filter(|(expires, _)| *expires <= now) {
+            self.expiries.remove(&(expires, id));
+            if let Some(entry) = self.entries.remove(&id) {
+                reindex(&mut self.deadlines, id, entry.kept.deadline(), None);
+                gone += usize::from(entry.kept.record().is_some());
+            }
+        }
+        gone
+    }
+}
+
+fn reindex(index: &mut BTreeSet<(Timestamp, SessionId)>, id: SessionId, old: Option<Timestamp>, new: Option<Timestamp>) {
+    if old != new {
+        if let Some(old) = old {
+            index.remove(&(old, id));
+        }
+        if let Some(new) = new {
+            index.insert((new, id));
+        }
+    }
+}

@@ -1,0 +1,261 @@
+//! The contract between the sessions and whatever keeps them. Each backend fulfils it; `conformance` in
+//! the tests holds them to it. Does not know what a command is: it is handed a function that decides.
+//!
+//! What a backend promises:
+//!
+//! - **One change at a time.** The decisions on one session are made one after the other, each on the
+//!   state that the one before left behind, over all instances. A decision may be asked for again when
+//!   another instance was faster, so it must depend on nothing but what it is shown. Several changes of
+//!   one session may be committed as one group; each still has its version.
+//! - **What commits together.** The state, its lifetime, its deadline and its update are committed
+//!   together or not at all. When [`Store::commit`] returns `Ok`, they are as durable as the backend ever
+//!   makes them; it may wait for that. Nothing is answered before.
+//! - **Unknown outcomes.** [`StoreError::Unavailable`] means that nothing was changed.
+//! - **What a watcher sees.** After [`Store::watch`] has returned, every change that is not in the state
+//!   it returned is handed to the [`Listener`], or overtaken by a newer one. A listener sees the states of
+//!   one session in the order of their tags. What a change tells beside its state comes right after it.
+//! - **Time.** Instants are the authority's. A command is judged at its arrival, but never before the
+//!   session's last change and never after now. A deadline counts as passed for nobody before every
+//!   command of this instance that arrived before it has been judged.
+//! - **Deletion.** A deleted session leaves a tombstone for a while, so that an id that comes back gets a
+//!   higher epoch.
+//! - **Lifetime.** A session that was not written for its [`Record::lifetime`] is gone, without an update.
+
+mod arrival;
+mod limits;
+pub mod memory;
+mod record;
+
+use std::future::Future;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::engine::{Outcome, Refusal, SessionId, StateTag, Timestamp, Warning};
+
+pub use arrival::{Arrival, Arrivals};
+pub use record::Record;
+
+/// What a call to a store comes to.
+pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
+
+/// Keeps sessions.
+pub trait Store: Send + Sync {
+    /// The authority's time, asked afresh.
+    fn now(&self) -> Answer<'_, Timestamp>;
+
+    /// Takes down that a command arrived. Held until it is judged.
+    fn arrive(&self, id: SessionId) -> Arrival;
+
+    /// The state as it is stored: time may have passed its deadline.
+    fn read(&self, id: SessionId) -> Answer<'_, Read>;
+
+    /// Lets `commit` decide on the session's present state and commits what it decides.
+    fn commit(&self, commit: Commit) -> Answer<'_, Committed>;
+
+    /// Subscribes to a session, which need not exist. The listener hears of it until the watch is dropped.
+    fn watch(&self, id: SessionId) -> Answer<'_, Watched>;
+
+    /// Waits until deadlines have passed; returns whose. The same session is returned again as long as
+    /// nothing is committed.
+    fn overdue(&self) -> Pin<Box<dyn Future<Output = Vec<SessionId>> + Send + '_>>;
+
+    /// Counts one more request of a client.
+    fn count(&self, client: IpAddr, rate: Rate) -> Answer<'_, Quota>;
+
+    /// The store's own upkeep; runs until it is dropped.
+    fn upkeep(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
+
+    /// What is missing before requests can be served; `None` when nothing is.
+    fn missing(&self) -> Option<String>;
+}
+
+/// A state as it was read.
+#[derive(Clone, Debug)]
+pub struct Read {
+    /// The state; `None` when there is no such session.
+    pub record: Option<Arc<Record>>,
+    /// The authority's time at reading.
+    pub now: Timestamp,
+}
+
+/// A decision to be made and committed.
+pub struct Commit {
+    /// Whose state.
+    pub id: SessionId,
+    /// When the command arrived; `None` for what nobody asked for: it is judged now.
+    pub arrival: Option<Arrival>,
+    /// A limit on how often this may be asked of the session; counted before it is looked up.
+    pub rate: Option<Rate>,
+    /// Makes the decision. May be called more than once.
+    pub decide: Box<dyn FnMut(Current<'_>) -> Decision + Send>,
+}
+
+/// What a decision is based on.
+#[derive(Clone, Copy, Debug)]
+pub struct Current<'a> {
+    /// The state; `None` when there is no such session.
+    pub record: Option<&'a Arc<Record>>,
+    /// The epoch that the id last had, if it is known to have been deleted.
+    pub buried_epoch: Option<u64>,
+    /// The instant at which the command is judged.
+    pub at: Timestamp,
+    /// The authority's time.
+    pub now: Timestamp,
+    /// Whether the state was committed after the command arrived, so that its sender could not know it.
+    pub changed_since_arrival: bool,
+}
+
+/// What is to be committed, and the answer once it is.
+#[derive(Debug)]
+pub struct Decision {
+    /// The change.
+    pub write: Write,
+    /// The answer.
+    pub verdict: Verdict,
+}
+
+/// The answer to a command.
+pub type Verdict = Result<Outcome, Refusal>;
+
+/// A change.
+#[derive(Debug)]
+pub enum Write {
+    /// None.
+    Nothing,
+    /// A new state.
+    Put {
+        /// The state.
+        record: Arc<Record>,
+        /// Messages that go to the session's clients after it.
+        notices: Vec<Bytes>,
+    },
+    /// The end.
+    Delete {
+        /// What the deletion is called among the session's states.
+        tag: StateTag,
+        /// The message that tells the session's clients.
+        notice: Bytes,
+    },
+}
+
+/// What was committed.
+#[derive(Debug)]
+pub struct Committed {
+    /// The state afterwards; `None` when there is no such session.
+    pub record: Option<Arc<Record>>,
+    /// The answer; `None` when the limit was reached and nothing was judged.
+    pub verdict: Option<Verdict>,
+    /// Where the limit stands, when there was one.
+    pub quota: Option<Quota>,
+    /// The authority's time.
+    pub now: Timestamp,
+}
+
+/// A session that is being watched.
+#[derive(Debug)]
+pub struct Watched {
+    /// The state when the watch began.
+    pub record: Option<Arc<Record>>,
+    /// The authority's time then.
+    pub now: Timestamp,
+    /// Ends the watch when dropped.
+    pub watch: Watch,
+}
+
+/// Runs something when dropped: the end of a watch.
+pub struct Watch(Option<Box<dyn FnOnce() + Send>>);
+
+impl Watch {
+    /// A watch that ends with `end`.
+    pub fn new(end: impl FnOnce() + Send + 'static) -> Self {
+        Self(Some(Box::new(end)))
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        if let Some(end) = self.0.take() {
+            end();
+        }
+    }
+}
+
+impl std::fmt::Debug for Watch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Watch")
+    }
+}
+
+/// Hears of changes to watched sessions. Called in order while the store holds the session: it must not
+/// wait, nor call the store.
+pub trait Listener: Send + Sync {
+    /// A watched session changed.
+    fn update(&self, id: SessionId, update: &Update);
+}
+
+/// What a listener hears.
+#[derive(Clone, Debug)]
+pub enum Update {
+    /// A new state.
+    State {
+        /// Which.
+        tag: StateTag,
+        /// The message that carries it.
+        frame: Bytes,
+        /// When clients are to be warned, soonest first, if nothing happens before.
+        warnings: Vec<Warning>,
+        /// The running clock's deadline, for the remaining time in warnings.
+        deadline: Option<Timestamp>,
+    },
+    /// A message that belongs to the state before it, or to none.
+    Notice(Bytes),
+    /// The session was deleted.
+    Deleted {
+        /// What the deletion is called among the session's states.
+        tag: StateTag,
+        /// The message that says so.
+        frame: Bytes,
+    },
+}
+
+/// How often something may be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// How many times in a window.
+    pub max: u32,
+    /// The window's length in seconds; it begins with the first hit.
+    pub window_s: u32,
+}
+
+/// Where a limit stands after a hit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quota {
+    /// What was allowed.
+    pub rate: Rate,
+    /// Hits in this window, this one included.
+    pub hits: u32,
+    /// Whole seconds until the window ends, rounded up.
+    pub reset_s: u32,
+}
+
+impl Quota {
+    /// Whether this hit was one too many.
+    pub fn is_exceeded(&self) -> bool {
+        self.hits > self.rate.max
+    }
+
+    /// Hits that are left in this window.
+    pub fn remaining(&self) -> u32 {
+        self.rate.max.saturating_sub(self.hits)
+    }
+}
+
+/// Why a store cannot answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoreError {
+    /// Not now, and nothing was changed: a retry may help.
+    Unavailable(&'static str),
+}

@@ -1,0 +1,72 @@
+//! What WebSocket clients say. Does not know what becomes of it.
+
+use crate::engine::Command;
+
+use super::problems::Problems;
+use super::read::{self, Object};
+use super::request::{self, SwitchRequest};
+
+const REQUEST_ID_LEN_MAX: usize = 64;
+
+/// A message that was understood.
+#[derive(Debug)]
+pub enum Inbound<'a> {
+    /// Asks for a PONG.
+    Ping {
+        /// The client's `timestamp`, as it stands in the message, if it is a number.
+        timestamp: Option<&'a str>,
+    },
+    /// Asks for the state.
+    Reconnect,
+    /// Asks for a change.
+    Order(Order),
+}
+
+/// A command with the name under which the client waits for its result.
+#[derive(Debug)]
+pub struct Order {
+    /// The client's name for this request.
+    pub request_id: String,
+    /// The command and the version that the session must have, or what is wrong with the fields.
+    pub order: Result<(Command, Option<u64>), Problems>,
+}
+
+/// Reads a message; `Err` says what was not understood.
+pub fn inbound(text: &[u8]) -> Result<Inbound<'_>, String> {
+    let mut problems = Problems::new();
+    let message = Object::parse(text, &mut problems).map_err(|error| format!("Not JSON: {}", error.0))?;
+    if !problems.is_empty() || text.is_empty() {
+        return Err("A message is a JSON object with a type".to_owned());
+    }
+    let kind = message.member("type").and_then(|value| read::string(value).ok());
+    let command = match kind.as_deref() {
+        Some("PING") => {
+            let timestamp = message.member("timestamp").filter(|value| read::kind(value) == "number");
+            return Ok(Inbound::Ping { timestamp: timestamp.map(|value| value.get()) });
+        }
+        Some("RECONNECT") => return Ok(Inbound::Reconnect),
+        Some("START") => Some(Command::Start),
+        Some("PAUSE") => Some(Command::Pause),
+        Some("RESUME") => Some(Command::Resume),
+        Some("COMPLETE") => Some(Command::Complete),
+        Some("CANCEL") => Some(Command::Cancel),
+        Some("SWITCH") => None,
+        Some(_) => return Err("Unknown type".to_owned()),
+        None => return Err("A message needs a type, which is a string".to_owned()),
+    };
+    let request_id = message
+        .member("request_id")
+        .and_then(|value| read::string(value).ok())
+        .filter(|id| (1..=REQUEST_ID_LEN_MAX).contains(&id.chars().count()))
+        .ok_or_else(|| format!("A command needs a request_id, a string of 1 to {REQUEST_ID_LEN_MAX} characters"))?;
+    let order = match command {
+        Some(command) => Ok((command, None)),
+        None => match request::switch(&message, &mut problems) {
+            Some(SwitchRequest { next, current, expected_version }) => {
+                Ok((Command::Switch { next, current }, expected_version))
+            }
+            None => Err(problems),
+        },
+    };
+    Ok(Inbound::Order(Order { request_id: request_id.into_owned(), order }))
+}

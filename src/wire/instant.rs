@@ -1,0 +1,66 @@
+//! Instants as clients read them: ISO 8601 in UTC with milliseconds. Does not know what they mark.
+
+use crate::engine::Timestamp;
+
+/// Length of the text in bytes, for years of four digits.
+pub(super) const TEXT_LEN: usize = 24;
+
+const DAY_MS: u64 = 86_400_000;
+/// The last instant of the year 9999: nothing later can be written with four digits.
+const MAX_MS: u64 = 253_402_300_799_999;
+
+/// `2026-01-31T12:00:00.000Z`. The civil date comes from the day number by counting 400-year cycles that
+/// start on 1 March (H. Hinnant, "chrono-Compatible Low-Level Date Algorithms", `civil_from_days`).
+pub(super) fn text(at: Timestamp) -> [u8; TEXT_LEN] {
+    let ms = at.as_ms().min(MAX_MS);
+    let (day, ms) = (ms / DAY_MS + 719_468, ms % DAY_MS);
+    let (cycle, day) = (day / 146_097, day % 146_097);
+    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let day = day - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    let year = year + 400 * cycle + u64::from(month <= 2);
+
+    let mut text = *b"0000-00-00T00:00:00.000Z";
+    for (place, digits, value) in [
+        (0, 4, year),
+        (5, 2, month),
+        (8, 2, day),
+        (11, 2, ms / 3_600_000),
+        (14, 2, ms / 60_000 % 60),
+        (17, 2, ms / 1_000 % 60),
+        (20, 3, ms % 1_000),
+    ] {
+        let mut left = value;
+        for byte in text[place..place + digits].iter_mut().rev() {
+            *byte = b'0' + (left % 10) as u8;
+            left /= 10;
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::text;
+    use crate::engine::Timestamp;
+
+    #[test]
+    fn writes_instants_as_date_does() {
+        // Each pair checked with `date -u -d @SECONDS +%FT%TZ`.
+        for (ms, expected) in [
+            (0, "1970-01-01T00:00:00.000Z"),
+            (951_782_399_999, "2000-02-28T23:59:59.999Z"),
+            (951_782_400_000, "2000-02-29T00:00:00.000Z"),
+            (951_868_800_000, "2000-03-01T00:00:00.000Z"),
+            (1_735_689_599_001, "2024-12-31T23:59:59.001Z"),
+            (1_769_860_800_000, "2026-01-31T12:00:00.000Z"),
+            (4_107_542_400_000, "2100-03-01T00:00:00.000Z"),
+            (253_402_300_799_999, "9999-12-31T23:59:59.999Z"),
+            (u64::MAX, "9999-12-31T23:59:59.999Z"),
+        ] {
+            assert_eq!(std::str::from_utf8(&text(Timestamp::from_ms(ms))), Ok(expected));
+        }
+    }
+}

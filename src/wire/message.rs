@@ -1,0 +1,164 @@
+//! What WebSocket clients are told, but for the STATE_UPDATE, which a state carries with it. Does not know
+//! who is connected.
+
+use bytes::Bytes;
+
+use crate::engine::{Event, Millis, ParticipantId, SessionId, Timestamp, Warning};
+
+use super::answer::Text;
+use super::state::Encoded;
+use super::write::Write;
+
+/// The first message.
+pub fn connected(id: SessionId, now: Timestamp) -> Bytes {
+    about("CONNECTED", id, now).finish()
+}
+
+/// The state, when it was asked for.
+pub fn sync(id: SessionId, encoded: &Encoded, now: Timestamp) -> Bytes {
+    let mut message = about("STATE_SYNC", id, now);
+    message.0.raw(r#","state":"#);
+    message.0.extend_from_slice(&encoded.state());
+    message.finish()
+}
+
+/// The session is gone.
+pub fn deleted(id: SessionId, now: Timestamp) -> Bytes {
+    about("SESSION_DELETED", id, now).finish()
+}
+
+/// The running clock fell to a threshold.
+pub fn warning(id: SessionId, warning: &Warning, remaining: Millis, now: Timestamp) -> Bytes {
+    let mut message = about("TIME_WARNING", id, now);
+    message.participant("participant_id", warning.participant);
+    message.0.raw(r#","time_remaining_ms":"#);
+    message.0.millis(remaining);
+    message.0.raw(r#","threshold_ms":"#);
+    message.0.millis(warning.threshold);
+    message.finish()
+}
+
+/// A clock ran out: a message for each event that says so, the latest `most` of them.
+pub fn expired(id: SessionId, events: &[Event], now: Timestamp, most: usize) -> Vec<Bytes> {
+    let flags = events.iter().filter_map(|event| match event {
+        Event::ParticipantExpired { participant, at } => Some((*participant, *at)),
+        Event::Created
+        | Event::Started { .. }
+        | Event::Switched { .. }
+        | Event::Paused
+        | Event::Resumed
+        | Event::RoundsExpired { .. }
+        | Event::SessionExpired { .. }
+        | Event::Completed
+        | Event::Cancelled
+        | Event::Updated => None,
+    });
+    let surplus = flags.clone().count().saturating_sub(most);
+    flags.skip(surplus).map(|(participant, at)| {
+        let mut message = about("TIME_EXPIRED", id, now);
+        message.participant("expired_participant_id", participant);
+        message.0.raw(r#","expired_at":"#);
+        message.0.instant(at);
+        message.finish()
+    }).collect()
+}
+
+/// The answer to a PING; what the client said of its own clock comes back as it was.
+pub fn pong(client_timestamp: Option<&str>, received_at: Timestamp, now: Timestamp) -> Bytes {
+    let mut message = Message::new("PONG");
+    message.timestamp(now);
+    if let Some(client_timestamp) = client_timestamp {
+        message.0.raw(r#","client_timestamp":"#);
+        message.0.raw(client_timestamp);
+        message.0.raw(r#","received_at":"#);
+        message.0.number(received_at.as_ms());
+    }
+    message.finish()
+}
+
+/// The answer to a command that was carried out: REST's answer, without its outer braces, is part of it.
+pub fn result_data(request_id: &str, status: u16, answer: &Text) -> Bytes {
+    let mut message = Message::result(request_id, status);
+    message.0.raw(",");
+    message.0.extend_from_slice(&answer[0][1..]);
+    message.0.extend_from_slice(&answer[1]);
+    message.0.extend_from_slice(&answer[2]);
+    message.0.into()
+}
+
+/// The answer to a command that was not carried out.
+pub fn result_error(request_id: &str, status: u16, error: &[u8], now: Option<Timestamp>) -> Bytes {
+    let mut message = Message::result(request_id, status);
+    message.0.raw(r#","error":"#);
+    message.0.extend_from_slice(error);
+    if let Some(now) = now {
+        message.0.raw(r#","server_time_ms":"#);
+        message.0.number(now.as_ms());
+    }
+    message.finish()
+}
+
+/// There is no session to synchronize with.
+pub fn not_found(id: SessionId) -> Bytes {
+    error("SESSION_NOT_FOUND", &format!("Session {id} not found"))
+}
+
+/// The message was not understood.
+pub fn invalid_message(why: &str) -> Bytes {
+    error("INVALID_MESSAGE", why)
+}
+
+fn error(code: &str, text: &str) -> Bytes {
+    let mut message = Message::new("ERROR");
+    message.0.raw(r#","code":""#);
+    message.0.raw(code);
+    message.0.raw(r#"","message":"#);
+    message.0.string(text);
+    message.finish()
+}
+
+fn about(kind: &str, id: SessionId, now: Timestamp) -> Message {
+    let mut message = Message::new(kind);
+    message.0.raw(r#","sessionId":"#);
+    message.0.uuid(id.0);
+    message.timestamp(now);
+    message
+}
+
+struct Message(Vec<u8>);
+
+impl Message {
+    fn new(kind: &str) -> Self {
+        let mut out = Vec::with_capacity(160);
+        out.raw(r#"{"type":""#);
+        out.raw(kind);
+        out.raw("\"");
+        Self(out)
+    }
+
+    fn result(request_id: &str, status: u16) -> Self {
+        let mut message = Self::new("RESULT");
+        message.0.raw(r#","request_id":"#);
+        message.0.string(request_id);
+        message.0.raw(r#","status":"#);
+        message.0.number(u64::from(status));
+        message
+    }
+
+    fn timestamp(&mut self, now: Timestamp) {
+        self.0.raw(r#","timestamp":"#);
+        self.0.number(now.as_ms());
+    }
+
+    fn participant(&mut self, name: &str, id: ParticipantId) {
+        self.0.raw(",\"");
+        self.0.raw(name);
+        self.0.raw("\":");
+        self.0.uuid(id.0);
+    }
+
+    fn finish(mut self) -> Bytes {
+        self.0.raw("}");
+        self.0.into()
+    }
+}

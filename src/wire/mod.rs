@@ -1,0 +1,22 @@
+//! All JSON: what clients send, read borrowed from the bytes they sent; what they are told, encoded once.
+//! Knows the engine's words and how they are written; does not know how the bytes travel.
+
+mod answer;
+mod inbound;
+mod instant;
+mod message;
+mod metadata;
+mod problems;
+mod read;
+mod request;
+mod state;
+mod write;
+
+pub use answer::{Details, Text, error, http_error, ready, session, switched, time};
+pub use inbound::{Inbound, Order, inbound};
+pub use message::{connected, deleted, expired, invalid_message, not_found, pong, result_data, result_error, sync, warning};
+pub use metadata::{Merge, TooLarge};
+pub use problems::{Code, Problem, Problems};
+pub use request::{PatchRequest, SwitchRequest, create, patch, session_id, switch};
+pub use read::{NotJson, Object};
+pub use state::{Encoded, encode};

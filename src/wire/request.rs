@@ -1,0 +1,213 @@
+//! The requests of the contract: their fields, in the order in which problems are listed, and the limits
+//! of each value. Does not know sessions that exist.
+
+use serde_json::value::RawValue;
+
+use crate::engine::{
+    GroupId, Millis, Mode, NewParticipant, NewSession, OnTimeout, ParticipantId, Patch, SessionId, Uuid,
+};
+
+use super::metadata::{self, Merge};
+use super::problems::{Code, Problem, Problems};
+use super::read::{self, Fields, Looked, Object, fault};
+
+const TIME_MS_MIN: u64 = 1_000;
+const TIME_MS_MAX: u64 = 86_400_000;
+const INCREMENT_MS_MAX: u64 = 60_000;
+const PARTICIPANTS_MAX: usize = 1_000;
+const WARNINGS_MAX: usize = 8;
+/// The largest integer that every JSON reader keeps exactly.
+const INTEGER_MAX: u64 = (1 << 53) - 1;
+
+/// What a switch asks for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SwitchRequest {
+    /// Whose turn is to begin.
+    pub next: Option<ParticipantId>,
+    /// Whose turn is to end.
+    pub current: Option<ParticipantId>,
+    /// The version that the session must have.
+    pub expected_version: Option<u64>,
+}
+
+/// What a PATCH asks for.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct PatchRequest {
+    /// The settings. Metadata is in `merge`, since what it becomes depends on what it is.
+    pub settings: Patch,
+    /// The change of metadata.
+    pub merge: Option<Merge>,
+    /// The version that the session must have.
+    pub expected_version: Option<u64>,
+}
+
+/// Reads a session's id from a path or a query.
+pub fn session_id(text: &str, problems: &mut Problems) -> Option<SessionId> {
+    let id = Uuid::parse(text).map(SessionId);
+    if id.is_none() {
+        problems.push(Problem { field: "id".into(), message: "Must be a UUID".into(), code: Code::InvalidFormat });
+    }
+    id
+}
+
+/// Reads a request to create a session; `None` when there are problems.
+pub fn create(body: &Object<'_>, problems: &mut Problems) -> Option<NewSession> {
+    let found = problems.len();
+    let mut fields = Fields::of_body(body, problems);
+    let id = fields.required("session_id", read::uuid);
+    let mode = fields.required("sync_mode", |value| read::one_of(value, &Mode::ALL, Mode::name));
+    let participants = fields.required("participants", |value| read::array_of(value, 1, PARTICIPANTS_MAX));
+    let participants = participants.map(|values| self::participants(&values, fields.problems()));
+    let total_time = fields.required("total_time_ms", time);
+    let time_per_cycle = fields.optional("time_per_cycle_ms", time);
+    let increment = fields.optional("increment_ms", increment);
+    let max_time = fields.optional("max_time_ms", time);
+    let metadata = fields.optional("metadata", metadata::whole);
+    let on_timeout = fields.optional("on_timeout", on_timeout);
+    let warn_at = fields.optional("warn_at_ms", |value| read::array_of(value, 0, WARNINGS_MAX));
+    let warn_at = warn_at.map(|values| thresholds(&values, fields.problems()));
+    let groups = fields.optional("groups", |value| read::array_of(value, 0, PARTICIPANTS_MAX));
+    let groups = groups.map(|values| {
+        self::groups(&values, participants.as_deref().unwrap_or_default(), fields.problems())
+    });
+    if problems.len() > found {
+        return None;
+    }
+    Some(NewSession {
+        id: SessionId(id?),
+        mode: mode?,
+        participants: participants?,
+        groups: groups.unwrap_or_default(),
+        total_time: total_time?,
+        time_per_cycle,
+        increment: increment.unwrap_or_default(),
+        max_time,
+        on_timeout: on_timeout.unwrap_or_default(),
+        warn_at: warn_at.unwrap_or_default().into(),
+        metadata,
+    })
+}
+
+/// Reads a switch; `None` when there are problems.
+pub fn switch(body: &Object<'_>, problems: &mut Problems) -> Option<SwitchRequest> {
+    let found = problems.len();
+    let mut fields = Fields::of_body(body, problems);
+    let next = fields.optional("next_participant_id", read::uuid).map(ParticipantId);
+    let current = fields.optional("current_participant_id", read::uuid).map(ParticipantId);
+    let expected_version = fields.optional("expected_version", version);
+    (problems.len() == found).then_some(SwitchRequest { next, current, expected_version })
+}
+
+/// Reads a PATCH; `None` when there are problems.
+pub fn patch(body: &Object<'_>, problems: &mut Problems) -> Option<PatchRequest> {
+    const NAMES: [&str; 7] = [
+        "metadata",
+        "increment_ms",
+        "time_per_cycle_ms",
+        "max_time_ms",
+        "on_timeout",
+        "warn_at_ms",
+        "expected_version",
+    ];
+    let found = problems.len();
+    let mut fields = Fields::of_body(body, problems);
+    let merge = fields.optional("metadata", metadata::change);
+    let increment = fields.optional("increment_ms", |value| or_default(value, increment));
+    let time_per_cycle = fields.optional("time_per_cycle_ms", |value| or_default(value, |value| time(value).map(Some)));
+    let max_time = fields.optional("max_time_ms", |value| or_default(value, |value| time(value).map(Some)));
+    let on_timeout = fields.optional("on_timeout", |value| or_default(value, on_timeout));
+    let warn_at = fields.optional("warn_at_ms", |value| or_default(value, |value| read::array_of(value, 0, WARNINGS_MAX)));
+    let warn_at = warn_at.map(|values| thresholds(&values, fields.problems()).into());
+    let expected_version = fields.optional("expected_version", version);
+    for name in body.names().filter(|name| !NAMES.contains(&&**name)) {
+        fields.report(name, fault(Code::InvalidValue, format!("Unknown field; can be changed: {}", NAMES[..6].join(", "))));
+    }
+    let settings = Patch { metadata: None, increment, time_per_cycle, max_time, on_timeout, warn_at };
+    (problems.len() == found).then_some(PatchRequest { settings, merge, expected_version })
+}
+
+/// What a `null` in a PATCH stands for.
+fn or_default<'a, T: Default>(value: &'a RawValue, look: impl FnOnce(&'a RawValue) -> Looked<T>) -> Looked<T> {
+    if value.get() == "null" { Ok(T::default()) } else { look(value) }
+}
+
+fn time(value: &RawValue) -> Looked<Millis> {
+    read::millis(value, TIME_MS_MIN, TIME_MS_MAX)
+}
+
+fn increment(value: &RawValue) -> Looked<Millis> {
+    read::millis(value, 0, INCREMENT_MS_MAX)
+}
+
+fn version(value: &RawValue) -> Looked<u64> {
+    read::integer(value, 1, INTEGER_MAX)
+}
+
+fn on_timeout(value: &RawValue) -> Looked<OnTimeout> {
+    read::one_of(value, &OnTimeout::ALL, OnTimeout::name)
+}
+
+fn participants(values: &[&RawValue], problems: &mut Problems) -> Vec<NewParticipant> {
+    let mut seen = std::collections::HashSet::with_capacity(values.len());
+    let mut participants = Vec::with_capacity(values.len());
+    for (place, value) in values.iter().enumerate() {
+        let Some(object) = entry(value, "participants", place, problems) else { continue };
+        let mut fields = Fields::inside(&object, format!("participants.{place}."), problems);
+        let id = fields.required("participant_id", |value| {
+            let id = read::uuid(value)?;
+            if seen.insert(id) { Ok(id) } else { Err(fault(Code::InvalidValue, format!("Duplicate participant_id {id}"))) }
+        });
+        let index = fields.required("participant_index", |value| read::integer(value, 0, INTEGER_MAX));
+        let total_time = fields.required("total_time_ms", time);
+        let group = fields.optional("group_id", read::uuid).map(GroupId);
+        if let (Some(id), Some(index), Some(total_time)) = (id, index, total_time) {
+            participants.push(NewParticipant { id: ParticipantId(id), index, total_time, group });
+        }
+    }
+    participants
+}
+
+fn groups(values: &[&RawValue], participants: &[NewParticipant], problems: &mut Problems) -> Vec<(GroupId, Millis)> {
+    let known: std::collections::HashSet<_> = participants.iter().filter_map(|given| given.group).collect();
+    let mut seen = std::collections::HashSet::with_capacity(values.len());
+    let mut groups = Vec::with_capacity(values.len());
+    for (place, value) in values.iter().enumerate() {
+        let Some(object) = entry(value, "groups", place, problems) else { continue };
+        let mut fields = Fields::inside(&object, format!("groups.{place}."), problems);
+        let id = fields.required("group_id", |value| {
+            let id = GroupId(read::uuid(value)?);
+            if !known.contains(&id) {
+                return Err(fault(Code::InvalidValue, format!("No participant is in group {id}")));
+            }
+            if seen.insert(id) { Ok(id) } else { Err(fault(Code::InvalidValue, format!("Duplicate group_id {id}"))) }
+        });
+        let total_time = fields.required("total_time_ms", time);
+        groups.extend(id.zip(total_time));
+    }
+    groups
+}
+
+fn thresholds(values: &[&RawValue], problems: &mut Problems) -> Vec<Millis> {
+    let mut thresholds = Vec::with_capacity(values.len());
+    for (place, value) in values.iter().enumerate() {
+        match read::millis(value, 1, TIME_MS_MAX) {
+            Ok(threshold) => thresholds.push(threshold),
+            Err(fault) => {
+                let field = format!("warn_at_ms.{place}");
+                problems.push(Problem { field, message: fault.message, code: fault.code });
+            }
+        }
+    }
+    thresholds
+}
+
+/// An entry of an array of objects.
+fn entry<'a>(value: &'a RawValue, name: &str, place: usize, problems: &mut Problems) -> Option<Object<'a>> {
+    match read::object(value) {
+        Ok(object) => Some(object),
+        Err(fault) => {
+            problems.push(Problem { field: format!("{name}.{place}"), message: fault.message, code: fault.code });
+            None
+        }
+    }
+}

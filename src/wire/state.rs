@@ -1,0 +1,165 @@
+//! A session's state as clients see it, encoded once: one buffer holds the frame that goes to WebSocket
+//! clients, and the state and its participants are ranges of it. Does not know who reads it.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+
+use crate::engine::{Participant, Session, Timestamp};
+
+use super::write::Write;
+
+/// The bytes of one state. Cloning shares them.
+#[derive(Clone, Debug)]
+pub struct Encoded {
+    frame: Bytes,
+    state: Range<usize>,
+    participants: Range<usize>,
+}
+
+impl Encoded {
+    /// The STATE_UPDATE message that carries the state.
+    pub fn frame(&self) -> Bytes {
+        self.frame.clone()
+    }
+
+    /// The state itself, a JSON object.
+    pub fn state(&self) -> Bytes {
+        self.frame.slice(self.state.clone())
+    }
+
+    /// The state's participants, a JSON array.
+    pub fn participants(&self) -> Bytes {
+        self.frame.slice(self.participants.clone())
+    }
+}
+
+/// Encodes a state that was made at `at`.
+pub fn encode(session: &Session, at: Timestamp) -> Encoded {
+    let metadata_len = session.metadata.as_ref().map_or(0, |metadata| metadata.len());
+    let capacity = 1_000 + metadata_len + session.participants.len() * 350 + session.groups.len() * 120;
+    let mut frame = Vec::with_capacity(capacity);
+    frame.raw(r#"{"type":"STATE_UPDATE","sessionId":"#);
+    frame.uuid(session.id.0);
+    frame.raw(r#","timestamp":"#);
+    frame.number(at.as_ms());
+    frame.raw(r#","state":"#);
+    let start = frame.len();
+    let participants = write_state(&mut frame, session);
+    let state = start..frame.len();
+    frame.raw("}");
+    Encoded { frame: frame.into(), state, participants }
+}
+
+/// Returns where the participants are.
+fn write_state(out: &mut Vec<u8>, session: &Session) -> Range<usize> {
+    out.raw(r#"{"session_id":"#);
+    out.uuid(session.id.0);
+    out.raw(r#","sync_mode":""#);
+    out.raw(session.mode.name());
+    out.raw(r#"","status":""#);
+    out.raw(session.status.name());
+    out.raw(r#"","version":"#);
+    out.number(session.version);
+    out.raw(r#","epoch":"#);
+    out.number(session.epoch);
+    out.raw(r#","participants":"#);
+    let start = out.len();
+    for (place, participant) in session.participants.iter().enumerate() {
+        out.raw(if place == 0 { "[" } else { "," });
+        write_participant(out, session, place, participant);
+    }
+    out.raw("]");
+    let participants = start..out.len();
+    out.raw(r#","active_participant_id":"#);
+    out.uuid_or_null(session.active().map(|active| active.id.0));
+    out.raw(r#","total_time_ms":"#);
+    out.millis(session.total_time);
+    out.raw(r#","time_per_cycle_ms":"#);
+    match session.time_per_cycle {
+        Some(time) => out.millis(time),
+        None => out.raw("null"),
+    }
+    out.raw(r#","cycle_started_at":"#);
+    out.instant_or_null(session.cycle_started_at());
+    out.raw(r#","session_started_at":"#);
+    out.instant_or_null(session.started_at);
+    out.raw(r#","session_completed_at":"#);
+    out.instant_or_null(session.completed_at);
+    out.raw(r#","increment_ms":"#);
+    out.millis(session.increment);
+    if let Some(max) = session.max_time {
+        out.raw(r#","max_time_ms":"#);
+        out.millis(max);
+    }
+    out.raw(r#","deadline_at":"#);
+    out.instant_or_null(session.deadline());
+    out.raw(r#","on_timeout":""#);
+    out.raw(session.on_timeout.name());
+    out.raw("\"");
+    write_settings(out, session);
+    out.raw(r#","created_at":"#);
+    out.instant(session.created_at);
+    out.raw(r#","updated_at":"#);
+    out.instant(session.updated_at);
+    out.raw("}");
+    participants
+}
+
+fn write_participant(out: &mut Vec<u8>, session: &Session, place: usize, participant: &Participant) {
+    let shown = session.shown_time(place);
+    out.raw(r#"{"participant_id":"#);
+    out.uuid(participant.id.0);
+    out.raw(r#","participant_index":"#);
+    out.number(participant.index);
+    out.raw(r#","total_time_ms":"#);
+    out.millis(shown);
+    out.raw(r#","time_used_ms":"#);
+    out.millis(participant.used);
+    out.raw(r#","time_remaining_ms":"#);
+    out.millis(shown);
+    out.raw(r#","cycle_count":"#);
+    out.number(participant.cycles);
+    out.raw(r#","is_active":"#);
+    out.boolean(session.turn.is_some_and(|turn| turn.participant == place));
+    out.raw(r#","has_expired":"#);
+    out.boolean(participant.has_expired);
+    if let Some(group) = participant.group {
+        out.raw(r#","group_id":"#);
+        out.uuid(group.0);
+    }
+    out.raw(r#","initial_time_ms":"#);
+    out.millis(participant.initial_time);
+    if let Some(at) = participant.expired_at {
+        out.raw(r#","expired_at":"#);
+        out.instant(at);
+    }
+    out.raw("}");
+}
+
+/// What most sessions do not have: warnings, groups, metadata.
+fn write_settings(out: &mut Vec<u8>, session: &Session) {
+    for (place, threshold) in session.warn_at.iter().enumerate() {
+        out.raw(if place == 0 { r#","warn_at_ms":["# } else { "," });
+        out.millis(*threshold);
+    }
+    if !session.warn_at.is_empty() {
+        out.raw("]");
+    }
+    for (place, group) in session.groups.iter().enumerate() {
+        out.raw(if place == 0 { r#","groups":[{"group_id":"# } else { r#",{"group_id":"# });
+        out.uuid(group.id.0);
+        out.raw(r#","total_time_ms":"#);
+        out.millis(group.total_time);
+        out.raw(r#","time_remaining_ms":"#);
+        out.millis(session.clocks[group.clock]);
+        out.raw("}");
+    }
+    if !session.groups.is_empty() {
+        out.raw("]");
+    }
+    if let Some(metadata) = &session.metadata {
+        out.raw(r#","metadata":"#);
+        out.raw(metadata);
+    }
+}
