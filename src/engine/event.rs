@@ -16,7 +16,7 @@ pub enum Event {
     Switched {
         /// Whose turn ended.
         from: ParticipantId,
-        /// Whose turn began; `None` when every clock had flagged, so that the session expired.
+        /// Whose turn began; `None` when nobody has time left, so that the session expired.
         to: Option<ParticipantId>,
     },
     /// The turn was interrupted.

@@ -46,7 +46,7 @@ pub enum Status {
     Running,
     /// A turn is interrupted.
     Paused,
-    /// Ended by a flag.
+    /// Ended because time ran out: by a flag, or by a switch when nobody has time left.
     Expired,
     /// Ended by a command.
     Completed,

@@ -15,8 +15,10 @@ const SHARDS: usize = 64;
 #[derive(Debug)]
 pub struct Arrivals {
     clock: Clock,
-    shards: Box<[Mutex<Vec<(SessionId, Timestamp)>>]>,
+    shards: Box<[Shard]>,
 }
+
+type Shard = Mutex<Vec<(SessionId, Timestamp)>>;
 
 impl Arrivals {
     /// Nobody has arrived.
@@ -40,7 +42,7 @@ impl Arrivals {
             && self.shard(id).lock().iter().any(|&(other, at)| other == id && at < deadline)
     }
 
-    fn shard(&self, id: SessionId) -> &Mutex<Vec<(SessionId, Timestamp)>> {
+    fn shard(&self, id: SessionId) -> &Shard {
         &self.shards[id.0.bits() as usize % SHARDS]
     }
 }

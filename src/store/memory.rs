@@ -4,7 +4,6 @@
 use std::collections::{BTreeSet, HashMap};
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
@@ -17,8 +16,8 @@ use crate::engine::{Millis, SessionId, StateTag, Timestamp};
 use super::arrival::{Arrival, Arrivals};
 use super::limits::Limits;
 use super::{
-    Answer, Commit, Committed, Current, Decision, Listener, Quota, Rate, Read, Record, Store, StoreError, Update, Watch,
-    Watched, Write,
+    Answer, Commit, Committed, Current, Decision, Listener, Quota, Rate, Read, Record, Store, StoreError, Update, Wait,
+    Watch, Watched, Write,
 };
 
 const SHARDS: usize = 64;
@@ -162,7 +161,11 @@ impl Store for Memory {
         Box::pin(async move { Ok(Watched { record, now, watch }) })
     }
 
-    fn overdue(&self) -> Pin<Box<dyn Future<Output = Vec<SessionId>> + Send + '_>> {
+    fn sleep_until(&self, at: Timestamp) -> Wait<'_, ()> {
+        Box::pin(self.0.clock.sleep_until(at))
+    }
+
+    fn overdue(&self) -> Wait<'_, Vec<SessionId>> {
         Box::pin(async move {
             loop {
                 let overdue = self.0.take_overdue();
@@ -183,7 +186,7 @@ impl Store for Memory {
         Box::pin(async move { Ok(quota) })
     }
 
-    fn upkeep(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+    fn upkeep(&self) -> Wait<'_, ()> {
         Box::pin(async move {
             loop {
                 let now = self.0.clock.now();
@@ -213,6 +216,7 @@ impl Shared {
         let now = self.clock.now();
         let entry = shard.entries.get(&id).filter(|entry| entry.expires > now);
         let record = entry.and_then(|entry| entry.kept.record());
+        let is_new = record.is_none();
         let deadline = entry.and_then(|entry| entry.kept.deadline());
         if let Some(deadline) = deadline.filter(|&deadline| deadline <= now)
             && self.arrivals.any_before(id, deadline, commit.arrival.as_ref())
@@ -237,7 +241,6 @@ impl Shared {
         let record = match write {
             Write::Nothing => record.cloned(),
             Write::Put { record, notices } => {
-                let is_new = deadline.is_none() && entry.is_none_or(|entry| entry.kept.record().is_none());
                 if is_new && self.sessions.load(Ordering::Relaxed) >= self.limit.sessions_max {
                     return Err(StoreError::Unavailable("the server holds as many sessions as it may"));
                 }
@@ -277,13 +280,8 @@ impl Shared {
     }
 
     fn tell(&self, id: SessionId, record: &Record, notices: Vec<bytes::Bytes>) {
-        let session = record.session();
-        self.listener.update(id, &Update::State {
-            tag: session.tag(),
-            frame: record.encoded().frame(),
-            warnings: session.warnings(),
-            deadline: session.deadline(),
-        });
+        let (tag, frame) = (record.session().tag(), record.encoded().frame());
+        self.listener.update(id, &Update::State { tag, frame, countdown: record.countdown() });
         for notice in notices {
             self.listener.update(id, &Update::Notice(notice));
         }

@@ -39,7 +39,10 @@ pub use arrival::{Arrival, Arrivals};
 pub use record::Record;
 
 /// What a call to a store comes to.
-pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
+pub type Answer<'a, T> = Wait<'a, Result<T, StoreError>>;
+
+/// What comes by itself, some time.
+pub type Wait<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// Keeps sessions.
 pub trait Store: Send + Sync {
@@ -58,15 +61,18 @@ pub trait Store: Send + Sync {
     /// Subscribes to a session, which need not exist. The listener hears of it until the watch is dropped.
     fn watch(&self, id: SessionId) -> Answer<'_, Watched>;
 
+    /// Waits until the authority's time is `at`, not less.
+    fn sleep_until(&self, at: Timestamp) -> Wait<'_, ()>;
+
     /// Waits until deadlines have passed; returns whose. The same session is returned again as long as
     /// nothing is committed.
-    fn overdue(&self) -> Pin<Box<dyn Future<Output = Vec<SessionId>> + Send + '_>>;
+    fn overdue(&self) -> Wait<'_, Vec<SessionId>>;
 
     /// Counts one more request of a client.
     fn count(&self, client: IpAddr, rate: Rate) -> Answer<'_, Quota>;
 
     /// The store's own upkeep; runs until it is dropped.
-    fn upkeep(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
+    fn upkeep(&self) -> Wait<'_, ()>;
 
     /// What is missing before requests can be served; `None` when nothing is.
     fn missing(&self) -> Option<String>;
@@ -205,10 +211,8 @@ pub enum Update {
         tag: StateTag,
         /// The message that carries it.
         frame: Bytes,
-        /// When clients are to be warned, soonest first, if nothing happens before.
-        warnings: Vec<Warning>,
-        /// The running clock's deadline, for the remaining time in warnings.
-        deadline: Option<Timestamp>,
+        /// When clients are to be warned, if nothing happens before.
+        countdown: Countdown,
     },
     /// A message that belongs to the state before it, or to none.
     Notice(Bytes),
@@ -219,6 +223,15 @@ pub enum Update {
         /// The message that says so.
         frame: Bytes,
     },
+}
+
+/// When the running clock passes what clients want to be warned of.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Countdown {
+    /// Soonest first.
+    pub warnings: Vec<Warning>,
+    /// When the clock flags.
+    pub deadline: Option<Timestamp>,
 }
 
 /// How often something may be done.

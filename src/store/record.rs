@@ -3,6 +3,8 @@
 use crate::engine::{Millis, Session, Status, Timestamp};
 use crate::wire::{self, Encoded};
 
+use super::Countdown;
+
 const HOUR: Millis = Millis::new(3_600_000);
 const DAY: Millis = Millis::new(86_400_000);
 
@@ -28,6 +30,11 @@ impl Record {
     /// Its bytes.
     pub fn encoded(&self) -> &Encoded {
         &self.encoded
+    }
+
+    /// When clients are to be warned.
+    pub fn countdown(&self) -> Countdown {
+        Countdown { warnings: self.session.warnings(), deadline: self.session.deadline() }
     }
 
     /// How long the state is kept when it was written at `now` and not again: an hour past the deadline

@@ -10,7 +10,7 @@ use super::problems::Code;
 use super::read::{Looked, fault, kind};
 
 /// How long metadata may be, in bytes of compact JSON.
-pub(super) const MAX_LEN: usize = 4_096;
+pub const MAX_LEN: usize = 4_096;
 /// How deep it may be nested: what JSON readers take by default.
 const MAX_DEPTH: usize = 100;
 

@@ -1,0 +1,178 @@
+//! Errors as clients see them: the one table from what went wrong to status, code, message and details,
+//! for REST answers and WebSocket results alike. Does not know how they are sent.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+
+use crate::engine::{Refusal, SessionId};
+use crate::sessions::Failure;
+use crate::store::StoreError;
+use crate::wire::{self, Code, Details, NotJson};
+
+/// Whoever asks again because the server could not answer should wait this long.
+const RETRY_AFTER_S: u32 = 1;
+
+/// An error, ready to be told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The HTTP status.
+    pub status: u16,
+    /// The name for programs.
+    pub code: &'static str,
+    /// The message for people.
+    pub message: Cow<'static, str>,
+    /// What else is told.
+    pub details: Details,
+    /// When to come back, in seconds.
+    pub retry_after_s: Option<u32>,
+}
+
+impl Problem {
+    fn new(status: u16, code: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { status, code, message: message.into(), details: Details::None, retry_after_s: None }
+    }
+
+    fn with(self, details: Details) -> Self {
+        Self { details, ..self }
+    }
+
+    /// The error as JSON.
+    pub fn json(&self) -> Bytes {
+        wire::error(self.code, &self.message, &self.details)
+    }
+
+    /// Fields of a request are wrong.
+    pub fn invalid(problems: Vec<wire::Problem>) -> Self {
+        Self::new(400, "VALIDATION_ERROR", "Request validation failed").with(Details::Problems(problems))
+    }
+
+    /// One field of a request is wrong.
+    fn invalid_field(field: &str, code: Code, message: String) -> Self {
+        Self::invalid(vec![wire::Problem { field: field.to_owned(), message: message.into(), code }])
+    }
+
+    /// No such route.
+    pub fn unknown_route() -> Self {
+        Self::new(404, "NOT_FOUND", "There is nothing at this path; /api-docs lists what there is")
+    }
+
+    /// The route does not have this method.
+    pub fn wrong_method(allow: &str) -> Self {
+        Self::new(405, "METHOD_NOT_ALLOWED", format!("This path takes {allow}"))
+    }
+
+    /// The client took too long.
+    pub fn too_slow(what: &'static str) -> Self {
+        Self::new(408, "REQUEST_TIMEOUT", what)
+    }
+
+    /// The body is longer than it may be.
+    pub fn body_too_large(max: usize) -> Self {
+        Self::new(413, "PAYLOAD_TOO_LARGE", format!("A body has at most {max} bytes"))
+    }
+
+    /// The body broke off, or its framing is wrong.
+    pub fn broken_body() -> Self {
+        Self::new(400, "INVALID_JSON", "The body could not be read to its end")
+    }
+
+    /// The body is compressed.
+    pub fn encoded_body() -> Self {
+        Self::new(415, "UNSUPPORTED_ENCODING", "A body has no Content-Encoding other than identity")
+    }
+
+    /// The path speaks WebSocket only.
+    pub fn upgrade_required() -> Self {
+        Self::new(426, "UPGRADE_REQUIRED", "This path takes WebSocket connections (RFC 6455, version 13)")
+    }
+
+    /// The client asks too often.
+    pub fn too_many_requests() -> Self {
+        Self::limited("Too many requests, please try again later", 60)
+    }
+
+    /// The server serves as many connections as it may.
+    pub fn too_many_connections() -> Self {
+        Self::unavailable("The server has as many connections as it may")
+    }
+
+    /// Nothing was changed, and a retry may help.
+    pub fn unavailable(message: &'static str) -> Self {
+        Self { retry_after_s: Some(RETRY_AFTER_S), ..Self::new(503, "UNAVAILABLE", message) }
+    }
+
+    /// It is not known whether something was changed.
+    pub fn unknown_outcome() -> Self {
+        let message = "The change may or may not have been made: read, then repeat with expected_version";
+        Self::new(503, "UNKNOWN_OUTCOME", message)
+    }
+
+    /// A session's limit on switches is reached.
+    fn too_many_switches() -> Self {
+        Self::limited("Too many cycle switches for this session, please slow down", 1)
+    }
+
+    fn limited(message: &'static str, retry_after_s: u32) -> Self {
+        let problem = Self::new(429, "RATE_LIMIT_EXCEEDED", message).with(Details::RetryAfter(retry_after_s));
+        Self { retry_after_s: Some(retry_after_s), ..problem }
+    }
+
+    fn refused(id: SessionId, refusal: Refusal) -> Self {
+        let transition = |what: &str, status: crate::engine::Status| {
+            let message = format!("Session {id} {what} (current status: {})", status.name());
+            Self::new(400, "INVALID_STATE_TRANSITION", message)
+        };
+        match refusal {
+            Refusal::NotFound => Self::new(404, "SESSION_NOT_FOUND", format!("Session {id} not found")),
+            Refusal::Exists => Self::new(409, "SESSION_EXISTS", format!("Session {id} already exists")),
+            Refusal::Conflict { actual_version, expected_version } => {
+                Self::new(409, "CONFLICT", format!("Session {id} is at version {actual_version}"))
+                    .with(Details::Versions { actual: actual_version, expected: expected_version })
+            }
+            Refusal::CannotStart(status) => transition("cannot be started", status),
+            Refusal::CannotPause(status) => transition("cannot be paused", status),
+            Refusal::CannotResume(status) => transition("cannot be resumed", status),
+            Refusal::NotRunning(status) => transition("not running", status),
+            Refusal::CannotUpdate(status) => transition("takes new metadata only", status),
+            Refusal::UnknownParticipant(participant) => {
+                Self::new(400, "VALIDATION_ERROR", format!("Participant {participant} not found in session"))
+            }
+            Refusal::ExpiredParticipant(participant) => {
+                Self::new(400, "VALIDATION_ERROR", format!("Participant {participant} has expired"))
+            }
+            Refusal::MaxTimeBelowUsed { used } => {
+                let message = format!("Must be at least {}, which has been used already", used.as_ms());
+                Self::invalid_field("max_time_ms", Code::TooSmall, message)
+            }
+            Refusal::MetadataTooLarge => {
+                let message = format!("Must be at most {} bytes of JSON when merged", wire::METADATA_LEN_MAX);
+                Self::invalid_field("metadata", Code::TooBig, message)
+            }
+        }
+    }
+}
+
+impl From<Failure> for Problem {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Refused(id, refusal) => Self::refused(id, refusal),
+            Failure::Limited(_) => Self::too_many_switches(),
+            Failure::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Unavailable(message) => Self::unavailable(message),
+        }
+    }
+}
+
+impl From<NotJson> for Problem {
+    fn from(error: NotJson) -> Self {
+        Self::new(400, "INVALID_JSON", format!("The body is not JSON: {}", error.0))
+    }
+}

@@ -1,0 +1,252 @@
+//! The way of every change: load, settle, apply, encode, commit. The only place where the engine, the wire
+//! and a store meet. Does not know who asks, or over which protocol.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use crate::engine::{
+    self, Command, Judgement, NewSession, Outcome, Precondition, Refusal, Session, SessionId, StateTag, Timestamp,
+};
+use crate::store::{
+    Answer, Arrival, Commit, Committed, Current, Decision, Quota, Rate, Record, Store, StoreError, Verdict, Wait,
+    Watched, Write,
+};
+use crate::wire::{self, Merge};
+
+/// How many clocks that ran out in one change clients are told of one by one: the latest ones.
+const EXPIRED_NOTICES_MAX: usize = 16;
+
+/// All sessions of a store.
+#[derive(Clone)]
+pub struct Sessions {
+    store: Arc<dyn Store>,
+    rates: Rates,
+}
+
+/// How often things may be asked; `None` is without limit.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Rates {
+    /// Switches of one session.
+    pub switch: Option<Rate>,
+    /// Requests of one client.
+    pub general: Option<Rate>,
+}
+
+/// A command and what must hold for it.
+#[derive(Debug)]
+pub struct Request {
+    /// What is asked for.
+    pub command: Command,
+    /// The change of metadata that belongs to a [`Command::Patch`].
+    pub merge: Option<Merge>,
+    /// What the caller believes the session to be.
+    pub precondition: Precondition,
+}
+
+impl From<Command> for Request {
+    fn from(command: Command) -> Self {
+        Self { command, merge: None, precondition: Precondition::default() }
+    }
+}
+
+/// What came of a request.
+#[derive(Debug)]
+pub struct Reply {
+    /// The session as it is now, or why the request was not carried out.
+    pub result: Result<Done, Failure>,
+    /// Where the request's own limit stands, if it has one.
+    pub quota: Option<Quota>,
+}
+
+/// A request that was carried out.
+#[derive(Debug)]
+pub struct Done {
+    /// The state; `None` after a deletion.
+    pub record: Option<Arc<Record>>,
+    /// What else is to be told.
+    pub outcome: Outcome,
+    /// The authority's time.
+    pub now: Timestamp,
+}
+
+/// Why a request was not carried out.
+#[derive(Debug)]
+pub enum Failure {
+    /// The session does not allow it.
+    Refused(SessionId, Refusal),
+    /// Its limit is reached.
+    Limited(Quota),
+    /// The store cannot answer.
+    Store(StoreError),
+}
+
+impl Sessions {
+    /// The sessions of `store`.
+    pub fn new(store: Arc<dyn Store>, rates: Rates) -> Self {
+        Self { store, rates }
+    }
+
+    /// The authority's time, asked afresh.
+    pub async fn now(&self) -> Result<Timestamp, StoreError> {
+        self.store.now().await
+    }
+
+    /// Takes down that a command for a session arrived: when its last byte was read.
+    pub fn arrive(&self, id: SessionId) -> Arrival {
+        self.store.arrive(id)
+    }
+
+    /// Counts one more request of a client; `None` when there is no limit.
+    pub async fn count(&self, client: IpAddr) -> Result<Option<Quota>, StoreError> {
+        match self.rates.general {
+            Some(rate) => self.store.count(client, rate).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The session as it is now.
+    pub async fn read(&self, id: SessionId) -> Result<Done, Failure> {
+        let read = self.store.read(id).await.map_err(Failure::Store)?;
+        let record = read.record.ok_or(Failure::Refused(id, Refusal::NotFound))?;
+        if record.session().deadline().is_some_and(|deadline| deadline <= read.now) {
+            return self.settle(id).await;
+        }
+        Ok(Done { record: Some(record), outcome: Outcome::default(), now: read.now })
+    }
+
+    /// Lets what time has done become the state.
+    pub async fn settle(&self, id: SessionId) -> Result<Done, Failure> {
+        self.ask(id, None, None, Command::Settle.into()).await.result
+    }
+
+    /// Begins a session.
+    pub async fn create(&self, arrival: Arrival, new: NewSession) -> Result<Done, Failure> {
+        let id = new.id;
+        let decide = move |current: Current<'_>| create(&new, &current);
+        self.commit(Commit { id, arrival: Some(arrival), rate: None, decide: Box::new(decide) }).await.result
+    }
+
+    /// Asks for a change.
+    pub async fn change(&self, id: SessionId, arrival: Arrival, request: Request) -> Reply {
+        let rate = match request.command {
+            Command::Switch { .. } => self.rates.switch,
+            Command::Settle
+            | Command::Start
+            | Command::Pause
+            | Command::Resume
+            | Command::Complete
+            | Command::Cancel
+            | Command::Patch(_)
+            | Command::Delete => None,
+        };
+        self.ask(id, Some(arrival), rate, request).await
+    }
+
+    /// Watches a session, which need not exist.
+    pub fn watch(&self, id: SessionId) -> Answer<'_, Watched> {
+        self.store.watch(id)
+    }
+
+    /// Waits until deadlines have passed; returns whose.
+    pub fn overdue(&self) -> Wait<'_, Vec<SessionId>> {
+        self.store.overdue()
+    }
+
+    /// Waits until the authority's time is `at`.
+    pub fn sleep_until(&self, at: Timestamp) -> Wait<'_, ()> {
+        self.store.sleep_until(at)
+    }
+
+    /// What is missing before requests can be served.
+    pub fn missing(&self) -> Option<String> {
+        self.store.missing()
+    }
+
+    async fn ask(&self, id: SessionId, arrival: Option<Arrival>, rate: Option<Rate>, request: Request) -> Reply {
+        let decide = move |current: Current<'_>| decide(id, &request, &current);
+        self.commit(Commit { id, arrival, rate, decide: Box::new(decide) }).await
+    }
+
+    async fn commit(&self, commit: Commit) -> Reply {
+        let id = commit.id;
+        match self.store.commit(commit).await {
+            Ok(Committed { record, verdict, quota, now }) => {
+                let result = match (verdict, quota) {
+                    (Some(Ok(outcome)), _) => Ok(Done { record, outcome, now }),
+                    (Some(Err(refusal)), _) => Err(Failure::Refused(id, refusal)),
+                    (None, Some(quota)) => Err(Failure::Limited(quota)),
+                    (None, None) => unreachable!("only a limit keeps a store from judging"),
+                };
+                Reply { result, quota }
+            }
+            Err(error) => Reply { result: Err(Failure::Store(error)), quota: None },
+        }
+    }
+}
+
+fn create(new: &NewSession, current: &Current<'_>) -> Decision {
+    if current.record.is_some() {
+        return nothing(Err(Refusal::Exists));
+    }
+    let epoch = current.buried_epoch.map_or(0, |epoch| epoch + 1).max(current.now.as_ms());
+    put(new.create(epoch, current.at), Vec::new(), current.now, Ok(Outcome::default()))
+}
+
+fn decide(id: SessionId, request: &Request, current: &Current<'_>) -> Decision {
+    let Some(record) = current.record else {
+        return nothing(match request.command {
+            Command::Delete => Ok(Outcome::default()),
+            Command::Settle
+            | Command::Start
+            | Command::Pause
+            | Command::Resume
+            | Command::Switch { .. }
+            | Command::Complete
+            | Command::Cancel
+            | Command::Patch(_) => Err(Refusal::NotFound),
+        });
+    };
+    let before = record.session();
+    let judged = match merged(request, before) {
+        Ok(Some(command)) => engine::judge(before, &command, &request.precondition, current.at),
+        Ok(None) => engine::judge(before, &request.command, &request.precondition, current.at),
+        Err(refusal) => return nothing(Err(refusal)),
+    };
+    let Judgement { session, events, verdict } = judged;
+    let verdict = verdict.map_err(|refusal| excuse(refusal, &session, request, current));
+    if matches!((&request.command, &verdict), (Command::Delete, Ok(_))) {
+        let tag = StateTag { epoch: before.epoch, version: before.version + 1 };
+        return Decision { write: Write::Delete { tag, notice: wire::deleted(id, current.now) }, verdict };
+    }
+    if events.is_empty() {
+        return nothing(verdict);
+    }
+    let notices = wire::expired(id, &events, current.now, EXPIRED_NOTICES_MAX);
+    put(session, notices, current.now, verdict)
+}
+
+/// The command with the metadata that its merge makes, if it has one.
+fn merged(request: &Request, before: &Session) -> Result<Option<Command>, Refusal> {
+    let (Command::Patch(settings), Some(merge)) = (&request.command, &request.merge) else { return Ok(None) };
+    let metadata = merge.apply(before.metadata.as_deref()).map_err(|wire::TooLarge| Refusal::MetadataTooLarge)?;
+    let mut settings = settings.clone();
+    settings.metadata = Some(metadata);
+    Ok(Some(Command::Patch(settings)))
+}
+
+/// A command that was refused because of a change that its sender could not know is a conflict.
+fn excuse(refusal: Refusal, session: &Session, request: &Request, current: &Current<'_>) -> Refusal {
+    if refusal.depends_on_state() && current.changed_since_arrival {
+        Refusal::Conflict { actual_version: session.version, expected_version: request.precondition.version }
+    } else {
+        refusal
+    }
+}
+
+fn put(session: Session, notices: Vec<bytes::Bytes>, now: Timestamp, verdict: Verdict) -> Decision {
+    Decision { write: Write::Put { record: Arc::new(Record::new(session, now)), notices }, verdict }
+}
+
+fn nothing(verdict: Verdict) -> Decision {
+    Decision { write: Write::Nothing, verdict }
+}
