@@ -1,7 +1,8 @@
 //! SyncKairos keeps clocks in sync for many people at once.
 //!
 //! The way of a request: `http` -> `sessions` -> `engine` (pure) -> `store` -> `ws` -> clients. The
-//! modules below stand in the order in which they are best read; each imports those above it only.
+//! modules below stand in the order in which they are best read, from what knows nothing of the rest to
+//! what knows it all.
 
 pub mod engine;
 pub mod clock;
@@ -10,3 +11,9 @@ pub mod store;
 pub mod sessions;
 pub mod deadlines;
 pub mod problem;
+pub mod shutdown;
+pub mod ws;
+pub mod http;
+pub mod config;
+pub mod logging;
+pub mod serve;

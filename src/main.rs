@@ -1,1 +1,100 @@
-fn main() {}
+//! The program: arguments and environment to a [`Config`], a server until a signal, an exit code.
+//!
+//! Exits with 0 after an orderly stop, 1 when it cannot listen or is told twice to stop, 2 when it was told
+//! something that makes no sense.
+
+use std::process::ExitCode;
+
+use clap::{Arg, Command};
+use synckairos::config::{Config, SETTINGS};
+use synckairos::{logging, serve};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::{error, info};
+
+const ABOUT: &str = "Keeps clocks in sync for many people at once: chess and turn-based games, quizzes, \
+auctions, exams, meetings, live shows.";
+
+const AFTER_HELP: &str = "\
+Every option can also be given as an environment variable; an option wins.
+
+Sessions live in this process and are lost when it ends.
+
+Try it:
+  synckairos &
+  curl localhost:3000/ready
+  curl localhost:3000/api-docs.json
+
+It stops in order on SIGTERM or SIGINT, and at once on the second.";
+
+fn main() -> ExitCode {
+    let matches = command().get_matches();
+    let lookup = |name: &str| {
+        let given = matches.try_get_one::<String>(name).ok().flatten().cloned();
+        given.or_else(|| std::env::var(name).ok())
+    };
+    let config = match Config::read(lookup) {
+        Ok(config) => config,
+        Err(problems) => {
+            for problem in problems {
+                eprintln!("synckairos: {problem}");
+            }
+            eprintln!("synckairos: see --help");
+            return ExitCode::from(2);
+        }
+    };
+    logging::start(config.log_level, config.log_format);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            error!(%error, "cannot start");
+            return ExitCode::FAILURE;
+        }
+    };
+    let code = runtime.block_on(run(config));
+    // What still runs would be waiting for clients that do not answer.
+    runtime.shutdown_background();
+    code
+}
+
+async fn run(config: Config) -> ExitCode {
+    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        error!("cannot listen for signals");
+        return ExitCode::FAILURE;
+    };
+    let address = config.address;
+    let running = match serve::start(config).await {
+        Ok(running) => running,
+        Err(error) => {
+            error!(%address, %error, "cannot listen");
+            return ExitCode::FAILURE;
+        }
+    };
+    let mut told = async || {
+        tokio::select! {
+            _ = terminate.recv() => "SIGTERM",
+            _ = interrupt.recv() => "SIGINT",
+        }
+    };
+    let signal = told().await;
+    info!(signal, "stopping; once more to stop at once");
+    tokio::select! {
+        () = running.stop() => {
+            info!("stopped");
+            ExitCode::SUCCESS
+        }
+        signal = told() => {
+            error!(signal, "stopped at once");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn command() -> Command {
+    let options = SETTINGS.iter().map(|setting| {
+        let flag = setting.name.to_ascii_lowercase().replace('_', "-");
+        let help = format!("{} [env: {}] [default: {}]", setting.help, setting.name, setting.default);
+        Arg::new(setting.name).long(flag).value_name(setting.value).help(help)
+    });
+    Command::new("synckairos").version(env!("CARGO_PKG_VERSION")).about(ABOUT).after_help(AFTER_HELP).args(options)
+}

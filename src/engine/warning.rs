@@ -17,7 +17,8 @@ impl Session {
     /// All warnings of the running turn, soonest first, if it goes on. A threshold counts only when the
     /// turn began (or went on) above it.
     pub fn warnings(&self) -> Vec<Warning> {
-        let (Some(deadline), Some(since), Some(active)) = (self.deadline(), self.cycle_started_at(), self.active()) else {
+        let (Some(deadline), Some(since), Some(active)) = (self.deadline(), self.cycle_started_at(), self.active())
+        else {
             return Vec::new();
         };
         let budget = deadline.since(since);

@@ -234,9 +234,8 @@ impl Shared {
             }),
             at: arrived.max(last_change),
             now,
-            changed_since_arrival: entry.is_some_and(|entry| {
-                commit.arrival.as_ref().is_some_and(|arrival| entry.committed > arrival.moment())
-            }),
+            changed_since_arrival: entry
+                .is_some_and(|entry| commit.arrival.as_ref().is_some_and(|arrival| entry.committed > arrival.moment())),
         });
         let record = match write {
             Write::Nothing => record.cloned(),
@@ -334,7 +333,12 @@ impl Shard {
     }
 }
 
-fn reindex(index: &mut BTreeSet<(Timestamp, SessionId)>, id: SessionId, old: Option<Timestamp>, new: Option<Timestamp>) {
+fn reindex(
+    index: &mut BTreeSet<(Timestamp, SessionId)>,
+    id: SessionId,
+    old: Option<Timestamp>,
+    new: Option<Timestamp>,
+) {
     if old != new {
         if let Some(old) = old {
             index.remove(&(old, id));

@@ -27,9 +27,12 @@ pub enum Inbound<'a> {
 pub struct Order {
     /// The client's name for this request.
     pub request_id: String,
-    /// The command and the version that the session must have, or what is wrong with the fields.
-    pub order: Result<(Command, Option<u64>), Problems>,
+    /// What is asked for, or what is wrong with the fields.
+    pub order: Result<Asked, Problems>,
 }
+
+/// A command and the version that the session must have, if any.
+pub type Asked = (Command, Option<u64>);
 
 /// Reads a message; `Err` says what was not understood.
 pub fn inbound(text: &[u8]) -> Result<Inbound<'_>, String> {

@@ -54,13 +54,16 @@ pub fn expired(id: SessionId, events: &[Event], now: Timestamp, most: usize) -> 
         | Event::Updated => None,
     });
     let surplus = flags.clone().count().saturating_sub(most);
-    flags.skip(surplus).map(|(participant, at)| {
-        let mut message = about("TIME_EXPIRED", id, now);
-        message.participant("expired_participant_id", participant);
-        message.0.raw(r#","expired_at":"#);
-        message.0.instant(at);
-        message.finish()
-    }).collect()
+    flags
+        .skip(surplus)
+        .map(|(participant, at)| {
+            let mut message = about("TIME_EXPIRED", id, now);
+            message.participant("expired_participant_id", participant);
+            message.0.raw(r#","expired_at":"#);
+            message.0.instant(at);
+            message.finish()
+        })
+        .collect()
 }
 
 /// The answer to a PING; what the client said of its own clock comes back as it was.
@@ -87,28 +90,22 @@ pub fn result_data(request_id: &str, status: u16, answer: &Text) -> Bytes {
 }
 
 /// The answer to a command that was not carried out.
-pub fn result_error(request_id: &str, status: u16, error: &[u8], now: Option<Timestamp>) -> Bytes {
+pub fn result_error(request_id: &str, status: u16, error: &[u8], now: Timestamp) -> Bytes {
     let mut message = Message::result(request_id, status);
     message.0.raw(r#","error":"#);
     message.0.extend_from_slice(error);
-    if let Some(now) = now {
-        message.0.raw(r#","server_time_ms":"#);
-        message.0.number(now.as_ms());
-    }
+    message.0.raw(r#","server_time_ms":"#);
+    message.0.number(now.as_ms());
     message.finish()
-}
-
-/// There is no session to synchronize with.
-pub fn not_found(id: SessionId) -> Bytes {
-    error("SESSION_NOT_FOUND", &format!("Session {id} not found"))
 }
 
 /// The message was not understood.
 pub fn invalid_message(why: &str) -> Bytes {
-    error("INVALID_MESSAGE", why)
+    message_error("INVALID_MESSAGE", why)
 }
 
-fn error(code: &str, text: &str) -> Bytes {
+/// Something that no request asked for by name went wrong.
+pub fn message_error(code: &str, text: &str) -> Bytes {
     let mut message = Message::new("ERROR");
     message.0.raw(r#","code":""#);
     message.0.raw(code);

@@ -1,16 +1,19 @@
-//! A session's metadata: a JSON object of the client's, kept as compact text. Knows how it is checked,
-//! made compact and merged; does not know what is in it.
+//! A session's metadata: a JSON object of the client's, kept as compact text with its names in their order
+//! and its numbers as they were written. Knows how it is checked, made compact and merged; does not know
+//! what is in it.
 
 use std::sync::Arc;
 
 use serde_json::value::RawValue;
-use serde_json::{Map, Value};
 
 use super::problems::Code;
-use super::read::{Looked, fault, kind};
+use super::read::{self, Fault, Looked, Object, fault};
+use super::write::Write;
 
 /// How long metadata may be, in bytes of compact JSON.
 pub const MAX_LEN: usize = 4_096;
+/// How long a change may be: enough to name all that there is and all that is to come.
+const CHANGE_MAX_LEN: usize = 4 * MAX_LEN;
 /// How deep it may be nested: what JSON readers take by default.
 const MAX_DEPTH: usize = 100;
 
@@ -19,113 +22,132 @@ const MAX_DEPTH: usize = 100;
 pub struct TooLarge;
 
 /// A change of metadata by JSON Merge Patch (RFC 7396).
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Merge {
     /// `null`: the metadata goes.
     Remove,
-    /// An object to merge.
-    With(Map<String, Value>),
+    /// An object to merge, as compact JSON.
+    With(Arc<str>),
 }
 
 impl Merge {
     /// The metadata after the change.
     pub fn apply(&self, metadata: Option<&str>) -> Result<Option<Arc<str>>, TooLarge> {
         let Merge::With(patch) = self else { return Ok(None) };
-        let mut target = metadata.and_then(|text| serde_json::from_str(text).ok()).unwrap_or(Value::Null);
-        merge(&mut target, patch);
-        let text = target.to_string();
-        if text.len() > MAX_LEN { Err(TooLarge) } else { Ok(Some(text.into())) }
+        let mut merged = Vec::with_capacity(metadata.map_or(0, str::len) + patch.len());
+        merge(&members(metadata.unwrap_or("{}")), &members(patch), &mut merged);
+        if merged.len() > MAX_LEN {
+            return Err(TooLarge);
+        }
+        Ok(Some(String::from_utf8(merged).expect("texts make a text").into()))
     }
 }
 
-/// Depth is bounded where metadata is read.
-fn merge(target: &mut Value, patch: &Map<String, Value>) {
-    if !target.is_object() {
-        *target = Value::Object(Map::new());
+/// The members of an object that was made compact here.
+fn members(compact: &str) -> Object<'_> {
+    serde_json::from_str(compact).ok().and_then(|value| read::object(value).ok()).unwrap_or_default()
+}
+
+/// Depth is bounded where metadata is read, and a merge is no deeper than what it is made of.
+fn merge(target: &Object<'_>, patch: &Object<'_>, out: &mut Vec<u8>) {
+    out.raw("{");
+    for (name, old) in target.members() {
+        merge_member(&name, Some(old), patch.member(&name), out);
     }
-    let Value::Object(members) = target else { return };
-    for (name, value) in patch {
-        match value {
-            Value::Null => {
-                members.shift_remove(name);
-            }
-            Value::Object(inner) => merge(members.entry(name.as_str()).or_insert(Value::Null), inner),
-            Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
-                members.insert(name.clone(), value.clone());
-            }
+    for (name, new) in patch.members().filter(|(name, _)| target.member(name).is_none()) {
+        if patch.member(&name).is_some_and(|last| std::ptr::eq(last, new)) {
+            merge_member(&name, None, Some(new), out);
         }
     }
+    if out.last() == Some(&b',') {
+        out.pop();
+    }
+    out.raw("}");
+}
+
+fn merge_member(name: &str, old: Option<&RawValue>, new: Option<&RawValue>, out: &mut Vec<u8>) {
+    let Some(value) = new.or(old).filter(|_| new.is_none_or(|new| new.get() != "null")) else { return };
+    out.string(name);
+    out.raw(":");
+    match new.map(read::object) {
+        Some(Ok(patch)) => {
+            let target = old.and_then(|old| read::object(old).ok()).unwrap_or_default();
+            merge(&target, &patch, out);
+        }
+        Some(Err(_)) | None => out.raw(value.get()),
+    }
+    out.raw(",");
 }
 
 /// Reads metadata that is given as a whole.
 pub(super) fn whole(value: &RawValue) -> Looked<Arc<str>> {
-    let text = Value::Object(members(value)?).to_string();
-    if text.len() > MAX_LEN {
-        return Err(too_large());
-    }
-    Ok(text.into())
+    compact(value, MAX_LEN)
 }
 
 /// Reads a change of metadata.
 pub(super) fn change(value: &RawValue) -> Looked<Merge> {
-    if value.get() == "null" { Ok(Merge::Remove) } else { members(value).map(Merge::With) }
+    if value.get() == "null" { Ok(Merge::Remove) } else { compact(value, CHANGE_MAX_LEN).map(Merge::With) }
 }
 
-pub(super) fn too_large() -> super::read::Fault {
-    fault(Code::TooBig, format!("Must be at most {MAX_LEN} bytes of JSON"))
-}
-
-fn members(value: &RawValue) -> Looked<Map<String, Value>> {
+/// An object without space between its tokens, each string in its shortest form. Refuses what a database
+/// could not keep: NUL, lone surrogates, and numbers beyond 64-bit floats.
+fn compact(value: &RawValue, len_max: usize) -> Looked<Arc<str>> {
     if !value.get().starts_with('{') {
-        return Err(fault(Code::InvalidType, format!("Expected object, received {}", kind(value))));
+        return Err(read::unexpected("object", value));
     }
-    if depth(value.get()) > MAX_DEPTH {
-        return Err(fault(Code::TooBig, format!("Must be nested at most {MAX_DEPTH} deep")));
+    let mut text = String::new();
+    let mut depth = 0;
+    let mut rest = value.get();
+    while let Some(&first) = rest.as_bytes().first() {
+        let (token, after) = rest.split_at(token_len(rest));
+        match first {
+            b' ' | b'\t' | b'\n' | b'\r' => {}
+            b'"' if token.contains('\\') => text.push_str(&shortest(token)?),
+            b'{' | b'[' if depth == MAX_DEPTH => {
+                return Err(fault(Code::TooBig, format!("Must be nested at most {MAX_DEPTH} deep")));
+            }
+            b'-' | b'0'..=b'9' if !token.parse().is_ok_and(f64::is_finite) => {
+                return Err(fault(Code::TooBig, "Must not contain numbers beyond 64-bit floats"));
+            }
+            _ => text.push_str(token),
+        }
+        depth = match first {
+            b'{' | b'[' => depth + 1,
+            b'}' | b']' => depth - 1,
+            _ => depth,
+        };
+        if text.len() > len_max {
+            return Err(fault(Code::TooBig, format!("Must be at most {len_max} bytes of JSON")));
+        }
+        rest = after;
     }
-    let members: Map<String, Value> = serde_json::from_str(value.get())
-        .map_err(|_| fault(Code::InvalidValue, "Must not contain lone surrogates"))?;
-    check(&members)?;
-    Ok(members)
+    Ok(text.into())
 }
 
-/// How deep brackets stand inside each other, those in strings left out.
-fn depth(json: &str) -> usize {
-    let (mut depth, mut deepest, mut in_string, mut escaped) = (0_usize, 0, false, false);
-    for byte in json.bytes() {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' => escaped = true,
-            b'"' => in_string = !in_string,
-            b'{' | b'[' if !in_string => {
-                depth += 1;
-                deepest = deepest.max(depth);
-            }
-            b'}' | b']' if !in_string => depth -= 1,
-            _ => {}
+/// The length of the first token of valid JSON; of space and syntax, each character counts as one.
+fn token_len(json: &str) -> usize {
+    let bytes = json.as_bytes();
+    match bytes[0] {
+        b'"' => {
+            let mut escaped = false;
+            let closes = |&byte: &u8| {
+                let closes = byte == b'"' && !escaped;
+                escaped = byte == b'\\' && !escaped;
+                closes
+            };
+            2 + bytes[1..].iter().position(closes).expect("a string is closed")
+        }
+        b' ' | b'\t' | b'\n' | b'\r' | b'{' | b'}' | b'[' | b']' | b':' | b',' => 1,
+        _ => {
+            let ends = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | b'}' | b']' | b',');
+            bytes.iter().position(ends).unwrap_or(bytes.len())
         }
     }
-    deepest
 }
 
-/// Refuses what a database could not keep: NUL, and numbers beyond 64-bit floats.
-fn check(members: &Map<String, Value>) -> Looked<()> {
-    members.iter().try_for_each(|(name, value)| {
-        check_text(name)?;
-        check_value(value)
-    })
-}
-
-fn check_value(value: &Value) -> Looked<()> {
-    match value {
-        Value::Null | Value::Bool(_) => Ok(()),
-        Value::String(text) => check_text(text),
-        Value::Number(number) if number.as_f64().is_some_and(f64::is_finite) => Ok(()),
-        Value::Number(_) => Err(fault(Code::TooBig, "Must not contain numbers beyond 64-bit floats")),
-        Value::Array(values) => values.iter().try_for_each(check_value),
-        Value::Object(members) => check(members),
-    }
-}
-
-fn check_text(text: &str) -> Looked<()> {
-    if text.contains('\0') { Err(fault(Code::InvalidValue, "Must not contain NUL")) } else { Ok(()) }
+/// A string without needless escapes.
+fn shortest(literal: &str) -> Result<String, Fault> {
+    let mut text = Vec::with_capacity(literal.len());
+    text.string(&read::text(literal)?);
+    Ok(String::from_utf8(text).expect("texts make a text"))
 }

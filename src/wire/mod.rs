@@ -13,10 +13,12 @@ mod state;
 mod write;
 
 pub use answer::{Details, Text, error, http_error, ready, session, switched, time};
-pub use inbound::{Inbound, Order, inbound};
-pub use message::{connected, deleted, expired, invalid_message, not_found, pong, result_data, result_error, sync, warning};
+pub use inbound::{Asked, Inbound, Order, inbound};
+pub use message::{
+    connected, deleted, expired, invalid_message, message_error, pong, result_data, result_error, sync, warning,
+};
 pub use metadata::{MAX_LEN as METADATA_LEN_MAX, Merge, TooLarge};
 pub use problems::{Code, Problem, Problems};
-pub use request::{PatchRequest, SwitchRequest, create, patch, session_id, switch};
 pub use read::{NotJson, Object};
+pub use request::{PatchRequest, SwitchRequest, create, patch, session_id, switch};
 pub use state::{Encoded, encode};

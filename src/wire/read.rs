@@ -54,9 +54,9 @@ impl<'a> Object<'a> {
         self.members.iter().rev().find(|(key, _)| **key == *name.as_bytes()).map(|(_, value)| *value)
     }
 
-    /// The members' names.
-    pub(super) fn names(&self) -> impl Iterator<Item = Cow<'_, str>> {
-        self.members.iter().map(|(name, _)| String::from_utf8_lossy(name))
+    /// All members, those included that do not count.
+    pub(super) fn members(&self) -> impl Iterator<Item = (Cow<'_, str>, &'a RawValue)> {
+        self.members.iter().map(|(name, value)| (String::from_utf8_lossy(name), *value))
     }
 }
 
@@ -127,7 +127,7 @@ pub(super) fn object(value: &RawValue) -> Looked<Object<'_>> {
             Ok(Object { members })
         }
     }
-    let wrong = || fault(Code::InvalidType, format!("Expected object, received {}", kind(value)));
+    let wrong = || unexpected("object", value);
     if !value.get().starts_with('{') {
         return Err(wrong());
     }
@@ -169,8 +169,8 @@ impl<'de> Visitor<'de> for Name {
     }
 }
 
-/// The values of an array; `max` and some more at most are kept, so that the caller sees that there are too many.
-pub(super) fn array(value: &RawValue) -> Looked<Vec<&RawValue>> {
+/// The values of an array.
+fn array(value: &RawValue) -> Looked<Vec<&RawValue>> {
     struct Values;
     impl<'de> Visitor<'de> for Values {
         type Value = Vec<&'de RawValue>;
@@ -187,7 +187,7 @@ pub(super) fn array(value: &RawValue) -> Looked<Vec<&RawValue>> {
             Ok(values)
         }
     }
-    let wrong = || fault(Code::InvalidType, format!("Expected array, received {}", kind(value)));
+    let wrong = || unexpected("array", value);
     if !value.get().starts_with('[') {
         return Err(wrong());
     }
@@ -208,15 +208,16 @@ pub(super) fn array_of(value: &RawValue, least: usize, most: usize) -> Looked<Ve
 
 /// A string without NUL and lone surrogates.
 pub(super) fn string(value: &RawValue) -> Looked<Cow<'_, str>> {
-    let json = value.get();
-    if !json.starts_with('"') {
-        return Err(fault(Code::InvalidType, format!("Expected string, received {}", kind(value))));
-    }
-    let inside = &json[1..json.len() - 1];
+    if value.get().starts_with('"') { text(value.get()) } else { Err(unexpected("string", value)) }
+}
+
+/// What a string's literal, quotes included, stands for.
+pub(super) fn text(literal: &str) -> Looked<Cow<'_, str>> {
+    let inside = &literal[1..literal.len() - 1];
     if !inside.contains('\\') {
         return Ok(Cow::Borrowed(inside));
     }
-    match serde_json::from_str::<String>(json) {
+    match serde_json::from_str::<String>(literal) {
         Ok(text) if text.contains('\0') => Err(fault(Code::InvalidValue, "Must not contain NUL")),
         Ok(text) => Ok(Cow::Owned(text)),
         Err(_) => Err(fault(Code::InvalidValue, "Must not contain lone surrogates")),
@@ -238,7 +239,7 @@ pub(super) fn uuid(value: &RawValue) -> Looked<Uuid> {
 pub(super) fn integer(value: &RawValue, least: u64, most: u64) -> Looked<u64> {
     let json = value.get();
     if !json.starts_with(|first: char| first == '-' || first.is_ascii_digit()) {
-        return Err(fault(Code::InvalidType, format!("Expected integer, received {}", kind(value))));
+        return Err(unexpected("integer", value));
     }
     let number: f64 = json.parse().expect("JSON numbers are numbers");
     if number < least as f64 {
@@ -269,6 +270,11 @@ pub(super) fn one_of<T: Copy>(value: &RawValue, all: &[T], name: impl Fn(T) -> &
         Err(Fault { code: Code::InvalidValue, .. }) => Err(not_one("another string")),
         Err(_) => Err(not_one(kind(value))),
     }
+}
+
+/// The value is of another type.
+pub(super) fn unexpected(expected: &str, value: &RawValue) -> Fault {
+    fault(Code::InvalidType, format!("Expected {expected}, received {}", kind(value)))
 }
 
 /// The type of a value, for messages.

@@ -16,6 +16,8 @@ const TIME_MS_MAX: u64 = 86_400_000;
 const INCREMENT_MS_MAX: u64 = 60_000;
 const PARTICIPANTS_MAX: usize = 1_000;
 const WARNINGS_MAX: usize = 8;
+/// How many unknown fields are told of: a body can hold many more than an answer should.
+const UNKNOWN_FIELDS_MAX: usize = 100;
 /// The largest integer that every JSON reader keeps exactly.
 const INTEGER_MAX: u64 = (1 << 53) - 1;
 
@@ -57,7 +59,7 @@ pub fn create(body: &Object<'_>, problems: &mut Problems) -> Option<NewSession> 
     let id = fields.required("session_id", read::uuid);
     let mode = fields.required("sync_mode", |value| read::one_of(value, &Mode::ALL, Mode::name));
     let participants = fields.required("participants", |value| read::array_of(value, 1, PARTICIPANTS_MAX));
-    let participants = participants.map(|values| self::participants(&values, fields.problems()));
+    let participants = participants.and_then(|values| self::participants(&values, fields.problems()));
     let total_time = fields.required("total_time_ms", time);
     let time_per_cycle = fields.optional("time_per_cycle_ms", time);
     let increment = fields.optional("increment_ms", increment);
@@ -67,9 +69,7 @@ pub fn create(body: &Object<'_>, problems: &mut Problems) -> Option<NewSession> 
     let warn_at = fields.optional("warn_at_ms", |value| read::array_of(value, 0, WARNINGS_MAX));
     let warn_at = warn_at.map(|values| thresholds(&values, fields.problems()));
     let groups = fields.optional("groups", |value| read::array_of(value, 0, PARTICIPANTS_MAX));
-    let groups = groups.map(|values| {
-        self::groups(&values, participants.as_deref().unwrap_or_default(), fields.problems())
-    });
+    let groups = groups.map(|values| self::groups(&values, participants.as_deref(), fields.problems()));
     if problems.len() > found {
         return None;
     }
@@ -116,11 +116,16 @@ pub fn patch(body: &Object<'_>, problems: &mut Problems) -> Option<PatchRequest>
     let time_per_cycle = fields.optional("time_per_cycle_ms", |value| or_default(value, |value| time(value).map(Some)));
     let max_time = fields.optional("max_time_ms", |value| or_default(value, |value| time(value).map(Some)));
     let on_timeout = fields.optional("on_timeout", |value| or_default(value, on_timeout));
-    let warn_at = fields.optional("warn_at_ms", |value| or_default(value, |value| read::array_of(value, 0, WARNINGS_MAX)));
+    let warn_at =
+        fields.optional("warn_at_ms", |value| or_default(value, |value| read::array_of(value, 0, WARNINGS_MAX)));
     let warn_at = warn_at.map(|values| thresholds(&values, fields.problems()).into());
     let expected_version = fields.optional("expected_version", version);
-    for name in body.names().filter(|name| !NAMES.contains(&&**name)) {
-        fields.report(name, fault(Code::InvalidValue, format!("Unknown field; can be changed: {}", NAMES[..6].join(", "))));
+    let unknown = body.members().map(|(name, _)| name).filter(|name| !NAMES.contains(&&**name));
+    for name in unknown.take(UNKNOWN_FIELDS_MAX) {
+        fields.report(
+            name,
+            fault(Code::InvalidValue, format!("Unknown field; can be changed: {}", NAMES[..6].join(", "))),
+        );
     }
     let settings = Patch { metadata: None, increment, time_per_cycle, max_time, on_timeout, warn_at };
     (problems.len() == found).then_some(PatchRequest { settings, merge, expected_version })
@@ -147,7 +152,9 @@ fn on_timeout(value: &RawValue) -> Looked<OnTimeout> {
     read::one_of(value, &OnTimeout::ALL, OnTimeout::name)
 }
 
-fn participants(values: &[&RawValue], problems: &mut Problems) -> Vec<NewParticipant> {
+/// `None` when there are problems.
+fn participants(values: &[&RawValue], problems: &mut Problems) -> Option<Vec<NewParticipant>> {
+    let found = problems.len();
     let mut seen = std::collections::HashSet::with_capacity(values.len());
     let mut participants = Vec::with_capacity(values.len());
     for (place, value) in values.iter().enumerate() {
@@ -155,7 +162,11 @@ fn participants(values: &[&RawValue], problems: &mut Problems) -> Vec<NewPartici
         let mut fields = Fields::inside(&object, format!("participants.{place}."), problems);
         let id = fields.required("participant_id", |value| {
             let id = read::uuid(value)?;
-            if seen.insert(id) { Ok(id) } else { Err(fault(Code::InvalidValue, format!("Duplicate participant_id {id}"))) }
+            if seen.insert(id) {
+                Ok(id)
+            } else {
+                Err(fault(Code::InvalidValue, format!("Duplicate participant_id {id}")))
+            }
         });
         let index = fields.required("participant_index", |value| read::integer(value, 0, INTEGER_MAX));
         let total_time = fields.required("total_time_ms", time);
@@ -164,11 +175,17 @@ fn participants(values: &[&RawValue], problems: &mut Problems) -> Vec<NewPartici
             participants.push(NewParticipant { id: ParticipantId(id), index, total_time, group });
         }
     }
-    participants
+    (problems.len() == found).then_some(participants)
 }
 
-fn groups(values: &[&RawValue], participants: &[NewParticipant], problems: &mut Problems) -> Vec<(GroupId, Millis)> {
-    let known: std::collections::HashSet<_> = participants.iter().filter_map(|given| given.group).collect();
+/// Which groups there are is not known when `participants` are not.
+fn groups(
+    values: &[&RawValue],
+    participants: Option<&[NewParticipant]>,
+    problems: &mut Problems,
+) -> Vec<(GroupId, Millis)> {
+    let known: Option<std::collections::HashSet<_>> =
+        participants.map(|participants| participants.iter().filter_map(|given| given.group).collect());
     let mut seen = std::collections::HashSet::with_capacity(values.len());
     let mut groups = Vec::with_capacity(values.len());
     for (place, value) in values.iter().enumerate() {
@@ -176,7 +193,7 @@ fn groups(values: &[&RawValue], participants: &[NewParticipant], problems: &mut 
         let mut fields = Fields::inside(&object, format!("groups.{place}."), problems);
         let id = fields.required("group_id", |value| {
             let id = GroupId(read::uuid(value)?);
-            if !known.contains(&id) {
+            if known.as_ref().is_some_and(|known| !known.contains(&id)) {
                 return Err(fault(Code::InvalidValue, format!("No participant is in group {id}")));
             }
             if seen.insert(id) { Ok(id) } else { Err(fault(Code::InvalidValue, format!("Duplicate group_id {id}"))) }

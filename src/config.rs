@@ -1,0 +1,223 @@
+//! What the server can be told: one table of settings, each with a flag and an environment variable, read
+//! through a function so that nothing here touches the environment. Does not know what the values do.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+/// A setting that can be given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Setting {
+    /// The environment variable; the flag is the same in lower case with dashes.
+    pub name: &'static str,
+    /// What the value looks like.
+    pub value: &'static str,
+    /// What is used when it is not given.
+    pub default: &'static str,
+    /// What it is for, in a line.
+    pub help: &'static str,
+}
+
+const fn setting(name: &'static str, value: &'static str, default: &'static str, help: &'static str) -> Setting {
+    Setting { name, value, default, help }
+}
+
+/// Every setting, in the order in which people are told of them.
+pub const SETTINGS: [Setting; 13] = [
+    setting("HOST", "ADDRESS", "127.0.0.1", "IP address to listen on; 0.0.0.0 or :: for every interface"),
+    setting("PORT", "PORT", "3000", "TCP port to listen on; 0 for one that is free"),
+    setting("LOG_LEVEL", "LEVEL", "info", "How much to log: off, error, warn, info, debug or trace"),
+    setting("LOG_FORMAT", "FORMAT", "auto", "text, json, or auto: text on a terminal, JSON otherwise"),
+    setting("CORS_ORIGIN", "ORIGIN", "*", "Origin whose pages may read answers in a browser; * for every one"),
+    setting("RATE_LIMIT_SWITCH", "COUNT", "10", "Switches of one session per second; 0 for no limit"),
+    setting("RATE_LIMIT_GENERAL", "COUNT", "0", "Requests of one client address per minute; 0 for no limit"),
+    setting("MAX_CONNECTIONS", "COUNT", "20000", "Open connections at most, WebSockets included"),
+    setting("MAX_SESSIONS", "COUNT", "1000000", "Sessions in memory at most; more are refused with 503"),
+    setting("IDLE_TIMEOUT_MS", "MS", "75000", "How long a connection may wait for its next request"),
+    setting("HEADER_TIMEOUT_MS", "MS", "5000", "How long the head of a request may take to arrive"),
+    setting("BODY_TIMEOUT_MS", "MS", "10000", "How long the body of a request may take to arrive"),
+    setting("REQUEST_TIMEOUT_MS", "MS", "2000", "How long an answer may take; then 503"),
+];
+
+/// Settings of the distributed mode, which this version does not have: to ignore them would lose data.
+const FOREIGN: [&str; 2] = ["REDIS_URL", "DATABASE_URL"];
+
+/// All settings, read and checked.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where to listen.
+    pub address: SocketAddr,
+    /// How much to log.
+    pub log_level: tracing::level_filters::LevelFilter,
+    /// How to log.
+    pub log_format: LogFormat,
+    /// Whose pages may read answers.
+    pub cors_origin: String,
+    /// Switches of one session per second; 0 is without limit.
+    pub rate_limit_switch: u32,
+    /// Requests of one client per minute; 0 is without limit.
+    pub rate_limit_general: u32,
+    /// Open connections at most.
+    pub connections_max: u32,
+    /// Sessions at most.
+    pub sessions_max: usize,
+    /// How long a connection may wait for a request.
+    pub idle_timeout: Duration,
+    /// How long the head of a request may take.
+    pub head_timeout: Duration,
+    /// How long its body may take.
+    pub body_timeout: Duration,
+    /// How long its answer may take.
+    pub request_timeout: Duration,
+    /// How often a WebSocket client must show that it is there. The contract's 5 s: not a setting.
+    pub heartbeat: Duration,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+    /// For whoever is at the other end.
+    Auto,
+}
+
+impl Config {
+    /// Reads every setting through `lookup`; reports everything that is wrong at once, a line each.
+    pub fn read(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, Vec<String>> {
+        let mut reader = Reader { lookup, problems: Vec::new() };
+        for name in FOREIGN {
+            if (reader.lookup)(name).is_some_and(|value| !value.is_empty()) {
+                let why = "this version keeps sessions in its own memory only; unset it to start";
+                reader.problems.push(format!("{name}: {why}"));
+            }
+        }
+        let host = reader.parse("HOST", "an IP address", |text| text.parse::<IpAddr>().ok());
+        let port = reader.parse("PORT", "a port from 0 to 65535", |text| text.parse::<u16>().ok());
+        let config = Self {
+            address: SocketAddr::new(host.unwrap_or(IpAddr::from([127, 0, 0, 1])), port.unwrap_or_default()),
+            log_level: reader
+                .parse("LOG_LEVEL", "off, error, warn, info, debug or trace", |text| text.parse().ok())
+                .unwrap_or(tracing::level_filters::LevelFilter::INFO),
+            log_format: reader
+                .parse("LOG_FORMAT", "text, json or auto", |text| match text {
+                    "text" => Some(LogFormat::Text),
+                    "json" => Some(LogFormat::Json),
+                    "auto" => Some(LogFormat::Auto),
+                    _ => None,
+                })
+                .unwrap_or(LogFormat::Auto),
+            cors_origin: reader
+                .parse("CORS_ORIGIN", "an origin such as https://example.org, or *", origin)
+                .unwrap_or_default(),
+            rate_limit_switch: reader.count("RATE_LIMIT_SWITCH", 0),
+            rate_limit_general: reader.count("RATE_LIMIT_GENERAL", 0),
+            connections_max: reader.count("MAX_CONNECTIONS", 1),
+            sessions_max: reader.count("MAX_SESSIONS", 1) as usize,
+            idle_timeout: reader.millis("IDLE_TIMEOUT_MS"),
+            head_timeout: reader.millis("HEADER_TIMEOUT_MS"),
+            body_timeout: reader.millis("BODY_TIMEOUT_MS"),
+            request_timeout: reader.millis("REQUEST_TIMEOUT_MS"),
+            heartbeat: Duration::from_secs(5),
+        };
+        if reader.problems.is_empty() { Ok(config) } else { Err(reader.problems) }
+    }
+}
+
+/// What browsers send as Origin (RFC 6454, section 6.2), or a star.
+fn origin(text: &str) -> Option<String> {
+    let is_tuple = |(scheme, host): (&str, &str)| {
+        let plain = |byte: u8| byte.is_ascii_graphic() && !b"/?#,".contains(&byte);
+        !scheme.is_empty() && !host.is_empty() && scheme.bytes().chain(host.bytes()).all(plain)
+    };
+    (text == "*" || text == "null" || text.split_once("://").is_some_and(is_tuple)).then(|| text.to_owned())
+}
+
+struct Reader<L> {
+    lookup: L,
+    problems: Vec<String>,
+}
+
+impl<L: Fn(&str) -> Option<String>> Reader<L> {
+    /// An empty value is none.
+    fn parse<T>(&mut self, name: &str, expected: &str, parse: impl Fn(&str) -> Option<T>) -> Option<T> {
+        let given = (self.lookup)(name).filter(|value| !value.is_empty());
+        let default = || SETTINGS.iter().find(|setting| setting.name == name).map(|setting| setting.default.to_owned());
+        let text = given.or_else(default)?;
+        let value = parse(&text);
+        if value.is_none() {
+            self.problems.push(format!("{name}: {text:?} is not {expected}"));
+        }
+        value
+    }
+
+    fn count(&mut self, name: &str, least: u32) -> u32 {
+        const MOST: u32 = 100_000_000;
+        let expected = format!("a whole number from {least} to {MOST}");
+        let within = |count: &u32| (least..=MOST).contains(count);
+        self.parse(name, &expected, |text| text.parse::<u32>().ok().filter(within)).unwrap_or_default()
+    }
+
+    fn millis(&mut self, name: &str) -> Duration {
+        const MOST: u64 = 3_600_000;
+        let expected = format!("a whole number of milliseconds from 1 to {MOST}");
+        let within = |ms: &u64| (1..=MOST).contains(ms);
+        let ms = self.parse(name, &expected, |text| text.parse::<u64>().ok().filter(within));
+        Duration::from_millis(ms.unwrap_or_default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Config, SETTINGS};
+
+    fn read(given: &[(&str, &str)]) -> Result<Config, Vec<String>> {
+        Config::read(|name| given.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned()))
+    }
+
+    #[test]
+    fn every_default_is_valid() {
+        let config = read(&[]).expect("defaults are valid");
+        assert_eq!(config.address.to_string(), "127.0.0.1:3000");
+        assert_eq!(config.rate_limit_switch, 10);
+        let given: Vec<_> = SETTINGS.iter().map(|setting| (setting.name, setting.default)).collect();
+        assert_eq!(format!("{:?}", read(&given).expect("defaults can be given")), format!("{config:?}"));
+    }
+
+    #[test]
+    fn reports_every_problem_at_once() {
+        let given: Vec<_> = SETTINGS.iter().map(|setting| (setting.name, "what/ever?")).collect();
+        let problems = read(&given).expect_err("nothing is valid");
+        let names: Vec<_> = problems.iter().filter_map(|problem| problem.split(':').next()).collect();
+        assert_eq!(names, SETTINGS.map(|setting| setting.name));
+    }
+
+    #[test]
+    fn refuses_what_it_would_have_to_ignore() {
+        let problems = read(&[("REDIS_URL", "redis://localhost")]).expect_err("there is no Redis here");
+        assert!(problems[0].starts_with("REDIS_URL: "), "{problems:?}");
+        assert!(read(&[("REDIS_URL", ""), ("PORT", "")]).is_ok());
+    }
+
+    #[test]
+    fn holds_values_to_their_limits() {
+        for (name, value, valid) in [
+            ("HOST", "::1", true),
+            ("HOST", "localhost", false),
+            ("PORT", "0", true),
+            ("PORT", "65536", false),
+            ("RATE_LIMIT_SWITCH", "0", true),
+            ("RATE_LIMIT_SWITCH", "-1", false),
+            ("MAX_CONNECTIONS", "0", false),
+            ("HEADER_TIMEOUT_MS", "0", false),
+            ("LOG_LEVEL", "DEBUG", true),
+            ("CORS_ORIGIN", "https://example.org", true),
+            ("CORS_ORIGIN", "https://example.org/", false),
+            ("CORS_ORIGIN", "example.org", false),
+            ("CORS_ORIGIN", "https://a\nb", false),
+        ] {
+            assert_eq!(read(&[(name, value)]).is_ok(), valid, "{name}={value}");
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! Bodies: reading a request's with a limit and a deadline, and framing an answer's pieces without joining
+//! them. Does not know what is in them.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
+use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap};
+
+use crate::problem::Problem;
+use crate::wire::Text;
+
+/// The longest body that is read, in bytes.
+pub(super) const LEN_MAX: usize = 1 << 20;
+
+/// Reads a request's body. One that arrives in one piece is not copied.
+pub(super) async fn read(headers: &HeaderMap, mut body: Incoming, timeout: Duration) -> Result<Bytes, Problem> {
+    if body.is_end_stream() {
+        return Ok(Bytes::new());
+    }
+    if headers.get(CONTENT_ENCODING).is_some_and(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity")) {
+        return Err(Problem::encoded_body());
+    }
+    let announced = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    if announced.is_some_and(|length| length > LEN_MAX as u64) {
+        return Err(Problem::body_too_large(LEN_MAX));
+    }
+    match tokio::time::timeout(timeout, collect(&mut body)).await {
+        Ok(read) => read,
+        Err(_) => Err(Problem::too_slow("The body did not arrive in time")),
+    }
+}
+
+async fn collect(body: &mut Incoming) -> Result<Bytes, Problem> {
+    let first = next(body).await?.unwrap_or_default();
+    if body.is_end_stream() && first.len() <= LEN_MAX {
+        return Ok(first);
+    }
+    let mut whole = BytesMut::from(first);
+    while whole.len() <= LEN_MAX {
+        match next(body).await? {
+            Some(piece) => whole.extend_from_slice(&piece),
+            None => return Ok(whole.freeze()),
+        }
+    }
+    Err(Problem::body_too_large(LEN_MAX))
+}
+
+/// The next piece of data; trailers are passed over.
+async fn next(body: &mut Incoming) -> Result<Option<Bytes>, Problem> {
+    loop {
+        match std::future::poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx)).await {
+            Some(Ok(frame)) => {
+                if let Ok(data) = frame.into_data() {
+                    return Ok(Some(data));
+                }
+            }
+            Some(Err(_)) => return Err(Problem::broken_body()),
+            None => return Ok(None),
+        }
+    }
+}
+
+/// An answer's body: up to three pieces, the middle one shared.
+#[derive(Debug, Default)]
+pub(super) struct Body {
+    pieces: Text,
+    sent: usize,
+}
+
+impl From<Text> for Body {
+    fn from(pieces: Text) -> Self {
+        Self { pieces, sent: 0 }
+    }
+}
+
+impl From<Bytes> for Body {
+    fn from(whole: Bytes) -> Self {
+        Self { pieces: [whole, Bytes::new(), Bytes::new()], sent: 0 }
+    }
+}
+
+impl Body {
+    fn left(&self) -> u64 {
+        self.pieces[self.sent..].iter().map(|piece| piece.len() as u64).sum()
+    }
+}
+
+impl HttpBody for Body {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        while self.sent < self.pieces.len() {
+            let sent = self.sent;
+            self.sent += 1;
+            let piece = std::mem::take(&mut self.pieces[sent]);
+            if !piece.is_empty() {
+                return Poll::Ready(Some(Ok(Frame::data(piece))));
+            }
+        }
+        Poll::Ready(None)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.left() == 0
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.left())
+    }
+}

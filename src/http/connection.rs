@@ -1,0 +1,120 @@
+//! One connection from accept to close: requests one after the other, then perhaps a WebSocket. Knows
+//! deadlines and how to close; does not know what is asked.
+
+use std::convert::Infallible;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use parking_lot::Mutex;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tracing::debug;
+
+use crate::problem::Problem;
+use crate::shutdown::Shutdown;
+use crate::ws;
+
+use super::linger;
+use super::phase::{Overdue, Phase, Socket};
+use super::reply;
+use super::server::Shared;
+
+/// The longest head of a request, in bytes.
+const HEAD_LEN_MAX: usize = 16 * 1_024;
+/// The most headers of a request.
+const HEADERS_MAX: usize = 100;
+
+/// Serves a client until either side ends it.
+pub(super) async fn serve(tcp: TcpStream, client: IpAddr, shared: Arc<Shared>, mut shutdown: Shutdown) {
+    if let Err(error) = tcp.set_nodelay(true) {
+        debug!(%client, %error, "a connection ended before it began");
+        return;
+    }
+    let Some((mut tcp, ending)) = requests(tcp, client, &shared, &mut shutdown).await else { return };
+    match ending {
+        Ending::Done => {}
+        Ending::Overdue => {
+            let problem = reply::raw(&Problem::too_slow("The head of the request did not arrive in time"));
+            if tcp.write_all(&problem).await.is_err() {
+                return;
+            }
+        }
+        Ending::Upgrade(invitation, read) => {
+            tcp = ws::serve(tcp, read, client, invitation, &shared.live, shutdown).await;
+        }
+    }
+    Box::pin(linger::close(tcp)).await;
+}
+
+/// How the requests of a connection end.
+enum Ending {
+    /// Nothing more to say.
+    Done,
+    /// The client did not finish the head of a request.
+    Overdue,
+    /// The client goes on as a WebSocket, and has sent this already.
+    Upgrade(ws::Invitation, bytes::Bytes),
+}
+
+/// Answers requests; `None` when the connection is lost.
+async fn requests(
+    tcp: TcpStream,
+    client: IpAddr,
+    shared: &Shared,
+    shutdown: &mut Shutdown,
+) -> Option<(TcpStream, Ending)> {
+    let phase = Phase::new(shared.clock.clone());
+    let upgrade = Mutex::new(None);
+    let service = service_fn(|request| {
+        let (phase, upgrade) = (&phase, &upgrade);
+        async move {
+            phase.busy();
+            let answer = shared.service.answer(client, request).await;
+            if answer.upgrade.is_some() {
+                *upgrade.lock() = answer.upgrade;
+            }
+            phase.waiting();
+            Ok::<_, Infallible>(answer.response)
+        }
+    });
+    let mut connection = http1::Builder::new()
+        .half_close(true)
+        .header_read_timeout(None)
+        .max_buf_size(HEAD_LEN_MAX)
+        .max_headers(HEADERS_MAX)
+        .serve_connection(TokioIo::new(Socket::new(tcp, &phase)), service);
+
+    let (idle, head) = (shared.limits.idle_timeout, shared.limits.head_timeout);
+    let mut timer = std::pin::pin!(tokio::time::sleep(head));
+    let mut stopping = false;
+    let ending = loop {
+        tokio::select! {
+            biased;
+            ended = &mut connection => {
+                if let Err(error) = &ended {
+                    debug!(%client, %error, "a connection ended early");
+                }
+                break Ending::Done;
+            }
+            () = &mut timer => match phase.check(idle, head) {
+                Ok(left) => timer.as_mut().reset(tokio::time::Instant::now() + left),
+                Err(Overdue::Head) => break Ending::Overdue,
+                Err(Overdue::Request) => break Ending::Done,
+            },
+            () = shutdown.begun(), if !stopping => {
+                stopping = true;
+                std::pin::Pin::new(&mut connection).graceful_shutdown();
+            }
+        }
+    };
+    let parts = connection.into_parts();
+    let tcp = parts.io.into_inner().into_inner();
+    let invitation = upgrade.lock().take();
+    Some(match (invitation, ending) {
+        (Some(invitation), Ending::Done) => (tcp, Ending::Upgrade(invitation, parts.read_buf)),
+        (_, ending) => (tcp, ending),
+    })
+}

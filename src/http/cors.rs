@@ -1,0 +1,56 @@
+//! What browsers need to be told before they let a page of another origin read answers (Fetch standard,
+//! "CORS protocol"). Does not know what is answered.
+
+use hyper::StatusCode;
+use hyper::header::{
+    ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
+    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS,
+    HeaderMap, HeaderValue, VARY,
+};
+
+use super::reply::{Reply, Response};
+
+const EXPOSED: HeaderValue = HeaderValue::from_static(
+    "ETag, Retry-After, RateLimit-Policy, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset",
+);
+const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, PATCH, DELETE");
+
+/// The origin whose pages may read answers.
+#[derive(Clone, Debug)]
+pub struct Cors {
+    origin: HeaderValue,
+}
+
+impl Cors {
+    /// Pages of `origin`, or of every origin if it is `*`.
+    ///
+    /// # Panics
+    ///
+    /// When `origin` has bytes that cannot stand in a header.
+    pub fn new(origin: &str) -> Self {
+        Self { origin: HeaderValue::from_str(origin).expect("an origin is visible ASCII") }
+    }
+
+    /// Adds to an answer who may read it, and which headers.
+    pub(super) fn apply(&self, headers: &mut HeaderMap) {
+        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, self.origin.clone());
+        headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+        headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
+        if self.origin != "*" {
+            headers.append(VARY, HeaderValue::from_static("Origin"));
+        }
+    }
+
+    /// The answer to a preflight request; what it asks to send, it may send.
+    pub(super) fn preflight(&self, request: &HeaderMap) -> Response {
+        let mut response = Reply::empty(StatusCode::NO_CONTENT);
+        let headers = response.headers_mut();
+        headers.insert(ACCESS_CONTROL_ALLOW_METHODS, METHODS);
+        headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
+        if let Some(asked) = request.get(ACCESS_CONTROL_REQUEST_HEADERS) {
+            headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, asked.clone());
+            headers.append(VARY, HeaderValue::from_static("Access-Control-Request-Headers"));
+        }
+        response
+    }
+}

@@ -1,0 +1,40 @@
+//! The endpoints that tell of the server itself. Does not know sessions.
+
+use bytes::Bytes;
+use hyper::StatusCode;
+use hyper::header::{CACHE_CONTROL, HeaderValue};
+
+use crate::problem::Problem;
+use crate::sessions::Sessions;
+use crate::wire;
+
+use super::super::reply::{Reply, Response};
+
+/// The OpenAPI description of everything that is served; a test holds it against the router.
+const API_DOCS_JSON: &str = include_str!("../openapi.json");
+const API_DOCS: &str = include_str!("../api_docs.html");
+
+pub(in crate::http) async fn time(sessions: &Sessions) -> Result<Response, Problem> {
+    let now = sessions.now().await?;
+    let mut response = Reply::json(StatusCode::OK, wire::time(now));
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(response)
+}
+
+pub(in crate::http) fn health() -> Response {
+    Reply::json(StatusCode::OK, Bytes::from_static(br#"{"status":"ok"}"#))
+}
+
+pub(in crate::http) fn ready(sessions: &Sessions) -> Response {
+    let missing = sessions.missing();
+    let status = if missing.is_some() { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
+    Reply::json(status, wire::ready(missing.as_deref()))
+}
+
+pub(in crate::http) fn api_docs_json() -> Response {
+    Reply::json(StatusCode::OK, Bytes::from_static(API_DOCS_JSON.as_bytes()))
+}
+
+pub(in crate::http) fn api_docs() -> Response {
+    Reply::html(API_DOCS)
+}

@@ -1,0 +1,129 @@
+//! The endpoints of sessions: read the request, ask, answer. Does not know how sessions are kept.
+
+use bytes::Bytes;
+use hyper::StatusCode;
+use hyper::header::HeaderMap;
+
+use crate::engine::{Command, SessionId};
+use crate::problem::Problem;
+use crate::sessions::{Done, Request, Sessions};
+use crate::store::{Arrival, Quota};
+use crate::wire::{self, Object, Problems};
+
+use super::super::reply::{Reply, Response};
+use super::precondition;
+
+/// An answer and where the request's own limit stands.
+type Answered = (Result<Response, Problem>, Option<Quota>);
+
+pub(in crate::http) async fn create(sessions: &Sessions, body: &Bytes) -> Result<Response, Problem> {
+    let mut problems = Problems::new();
+    let object = Object::parse(body, &mut problems)?;
+    let new = if problems.is_empty() { wire::create(&object, &mut problems) } else { None };
+    let new = new.ok_or_else(|| Problem::invalid(problems))?;
+    let arrival = sessions.arrive(new.id);
+    let done = sessions.create(arrival, new).await?;
+    Ok(state(StatusCode::CREATED, &done))
+}
+
+pub(in crate::http) async fn read(sessions: &Sessions, headers: &HeaderMap, id: &str) -> Result<Response, Problem> {
+    let done = sessions.read(session_id(id)?).await?;
+    match &done.record {
+        Some(record) if precondition::is_known(headers, record.session().tag()) => {
+            Ok(Reply::not_modified(record.session().tag()))
+        }
+        Some(_) | None => Ok(state(StatusCode::OK, &done)),
+    }
+}
+
+/// A change that has no fields; whatever the body says is ignored.
+pub(in crate::http) async fn transition(
+    sessions: &Sessions,
+    headers: &HeaderMap,
+    id: &str,
+    command: Command,
+) -> Result<Response, Problem> {
+    let id = session_id(id)?;
+    let arrival = sessions.arrive(id);
+    let request = Request { precondition: precondition::of_change(headers, None), ..command.into() };
+    let done = sessions.change(id, arrival, request).await.result?;
+    Ok(state(StatusCode::OK, &done))
+}
+
+pub(in crate::http) async fn patch(
+    sessions: &Sessions,
+    headers: &HeaderMap,
+    id: &str,
+    body: &Bytes,
+) -> Result<Response, Problem> {
+    let (id, arrival, patch) = named(sessions, id, body, wire::patch)?;
+    let request = Request {
+        command: Command::Patch(patch.settings),
+        merge: patch.merge,
+        precondition: precondition::of_change(headers, patch.expected_version),
+    };
+    let done = sessions.change(id, arrival, request).await.result?;
+    Ok(state(StatusCode::OK, &done))
+}
+
+pub(in crate::http) async fn switch(sessions: &Sessions, headers: &HeaderMap, id: &str, body: &Bytes) -> Answered {
+    let (id, arrival, switch) = match named(sessions, id, body, wire::switch) {
+        Ok(named) => named,
+        Err(problem) => return (Err(problem), None),
+    };
+    let command = Command::Switch { next: switch.next, current: switch.current };
+    let precondition = precondition::of_change(headers, switch.expected_version);
+    let reply = sessions.change(id, arrival, Request { command, merge: None, precondition }).await;
+    let answer = reply.result.map(|done| match &done.record {
+        Some(record) => {
+            let text = wire::switched(record.session(), record.encoded(), done.outcome, done.now);
+            Reply::session(StatusCode::OK, text, record.session().tag())
+        }
+        None => Reply::empty(StatusCode::NO_CONTENT),
+    });
+    (answer.map_err(Problem::from), reply.quota)
+}
+
+pub(in crate::http) async fn delete(sessions: &Sessions, headers: &HeaderMap, id: &str) -> Result<Response, Problem> {
+    let id = session_id(id)?;
+    let arrival = sessions.arrive(id);
+    let request = Request { precondition: precondition::of_change(headers, None), ..Command::Delete.into() };
+    sessions.change(id, arrival, request).await.result?;
+    Ok(Reply::empty(StatusCode::NO_CONTENT))
+}
+
+/// The session that a path names, the arrival of the request, and what the body asks for; or everything
+/// that is wrong, the path first.
+fn named<T>(
+    sessions: &Sessions,
+    id: &str,
+    body: &Bytes,
+    read: impl FnOnce(&Object<'_>, &mut Problems) -> Option<T>,
+) -> Result<(SessionId, Arrival, T), Problem> {
+    let mut problems = Problems::new();
+    let id = wire::session_id(id, &mut problems);
+    let arrival = id.map(|id| sessions.arrive(id));
+    let found = problems.len();
+    let object = match Object::parse(body, &mut problems) {
+        Ok(object) => object,
+        Err(_) if found > 0 => return Err(Problem::invalid(problems)),
+        Err(not_json) => return Err(not_json.into()),
+    };
+    let request = if problems.len() == found { read(&object, &mut problems) } else { None };
+    match (id, arrival, request) {
+        (Some(id), Some(arrival), Some(request)) => Ok((id, arrival, request)),
+        _ => Err(Problem::invalid(problems)),
+    }
+}
+
+fn session_id(id: &str) -> Result<SessionId, Problem> {
+    let mut problems = Problems::new();
+    wire::session_id(id, &mut problems).ok_or_else(|| Problem::invalid(problems))
+}
+
+fn state(status: StatusCode, done: &Done) -> Response {
+    match &done.record {
+        Some(record) => Reply::session(status, wire::session(record.encoded(), done.now), record.session().tag()),
+        None => Reply::empty(StatusCode::NO_CONTENT),
+    }
+}

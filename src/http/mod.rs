@@ -1,0 +1,18 @@
+//! REST over HTTP/1.1: connections, routes, handlers. Knows how requests are read and answers are framed;
+//! does not know what a session does, nor where it is kept.
+
+mod body;
+mod connection;
+mod cors;
+mod handlers;
+mod linger;
+mod phase;
+mod quota;
+mod reply;
+mod router;
+mod server;
+mod service;
+
+pub use cors::Cors;
+pub use router::{RESOURCES, Resource};
+pub use server::{Limits, Server};

@@ -1,0 +1,19 @@
+//! Where a rate limit stands, as headers (draft-ietf-httpapi-ratelimit-headers-07). Does not count.
+
+use hyper::header::{HeaderMap, HeaderName, HeaderValue};
+
+use crate::store::Quota;
+
+const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+const LIMIT: HeaderName = HeaderName::from_static("ratelimit-limit");
+const REMAINING: HeaderName = HeaderName::from_static("ratelimit-remaining");
+const RESET: HeaderName = HeaderName::from_static("ratelimit-reset");
+
+/// Adds the headers, in place of those of a wider limit.
+pub(super) fn apply(headers: &mut HeaderMap, quota: &Quota) {
+    let policy = format!("{};w={}", quota.rate.max, quota.rate.window_s);
+    headers.insert(POLICY, HeaderValue::try_from(policy).expect("digits can stand in a header"));
+    headers.insert(LIMIT, HeaderValue::from(quota.rate.max));
+    headers.insert(REMAINING, HeaderValue::from(quota.remaining()));
+    headers.insert(RESET, HeaderValue::from(quota.reset_s));
+}

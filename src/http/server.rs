@@ -1,0 +1,96 @@
+//! The listener: accepts connections, as many as are allowed, and stops accepting when it is time. Does not
+//! know what happens on a connection.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tracing::{error, warn};
+
+use crate::clock::Clock;
+use crate::problem::Problem;
+use crate::sessions::Sessions;
+use crate::shutdown::Shutdown;
+use crate::ws;
+
+use super::connection;
+use super::cors::Cors;
+use super::reply;
+use super::service::Service;
+
+/// How long to leave the listener alone that could not accept, for want of file descriptors most likely.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
+
+/// What a client may use up.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Open connections at most, WebSockets included.
+    pub connections_max: u32,
+    /// How long a connection may wait for a request.
+    pub idle_timeout: Duration,
+    /// How long the head of a request may take.
+    pub head_timeout: Duration,
+    /// How long its body may take.
+    pub body_timeout: Duration,
+    /// How long its answer may take.
+    pub request_timeout: Duration,
+}
+
+/// What connections share.
+pub(super) struct Shared {
+    pub(super) service: Service,
+    pub(super) live: ws::Live,
+    pub(super) limits: Limits,
+    pub(super) clock: Clock,
+}
+
+/// Serves HTTP on a listener.
+pub struct Server {
+    shared: Arc<Shared>,
+    open: Arc<Semaphore>,
+}
+
+impl Server {
+    /// A server that is not listening yet.
+    pub fn new(sessions: Sessions, live: ws::Live, cors: Cors, limits: Limits, clock: Clock) -> Self {
+        let Limits { body_timeout, request_timeout, .. } = limits;
+        let service = Service { sessions, cors, body_timeout, request_timeout };
+        let open = Arc::new(Semaphore::new(limits.connections_max as usize));
+        Self { shared: Arc::new(Shared { service, live, limits, clock }), open }
+    }
+
+    /// Accepts connections until `shutdown` begins, then waits until the last one has ended.
+    pub async fn run(self, listener: TcpListener, mut shutdown: Shutdown) {
+        loop {
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                () = shutdown.begun() => break,
+            };
+            let (tcp, address) = match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    error!(%error, "cannot accept a connection");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                    continue;
+                }
+            };
+            match Arc::clone(&self.open).try_acquire_owned() {
+                Ok(permit) => {
+                    let connection = connection::serve(tcp, address.ip(), Arc::clone(&self.shared), shutdown.clone());
+                    tokio::spawn(async move {
+                        connection.await;
+                        drop(permit);
+                    });
+                }
+                Err(_) => {
+                    warn!(client = %address.ip(), "refused a connection: there are as many as there may be");
+                    // Whoever does not read it at once goes without.
+                    let _ = tcp.try_write(&reply::raw(&Problem::too_many_connections()));
+                }
+            }
+        }
+        drop(listener);
+        let _ = self.open.acquire_many(self.shared.limits.connections_max).await;
+    }
+}

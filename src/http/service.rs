@@ -1,0 +1,162 @@
+//! From a request to its answer: limits, route, body, handler, and the headers that every answer has. Does
+//! not know connections.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper::body::Incoming;
+use hyper::header::HeaderMap;
+use hyper::http::request::Parts;
+use hyper::{Method, Request};
+use tracing::{debug, error};
+
+use crate::engine::Command;
+use crate::problem::Problem;
+use crate::sessions::Sessions;
+use crate::store::Quota;
+use crate::ws;
+
+use super::body;
+use super::cors::Cors;
+use super::handlers::{about, sessions};
+use super::quota;
+use super::reply::{Reply, Response};
+use super::router::{Endpoint, Route, route};
+
+/// Answers requests.
+#[derive(Clone)]
+pub(super) struct Service {
+    pub(super) sessions: Sessions,
+    pub(super) cors: Cors,
+    pub(super) body_timeout: Duration,
+    pub(super) request_timeout: Duration,
+}
+
+/// An answer; after it the connection may go on as a WebSocket.
+pub(super) struct Answer {
+    pub(super) response: Response,
+    pub(super) upgrade: Option<ws::Invitation>,
+}
+
+impl Service {
+    /// Answers one request of `client`.
+    pub(super) async fn answer(&self, client: IpAddr, request: Request<Incoming>) -> Answer {
+        let (parts, body) = request.into_parts();
+        let mut answer = if parts.method == Method::OPTIONS {
+            self.cors.preflight(&parts.headers).into()
+        } else {
+            self.route(client, &parts, body).await
+        };
+        self.cors.apply(answer.response.headers_mut());
+        debug!(method = %parts.method, path = parts.uri.path(), status = answer.response.status().as_u16(), "answered");
+        answer
+    }
+
+    async fn route(&self, client: IpAddr, parts: &Parts, body: Incoming) -> Answer {
+        let route = route(&parts.method, parts.uri.path());
+        let general = match route {
+            Route::Found(resource, ..) | Route::WrongMethod(resource) if !resource.is_limited() => None,
+            Route::Found(..) | Route::WrongMethod(_) | Route::Unknown => self.count(client).await,
+        };
+        let mut answer = match route {
+            _ if general.is_some_and(|quota| quota.is_exceeded()) => {
+                Reply::problem(&Problem::too_many_requests()).into()
+            }
+            Route::Found(_, endpoint, id) => self.serve(endpoint, id, parts, body).await,
+            Route::WrongMethod(resource) => Reply::wrong_method(resource.allow()).into(),
+            Route::Unknown => Reply::problem(&Problem::unknown_route()).into(),
+        };
+        // A switch shows its own.
+        if let Some(quota) = answer.quota.or(general) {
+            quota::apply(answer.response.headers_mut(), &quota);
+        }
+        Answer { response: answer.response, upgrade: answer.upgrade }
+    }
+
+    /// A limit that cannot be counted lets through.
+    async fn count(&self, client: IpAddr) -> Option<Quota> {
+        self.sessions.count(client).await.unwrap_or_else(|error| {
+            debug!(?error, "a request was not counted");
+            None
+        })
+    }
+
+    async fn serve(&self, endpoint: Endpoint, id: &str, parts: &Parts, body: Incoming) -> Limited {
+        if endpoint == Endpoint::WebSocket {
+            return match ws::invite(parts) {
+                Some((response, invitation)) => Limited {
+                    response: response.map(|()| body::Body::default()),
+                    quota: None,
+                    upgrade: Some(invitation),
+                },
+                None => Reply::upgrade_required().into(),
+            };
+        }
+        let body = match body::read(&parts.headers, body, self.body_timeout).await {
+            Ok(body) => body,
+            Err(problem) => return Reply::problem(&problem).into(),
+        };
+        let handled = self.handle(endpoint, id, &parts.headers, &body);
+        match tokio::time::timeout(self.request_timeout, handled).await {
+            Ok(answer) => answer,
+            Err(_) => {
+                error!(method = %parts.method, path = parts.uri.path(), "a request took too long");
+                let is_safe = parts.method.is_safe();
+                let problem = if is_safe { Problem::unavailable("Too slow") } else { Problem::unknown_outcome() };
+                Reply::problem(&problem).into()
+            }
+        }
+    }
+
+    async fn handle(&self, endpoint: Endpoint, id: &str, headers: &HeaderMap, body: &Bytes) -> Limited {
+        let all = &self.sessions;
+        let command = match endpoint {
+            Endpoint::Create => return sessions::create(all, body).await.into(),
+            Endpoint::Read => return sessions::read(all, headers, id).await.into(),
+            Endpoint::Patch => return sessions::patch(all, headers, id, body).await.into(),
+            Endpoint::Delete => return sessions::delete(all, headers, id).await.into(),
+            Endpoint::Switch => {
+                let (result, quota) = sessions::switch(all, headers, id, body).await;
+                return Limited { quota, ..result.into() };
+            }
+            Endpoint::Time => return about::time(all).await.into(),
+            Endpoint::Health => return about::health().into(),
+            Endpoint::Ready => return about::ready(all).into(),
+            Endpoint::ApiDocsJson => return about::api_docs_json().into(),
+            Endpoint::ApiDocs => return about::api_docs().into(),
+            Endpoint::WebSocket => return Reply::upgrade_required().into(),
+            Endpoint::Start => Command::Start,
+            Endpoint::Pause => Command::Pause,
+            Endpoint::Resume => Command::Resume,
+            Endpoint::Complete => Command::Complete,
+            Endpoint::Cancel => Command::Cancel,
+        };
+        sessions::transition(all, headers, id, command).await.into()
+    }
+}
+
+/// An answer on its way through the service, with the limit that its endpoint counted.
+struct Limited {
+    response: Response,
+    quota: Option<Quota>,
+    upgrade: Option<ws::Invitation>,
+}
+
+impl From<Response> for Limited {
+    fn from(response: Response) -> Self {
+        Self { response, quota: None, upgrade: None }
+    }
+}
+
+impl From<Result<Response, Problem>> for Limited {
+    fn from(result: Result<Response, Problem>) -> Self {
+        result.unwrap_or_else(|problem| Reply::problem(&problem)).into()
+    }
+}
+
+impl From<Response> for Answer {
+    fn from(response: Response) -> Self {
+        Self { response, upgrade: None }
+    }
+}

@@ -1,0 +1,177 @@
+//! Who watches which session. Hands each update to the outboxes of that session's clients, in shards so
+//! that sessions do not wait for each other. Does not know connections, nor where updates come from.
+
+use std::collections::{BTreeSet, HashMap};
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio_tungstenite::tungstenite::Utf8Bytes;
+
+use crate::engine::{Millis, SessionId, StateTag, Timestamp};
+use crate::store::{Countdown, Listener, Record, Update};
+use crate::wire;
+
+use super::outbox::Outbox;
+
+const SHARDS: usize = 64;
+/// A warning that is later than this is of no use.
+const WARNING_LATE_MAX: Millis = Millis::new(1_000);
+
+/// The clients of every session that is watched.
+pub struct Hub {
+    hasher: RandomState,
+    shards: Box<[Mutex<HashMap<SessionId, Topic>>]>,
+    /// The next warning of every session that has one.
+    schedule: Mutex<BTreeSet<(Timestamp, SessionId)>>,
+    /// A warning was scheduled that may be sooner than all others.
+    pub(super) rescheduled: Notify,
+}
+
+/// A session and the clients that watch it.
+#[derive(Default)]
+struct Topic {
+    outboxes: Vec<Arc<Outbox>>,
+    /// The newest state that was heard of.
+    newest: Option<StateTag>,
+    /// Warnings that are still to be sent.
+    countdown: Countdown,
+}
+
+impl Topic {
+    fn next_warning(&self) -> Option<Timestamp> {
+        self.countdown.warnings.first().map(|warning| warning.at)
+    }
+}
+
+impl Default for Hub {
+    fn default() -> Self {
+        Self {
+            hasher: RandomState::new(),
+            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            schedule: Mutex::default(),
+            rescheduled: Notify::new(),
+        }
+    }
+}
+
+impl Hub {
+    /// From now on `outbox` is given what happens to a session.
+    pub(super) fn join(&self, id: SessionId, outbox: Arc<Outbox>) {
+        self.shard(id).lock().entry(id).or_default().outboxes.push(outbox);
+    }
+
+    /// The state of a session when a client began to watch it: its warnings count from now on.
+    pub(super) fn prime(&self, id: SessionId, record: &Record) {
+        let mut shard = self.shard(id).lock();
+        if let Some(topic) = shard.get_mut(&id) {
+            self.schedule(id, topic, record.session().tag(), record.countdown());
+        }
+    }
+
+    /// `outbox` is given nothing any more.
+    pub(super) fn leave(&self, id: SessionId, outbox: &Arc<Outbox>) {
+        let mut shard = self.shard(id).lock();
+        let Some(topic) = shard.get_mut(&id) else { return };
+        topic.outboxes.retain(|other| !Arc::ptr_eq(other, outbox));
+        if topic.outboxes.is_empty() {
+            self.reschedule(id, topic.next_warning(), None);
+            shard.remove(&id);
+        }
+    }
+
+    /// When the next warning is due.
+    pub(super) fn next_warning(&self) -> Option<Timestamp> {
+        self.schedule.lock().first().map(|(at, _)| *at)
+    }
+
+    /// Sends the warnings that are due at `now`.
+    pub(super) fn warn(&self, now: Timestamp) {
+        loop {
+            let due = self.schedule.lock().first().copied().filter(|(at, _)| *at <= now);
+            let Some((at, id)) = due else { return };
+            let mut shard = self.shard(id).lock();
+            match shard.get_mut(&id) {
+                Some(topic) if topic.next_warning() == Some(at) => {
+                    let warning = topic.countdown.warnings.remove(0);
+                    if now.since(at) <= WARNING_LATE_MAX {
+                        let left = topic.countdown.deadline.map_or(Millis::ZERO, |deadline| deadline.since(now));
+                        topic.notice(&wire::warning(id, &warning, left, now));
+                    }
+                    self.reschedule(id, Some(at), topic.next_warning());
+                }
+                Some(_) | None => self.reschedule(id, Some(at), None),
+            }
+        }
+    }
+
+    fn schedule(&self, id: SessionId, topic: &mut Topic, tag: StateTag, countdown: Countdown) {
+        if topic.newest >= Some(tag) {
+            return;
+        }
+        let old = topic.next_warning();
+        topic.newest = Some(tag);
+        topic.countdown = countdown;
+        self.reschedule(id, old, topic.next_warning());
+    }
+
+    fn reschedule(&self, id: SessionId, old: Option<Timestamp>, new: Option<Timestamp>) {
+        if old == new {
+            return;
+        }
+        let mut schedule = self.schedule.lock();
+        if let Some(old) = old {
+            schedule.remove(&(old, id));
+        }
+        if let Some(new) = new {
+            schedule.insert((new, id));
+            if schedule.first() == Some(&(new, id)) {
+                self.rescheduled.notify_one();
+            }
+        }
+    }
+
+    fn shard(&self, id: SessionId) -> &Mutex<HashMap<SessionId, Topic>> {
+        &self.shards[self.hasher.hash_one(id) as usize % SHARDS]
+    }
+}
+
+impl Listener for Hub {
+    fn update(&self, id: SessionId, update: &Update) {
+        let mut shard = self.shard(id).lock();
+        let Some(topic) = shard.get_mut(&id) else { return };
+        match update {
+            Update::State { tag, frame, countdown } => {
+                let frame = text(frame);
+                for outbox in &topic.outboxes {
+                    outbox.state(*tag, frame.clone());
+                }
+                self.schedule(id, topic, *tag, countdown.clone());
+            }
+            Update::Notice(message) => topic.notice(message),
+            Update::Deleted { tag, frame } => {
+                let frame = text(frame);
+                for outbox in &topic.outboxes {
+                    outbox.deleted(*tag, frame.clone());
+                }
+                self.schedule(id, topic, *tag, Countdown::default());
+            }
+        }
+    }
+}
+
+impl Topic {
+    fn notice(&self, message: &Bytes) {
+        let message = text(message);
+        for outbox in &self.outboxes {
+            outbox.notice(message.clone());
+        }
+    }
+}
+
+/// Shares the bytes; checked once for all clients.
+fn text(bytes: &Bytes) -> Utf8Bytes {
+    Utf8Bytes::try_from(bytes.clone()).expect("messages are JSON, which is UTF-8")
+}

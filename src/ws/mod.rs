@@ -1,0 +1,29 @@
+//! Live updates over WebSocket: who watches which session, and what each of them still has to be sent.
+//! Knows messages as bytes and when they are overtaken; does not know how sessions change.
+
+mod hub;
+mod outbox;
+mod peer;
+mod upgrade;
+mod warnings;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::sessions::Sessions;
+
+pub use hub::Hub;
+pub use peer::serve;
+pub use upgrade::{Invitation, invite};
+pub use warnings::warn;
+
+/// What WebSocket connections share.
+#[derive(Clone)]
+pub struct Live {
+    /// The sessions that clients watch and command.
+    pub sessions: Sessions,
+    /// Who watches what.
+    pub hub: Arc<Hub>,
+    /// How often a client must show that it is there.
+    pub heartbeat: Duration,
+}

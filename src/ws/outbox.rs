@@ -1,0 +1,193 @@
+//! What one client still has to be sent: the newest state, and a bounded number of other messages around
+//! it. A client that is too slow is given up, and slows nobody. Does not know the connection.
+
+use std::collections::VecDeque;
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio_tungstenite::tungstenite::Utf8Bytes;
+
+use crate::engine::StateTag;
+
+/// Messages beside the state that may wait.
+const NOTICES_MAX: usize = 32;
+
+/// Messages on their way to one client.
+#[derive(Debug, Default)]
+pub(super) struct Outbox {
+    queue: Mutex<Queue>,
+    filled: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    waiting: VecDeque<Outgoing>,
+    notices: usize,
+    /// The newest state that the client was given or will be.
+    newest: Option<StateTag>,
+    /// Nothing is taken in any more.
+    full: bool,
+}
+
+/// What a client is to be sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Outgoing {
+    /// A state.
+    State(StateTag, Utf8Bytes),
+    /// Anything else.
+    Notice(Utf8Bytes),
+    /// The session is gone: the last message.
+    Deleted(Utf8Bytes),
+    /// The client did not keep up.
+    TooSlow,
+}
+
+impl Outbox {
+    /// A new state. It takes the place of one that still waits, so that what was to follow that one
+    /// follows it.
+    pub(super) fn state(&self, tag: StateTag, frame: Utf8Bytes) {
+        let mut queue = self.queue.lock();
+        if queue.newest >= Some(tag) || queue.full {
+            return;
+        }
+        queue.newest = Some(tag);
+        let newer = Outgoing::State(tag, frame);
+        match queue.waiting.iter_mut().find(|waiting| matches!(waiting, Outgoing::State(..))) {
+            Some(older) => *older = newer,
+            None => queue.waiting.push_back(newer),
+        }
+        drop(queue);
+        self.filled.notify_one();
+    }
+
+    /// A message that must not be lost. One too many, and the client is too slow.
+    pub(super) fn notice(&self, message: Utf8Bytes) {
+        let mut queue = self.queue.lock();
+        if queue.full {
+            return;
+        }
+        if queue.notices == NOTICES_MAX {
+            queue.full = true;
+            queue.waiting.clear();
+            queue.waiting.push_back(Outgoing::TooSlow);
+        } else {
+            queue.notices += 1;
+            queue.waiting.push_back(Outgoing::Notice(message));
+        }
+        drop(queue);
+        self.filled.notify_one();
+    }
+
+    /// The session was deleted, unless that is old news.
+    pub(super) fn deleted(&self, tag: StateTag, message: Utf8Bytes) {
+        let mut queue = self.queue.lock();
+        if queue.newest >= Some(tag) || queue.full {
+            return;
+        }
+        queue.full = true;
+        queue.waiting.push_back(Outgoing::Deleted(message));
+        drop(queue);
+        self.filled.notify_one();
+    }
+
+    /// The client is given the state `tag` by other means: what is not newer need not be sent.
+    pub(super) fn caught_up(&self, tag: StateTag) {
+        let mut queue = self.queue.lock();
+        queue.newest = queue.newest.max(Some(tag));
+        queue.waiting.retain(|waiting| !matches!(waiting, Outgoing::State(old, _) if *old <= tag));
+    }
+
+    /// The next message, when there is one.
+    pub(super) async fn next(&self) -> Outgoing {
+        loop {
+            if let Some(next) = self.try_next() {
+                return next;
+            }
+            self.filled.notified().await;
+        }
+    }
+
+    /// The next message, if there is one now.
+    pub(super) fn try_next(&self) -> Option<Outgoing> {
+        let mut queue = self.queue.lock();
+        let next = queue.waiting.pop_front();
+        if matches!(next, Some(Outgoing::Notice(_))) {
+            queue.notices -= 1;
+        }
+        next
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{NOTICES_MAX, Outbox, Outgoing};
+    use crate::engine::StateTag;
+
+    fn tag(epoch: u64, version: u64) -> StateTag {
+        StateTag { epoch, version }
+    }
+
+    fn drain(outbox: &Outbox) -> String {
+        let all = std::iter::from_fn(|| outbox.try_next());
+        let text = all.map(|next| match next {
+            Outgoing::State(tag, text) => format!("{}.{}{text}", tag.epoch, tag.version),
+            Outgoing::Notice(text) => text.to_string(),
+            Outgoing::Deleted(text) => format!("gone{text}"),
+            Outgoing::TooSlow => "slow".to_owned(),
+        });
+        text.collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn a_newer_state_takes_the_place_of_one_that_waits() {
+        let outbox = Outbox::default();
+        outbox.notice("a".into());
+        outbox.state(tag(1, 1), "".into());
+        outbox.notice("b".into());
+        outbox.state(tag(1, 3), "".into());
+        outbox.state(tag(1, 2), "".into());
+        outbox.notice("c".into());
+        assert_eq!(drain(&outbox), "a 1.3 b c");
+        outbox.state(tag(1, 3), "".into());
+        outbox.state(tag(2, 1), "".into());
+        assert_eq!(drain(&outbox), "2.1");
+    }
+
+    #[test]
+    fn what_the_client_has_by_other_means_is_not_sent_again() {
+        let outbox = Outbox::default();
+        outbox.state(tag(1, 2), "".into());
+        outbox.caught_up(tag(1, 2));
+        assert_eq!(drain(&outbox), "");
+        outbox.state(tag(1, 4), "".into());
+        outbox.caught_up(tag(1, 3));
+        outbox.state(tag(1, 3), "".into());
+        assert_eq!(drain(&outbox), "1.4");
+    }
+
+    #[test]
+    fn a_deletion_is_the_last_message_and_old_ones_do_not_count() {
+        let outbox = Outbox::default();
+        outbox.state(tag(2, 1), "".into());
+        outbox.deleted(tag(1, 9), "".into());
+        assert_eq!(drain(&outbox), "2.1");
+        outbox.deleted(tag(2, 2), "".into());
+        outbox.state(tag(3, 1), "".into());
+        outbox.notice("a".into());
+        assert_eq!(drain(&outbox), "gone");
+    }
+
+    #[test]
+    fn a_client_that_lets_too_much_wait_is_too_slow() {
+        let outbox = Outbox::default();
+        for _ in 0..NOTICES_MAX {
+            outbox.notice("a".into());
+        }
+        outbox.state(tag(1, 1), "".into());
+        assert_eq!(outbox.try_next(), Some(Outgoing::Notice("a".into())));
+        outbox.notice("b".into());
+        outbox.notice("c".into());
+        outbox.state(tag(1, 2), "".into());
+        assert_eq!(drain(&outbox), "slow");
+    }
+}

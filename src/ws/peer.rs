@@ -1,0 +1,296 @@
+//! One client on a WebSocket: joins its session, is sent what its outbox holds, and has its messages
+//! answered. Does not know other clients.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::{SinkExt, StreamExt};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::{Interval, MissedTickBehavior, interval_at, timeout};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
+use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
+use tracing::debug;
+
+use crate::engine::{Command, Precondition, Refusal, SessionId};
+use crate::problem::Problem;
+use crate::sessions::{Done, Failure, Request};
+use crate::shutdown::Shutdown;
+use crate::store::{Arrival, Watch};
+use crate::wire::{self, Asked, Inbound, Order, Problems, Text};
+
+use super::Live;
+use super::outbox::{Outbox, Outgoing};
+use super::upgrade::Invitation;
+
+/// The longest message of a client, in bytes.
+const MESSAGE_LEN_MAX: usize = 16 * 1_024;
+/// What is read at once, in bytes; allocated for every connection.
+const READ_LEN: usize = 4 * 1_024;
+/// What may wait to be written, in bytes: the largest state and then some.
+const WRITE_LEN_MAX: usize = 1_024 * 1_024;
+/// How long a client may leave a message unread.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a client may take to answer a close.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Serves a client until either side ends it; gives the socket back for closing.
+pub async fn serve<S>(
+    socket: S,
+    read: Bytes,
+    client: IpAddr,
+    invitation: Invitation,
+    live: &Live,
+    mut shutdown: Shutdown,
+) -> S
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let config = WebSocketConfig::default()
+        .read_buffer_size(READ_LEN)
+        .write_buffer_size(0)
+        .max_write_buffer_size(WRITE_LEN_MAX)
+        .max_message_size(Some(MESSAGE_LEN_MAX))
+        .max_frame_size(Some(MESSAGE_LEN_MAX));
+    let stream = WebSocketStream::from_partially_read(socket, read.into(), Role::Server, Some(config)).await;
+    let mut socket = Socket { stream };
+    let ending = match invitation.0 {
+        Ok(id) => {
+            let outbox = Arc::new(Outbox::default());
+            live.hub.join(id, Arc::clone(&outbox));
+            let peer = Peer { id, client, live, outbox: &outbox };
+            let ending = peer.run(&mut socket, &mut shutdown).await;
+            live.hub.leave(id, &outbox);
+            ending
+        }
+        Err(why) => Ending::Close(CloseCode::Policy, why),
+    };
+    debug!(%client, ?ending, "a WebSocket ended");
+    if let Ending::Close(code, reason) = ending {
+        socket.close(code, reason).await;
+    }
+    socket.stream.into_inner()
+}
+
+/// How a connection ends.
+#[derive(Debug)]
+enum Ending {
+    /// The client closed it or is gone.
+    Gone,
+    /// The server closes it, and says why.
+    Close(CloseCode, &'static str),
+}
+
+impl From<Error> for Ending {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Capacity(_) => Ending::Close(CloseCode::Size, "Message too big"),
+            Error::Protocol(_) | Error::AttackAttempt => Ending::Close(CloseCode::Protocol, "Protocol error"),
+            Error::Utf8(_) => Ending::Close(CloseCode::Invalid, "Text must be UTF-8"),
+            Error::WriteBufferFull(_) => Ending::Close(CloseCode::Again, TOO_SLOW),
+            Error::ConnectionClosed
+            | Error::AlreadyClosed
+            | Error::Io(_)
+            | Error::Tls(_)
+            | Error::Url(_)
+            | Error::Http(_)
+            | Error::HttpFormat(_) => Ending::Gone,
+        }
+    }
+}
+
+const TOO_SLOW: &str = "Too slow";
+
+/// The stream with deadlines on what is written.
+struct Socket<S> {
+    stream: WebSocketStream<S>,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
+    async fn send(&mut self, message: Message) -> Result<(), Ending> {
+        match timeout(WRITE_TIMEOUT, self.stream.send(message)).await {
+            Ok(sent) => sent.map_err(Ending::from),
+            Err(_) => Err(Ending::Gone),
+        }
+    }
+
+    async fn say(&mut self, json: Bytes) -> Result<(), Ending> {
+        let text = Utf8Bytes::try_from(json).expect("messages are JSON, which is UTF-8");
+        self.send(Message::Text(text)).await
+    }
+
+    /// Says why, then waits a little for the client to agree.
+    async fn close(&mut self, code: CloseCode, reason: &'static str) {
+        let frame = CloseFrame { code, reason: reason.into() };
+        let closing = async {
+            self.stream.send(Message::Close(Some(frame))).await?;
+            while let Some(message) = self.stream.next().await {
+                message?;
+            }
+            Ok::<_, Error>(())
+        };
+        // However it ends, the socket goes.
+        let _ = timeout(CLOSE_TIMEOUT, closing).await;
+    }
+}
+
+/// A client that asked for a session.
+struct Peer<'l> {
+    id: SessionId,
+    client: IpAddr,
+    live: &'l Live,
+    outbox: &'l Outbox,
+}
+
+impl Peer<'_> {
+    async fn run<S>(&self, socket: &mut Socket<S>, shutdown: &mut Shutdown) -> Ending
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let watch = match self.join(socket).await {
+            Ok(watch) => watch,
+            Err(ending) => return ending,
+        };
+        let mut heartbeat = heartbeat(self.live.heartbeat);
+        let mut answered = true;
+        let ending = loop {
+            let step = tokio::select! {
+                outgoing = self.outbox.next() => self.deliver(socket, outgoing).await,
+                message = socket.stream.next() => match message {
+                    Some(Ok(Message::Pong(_))) => {
+                        answered = true;
+                        Ok(())
+                    }
+                    Some(Ok(message)) => self.hear(socket, message).await,
+                    Some(Err(error)) => Err(error.into()),
+                    None => Err(Ending::Gone),
+                },
+                _ = heartbeat.tick() => {
+                    if std::mem::take(&mut answered) { socket.send(Message::Ping(Bytes::new())).await } else { Err(Ending::Gone) }
+                }
+                () = shutdown.begun() => Err(Ending::Close(CloseCode::Away, "Server shutting down")),
+            };
+            if let Err(ending) = step {
+                break ending;
+            }
+        };
+        drop(watch);
+        ending
+    }
+
+    /// Everything that is committed after the first message reaches the client.
+    async fn join<S>(&self, socket: &mut Socket<S>) -> Result<Watch, Ending>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let watched = self.live.sessions.watch(self.id).await.map_err(|error| {
+            debug!(session = %self.id, ?error, "cannot watch a session");
+            Ending::Close(CloseCode::Again, "Try again later")
+        })?;
+        socket.say(wire::connected(self.id, watched.now)).await?;
+        if let Some(record) = &watched.record {
+            self.live.hub.prime(self.id, record);
+            self.outbox.caught_up(record.session().tag());
+            socket.say(wire::sync(self.id, record.encoded(), watched.now)).await?;
+        }
+        Ok(watched.watch)
+    }
+
+    async fn deliver<S>(&self, socket: &mut Socket<S>, outgoing: Outgoing) -> Result<(), Ending>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        match outgoing {
+            Outgoing::State(_, text) | Outgoing::Notice(text) => socket.send(Message::Text(text)).await,
+            Outgoing::Deleted(text) => {
+                socket.send(Message::Text(text)).await?;
+                Err(Ending::Close(CloseCode::Normal, "Session deleted"))
+            }
+            Outgoing::TooSlow => Err(Ending::Close(CloseCode::Again, TOO_SLOW)),
+        }
+    }
+
+    async fn hear<S>(&self, socket: &mut Socket<S>, message: Message) -> Result<(), Ending>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let text = match message {
+            Message::Text(text) => Bytes::from(text),
+            Message::Binary(bytes) => bytes,
+            // The library answers both; the end of the stream follows a close.
+            Message::Ping(_) | Message::Pong(_) | Message::Close(_) | Message::Frame(_) => return Ok(()),
+        };
+        let arrival = self.live.sessions.arrive(self.id);
+        let answer = match wire::inbound(&text) {
+            Ok(Inbound::Ping { timestamp }) => self.pong(timestamp, &arrival).await,
+            Ok(Inbound::Reconnect) => self.sync().await,
+            Ok(Inbound::Order(order)) => self.carry_out(order, arrival).await,
+            Err(why) => wire::invalid_message(&why),
+        };
+        socket.say(answer).await
+    }
+
+    async fn pong(&self, client_timestamp: Option<&str>, arrival: &Arrival) -> Bytes {
+        match self.live.sessions.now().await {
+            Ok(now) => wire::pong(client_timestamp, arrival.at(), now),
+            Err(error) => failed(&error.into()),
+        }
+    }
+
+    async fn sync(&self) -> Bytes {
+        match self.live.sessions.read(self.id).await {
+            Ok(Done { record: Some(record), now, .. }) => {
+                self.outbox.caught_up(record.session().tag());
+                wire::sync(self.id, record.encoded(), now)
+            }
+            Ok(Done { record: None, .. }) => failed(&self.not_found()),
+            Err(failure) => failed(&failure.into()),
+        }
+    }
+
+    async fn carry_out(&self, order: Order, arrival: Arrival) -> Bytes {
+        let arrived = arrival.at();
+        match self.ask(order.order, arrival).await {
+            Ok(answer) => wire::result_data(&order.request_id, 200, &answer),
+            Err(problem) => {
+                let now = self.live.sessions.now().await.unwrap_or(arrived);
+                wire::result_error(&order.request_id, problem.status, &problem.json(), now)
+            }
+        }
+    }
+
+    async fn ask(&self, order: Result<Asked, Problems>, arrival: Arrival) -> Result<Text, Problem> {
+        // A limit that cannot be counted lets through.
+        let quota = self.live.sessions.count(self.client).await.unwrap_or_default();
+        if quota.is_some_and(|quota| quota.is_exceeded()) {
+            return Err(Problem::too_many_requests());
+        }
+        let (command, version) = order.map_err(Problem::invalid)?;
+        let is_switch = matches!(command, Command::Switch { .. });
+        let request = Request { precondition: Precondition { one_of: None, version }, ..command.into() };
+        let done = self.live.sessions.change(self.id, arrival, request).await.result?;
+        match &done.record {
+            Some(record) if is_switch => Ok(wire::switched(record.session(), record.encoded(), done.outcome, done.now)),
+            Some(record) => Ok(wire::session(record.encoded(), done.now)),
+            None => Err(self.not_found()),
+        }
+    }
+
+    fn not_found(&self) -> Problem {
+        Failure::Refused(self.id, Refusal::NotFound).into()
+    }
+}
+
+/// A problem of a message that has no name to answer to.
+fn failed(problem: &Problem) -> Bytes {
+    wire::message_error(problem.code, &problem.message)
+}
+
+fn heartbeat(period: Duration) -> Interval {
+    let mut heartbeat = interval_at(tokio::time::Instant::now() + period, period);
+    heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    heartbeat
+}
