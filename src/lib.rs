@@ -4,6 +4,8 @@
 //! modules below stand in the order in which they are best read, from what knows nothing of the rest to
 //! what knows it all.
 
+#![cfg_attr(not(test), warn(clippy::wildcard_enum_match_arm))]
+
 pub mod engine;
 pub mod clock;
 pub mod wire;

@@ -242,7 +242,6 @@ mod tests {
             ("GET", "/health//", None),
         ] {
             let method = method.parse().expect("a method");
-            let expected = expected.map(|(endpoint, id)| (endpoint, id));
             let found = match route(&method, path) {
                 Route::Found(_, endpoint, id) => Some((endpoint, id)),
                 Route::WrongMethod(_) | Route::Unknown => None,

@@ -1,0 +1,116 @@
+//! A small HTTP/1.1 client that can also misbehave: it sends bytes as they are given and reads answers
+//! as they come.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+/// How long an answer may take before the test fails.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// One connection.
+pub(crate) struct Connection {
+    pub(crate) tcp: TcpStream,
+    read: Vec<u8>,
+}
+
+/// An answer, read to its end.
+#[derive(Clone, Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: String,
+}
+
+impl Answer {
+    /// A header's value.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+    }
+
+    /// The body as JSON.
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    /// The error's code; empty when there is no error.
+    pub(crate) fn code(&self) -> String {
+        self.json()["error"]["code"].as_str().unwrap_or_default().to_owned()
+    }
+}
+
+impl Connection {
+    pub(crate) async fn open(address: SocketAddr) -> Self {
+        let tcp = TcpStream::connect(address).await.expect("the server listens");
+        tcp.set_nodelay(true).expect("the socket is open");
+        Self { tcp, read: Vec::new() }
+    }
+
+    /// A request with a body (empty for none) and its answer.
+    pub(crate) async fn ask(&mut self, method: &str, path: &str, body: &str) -> Answer {
+        self.ask_with(method, path, &[], body).await
+    }
+
+    /// A request with headers of the test's own.
+    pub(crate) async fn ask_with(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+        let mut request = format!("{method} {path} HTTP/1.1\r\nhost: test\r\n");
+        for (name, value) in headers {
+            request += &format!("{name}: {value}\r\n");
+        }
+        if !body.is_empty() {
+            request += &format!("content-length: {}\r\n", body.len());
+        }
+        self.send(format!("{request}\r\n{body}").as_bytes()).await;
+        self.answer(method == "HEAD").await.expect("the server answers")
+    }
+
+    /// Sends bytes as they are; a server that has closed does not mind.
+    pub(crate) async fn send(&mut self, bytes: &[u8]) {
+        let _ = timeout(PATIENCE, self.tcp.write_all(bytes)).await.expect("the server reads");
+    }
+
+    /// The next answer; `None` when the server has closed the connection.
+    pub(crate) async fn answer(&mut self, to_head: bool) -> Option<Answer> {
+        let end = loop {
+            if let Some(end) = self.read.windows(4).position(|window| window == b"\r\n\r\n") {
+                break end;
+            }
+            if !self.fill().await {
+                assert!(self.read.is_empty(), "half an answer: {:?}", String::from_utf8_lossy(&self.read));
+                return None;
+            }
+        };
+        let head = String::from_utf8(self.read.drain(..end + 4).collect()).expect("a head is ASCII");
+        let mut lines = head.trim_end().split("\r\n");
+        let status = lines.next().and_then(|line| line.split(' ').nth(1)?.parse().ok()).expect("a status line");
+        let headers: Vec<_> = lines
+            .filter_map(|line| line.split_once(": "))
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect();
+        let mut answer = Answer { status, headers, body: String::new() };
+        let len = answer.header("content-length").map_or(0, |len| len.parse().expect("a length"));
+        if !to_head && status != 304 {
+            while self.read.len() < len {
+                assert!(self.fill().await, "half a body: {answer:?}");
+            }
+            answer.body = String::from_utf8(self.read.drain(..len).collect()).expect("a body is UTF-8");
+        }
+        Some(answer)
+    }
+
+    /// Whether the server closes the connection without another byte.
+    pub(crate) async fn is_closed(&mut self) -> bool {
+        self.read.is_empty() && !self.fill().await
+    }
+
+    async fn fill(&mut self) -> bool {
+        let mut piece = [0; 16_384];
+        let len = timeout(PATIENCE, self.tcp.read(&mut piece)).await.expect("the server answers in time").unwrap_or(0);
+        self.read.extend_from_slice(&piece[..len]);
+        len > 0
+    }
+}

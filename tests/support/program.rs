@@ -1,0 +1,62 @@
+//! The program itself, as a process.
+
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::process::{Child, ChildStderr, Command, Output, Stdio};
+
+/// A process that listens, and is killed when the test ends.
+pub(crate) struct Program {
+    pub(crate) child: Child,
+    pub(crate) address: SocketAddr,
+    log: BufReader<ChildStderr>,
+}
+
+/// The program with nothing of the test's own environment.
+pub(crate) fn command() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_synckairos"));
+    command.env_clear().stdin(Stdio::null());
+    command
+}
+
+/// Runs the program to its end.
+pub(crate) fn output(command: &mut Command) -> Output {
+    command.output().expect("the program runs")
+}
+
+impl Program {
+    /// Starts it on a port of its own and waits until it listens.
+    pub(crate) fn start(settings: &[(&str, &str)]) -> Self {
+        let mut command = command();
+        command.env("PORT", "0").envs(settings.iter().copied()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the program runs");
+        let mut log = BufReader::new(child.stderr.take().expect("the log is piped"));
+        let line = line(&mut log);
+        let started: serde_json::Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("not a log line: {line}"));
+        let address = started["address"].as_str().and_then(|text| text.parse().ok()).expect("it says where it listens");
+        Self { child, address, log }
+    }
+
+    /// The next line of its log; empty when it has ended.
+    pub(crate) fn log_line(&mut self) -> String {
+        line(&mut self.log)
+    }
+
+    /// Sends it a signal by name, such as `TERM`.
+    pub(crate) fn signal(&self, name: &str) {
+        let status = Command::new("kill").arg(format!("-{name}")).arg(self.child.id().to_string()).status();
+        assert!(status.expect("kill runs").success(), "the process is there");
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn line(log: &mut impl BufRead) -> String {
+    let mut line = String::new();
+    log.read_line(&mut line).expect("the log is text");
+    line
+}

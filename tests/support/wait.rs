@@ -1,0 +1,15 @@
+//! Waiting for something to become true, with an end.
+
+use std::time::{Duration, Instant};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Waits until `condition` holds; fails the test when it never does.
+pub(crate) async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
+    let start = Instant::now();
+    while !condition().await {
+        assert!(start.elapsed() < PATIENCE, "never came true: {what}");
+        tokio::time::interval(Duration::from_millis(5)).tick().await;
+        tokio::task::yield_now().await;
+    }
+}
