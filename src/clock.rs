@@ -9,6 +9,9 @@ use tokio::sync::watch;
 
 use crate::engine::Timestamp;
 
+/// How long to sleep before looking at the time of day again.
+const SLEEP_MAX: Duration = Duration::from_secs(1);
+
 /// A point of the monotonic clock: orders what happens inside one process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Moment(Instant);
@@ -45,7 +48,7 @@ impl Clock {
     pub fn now(&self) -> Timestamp {
         match &*self.0 {
             Source::System { latest_ms } => {
-                let ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |age| age.as_millis() as u64);
+                let ms = time_of_day().as_millis() as u64;
                 Timestamp::from_ms(latest_ms.fetch_max(ms, Ordering::Relaxed).max(ms))
             }
             Source::Manual(time) => Timestamp::from_ms(*time.borrow()),
@@ -67,18 +70,22 @@ impl Clock {
     /// Waits until [`Clock::now`] is `at` or later.
     pub async fn sleep_until(&self, at: Timestamp) {
         match &*self.0 {
-            Source::System { .. } => loop {
-                let left = at.since(self.now());
-                if left.is_zero() {
-                    return;
+            Source::System { .. } => {
+                while self.now() < at {
+                    // Not in one piece: the time of day may be set while this sleeps.
+                    tokio::time::sleep(Duration::from_millis(at.as_ms()).saturating_sub(time_of_day()).min(SLEEP_MAX))
+                        .await;
                 }
-                // Not in one piece: the time of day may be set while this sleeps.
-                tokio::time::sleep(Duration::from_millis(left.as_ms().min(1_000))).await;
-            },
+            }
             Source::Manual(time) => {
                 let reached = |now: &u64| *now >= at.as_ms();
                 time.subscribe().wait_for(reached).await.expect("the sender lives as long as this clock");
             }
         }
     }
+}
+
+/// Since the Unix epoch; zero when the clock is set before it.
+fn time_of_day() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }

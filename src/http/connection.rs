@@ -4,6 +4,7 @@
 use std::convert::Infallible;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -13,6 +14,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tracing::debug;
 
+use crate::clock::Clock;
 use crate::problem::Problem;
 use crate::shutdown::Shutdown;
 use crate::ws;
@@ -20,7 +22,30 @@ use crate::ws;
 use super::linger;
 use super::phase::{Overdue, Phase, Socket};
 use super::reply;
-use super::server::Shared;
+use super::service::Service;
+
+/// What a client may use up.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Open connections at most, WebSockets included.
+    pub connections_max: u32,
+    /// How long a connection may wait for a request.
+    pub idle_timeout: Duration,
+    /// How long the head of a request may take.
+    pub head_timeout: Duration,
+    /// How long its body may take.
+    pub body_timeout: Duration,
+    /// How long its answer may take.
+    pub request_timeout: Duration,
+}
+
+/// What connections share.
+pub(super) struct Shared {
+    pub(super) service: Service,
+    pub(super) live: ws::Live,
+    pub(super) limits: Limits,
+    pub(super) clock: Clock,
+}
 
 /// The longest head of a request, in bytes.
 const HEAD_LEN_MAX: usize = 16 * 1_024;

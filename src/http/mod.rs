@@ -13,6 +13,7 @@ mod router;
 mod server;
 mod service;
 
+pub use connection::Limits;
 pub use cors::Cors;
 pub use router::{RESOURCES, Resource};
-pub use server::{Limits, Server};
+pub use server::Server;

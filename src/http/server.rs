@@ -12,38 +12,15 @@ use crate::clock::Clock;
 use crate::problem::Problem;
 use crate::sessions::Sessions;
 use crate::shutdown::Shutdown;
-use crate::ws;
+use crate::ws::Live;
 
-use super::connection;
+use super::connection::{self, Limits, Shared};
 use super::cors::Cors;
 use super::reply;
 use super::service::Service;
 
 /// How long to leave the listener alone that could not accept, for want of file descriptors most likely.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
-
-/// What a client may use up.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// Open connections at most, WebSockets included.
-    pub connections_max: u32,
-    /// How long a connection may wait for a request.
-    pub idle_timeout: Duration,
-    /// How long the head of a request may take.
-    pub head_timeout: Duration,
-    /// How long its body may take.
-    pub body_timeout: Duration,
-    /// How long its answer may take.
-    pub request_timeout: Duration,
-}
-
-/// What connections share.
-pub(super) struct Shared {
-    pub(super) service: Service,
-    pub(super) live: ws::Live,
-    pub(super) limits: Limits,
-    pub(super) clock: Clock,
-}
 
 /// Serves HTTP on a listener.
 pub struct Server {
@@ -53,7 +30,7 @@ pub struct Server {
 
 impl Server {
     /// A server that is not listening yet.
-    pub fn new(sessions: Sessions, live: ws::Live, cors: Cors, limits: Limits, clock: Clock) -> Self {
+    pub fn new(sessions: Sessions, live: Live, cors: Cors, limits: Limits, clock: Clock) -> Self {
         let Limits { body_timeout, request_timeout, .. } = limits;
         let service = Service { sessions, cors, body_timeout, request_timeout };
         let open = Arc::new(Semaphore::new(limits.connections_max as usize));
