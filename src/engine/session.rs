@@ -55,6 +55,10 @@ pub enum Status {
 }
 
 impl Status {
+    /// Every status.
+    pub const ALL: [Status; 6] =
+        [Status::Pending, Status::Running, Status::Paused, Status::Expired, Status::Completed, Status::Cancelled];
+
     /// The status's name to clients.
     pub const fn name(self) -> &'static str {
         match self {

@@ -1,0 +1,20 @@
+//! The engine against its rules, four ways.
+//!
+//! - `tables`: what arrives when, and what must be shown after it. `script` plays them, `described`
+//!   reads them, `told` writes them.
+//! - `counting` states the rules once more, as a clock that counts milliseconds one by one.
+//! - `sequences` walks through everything that can happen to small sessions and compares with it.
+//! - `properties` takes `generated` sessions of real size, `unattended` the largest ones.
+//!
+//! Every step of all of them goes through `judged`, which asserts what holds of every judgement.
+
+mod counting;
+mod described;
+mod generated;
+mod judged;
+mod properties;
+mod script;
+mod sequences;
+mod tables;
+mod told;
+mod unattended;
