@@ -70,6 +70,8 @@ pub struct Config {
     pub request_timeout: Duration,
     /// How often a WebSocket client must show that it is there. The contract's 5 s: not a setting.
     pub heartbeat: Duration,
+    /// How long a WebSocket client may leave a message unread. Not a setting either.
+    pub write_timeout: Duration,
 }
 
 /// How log lines look.
@@ -120,6 +122,7 @@ impl Config {
             body_timeout: reader.millis("BODY_TIMEOUT_MS"),
             request_timeout: reader.millis("REQUEST_TIMEOUT_MS"),
             heartbeat: Duration::from_secs(5),
+            write_timeout: Duration::from_secs(10),
         };
         if reader.problems.is_empty() { Ok(config) } else { Err(reader.problems) }
     }

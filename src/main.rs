@@ -30,7 +30,7 @@ fn main() -> ExitCode {
     let matches = command().get_matches();
     let lookup = |name: &str| {
         let given = matches.try_get_one::<String>(name).ok().flatten().cloned();
-        given.or_else(|| std::env::var(name).ok())
+        given.or_else(|| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned()))
     };
     let config = match Config::read(lookup) {
         Ok(config) => config,

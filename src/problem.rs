@@ -52,6 +52,16 @@ impl Problem {
         Self::invalid(vec![wire::Problem { field: field.to_owned(), message: message.into(), code }])
     }
 
+    /// The request is not HTTP as it must be.
+    pub fn bad_request(what: &'static str) -> Self {
+        Self::new(400, "BAD_REQUEST", what)
+    }
+
+    /// The head of the request is longer than it may be.
+    pub fn head_too_large() -> Self {
+        Self::new(431, "REQUEST_HEADER_FIELDS_TOO_LARGE", "The head of the request is too long")
+    }
+
     /// No such route.
     pub fn unknown_route() -> Self {
         Self::new(404, "NOT_FOUND", "There is nothing at this path; /api-docs lists what there is")

@@ -45,7 +45,12 @@ pub async fn start(config: Config) -> io::Result<Running> {
     let limit = memory::Limit { sessions_max: config.sessions_max, tombstone_ttl: TOMBSTONE_TTL };
     let store = Memory::new(clock.clone(), limit, Arc::clone(&hub) as _);
     let sessions = Sessions::new(Arc::new(store.clone()), rates(&config));
-    let live = Live { sessions: sessions.clone(), hub: Arc::clone(&hub), heartbeat: config.heartbeat };
+    let live = Live {
+        sessions: sessions.clone(),
+        hub: Arc::clone(&hub),
+        heartbeat: config.heartbeat,
+        write_timeout: config.write_timeout,
+    };
 
     let mut agents = JoinSet::new();
     agents.spawn(deadlines::fire(sessions.clone()));

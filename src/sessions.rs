@@ -8,8 +8,8 @@ use crate::engine::{
     self, Command, Judgement, NewSession, Outcome, Precondition, Refusal, Session, SessionId, StateTag, Timestamp,
 };
 use crate::store::{
-    Answer, Arrival, Commit, Committed, Current, Decision, Quota, Rate, Record, Store, StoreError, Verdict, Wait,
-    Watched, Write,
+    Arrival, Commit, Committed, Current, Decision, Quota, Rate, Record, Store, StoreError, Verdict, Wait, Watched,
+    Write,
 };
 use crate::wire::{self, Merge};
 
@@ -108,7 +108,7 @@ impl Sessions {
     pub async fn read(&self, id: SessionId) -> Result<Done, Failure> {
         let read = self.store.read(id).await.map_err(Failure::Store)?;
         let record = read.record.ok_or(Failure::Refused(id, Refusal::NotFound))?;
-        if record.session().deadline().is_some_and(|deadline| deadline <= read.now) {
+        if is_overdue(&record, read.now) {
             return self.settle(id).await;
         }
         Ok(Done { record: Some(record), outcome: Outcome::default(), now: read.now })
@@ -142,9 +142,14 @@ impl Sessions {
         self.ask(id, Some(arrival), rate, request).await
     }
 
-    /// Watches a session, which need not exist.
-    pub fn watch(&self, id: SessionId) -> Answer<'_, Watched> {
-        self.store.watch(id)
+    /// Watches a session, which need not exist, and shows it as it is now.
+    pub async fn watch(&self, id: SessionId) -> Result<Watched, Failure> {
+        let watched = self.store.watch(id).await.map_err(Failure::Store)?;
+        if watched.record.as_ref().is_some_and(|record| is_overdue(record, watched.now)) {
+            let Done { record, now, .. } = self.settle(id).await?;
+            return Ok(Watched { record, now, ..watched });
+        }
+        Ok(watched)
     }
 
     /// Waits until deadlines have passed; returns whose.
@@ -182,6 +187,11 @@ impl Sessions {
             Err(error) => Reply { result: Err(Failure::Store(error)), quota: None },
         }
     }
+}
+
+/// Whether time has done something to the session that is not in its state yet.
+fn is_overdue(record: &Record, now: Timestamp) -> bool {
+    record.session().deadline().is_some_and(|deadline| deadline <= now)
 }
 
 fn create(new: &NewSession, current: &Current<'_>) -> Decision {

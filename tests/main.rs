@@ -1,3 +1,10 @@
 //! All integration tests, in one binary: a file for each behaviour, `support` for what they share.
 
+mod api_docs;
+mod conformance;
+mod flags;
+mod http;
+mod shell;
 mod support;
+mod tidy;
+mod ws;

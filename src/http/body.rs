@@ -16,11 +16,18 @@ use crate::wire::Text;
 /// The longest body that is read, in bytes.
 pub(super) const LEN_MAX: usize = 1 << 20;
 
+/// A request's body; `None` when there is nothing left to read. A connection whose request has one when it is
+/// answered is closed, since nobody knows where the next one begins.
+pub(super) type Unread = Option<Incoming>;
+
+/// What a request brought, before anything of it was read.
+pub(super) fn unread(body: Incoming) -> Unread {
+    (!body.is_end_stream()).then_some(body)
+}
+
 /// Reads a request's body. One that arrives in one piece is not copied.
-pub(super) async fn read(headers: &HeaderMap, mut body: Incoming, timeout: Duration) -> Result<Bytes, Problem> {
-    if body.is_end_stream() {
-        return Ok(Bytes::new());
-    }
+pub(super) async fn read(headers: &HeaderMap, unread: &mut Unread, timeout: Duration) -> Result<Bytes, Problem> {
+    let Some(body) = unread else { return Ok(Bytes::new()) };
     if headers.get(CONTENT_ENCODING).is_some_and(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity")) {
         return Err(Problem::encoded_body());
     }
@@ -28,20 +35,24 @@ pub(super) async fn read(headers: &HeaderMap, mut body: Incoming, timeout: Durat
     if announced.is_some_and(|length| length > LEN_MAX as u64) {
         return Err(Problem::body_too_large(LEN_MAX));
     }
-    match tokio::time::timeout(timeout, collect(&mut body)).await {
-        Ok(read) => read,
-        Err(_) => Err(Problem::too_slow("The body did not arrive in time")),
+    let mut has_trailers = false;
+    let read = tokio::time::timeout(timeout, collect(body, &mut has_trailers)).await;
+    let whole = read.unwrap_or_else(|_| Err(Problem::too_slow("The body did not arrive in time")))?;
+    // Hyper ends trailers at an empty line, however it is made, so not everybody finds the same end.
+    if !has_trailers {
+        *unread = None;
     }
+    Ok(whole)
 }
 
-async fn collect(body: &mut Incoming) -> Result<Bytes, Problem> {
-    let first = next(body).await?.unwrap_or_default();
+async fn collect(body: &mut Incoming, has_trailers: &mut bool) -> Result<Bytes, Problem> {
+    let first = next(body, has_trailers).await?.unwrap_or_default();
     if body.is_end_stream() && first.len() <= LEN_MAX {
         return Ok(first);
     }
     let mut whole = BytesMut::from(first);
     while whole.len() <= LEN_MAX {
-        match next(body).await? {
+        match next(body, has_trailers).await? {
             Some(piece) => whole.extend_from_slice(&piece),
             None => return Ok(whole.freeze()),
         }
@@ -50,14 +61,13 @@ async fn collect(body: &mut Incoming) -> Result<Bytes, Problem> {
 }
 
 /// The next piece of data; trailers are passed over.
-async fn next(body: &mut Incoming) -> Result<Option<Bytes>, Problem> {
+async fn next(body: &mut Incoming, has_trailers: &mut bool) -> Result<Option<Bytes>, Problem> {
     loop {
         match std::future::poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx)).await {
-            Some(Ok(frame)) => {
-                if let Ok(data) = frame.into_data() {
-                    return Ok(Some(data));
-                }
-            }
+            Some(Ok(frame)) => match frame.into_data() {
+                Ok(data) => return Ok(Some(data)),
+                Err(_) => *has_trailers = true,
+            },
             Some(Err(_)) => return Err(Problem::broken_body()),
             None => return Ok(None),
         }
@@ -84,6 +94,11 @@ impl From<Bytes> for Body {
 }
 
 impl Body {
+    /// All of it in one piece.
+    pub(super) fn concat(&self) -> Vec<u8> {
+        self.pieces.concat()
+    }
+
     fn left(&self) -> u64 {
         self.pieces[self.sent..].iter().map(|piece| piece.len() as u64).sum()
     }

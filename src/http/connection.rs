@@ -20,9 +20,9 @@ use crate::shutdown::Shutdown;
 use crate::ws;
 
 use super::linger;
-use super::phase::{Overdue, Phase, Socket};
-use super::reply;
+use super::phase::{Overdue, Phase};
 use super::service::Service;
+use super::socket::{Answering, Socket};
 
 /// What a client may use up.
 #[derive(Clone, Copy, Debug)]
@@ -61,9 +61,8 @@ pub(super) async fn serve(tcp: TcpStream, client: IpAddr, shared: Arc<Shared>, m
     let Some((mut tcp, ending)) = requests(tcp, client, &shared, &mut shutdown).await else { return };
     match ending {
         Ending::Done => {}
-        Ending::Overdue => {
-            let problem = reply::raw(&Problem::too_slow("The head of the request did not arrive in time"));
-            if tcp.write_all(&problem).await.is_err() {
+        Ending::Refused(problem) => {
+            if tcp.write_all(&shared.service.refuse(&problem)).await.is_err() {
                 return;
             }
         }
@@ -78,8 +77,8 @@ pub(super) async fn serve(tcp: TcpStream, client: IpAddr, shared: Arc<Shared>, m
 enum Ending {
     /// Nothing more to say.
     Done,
-    /// The client did not finish the head of a request.
-    Overdue,
+    /// What the client sent last is no head of a request, or only the beginning of one.
+    Refused(Problem),
     /// The client goes on as a WebSocket, and has sent this already.
     Upgrade(ws::Invitation, bytes::Bytes),
 }
@@ -91,7 +90,7 @@ async fn requests(
     shared: &Shared,
     shutdown: &mut Shutdown,
 ) -> Option<(TcpStream, Ending)> {
-    let phase = Phase::new(shared.clock.clone());
+    let phase = Arc::new(Phase::new(shared.clock.clone()));
     let upgrade = Mutex::new(None);
     let service = service_fn(|request| {
         let (phase, upgrade) = (&phase, &upgrade);
@@ -101,8 +100,8 @@ async fn requests(
             if answer.upgrade.is_some() {
                 *upgrade.lock() = answer.upgrade;
             }
-            phase.waiting();
-            Ok::<_, Infallible>(answer.response)
+            phase.answering();
+            Ok::<_, Infallible>(answer.response.map(|body| Answering::new(body, Arc::clone(phase))))
         }
     });
     let mut connection = http1::Builder::new()
@@ -113,20 +112,21 @@ async fn requests(
         .serve_connection(TokioIo::new(Socket::new(tcp, &phase)), service);
 
     let (idle, head) = (shared.limits.idle_timeout, shared.limits.head_timeout);
-    let mut timer = std::pin::pin!(tokio::time::sleep(head));
+    let mut timer = std::pin::pin!(tokio::time::sleep(idle.min(head)));
     let mut stopping = false;
     let ending = loop {
         tokio::select! {
             biased;
             ended = &mut connection => {
-                if let Err(error) = &ended {
-                    debug!(%client, %error, "a connection ended early");
-                }
-                break Ending::Done;
+                let Err(error) = ended else { break Ending::Done };
+                debug!(%client, %error, "a connection ended early");
+                break refusal(&error).filter(|_| phase.is_between_requests()).map_or(Ending::Done, Ending::Refused);
             }
             () = &mut timer => match phase.check(idle, head) {
                 Ok(left) => timer.as_mut().reset(tokio::time::Instant::now() + left),
-                Err(Overdue::Head) => break Ending::Overdue,
+                Err(Overdue::Head) => {
+                    break Ending::Refused(Problem::too_slow("The head of the request did not arrive in time"));
+                }
                 Err(Overdue::Request) => break Ending::Done,
             },
             () = shutdown.begun(), if !stopping => {
@@ -142,4 +142,17 @@ async fn requests(
         (Some(invitation), Ending::Done) => (tcp, Ending::Upgrade(invitation, parts.read_buf)),
         (_, ending) => (tcp, ending),
     })
+}
+
+/// What a client is told whose head hyper could not read, if it can be told anything.
+fn refusal(error: &hyper::Error) -> Option<Problem> {
+    if error.is_parse_too_large() {
+        Some(Problem::head_too_large())
+    } else if error.is_parse() {
+        Some(Problem::bad_request("This is no HTTP/1.1 request"))
+    } else if error.is_incomplete_message() {
+        Some(Problem::bad_request("The head of the request has no end"))
+    } else {
+        None
+    }
 }

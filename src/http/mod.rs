@@ -4,6 +4,7 @@
 mod body;
 mod connection;
 mod cors;
+mod framing;
 mod handlers;
 mod linger;
 mod phase;
@@ -12,6 +13,7 @@ mod reply;
 mod router;
 mod server;
 mod service;
+mod socket;
 
 pub use connection::Limits;
 pub use cors::Cors;

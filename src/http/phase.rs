@@ -1,15 +1,9 @@
-//! Where a connection stands: waiting for a request, in the middle of its head, or busy with it; and how
-//! long it may stay there. One timer watches it all, looked at when it might matter and never reset by a
-//! request. Does not know what is read.
+//! Where a connection stands: waiting for a request, in the middle of its head, busy with it, or sending the
+//! answer; and how long it may stay there. One timer watches it all, looked at when it might
+//! matter and never reset by a request. Does not know what is read.
 
-use std::io::{self, IoSlice};
-use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll, ready};
 use std::time::Duration;
-
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 
 use crate::clock::{Clock, Moment};
 
@@ -18,18 +12,21 @@ use crate::clock::{Clock, Moment};
 pub(super) struct Phase {
     clock: Clock,
     start: Moment,
-    /// Milliseconds since `start`, and the phase in the lowest two bits.
+    /// Milliseconds since `start`, and the phase in the lowest three bits.
     now: AtomicU64,
 }
 
 const WAITING: u64 = 0;
 const HEAD: u64 = 1;
 const BUSY: u64 = 2;
+const ANSWERING: u64 = 3;
+const FLUSHING: u64 = 4;
+const PHASE_BITS: u32 = 3;
 
 /// What a connection has waited for too long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Overdue {
-    /// A request.
+    /// A request, or the client to read an answer.
     Request,
     /// The rest of a request's head.
     Head,
@@ -42,33 +39,58 @@ impl Phase {
         Self { clock, start, now: AtomicU64::new(WAITING) }
     }
 
+    /// Something was read: the beginning of a head, if nothing else was under way.
+    pub(super) fn read(&self) {
+        if self.is(WAITING) {
+            self.enter(HEAD);
+        }
+    }
+
     /// A request's head was read to its end.
     pub(super) fn busy(&self) {
-        self.now.store(BUSY, Ordering::Relaxed);
+        self.enter(BUSY);
     }
 
-    /// A request was answered.
-    pub(super) fn waiting(&self) {
-        self.now.store(self.elapsed_ms() << 2 | WAITING, Ordering::Relaxed);
+    /// A request has its answer, which is now to be sent.
+    pub(super) fn answering(&self) {
+        self.enter(ANSWERING);
     }
 
-    /// Something was read: the beginning of a head, if nothing else was under way.
-    fn read(&self) {
-        if self.now.load(Ordering::Relaxed) & 3 == WAITING {
-            self.now.store(self.elapsed_ms() << 2 | HEAD, Ordering::Relaxed);
+    /// The end of the answer was taken; some of it may still have to be sent.
+    pub(super) fn answered(&self) {
+        self.enter(FLUSHING);
+    }
+
+    /// Everything that there is to send was sent.
+    pub(super) fn flushed(&self) {
+        if self.is(FLUSHING) {
+            self.enter(WAITING);
         }
+    }
+
+    /// Whether every request whose head was read to its end has had its answer.
+    pub(super) fn is_between_requests(&self) -> bool {
+        self.is(WAITING) || self.is(HEAD)
     }
 
     /// What the connection has waited for too long, or how long it may still wait at least.
     pub(super) fn check(&self, idle: Duration, head: Duration) -> Result<Duration, Overdue> {
         let now = self.now.load(Ordering::Relaxed);
-        let since = Duration::from_millis(self.elapsed_ms().saturating_sub(now >> 2));
+        let since = Duration::from_millis(self.elapsed_ms().saturating_sub(now >> PHASE_BITS));
         let left = |limit: Duration, overdue| limit.checked_sub(since).filter(|left| !left.is_zero()).ok_or(overdue);
-        match now & 3 {
-            WAITING => left(idle, Overdue::Request).map(|left| left.min(head)),
+        match phase(now) {
+            WAITING | ANSWERING | FLUSHING => left(idle, Overdue::Request).map(|left| left.min(head)),
             HEAD => left(head, Overdue::Head),
-            _ => Ok(head),
+            _ => Ok(idle.min(head)),
         }
+    }
+
+    fn enter(&self, phase: u64) {
+        self.now.store(self.elapsed_ms() << PHASE_BITS | phase, Ordering::Relaxed);
+    }
+
+    fn is(&self, phase: u64) -> bool {
+        self::phase(self.now.load(Ordering::Relaxed)) == phase
     }
 
     fn elapsed_ms(&self) -> u64 {
@@ -76,56 +98,6 @@ impl Phase {
     }
 }
 
-/// A socket that tells its phase when something is read.
-#[derive(Debug)]
-pub(super) struct Socket<'c> {
-    tcp: TcpStream,
-    phase: &'c Phase,
-}
-
-impl<'c> Socket<'c> {
-    pub(super) fn new(tcp: TcpStream, phase: &'c Phase) -> Self {
-        Self { tcp, phase }
-    }
-
-    pub(super) fn into_inner(self) -> TcpStream {
-        self.tcp
-    }
-}
-
-impl AsyncRead for Socket<'_> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let before = buf.filled().len();
-        ready!(Pin::new(&mut self.tcp).poll_read(cx, buf))?;
-        if buf.filled().len() > before {
-            self.phase.read();
-        }
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl AsyncWrite for Socket<'_> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.tcp).poll_write(cx, bytes)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        pieces: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.tcp).poll_write_vectored(cx, pieces)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.tcp.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tcp).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tcp).poll_shutdown(cx)
-    }
+fn phase(now: u64) -> u64 {
+    now & ((1 << PHASE_BITS) - 1)
 }

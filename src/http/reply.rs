@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use hyper::StatusCode;
 use hyper::header::{
-    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, ETAG, HeaderValue, RETRY_AFTER, SEC_WEBSOCKET_VERSION, UPGRADE,
+    ALLOW, CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderValue, RETRY_AFTER, SEC_WEBSOCKET_VERSION, UPGRADE,
 };
 
 use crate::engine::StateTag;
@@ -60,7 +60,7 @@ impl Reply {
         response
     }
 
-    /// An error. A connection whose body was not read to its end is closed after it.
+    /// An error.
     pub(super) fn problem(problem: &Problem) -> Response {
         let status = StatusCode::from_u16(problem.status).expect("problems have statuses that exist");
         let mut response = Self::json(status, wire::http_error(problem.json()));
@@ -68,12 +68,6 @@ impl Reply {
         headers.insert(CACHE_CONTROL, NO_STORE);
         if let Some(seconds) = problem.retry_after_s {
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
-        }
-        if matches!(
-            status,
-            StatusCode::REQUEST_TIMEOUT | StatusCode::PAYLOAD_TOO_LARGE | StatusCode::UNSUPPORTED_MEDIA_TYPE
-        ) {
-            headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         response
     }
@@ -94,17 +88,17 @@ impl Reply {
     }
 }
 
-/// An error as it goes over the wire, for a connection that no request can be answered on.
-pub(super) fn raw(problem: &Problem) -> Vec<u8> {
-    let reason = StatusCode::from_u16(problem.status).ok().and_then(|status| status.canonical_reason()).unwrap_or("");
-    let body = wire::http_error(problem.json()).concat();
-    let mut raw = format!(
-        "HTTP/1.1 {} {reason}\r\ncontent-type: application/json; charset=utf-8\r\ncache-control: no-store\r\n\
-         connection: close\r\ncontent-length: {}\r\n\r\n",
-        problem.status,
-        body.len()
-    )
-    .into_bytes();
+/// The last answer of a connection as it goes over the wire, where hyper has none to give.
+pub(super) fn raw(response: Response) -> Vec<u8> {
+    let (parts, body) = response.into_parts();
+    let body = body.concat();
+    let mut raw = format!("HTTP/1.1 {}\r\n", parts.status).into_bytes();
+    for (name, value) in &parts.headers {
+        for piece in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
+            raw.extend_from_slice(piece);
+        }
+    }
+    raw.extend_from_slice(format!("connection: close\r\ncontent-length: {}\r\n\r\n", body.len()).as_bytes());
     raw.extend_from_slice(&body);
     raw
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::body::Incoming;
-use hyper::header::HeaderMap;
+use hyper::header::{CONNECTION, HeaderMap, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Method, Request};
 use tracing::{debug, error};
@@ -17,11 +17,12 @@ use crate::sessions::Sessions;
 use crate::store::Quota;
 use crate::ws;
 
-use super::body;
+use super::body::{self, Body, Unread};
 use super::cors::Cors;
+use super::framing;
 use super::handlers::{about, sessions};
 use super::quota;
-use super::reply::{Reply, Response};
+use super::reply::{self, Reply, Response};
 use super::router::{Endpoint, Route, route};
 
 /// Answers requests.
@@ -43,17 +44,29 @@ impl Service {
     /// Answers one request of `client`.
     pub(super) async fn answer(&self, client: IpAddr, request: Request<Incoming>) -> Answer {
         let (parts, body) = request.into_parts();
-        let mut answer = if parts.method == Method::OPTIONS {
-            self.cors.preflight(&parts.headers).into()
-        } else {
-            self.route(client, &parts, body).await
+        let mut unread = body::unread(body);
+        let mut answer = match framing::check(&parts) {
+            Err(problem) => Reply::problem(&problem).into(),
+            Ok(()) if parts.method == Method::OPTIONS => self.cors.preflight(&parts.headers).into(),
+            Ok(()) => self.route(client, &parts, &mut unread).await,
         };
-        self.cors.apply(answer.response.headers_mut());
+        let headers = answer.response.headers_mut();
+        self.cors.apply(headers);
+        if unread.is_some() {
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
         debug!(method = %parts.method, path = parts.uri.path(), status = answer.response.status().as_u16(), "answered");
         answer
     }
 
-    async fn route(&self, client: IpAddr, parts: &Parts, body: Incoming) -> Answer {
+    /// The answer to what is no request, as it goes over the wire.
+    pub(super) fn refuse(&self, problem: &Problem) -> Vec<u8> {
+        let mut response = Reply::problem(problem);
+        self.cors.apply(response.headers_mut());
+        reply::raw(response)
+    }
+
+    async fn route(&self, client: IpAddr, parts: &Parts, unread: &mut Unread) -> Answer {
         let route = route(&parts.method, parts.uri.path());
         let general = match route {
             Route::Found(resource, ..) | Route::WrongMethod(resource) if !resource.is_limited() => None,
@@ -63,7 +76,7 @@ impl Service {
             _ if general.is_some_and(|quota| quota.is_exceeded()) => {
                 Reply::problem(&Problem::too_many_requests()).into()
             }
-            Route::Found(_, endpoint, id) => self.serve(endpoint, id, parts, body).await,
+            Route::Found(_, endpoint, id) => self.serve(endpoint, id, parts, unread).await,
             Route::WrongMethod(resource) => Reply::wrong_method(resource.allow()).into(),
             Route::Unknown => Reply::problem(&Problem::unknown_route()).into(),
         };
@@ -82,18 +95,16 @@ impl Service {
         })
     }
 
-    async fn serve(&self, endpoint: Endpoint, id: &str, parts: &Parts, body: Incoming) -> Limited {
+    async fn serve(&self, endpoint: Endpoint, id: &str, parts: &Parts, unread: &mut Unread) -> Limited {
         if endpoint == Endpoint::WebSocket {
-            return match ws::invite(parts) {
-                Some((response, invitation)) => Limited {
-                    response: response.map(|()| body::Body::default()),
-                    quota: None,
-                    upgrade: Some(invitation),
-                },
+            return match ws::invite(parts).filter(|_| unread.is_none()) {
+                Some((response, invitation)) => {
+                    Limited { response: response.map(|()| Body::default()), quota: None, upgrade: Some(invitation) }
+                }
                 None => Reply::upgrade_required().into(),
             };
         }
-        let body = match body::read(&parts.headers, body, self.body_timeout).await {
+        let body = match body::read(&parts.headers, unread, self.body_timeout).await {
             Ok(body) => body,
             Err(problem) => return Reply::problem(&problem).into(),
         };

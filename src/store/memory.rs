@@ -192,7 +192,7 @@ impl Store for Memory {
                 let now = self.0.clock.now();
                 for shard in &self.0.shards {
                     let gone = shard.lock().remove_expired(now);
-                    self.0.sessions.fetch_sub(gone, Ordering::Relaxed);
+                    self.0.leave(gone);
                 }
                 self.0.clock.sleep_until(now + SWEEP_INTERVAL).await;
             }
@@ -240,18 +240,20 @@ impl Shared {
         let record = match write {
             Write::Nothing => record.cloned(),
             Write::Put { record, notices } => {
-                if is_new && self.sessions.load(Ordering::Relaxed) >= self.limit.sessions_max {
+                if is_new && !self.admit() {
                     return Err(StoreError::Unavailable("the server holds as many sessions as it may"));
                 }
                 let expires = now + record.lifetime(now);
-                self.put(&mut shard, id, Kept::Session(Arc::clone(&record)), expires);
+                let replaced = self.put(&mut shard, id, Kept::Session(Arc::clone(&record)), expires);
+                self.leave(usize::from(is_new && replaced));
                 if shard.watched.contains_key(&id) {
                     self.tell(id, &record, notices);
                 }
                 Some(record)
             }
             Write::Delete { tag, notice } => {
-                self.put(&mut shard, id, Kept::Tombstone(tag), now + self.limit.tombstone_ttl);
+                let replaced = self.put(&mut shard, id, Kept::Tombstone(tag), now + self.limit.tombstone_ttl);
+                self.leave(usize::from(replaced));
                 if shard.watched.contains_key(&id) {
                     self.listener.update(id, &Update::Deleted { tag, frame: notice });
                 }
@@ -261,21 +263,29 @@ impl Shared {
         Ok(Some(Committed { record, verdict: Some(verdict), quota: None, now }))
     }
 
-    fn put(&self, shard: &mut Shard, id: SessionId, kept: Kept, expires: Timestamp) {
+    /// Takes in one more session, if there is room for it.
+    fn admit(&self) -> bool {
+        let one_more = |held: usize| (held < self.limit.sessions_max).then_some(held + 1);
+        self.sessions.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).is_ok()
+    }
+
+    /// So many sessions are gone.
+    fn leave(&self, sessions: usize) {
+        self.sessions.fetch_sub(sessions, Ordering::Relaxed);
+    }
+
+    /// Returns whether there was a session before.
+    fn put(&self, shard: &mut Shard, id: SessionId, kept: Kept, expires: Timestamp) -> bool {
         let deadline = kept.deadline();
-        let grows = usize::from(kept.record().is_some());
         let old = shard.entries.insert(id, Entry { kept, committed: self.clock.moment(), expires });
         let old_deadline = old.as_ref().and_then(|old| old.kept.deadline());
         let old_expires = old.as_ref().map(|old| old.expires);
-        let shrinks = usize::from(old.is_some_and(|old| old.kept.record().is_some()));
-        self.sessions.fetch_add(grows, Ordering::Relaxed);
-        self.sessions.fetch_sub(shrinks, Ordering::Relaxed);
-
         reindex(&mut shard.expiries, id, old_expires, Some(expires));
         reindex(&mut shard.deadlines, id, old_deadline, deadline);
         if let Some(deadline) = deadline {
             self.alarm.set(deadline);
         }
+        old.is_some_and(|old| old.kept.record().is_some())
     }
 
     fn tell(&self, id: SessionId, record: &Record, notices: Vec<bytes::Bytes>) {

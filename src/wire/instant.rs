@@ -41,9 +41,26 @@ pub(super) fn text(at: Timestamp) -> [u8; TEXT_LEN] {
     text
 }
 
+/// Reads what [`text`] writes; `None` for anything else. The inverse of the above (`days_from_civil`).
+pub(super) fn parse(written: &str) -> Option<Timestamp> {
+    let bytes = written.as_bytes();
+    let number = |place: usize, digits: usize| {
+        let digits = bytes.get(place..place + digits)?;
+        let all = digits.iter().all(u8::is_ascii_digit);
+        all.then(|| digits.iter().fold(0, |number, digit| number * 10 + u64::from(digit - b'0')))
+    };
+    let (year, month, day) = (number(0, 4)?, number(5, 2)?, number(8, 2)?);
+    let year = year.checked_sub(u64::from(month <= 2))?;
+    let month = if month > 2 { month - 3 } else { month + 9 };
+    let days = year * 365 + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day;
+    let time = number(11, 2)? * 3_600_000 + number(14, 2)? * 60_000 + number(17, 2)? * 1_000 + number(20, 3)?;
+    let at = Timestamp::from_ms(days.checked_sub(719_469)? * DAY_MS + time);
+    (text(at) == *bytes).then_some(at)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::text;
+    use super::{parse, text};
     use crate::engine::Timestamp;
 
     #[test]
@@ -61,6 +78,25 @@ mod tests {
             (u64::MAX, "9999-12-31T23:59:59.999Z"),
         ] {
             assert_eq!(std::str::from_utf8(&text(Timestamp::from_ms(ms))), Ok(expected));
+            assert_eq!(parse(expected), Some(Timestamp::from_ms(ms.min(super::MAX_MS))));
+        }
+    }
+
+    #[test]
+    fn reads_nothing_but_what_it_writes() {
+        for written in [
+            "",
+            "0000-00-00T00:00:00.000Z",
+            "0000-03-01T00:00:00.000Z",
+            "2026-02-29T00:00:00.000Z",
+            "2026-13-01T00:00:00.000Z",
+            "2026-01-31T24:00:00.000Z",
+            "2026-01-31T12:00:00Z",
+            "2026-01-31T12:00:00.000+",
+            "2026-01-31 12:00:00.000Z",
+            "2026-01-31T12:00:00.000ZZ",
+        ] {
+            assert_eq!(parse(written), None, "{written}");
         }
     }
 }

@@ -2,6 +2,7 @@
 //! Knows the engine's words and how they are written; does not know how the bytes travel.
 
 mod answer;
+mod decode;
 mod inbound;
 mod instant;
 mod message;
@@ -10,9 +11,12 @@ mod problems;
 mod read;
 mod request;
 mod state;
+#[cfg(test)]
+mod tests;
 mod write;
 
 pub use answer::{Details, Text, error, http_error, ready, session, switched, time};
+pub use decode::{Undecodable, decode};
 pub use inbound::{Asked, Inbound, Order, inbound};
 pub use message::{
     connected, deleted, expired, invalid_message, message_error, pong, result_data, result_error, sync, warning,

@@ -120,12 +120,9 @@ pub fn patch(body: &Object<'_>, problems: &mut Problems) -> Option<PatchRequest>
         fields.optional("warn_at_ms", |value| or_default(value, |value| read::array_of(value, 0, WARNINGS_MAX)));
     let warn_at = warn_at.map(|values| thresholds(&values, fields.problems()).into());
     let expected_version = fields.optional("expected_version", version);
-    let unknown = body.members().map(|(name, _)| name).filter(|name| !NAMES.contains(&&**name));
-    for name in unknown.take(UNKNOWN_FIELDS_MAX) {
-        fields.report(
-            name,
-            fault(Code::InvalidValue, format!("Unknown field; can be changed: {}", NAMES[..6].join(", "))),
-        );
+    let unknown = format!("Unknown field; can be changed: {}", NAMES[..6].join(", "));
+    for (name, _) in body.members().filter(|(name, _)| !NAMES.contains(&&**name)).take(UNKNOWN_FIELDS_MAX) {
+        fields.report(name, fault(Code::InvalidValue, unknown.clone()));
     }
     let settings = Patch { metadata: None, increment, time_per_cycle, max_time, on_timeout, warn_at };
     (problems.len() == found).then_some(PatchRequest { settings, merge, expected_version })

@@ -38,6 +38,8 @@ struct Topic {
     newest: Option<StateTag>,
     /// Warnings that are still to be sent.
     countdown: Countdown,
+    /// When the last warning that was sent was due: a change of settings does not bring it back.
+    warned: Option<Timestamp>,
 }
 
 impl Topic {
@@ -96,6 +98,7 @@ impl Hub {
             match shard.get_mut(&id) {
                 Some(topic) if topic.next_warning() == Some(at) => {
                     let warning = topic.countdown.warnings.remove(0);
+                    topic.warned = Some(at);
                     if now.since(at) <= WARNING_LATE_MAX {
                         let left = topic.countdown.deadline.map_or(Millis::ZERO, |deadline| deadline.since(now));
                         topic.notice(&wire::warning(id, &warning, left, now));
@@ -107,11 +110,12 @@ impl Hub {
         }
     }
 
-    fn schedule(&self, id: SessionId, topic: &mut Topic, tag: StateTag, countdown: Countdown) {
+    fn schedule(&self, id: SessionId, topic: &mut Topic, tag: StateTag, mut countdown: Countdown) {
         if topic.newest >= Some(tag) {
             return;
         }
         let old = topic.next_warning();
+        countdown.warnings.retain(|warning| Some(warning.at) > topic.warned);
         topic.newest = Some(tag);
         topic.countdown = countdown;
         self.reschedule(id, old, topic.next_warning());

@@ -26,4 +26,6 @@ pub struct Live {
     pub hub: Arc<Hub>,
     /// How often a client must show that it is there.
     pub heartbeat: Duration,
+    /// How long a client may leave a message unread.
+    pub write_timeout: Duration,
 }

@@ -32,8 +32,6 @@ const MESSAGE_LEN_MAX: usize = 16 * 1_024;
 const READ_LEN: usize = 4 * 1_024;
 /// What may wait to be written, in bytes: the largest state and then some.
 const WRITE_LEN_MAX: usize = 1_024 * 1_024;
-/// How long a client may leave a message unread.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a client may take to answer a close.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -44,7 +42,7 @@ pub async fn serve<S>(
     client: IpAddr,
     invitation: Invitation,
     live: &Live,
-    mut shutdown: Shutdown,
+    shutdown: Shutdown,
 ) -> S
 where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -56,13 +54,13 @@ where
         .max_message_size(Some(MESSAGE_LEN_MAX))
         .max_frame_size(Some(MESSAGE_LEN_MAX));
     let stream = WebSocketStream::from_partially_read(socket, read.into(), Role::Server, Some(config)).await;
-    let mut socket = Socket { stream };
+    let mut socket = Socket { stream, write_timeout: live.write_timeout, shutdown };
     let ending = match invitation.0 {
         Ok(id) => {
             let outbox = Arc::new(Outbox::default());
             live.hub.join(id, Arc::clone(&outbox));
             let peer = Peer { id, client, live, outbox: &outbox };
-            let ending = peer.run(&mut socket, &mut shutdown).await;
+            let ending = peer.run(&mut socket).await;
             live.hub.leave(id, &outbox);
             ending
         }
@@ -73,6 +71,18 @@ where
         socket.close(code, reason).await;
     }
     socket.stream.into_inner()
+}
+
+/// What happens next on a connection.
+enum Next {
+    /// The outbox has something for the client.
+    Send(Outgoing),
+    /// The client said something, or is gone.
+    Hear(Option<Result<Message, Error>>),
+    /// The client must show that it is there.
+    Beat,
+    /// The server stops.
+    Stop,
 }
 
 /// How a connection ends.
@@ -90,7 +100,7 @@ impl From<Error> for Ending {
             Error::Capacity(_) => Ending::Close(CloseCode::Size, "Message too big"),
             Error::Protocol(_) | Error::AttackAttempt => Ending::Close(CloseCode::Protocol, "Protocol error"),
             Error::Utf8(_) => Ending::Close(CloseCode::Invalid, "Text must be UTF-8"),
-            Error::WriteBufferFull(_) => Ending::Close(CloseCode::Again, TOO_SLOW),
+            Error::WriteBufferFull(_) => TOO_SLOW,
             Error::ConnectionClosed
             | Error::AlreadyClosed
             | Error::Io(_)
@@ -102,18 +112,23 @@ impl From<Error> for Ending {
     }
 }
 
-const TOO_SLOW: &str = "Too slow";
+const TOO_SLOW: Ending = Ending::Close(CloseCode::Again, "Too slow");
+const SHUTTING_DOWN: Ending = Ending::Close(CloseCode::Away, "Server shutting down");
 
 /// The stream with deadlines on what is written.
 struct Socket<S> {
     stream: WebSocketStream<S>,
+    write_timeout: Duration,
+    shutdown: Shutdown,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
     async fn send(&mut self, message: Message) -> Result<(), Ending> {
-        match timeout(WRITE_TIMEOUT, self.stream.send(message)).await {
-            Ok(sent) => sent.map_err(Ending::from),
-            Err(_) => Err(Ending::Gone),
+        tokio::select! {
+            biased;
+            sent = self.stream.send(message) => sent.map_err(Ending::from),
+            () = tokio::time::sleep(self.write_timeout) => Err(TOO_SLOW),
+            () = self.shutdown.begun() => Err(SHUTTING_DOWN),
         }
     }
 
@@ -146,7 +161,7 @@ struct Peer<'l> {
 }
 
 impl Peer<'_> {
-    async fn run<S>(&self, socket: &mut Socket<S>, shutdown: &mut Shutdown) -> Ending
+    async fn run<S>(&self, socket: &mut Socket<S>) -> Ending
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
@@ -157,21 +172,29 @@ impl Peer<'_> {
         let mut heartbeat = heartbeat(self.live.heartbeat);
         let mut answered = true;
         let ending = loop {
-            let step = tokio::select! {
-                outgoing = self.outbox.next() => self.deliver(socket, outgoing).await,
-                message = socket.stream.next() => match message {
-                    Some(Ok(Message::Pong(_))) => {
-                        answered = true;
-                        Ok(())
+            // What was sent and heard goes before the heartbeat: an answer that waits to be read is one.
+            let next = tokio::select! {
+                biased;
+                () = socket.shutdown.begun() => Next::Stop,
+                next = async {
+                    tokio::select! {
+                        outgoing = self.outbox.next() => Next::Send(outgoing),
+                        message = socket.stream.next() => Next::Hear(message),
                     }
-                    Some(Ok(message)) => self.hear(socket, message).await,
-                    Some(Err(error)) => Err(error.into()),
-                    None => Err(Ending::Gone),
-                },
-                _ = heartbeat.tick() => {
-                    if std::mem::take(&mut answered) { socket.send(Message::Ping(Bytes::new())).await } else { Err(Ending::Gone) }
+                } => next,
+                _ = heartbeat.tick() => Next::Beat,
+            };
+            let step = match next {
+                Next::Send(outgoing) => self.deliver(socket, outgoing).await,
+                Next::Hear(Some(Ok(Message::Pong(_)))) => {
+                    answered = true;
+                    Ok(())
                 }
-                () = shutdown.begun() => Err(Ending::Close(CloseCode::Away, "Server shutting down")),
+                Next::Hear(Some(Ok(message))) => self.hear(socket, message).await,
+                Next::Hear(Some(Err(error))) => Err(error.into()),
+                Next::Beat if std::mem::take(&mut answered) => socket.send(Message::Ping(Bytes::new())).await,
+                Next::Hear(None) | Next::Beat => Err(Ending::Gone),
+                Next::Stop => Err(SHUTTING_DOWN),
             };
             if let Err(ending) = step {
                 break ending;
@@ -209,7 +232,7 @@ impl Peer<'_> {
                 socket.send(Message::Text(text)).await?;
                 Err(Ending::Close(CloseCode::Normal, "Session deleted"))
             }
-            Outgoing::TooSlow => Err(Ending::Close(CloseCode::Again, TOO_SLOW)),
+            Outgoing::TooSlow => Err(TOO_SLOW),
         }
     }
 
@@ -224,18 +247,28 @@ impl Peer<'_> {
             Message::Ping(_) | Message::Pong(_) | Message::Close(_) | Message::Frame(_) => return Ok(()),
         };
         let arrival = self.live.sessions.arrive(self.id);
-        let answer = match wire::inbound(&text) {
-            Ok(Inbound::Ping { timestamp }) => self.pong(timestamp, &arrival).await,
-            Ok(Inbound::Reconnect) => self.sync().await,
-            Ok(Inbound::Order(order)) => self.carry_out(order, arrival).await,
-            Err(why) => wire::invalid_message(&why),
-        };
+        let answer = self.answer(&text, arrival).await;
         socket.say(answer).await
     }
 
-    async fn pong(&self, client_timestamp: Option<&str>, arrival: &Arrival) -> Bytes {
+    /// The session's deadline waits for whoever holds an arrival: nobody but a command does.
+    async fn answer(&self, text: &[u8], arrival: Arrival) -> Bytes {
+        match wire::inbound(text) {
+            Ok(Inbound::Order(order)) => self.carry_out(order, arrival).await,
+            Ok(Inbound::Ping { timestamp }) => self.pong(timestamp, arrival).await,
+            Ok(Inbound::Reconnect) => {
+                drop(arrival);
+                self.sync().await
+            }
+            Err(why) => wire::invalid_message(&why),
+        }
+    }
+
+    async fn pong(&self, client_timestamp: Option<&str>, arrival: Arrival) -> Bytes {
+        let received_at = arrival.at();
+        drop(arrival);
         match self.live.sessions.now().await {
-            Ok(now) => wire::pong(client_timestamp, arrival.at(), now),
+            Ok(now) => wire::pong(client_timestamp, received_at, now),
             Err(error) => failed(&error.into()),
         }
     }

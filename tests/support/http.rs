@@ -37,6 +37,14 @@ impl Answer {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
+    /// The session's state, as it was written.
+    pub(crate) fn state(&self) -> &str {
+        let (state, time) =
+            self.body.rsplit_once(",\"server_time_ms\":").unwrap_or_else(|| panic!("no state: {self:?}"));
+        assert!(time.trim_end_matches('}').bytes().all(|byte| byte.is_ascii_digit()), "{self:?}");
+        state.strip_prefix("{\"data\":").unwrap_or_else(|| panic!("no state: {self:?}"))
+    }
+
     /// The error's code; empty when there is no error.
     pub(crate) fn code(&self) -> String {
         self.json()["error"]["code"].as_str().unwrap_or_default().to_owned()
@@ -105,6 +113,33 @@ impl Connection {
     /// Whether the server closes the connection without another byte.
     pub(crate) async fn is_closed(&mut self) -> bool {
         self.read.is_empty() && !self.fill().await
+    }
+
+    /// Whether the server closes the connection without another byte, and not by a reset, which could have
+    /// overtaken what it said.
+    pub(crate) async fn is_closed_in_order(&mut self) -> bool {
+        let read = timeout(PATIENCE, self.tcp.read(&mut [0])).await.expect("the server closes in time");
+        self.read.is_empty() && matches!(read, Ok(0))
+    }
+
+    /// Says that nothing more will be sent; answers can still be read.
+    pub(crate) async fn finish(&mut self) {
+        self.tcp.shutdown().await.expect("the socket is open");
+    }
+
+    /// All answers that still come before the server closes the connection.
+    pub(crate) async fn answers(&mut self) -> Vec<Answer> {
+        let mut answers = Vec::new();
+        while let Some(answer) = self.answer(false).await {
+            answers.push(answer);
+        }
+        answers
+    }
+
+    /// Everything that the server still says before it closes the connection.
+    pub(crate) async fn rest(mut self) -> Vec<u8> {
+        while self.fill().await {}
+        self.read
     }
 
     async fn fill(&mut self) -> bool {

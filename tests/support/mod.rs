@@ -1,10 +1,11 @@
 //! What the tests share: servers, clients, sessions to create. Knows the wire format as any client does.
 
-#![expect(dead_code, reason = "each test uses some of it")]
-
+pub(crate) mod frames;
 pub(crate) mod http;
+pub(crate) mod instant;
 pub(crate) mod program;
 pub(crate) mod server;
 pub(crate) mod sessions;
+pub(crate) mod still;
 pub(crate) mod wait;
 pub(crate) mod ws;

@@ -1,8 +1,10 @@
 //! The program itself, as a process.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
+
+use super::wait;
 
 /// A process that listens, and is killed when the test ends.
 pub(crate) struct Program {
@@ -26,12 +28,16 @@ pub(crate) fn output(command: &mut Command) -> Output {
 impl Program {
     /// Starts it on a port of its own and waits until it listens.
     pub(crate) fn start(settings: &[(&str, &str)]) -> Self {
-        let mut command = command();
-        command.env("PORT", "0").envs(settings.iter().copied()).stderr(Stdio::piped());
-        let mut child = command.spawn().expect("the program runs");
+        Self::start_command(command().env("PORT", "0").envs(settings.iter().copied()))
+    }
+
+    /// Starts it as it is told and waits until it listens.
+    pub(crate) fn start_command(command: &mut Command) -> Self {
+        let mut child = command.stderr(Stdio::piped()).spawn().expect("the program runs");
         let mut log = BufReader::new(child.stderr.take().expect("the log is piped"));
         let line = line(&mut log);
-        let started: serde_json::Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("not a log line: {line}"));
+        let started: serde_json::Value =
+            serde_json::from_str(&line).unwrap_or_else(|_| panic!("not a log line: {line}"));
         let address = started["address"].as_str().and_then(|text| text.parse().ok()).expect("it says where it listens");
         Self { child, address, log }
     }
@@ -39,6 +45,22 @@ impl Program {
     /// The next line of its log; empty when it has ended.
     pub(crate) fn log_line(&mut self) -> String {
         line(&mut self.log)
+    }
+
+    /// The rest of its log, when it has ended.
+    pub(crate) fn log_rest(&mut self) -> Vec<String> {
+        self.log.by_ref().lines().map(|line| line.expect("the log is text")).collect()
+    }
+
+    /// Waits until it has ended; returns its exit code, if it has one.
+    pub(crate) async fn ended(&mut self) -> Option<i32> {
+        let mut status = None;
+        wait::until("the program ends", async || {
+            status = self.child.try_wait().expect("it was started");
+            status.is_some()
+        })
+        .await;
+        status.and_then(|status| status.code())
     }
 
     /// Sends it a signal by name, such as `TERM`.

@@ -1,6 +1,8 @@
-//! Sessions to create, as a client writes them.
+//! Sessions to create, as a client writes them, and what a client asks of them when it expects to get it.
 
 use serde_json::{Value, json};
+
+use super::http::Connection;
 
 /// A session id that no other test uses: `n` in a name space of the caller's line.
 pub(crate) fn id(n: u64) -> String {
@@ -23,4 +25,38 @@ pub(crate) fn two_players(id: &str, time_ms: u64) -> Value {
             {"participant_id": participant(1), "participant_index": 1, "total_time_ms": time_ms},
         ],
     })
+}
+
+impl Connection {
+    /// The state of a session that is created.
+    pub(crate) async fn create(&mut self, body: &Value) -> Value {
+        self.succeed("POST", "/v1/sessions", body).await
+    }
+
+    /// The state of a session.
+    pub(crate) async fn read(&mut self, id: &str) -> Value {
+        self.succeed("GET", &format!("/v1/sessions/{id}"), &Value::Null).await
+    }
+
+    /// What a transition (`start`, `switch` and so on) comes to.
+    pub(crate) async fn post(&mut self, id: &str, action: &str, body: &Value) -> Value {
+        self.succeed("POST", &format!("/v1/sessions/{id}/{action}"), body).await
+    }
+
+    /// The state of a session whose settings are changed.
+    pub(crate) async fn patch(&mut self, id: &str, body: &Value) -> Value {
+        self.succeed("PATCH", &format!("/v1/sessions/{id}"), body).await
+    }
+
+    /// The server's time.
+    pub(crate) async fn time_ms(&mut self) -> u64 {
+        self.ask("GET", "/v1/time", "").await.json()["timestamp_ms"].as_u64().expect("a time")
+    }
+
+    async fn succeed(&mut self, method: &str, path: &str, body: &Value) -> Value {
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        let answer = self.ask(method, path, &body).await;
+        assert!(matches!(answer.status, 200 | 201), "{method} {path} {body}: {answer:?}");
+        answer.json()["data"].take()
+    }
 }

@@ -34,13 +34,29 @@ impl Client {
     }
 
     pub(crate) async fn say(&mut self, message: Value) {
-        self.stream.send(Message::text(message.to_string())).await.expect("the server reads");
+        self.send(Message::text(message.to_string())).await;
+    }
+
+    /// Sends a message as it is.
+    pub(crate) async fn send(&mut self, message: Message) {
+        self.stream.send(message).await.expect("the server reads");
+    }
+
+    /// Asks for a change and waits for its result; other messages are passed over.
+    pub(crate) async fn order(&mut self, command: Value) -> Value {
+        self.say(command).await;
+        self.next_of("RESULT").await
     }
 
     /// The next message; answers heartbeats on the way.
     pub(crate) async fn next(&mut self) -> Value {
+        serde_json::from_str(&self.text().await).expect("messages are JSON")
+    }
+
+    /// The next message as it was written.
+    pub(crate) async fn text(&mut self) -> String {
         match self.receive().await {
-            Message::Text(text) => serde_json::from_str(&text).expect("messages are JSON"),
+            Message::Text(text) => text.to_string(),
             other => panic!("not a message: {other:?}"),
         }
     }
@@ -63,13 +79,16 @@ impl Client {
         }
     }
 
-    async fn receive(&mut self) -> Message {
-        loop {
-            let next = timeout(PATIENCE, self.stream.next()).await.expect("the server says something");
-            match next.expect("the server has not gone").expect("the stream is whole") {
-                Message::Ping(_) | Message::Pong(_) => {}
-                message => return message,
+    /// The next message or close.
+    pub(crate) async fn receive(&mut self) -> Message {
+        let next = async {
+            loop {
+                match self.stream.next().await.expect("the server has not gone").expect("the stream is whole") {
+                    Message::Ping(_) | Message::Pong(_) => {}
+                    message => return message,
+                }
             }
-        }
+        };
+        timeout(PATIENCE, next).await.expect("the server says something")
     }
 }

@@ -1,0 +1,115 @@
+//! What stands between hyper and the client's socket: tells the phase what is read, answered and flushed,
+//! and keeps hyper's own bare answers to heads that it cannot read from going out. Does not know what is
+//! asked or answered.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use hyper::body::{Body, Frame, SizeHint};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+use super::phase::Phase;
+
+/// A client's socket.
+#[derive(Debug)]
+pub(super) struct Socket<'c> {
+    tcp: TcpStream,
+    phase: &'c Phase,
+}
+
+impl<'c> Socket<'c> {
+    pub(super) fn new(tcp: TcpStream, phase: &'c Phase) -> Self {
+        Self { tcp, phase }
+    }
+
+    pub(super) fn into_inner(self) -> TcpStream {
+        self.tcp
+    }
+}
+
+impl AsyncRead for Socket<'_> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut self.tcp).poll_read(cx, buf))?;
+        if buf.filled().len() > before {
+            self.phase.read();
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// What hyper writes while there is no request is an answer of its own: without a body, and so not as the
+/// contract wants errors to be. It is dropped here; the connection's end says the same as JSON.
+impl AsyncWrite for Socket<'_> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        if self.phase.is_between_requests() {
+            return Poll::Ready(Ok(bytes.len()));
+        }
+        Pin::new(&mut self.tcp).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        pieces: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        if self.phase.is_between_requests() {
+            return Poll::Ready(Ok(pieces.iter().map(|piece| piece.len()).sum()));
+        }
+        Pin::new(&mut self.tcp).poll_write_vectored(cx, pieces)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.tcp.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(Pin::new(&mut self.tcp).poll_flush(cx))?;
+        self.phase.flushed();
+        Poll::Ready(Ok(()))
+    }
+
+    /// The connection closes the socket, when it has said all that it has to say.
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_flush(cx)
+    }
+}
+
+/// An answer's body that tells the phase when hyper has taken all of it.
+#[derive(Debug)]
+pub(super) struct Answering<B> {
+    body: B,
+    phase: Arc<Phase>,
+}
+
+impl<B> Answering<B> {
+    pub(super) fn new(body: B, phase: Arc<Phase>) -> Self {
+        Self { body, phase }
+    }
+}
+
+impl<B> Drop for Answering<B> {
+    fn drop(&mut self) {
+        self.phase.answered();
+    }
+}
+
+impl<B: Body + Unpin> Body for Answering<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

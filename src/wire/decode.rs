@@ -1,0 +1,184 @@
+//! A stored state read back into a session: the inverse of `state`. Does not know where it was stored.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::engine::{
+    Group, GroupId, Millis, Mode, OnTimeout, Participant, ParticipantId, Session, SessionId, Status, Timestamp, Turn,
+    Uuid,
+};
+
+use super::instant;
+
+/// A stored state that is none of ours.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Undecodable(String);
+
+impl fmt::Display for Undecodable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Reads a state as `encode` wrote it.
+pub fn decode(state: &[u8]) -> Result<Session, Undecodable> {
+    let written: State<'_> = serde_json::from_slice(state).map_err(|error| Undecodable(error.to_string()))?;
+    session(&written).ok_or_else(|| Undecodable("a name, an instant or an id is not what it should be".to_owned()))
+}
+
+#[derive(Deserialize)]
+struct State<'a> {
+    session_id: &'a str,
+    sync_mode: &'a str,
+    status: &'a str,
+    version: u64,
+    epoch: u64,
+    #[serde(borrow)]
+    participants: Vec<Member<'a>>,
+    active_participant_id: Option<&'a str>,
+    total_time_ms: u64,
+    time_per_cycle_ms: Option<u64>,
+    cycle_started_at: Option<&'a str>,
+    session_started_at: Option<&'a str>,
+    session_completed_at: Option<&'a str>,
+    increment_ms: u64,
+    max_time_ms: Option<u64>,
+    on_timeout: &'a str,
+    #[serde(default)]
+    warn_at_ms: Vec<u64>,
+    #[serde(default, borrow)]
+    groups: Vec<Shared<'a>>,
+    #[serde(borrow)]
+    metadata: Option<&'a RawValue>,
+    created_at: &'a str,
+    updated_at: &'a str,
+}
+
+#[derive(Deserialize)]
+struct Member<'a> {
+    participant_id: &'a str,
+    participant_index: u64,
+    time_used_ms: u64,
+    time_remaining_ms: u64,
+    cycle_count: u64,
+    has_expired: bool,
+    group_id: Option<&'a str>,
+    initial_time_ms: u64,
+    expired_at: Option<&'a str>,
+}
+
+#[derive(Deserialize)]
+struct Shared<'a> {
+    group_id: &'a str,
+    total_time_ms: u64,
+}
+
+fn session(written: &State<'_>) -> Option<Session> {
+    let mode = named(&Mode::ALL, Mode::name, written.sync_mode)?;
+    let participants: Option<Vec<_>> = written.participants.iter().map(participant).collect();
+    let mut participants = participants?;
+    let active = match written.active_participant_id {
+        Some(id) => Some(written.participants.iter().position(|member| member.participant_id == id)?),
+        None => None,
+    };
+    let (clocks, groups) = clocks(mode, written, &mut participants, active)?;
+    let since = optional(written.cycle_started_at)?;
+    Some(Session {
+        id: SessionId(Uuid::parse(written.session_id)?),
+        epoch: written.epoch,
+        version: written.version,
+        mode,
+        status: named(&Status::ALL, Status::name, written.status)?,
+        on_timeout: named(&OnTimeout::ALL, OnTimeout::name, written.on_timeout)?,
+        participants,
+        groups: groups.into(),
+        clocks,
+        turn: active.map(|participant| Turn { participant, since }),
+        total_time: Millis::new(written.total_time_ms),
+        time_per_cycle: written.time_per_cycle_ms.map(Millis::new),
+        increment: Millis::new(written.increment_ms),
+        max_time: written.max_time_ms.map(Millis::new),
+        warn_at: written.warn_at_ms.iter().copied().map(Millis::new).collect(),
+        metadata: written.metadata.map(|metadata| Arc::from(metadata.get())),
+        created_at: instant::parse(written.created_at)?,
+        updated_at: instant::parse(written.updated_at)?,
+        started_at: optional(written.session_started_at)?,
+        completed_at: optional(written.session_completed_at)?,
+    })
+}
+
+fn participant(member: &Member<'_>) -> Option<Participant> {
+    let group = match member.group_id {
+        Some(id) => Some(GroupId(Uuid::parse(id)?)),
+        None => None,
+    };
+    Some(Participant {
+        id: ParticipantId(Uuid::parse(member.participant_id)?),
+        index: member.participant_index,
+        group,
+        initial_time: Millis::new(member.initial_time_ms),
+        clock: 0,
+        used: Millis::new(member.time_used_ms),
+        cycles: member.cycle_count,
+        has_expired: member.has_expired,
+        expired_at: optional(member.expired_at)?,
+    })
+}
+
+/// The clocks stand in the order in which the participants first point at them, as at creation.
+fn clocks(
+    mode: Mode,
+    written: &State<'_>,
+    participants: &mut [Participant],
+    active: Option<usize>,
+) -> Option<(Vec<Millis>, Vec<Group>)> {
+    let shown = |place: usize| Millis::new(written.participants[place].time_remaining_ms);
+    let everybody = 0..participants.len();
+    let each = |participants: &mut [Participant]| {
+        for (place, participant) in participants.iter_mut().enumerate() {
+            participant.clock = place;
+        }
+    };
+    Some(match mode {
+        Mode::PerParticipant | Mode::CountUp => {
+            each(participants);
+            (everybody.map(shown).collect(), Vec::new())
+        }
+        Mode::Global => (vec![(!everybody.is_empty()).then(|| shown(0))?], Vec::new()),
+        Mode::PerCycle => (vec![active.map_or(Millis::ZERO, shown)], Vec::new()),
+        Mode::PerGroup => {
+            let (mut clocks, mut groups) = (Vec::new(), Vec::<Group>::new());
+            for place in everybody {
+                let participant = &mut participants[place];
+                let known = participant.group.and_then(|id| groups.iter().find(|group| group.id == id));
+                if let Some(group) = known {
+                    participant.clock = group.clock;
+                    continue;
+                }
+                participant.clock = clocks.len();
+                clocks.push(shown(place));
+                if let Some(id) = participant.group {
+                    let text = id.0.text();
+                    let total = written.groups.iter().find(|group| group.group_id.as_bytes() == text)?.total_time_ms;
+                    groups.push(Group { id, total_time: Millis::new(total), clock: participant.clock });
+                }
+            }
+            (clocks, groups)
+        }
+    })
+}
+
+fn named<T: Copy>(all: &[T], name: impl Fn(T) -> &'static str, text: &str) -> Option<T> {
+    all.iter().copied().find(|&one| name(one) == text)
+}
+
+/// `Some(None)` for what is absent, `None` for what is no instant.
+fn optional(text: Option<&str>) -> Option<Option<Timestamp>> {
+    match text {
+        Some(text) => instant::parse(text).map(Some),
+        None => Some(None),
+    }
+}

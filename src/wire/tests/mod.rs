@@ -1,0 +1,20 @@
+//! All JSON against the contract: what is read from requests, and what is told.
+//!
+//! - Tables (`table` reads them): requests with what is read from them, or what is wrong with them.
+//! - Literal JSON for everything that is told.
+//! - `arbitrary`: bytes that nobody meant, and states that somebody could have made.
+
+mod answers;
+mod arbitrary;
+mod bodies;
+mod creating;
+mod groups;
+mod inbound;
+mod merging;
+mod messages;
+mod metadata;
+mod patching;
+mod sample;
+mod states;
+mod switching;
+mod table;

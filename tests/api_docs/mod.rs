@@ -1,0 +1,184 @@
+//! The description of what is served: whole in itself, true of every route and of every error.
+
+mod answers;
+mod schema;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+use synckairos::http::RESOURCES;
+
+use crate::support::server::Server;
+
+use self::schema::{faults, resolve};
+
+const PROBLEMS: &str = include_str!("../../src/problem.rs");
+
+/// The description as it is served.
+async fn served(server: &Server) -> Value {
+    let answer = server.connect().await.ask("GET", "/api-docs.json", "").await;
+    assert_eq!(answer.header("content-type"), Some("application/json; charset=utf-8"));
+    answer.json()
+}
+
+fn object(node: &Value) -> impl Iterator<Item = (&String, &Value)> {
+    node.as_object().expect("an object").iter()
+}
+
+/// Method, path and operation of everything that can be asked for.
+fn operations(document: &Value) -> impl Iterator<Item = (String, &String, &Value)> {
+    object(&document["paths"]).flat_map(|(path, item)| {
+        object(item)
+            .filter(|(name, _)| *name != "parameters")
+            .map(move |(method, operation)| (method.to_uppercase(), path, operation))
+    })
+}
+
+/// Every value of a `$ref`, wherever it is.
+fn references<'d>(node: &'d Value, found: &mut BTreeSet<&'d str>) {
+    if let Some(target) = node["$ref"].as_str() {
+        found.insert(target);
+    }
+    for child in node.as_object().into_iter().flat_map(|members| members.values()) {
+        references(child, found);
+    }
+    for child in node.as_array().into_iter().flatten() {
+        references(child, found);
+    }
+}
+
+#[tokio::test]
+async fn is_whole_in_itself() {
+    let document = served(&Server::start().await).await;
+    assert!(document["openapi"].as_str().is_some_and(|version| version.starts_with("3.1.")));
+    assert_eq!(document["info"]["version"], env!("CARGO_PKG_VERSION"));
+
+    let mut used = BTreeSet::new();
+    references(&document, &mut used);
+    let mut defined = BTreeSet::new();
+    for (kind, all) in object(&document["components"]) {
+        defined.extend(object(all).map(|(name, _)| format!("#/components/{kind}/{name}")));
+    }
+    assert_eq!(
+        used,
+        defined.iter().map(String::as_str).collect(),
+        "all that is used is there, all that is there is used"
+    );
+
+    let tags: BTreeSet<_> = document["tags"]
+        .as_array()
+        .expect("tags")
+        .iter()
+        .map(|tag| &tag["name"])
+        .collect::<Vec<_>>()
+        .into_iter()
+        .map(Value::to_string)
+        .collect();
+    let mut ids = BTreeSet::new();
+    for (method, path, operation) in operations(&document) {
+        let what = format!("{method} {path}");
+        assert!(operation["summary"].as_str().is_some_and(|summary| !summary.is_empty()), "{what}");
+        assert!(ids.insert(operation["operationId"].as_str().expect("an id")), "{what}");
+        assert!(
+            operation["tags"].as_array().expect("tags").iter().all(|tag| tags.contains(&tag.to_string())),
+            "{what}"
+        );
+        assert!(object(&operation["responses"]).any(|(status, _)| status < &"4".to_owned()), "{what} can succeed");
+        for (status, response) in object(&operation["responses"]) {
+            let response = resolve(&document, response);
+            assert!(response["description"].as_str().is_some_and(|text| !text.is_empty()), "{what} {status}");
+        }
+        let named = document["paths"][path]["parameters"].as_array().into_iter().flatten();
+        let named: Vec<_> = named.map(|parameter| resolve(&document, parameter)["name"].as_str()).collect();
+        assert_eq!(named, if path.contains("{id}") { vec![Some("id")] } else { vec![] }, "{what}");
+    }
+}
+
+#[tokio::test]
+async fn lists_every_route_and_nothing_else() {
+    let document = served(&Server::start().await).await;
+    let mut described = BTreeMap::<_, BTreeSet<_>>::new();
+    for (method, path, _) in operations(&document) {
+        described.entry(path.clone()).or_default().insert(method);
+    }
+    let allowed = |allow: &str| allow.split(", ").map(str::to_owned).collect();
+    let served = RESOURCES.map(|resource| (resource.template().to_owned(), allowed(resource.allow())));
+    assert_eq!(described, BTreeMap::from(served));
+}
+
+/// Status and code of every error that the table of problems has.
+fn problems() -> BTreeSet<(String, String)> {
+    let calls = PROBLEMS.split("Self::new(").skip(1);
+    let parts = calls.map(|call| call.splitn(3, ", ").map(|part| part.trim_matches('"').to_owned()));
+    let found: BTreeSet<_> =
+        parts.map(|mut parts| (parts.next().expect("a status"), parts.next().expect("a code"))).collect();
+    assert!(found.contains(&("404".to_owned(), "SESSION_NOT_FOUND".to_owned())), "{found:?}");
+    found
+}
+
+#[tokio::test]
+async fn names_every_error_with_its_status_and_no_other() {
+    let document = served(&Server::start().await).await;
+    let mut described = BTreeSet::new();
+    for (_, _, operation) in operations(&document) {
+        for (status, response) in object(&operation["responses"]) {
+            let text = resolve(&document, response)["description"].as_str().expect("a description");
+            let mut before = "";
+            for (n, part) in text.split('`').enumerate() {
+                let is_code = n % 2 == 1 && part.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_');
+                if is_code {
+                    let status =
+                        if status == "default" { before.trim().rsplit(' ').next().expect("a word") } else { status };
+                    described.insert((status.to_owned(), part.to_owned()));
+                }
+                before = part;
+            }
+        }
+    }
+    assert_eq!(described, problems());
+    let in_schemas: BTreeSet<_> = codes(&document).into_iter().collect();
+    assert_eq!(in_schemas, problems().into_iter().map(|(_, code)| code).collect());
+}
+
+/// The codes that an error's schema allows.
+fn codes(document: &Value) -> Vec<String> {
+    let kinds = document["components"]["schemas"]["Error"]["oneOf"].as_array().expect("kinds of errors");
+    let codes = kinds.iter().flat_map(|kind| {
+        let code = &resolve(document, kind)["properties"]["code"];
+        code["enum"].as_array().cloned().unwrap_or_else(|| vec![code["const"].clone()])
+    });
+    codes.map(|code| code.as_str().expect("a code").to_owned()).collect()
+}
+
+#[tokio::test]
+async fn gives_examples_that_fit() {
+    let document = served(&Server::start().await).await;
+    let mut examples = 0;
+    for (name, schema) in object(&document["components"]["schemas"]) {
+        for example in schema["examples"].as_array().into_iter().flatten() {
+            let faults = faults(&document, schema, example);
+            assert!(faults.is_empty(), "{name}: {faults:?}");
+            examples += 1;
+        }
+    }
+    assert!(examples > 5, "there are examples");
+}
+
+#[tokio::test]
+async fn is_a_page_that_needs_nothing_else() {
+    let server = Server::start().await;
+    let mut http = server.connect().await;
+    let answer = http.ask("GET", "/api-docs", "").await;
+    assert_eq!((answer.status, answer.header("content-type")), (200, Some("text/html; charset=utf-8")));
+    let page = &answer.body;
+    let (_, without_scripts) = page.split_once("<noscript>").expect("something for those without scripts");
+    let (without_scripts, _) = without_scripts.split_once("</noscript>").expect("an end");
+    assert!(without_scripts.contains(r#"href="/api-docs.json""#));
+    for foreign in ["http://", "https://", " src=", "url(", "@import", "import "] {
+        assert!(!page.contains(foreign), "{foreign}");
+    }
+    for path in ["/api-docs", "/api-docs.json"] {
+        let (get, head) = (http.ask("GET", path, "").await, http.ask("HEAD", path, "").await);
+        assert_eq!((head.status, head.header("content-length")), (200, get.header("content-length")), "{path}");
+    }
+}

@@ -1,0 +1,20 @@
+//! What a backend has to bring for the cases to run. Knows none.
+
+use std::sync::Arc;
+
+use synckairos::engine::Timestamp;
+use synckairos::store::{Listener, Store};
+
+/// A kind of store, and one that is open.
+pub(crate) trait Backend: Sized + Send + Sync {
+    /// An empty store that shares nothing with others, whose watched sessions' changes go to `listener`.
+    fn open(listener: Arc<dyn Listener>) -> impl Future<Output = Self> + Send;
+
+    /// The store.
+    fn store(&self) -> Arc<dyn Store>;
+
+    /// Lets time pass until the authority's time is `at`, or later.
+    fn pass_until(&self, at: Timestamp) -> impl Future<Output = ()> + Send {
+        async move { self.store().sleep_until(at).await }
+    }
+}

@@ -1,0 +1,199 @@
+//! The embedded store: the contract under both clocks, and what only it promises, which needs a clock that
+//! can be moved by hours.
+
+use std::sync::Arc;
+
+use synckairos::clock::Clock;
+use synckairos::engine::{Command, Millis, NewSession, Refusal, Timestamp};
+use synckairos::sessions::Failure;
+use synckairos::store::memory::{Limit, Memory};
+use synckairos::store::{Listener, Store, StoreError};
+use tokio::task::JoinSet;
+
+use super::rig::{LONG, SWITCH, id, new_session, refusal};
+use super::{Backend, Rig};
+
+const HOUR: Millis = Millis::new(3_600_000);
+const DAY: Millis = Millis::new(86_400_000);
+const LIMIT: Limit = Limit { sessions_max: 1_000, tombstone_ttl: HOUR };
+
+/// By the operating system's clock.
+struct System(Memory);
+
+impl Backend for System {
+    async fn open(listener: Arc<dyn Listener>) -> Self {
+        Self(Memory::new(Clock::system(), LIMIT, listener))
+    }
+
+    fn store(&self) -> Arc<dyn Store> {
+        Arc::new(self.0.clone())
+    }
+}
+
+/// By a clock that is moved, with room for so many sessions.
+struct Manual<const SESSIONS_MAX: usize = 1_000>(Clock, Memory);
+
+impl<const SESSIONS_MAX: usize> Backend for Manual<SESSIONS_MAX> {
+    async fn open(listener: Arc<dyn Listener>) -> Self {
+        let clock = Clock::manual(Timestamp::from_ms(1_769_860_800_000));
+        let limit = Limit { sessions_max: SESSIONS_MAX, ..LIMIT };
+        Self(clock.clone(), Memory::new(clock, limit, listener))
+    }
+
+    fn store(&self) -> Arc<dyn Store> {
+        Arc::new(self.1.clone())
+    }
+
+    async fn pass_until(&self, at: Timestamp) {
+        self.0.advance_to(at);
+    }
+}
+
+mod system {
+    use super::System;
+    crate::conformance::cases!(System);
+}
+
+mod manual {
+    use super::Manual;
+    crate::conformance::cases!(Manual);
+}
+
+/// Lets the store do its upkeep once.
+async fn sweep<const SESSIONS_MAX: usize>(rig: &Rig<Manual<SESSIONS_MAX>>) {
+    tokio::select! {
+        biased;
+        () = rig.store.upkeep() => {}
+        () = std::future::ready(()) => {}
+    }
+}
+
+/// A session that is `commands` old, and how long it is kept after the last of them.
+async fn check_lifetime(new: NewSession, commands: &[Command], lifetime: Millis) {
+    let rig = Rig::<Manual>::open().await;
+    let _watched = rig.watch(new.id).await;
+    let id = new.id;
+    let mut record = rig.create(new.clone()).await.expect("the id is free");
+    for command in commands {
+        rig.pass(HOUR).await;
+        record = rig.ask(id, command.clone()).await.expect("the command fits");
+    }
+    let gone = rig.now().await + lifetime;
+    rig.pass_until(Timestamp::from_ms(gone.as_ms() - 1)).await;
+    sweep(&rig).await;
+    assert_eq!(rig.read(id).await.expect("it is not old enough").session(), record.session(), "{commands:?}");
+    let heard = rig.heard.tags(id);
+    rig.pass_until(gone).await;
+    assert!(rig.read(id).await.is_none(), "{commands:?}");
+    assert!(rig.watch(id).await.record.is_none());
+    let seen = rig.look(id, None).await;
+    assert_eq!((seen.session, seen.buried_epoch), (None, None));
+    assert_eq!(refusal(rig.ask(id, SWITCH).await), Refusal::NotFound);
+    assert_eq!(rig.heard.tags(id), heard, "a session is gone without an update");
+    let kept = Arc::downgrade(&record);
+    drop(record);
+    sweep(&rig).await;
+    assert_eq!(kept.strong_count(), 0, "its memory is returned");
+    let again = rig.create(new).await.expect("the id is free again");
+    assert_eq!((again.session().version, again.session().epoch), (1, rig.now().await.as_ms()));
+}
+
+#[tokio::test]
+async fn a_session_is_kept_for_its_lifetime() {
+    let (start, pause) = (Command::Start, Command::Pause);
+    let mut endless = new_session(1);
+    endless.mode = synckairos::engine::Mode::CountUp;
+    let mut brief = new_session(1);
+    brief.participants[0].total_time = HOUR + HOUR;
+    for (new, commands, lifetime) in [
+        (new_session(1), &[][..], DAY),
+        (new_session(1), std::slice::from_ref(&start), LONG + HOUR),
+        (brief, std::slice::from_ref(&start), HOUR + HOUR + HOUR),
+        (endless, std::slice::from_ref(&start), DAY),
+        (new_session(1), &[start.clone(), pause.clone()], DAY),
+        (new_session(1), &[start.clone(), pause, Command::Resume], LONG - HOUR + HOUR),
+        (new_session(1), &[start.clone(), Command::Complete], HOUR),
+        (new_session(1), &[Command::Cancel], HOUR),
+    ] {
+        check_lifetime(new, commands, lifetime).await;
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_overdue_when_it_is_gone() {
+    let rig = Rig::<Manual>::open().await;
+    rig.start_short(1, HOUR).await;
+    rig.pass(HOUR + HOUR).await;
+    rig.start_short(2, HOUR).await;
+    sweep(&rig).await;
+    rig.pass(HOUR).await;
+    assert_eq!(rig.store.overdue().await, [id(2)]);
+}
+
+#[tokio::test]
+async fn a_tombstone_is_forgotten() {
+    let rig = Rig::<Manual>::open().await;
+    let created = rig.create(new_session(1)).await.expect("the id is free");
+    rig.delete(id(1)).await;
+    let forgotten = rig.now().await + HOUR;
+    rig.pass_until(Timestamp::from_ms(forgotten.as_ms() - 1)).await;
+    assert_eq!(rig.look(id(1), None).await.buried_epoch, Some(created.session().epoch));
+    rig.pass_until(forgotten).await;
+    assert_eq!(rig.look(id(1), None).await.buried_epoch, None);
+    let again = rig.create(new_session(1)).await.expect("the id is free again");
+    assert_eq!(again.session().epoch, forgotten.as_ms());
+}
+
+#[track_caller]
+fn check_full<T: std::fmt::Debug>(created: Result<T, Failure>) {
+    assert!(matches!(created, Err(Failure::Store(StoreError::Unavailable(_)))), "{created:?}");
+}
+
+#[tokio::test]
+async fn a_full_store_takes_no_further_session() {
+    let rig = Rig::<Manual<3>>::open().await;
+    for n in 1..=3 {
+        rig.start(new_session(n)).await;
+    }
+    check_full(rig.create(new_session(4)).await);
+    assert!(rig.read(id(4)).await.is_none());
+    assert_eq!(refusal(rig.create(new_session(1)).await), Refusal::Exists);
+    rig.ask(id(1), SWITCH).await.expect("what is there goes on");
+
+    rig.delete(id(1)).await;
+    rig.delete(id(5)).await;
+    rig.create(new_session(4)).await.expect("there is room again");
+    check_full(rig.create(new_session(1)).await);
+
+    rig.pass(DAY + HOUR).await;
+    sweep(&rig).await;
+    for n in 1..=3 {
+        rig.create(new_session(n)).await.expect("all are gone");
+    }
+    check_full(rig.create(new_session(4)).await);
+}
+
+#[tokio::test]
+async fn a_session_that_comes_back_takes_no_more_room() {
+    let rig = Rig::<Manual<2>>::open().await;
+    for _ in 0..5 {
+        rig.create(new_session(1)).await.expect("there is room");
+        rig.pass(DAY).await;
+    }
+    rig.create(new_session(1)).await.expect("there is room");
+    rig.create(new_session(2)).await.expect("there is room");
+    check_full(rig.create(new_session(3)).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn no_more_sessions_come_in_at_once_than_there_is_room_for() {
+    for _ in 0..20 {
+        let rig = Arc::new(Rig::<Manual<10>>::open().await);
+        let mut tasks = JoinSet::new();
+        for n in 0..64 {
+            let rig = Arc::clone(&rig);
+            tasks.spawn(async move { rig.create(new_session(n)).await.is_ok() });
+        }
+        assert_eq!(tasks.join_all().await.into_iter().filter(|created| *created).count(), 10);
+    }
+}

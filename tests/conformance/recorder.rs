@@ -1,0 +1,68 @@
+//! A listener that writes down what it hears.
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use synckairos::engine::{SessionId, StateTag};
+use synckairos::store::{Countdown, Listener, Update};
+
+use crate::support::wait;
+
+/// What was heard of each session, in order.
+#[derive(Default)]
+pub(crate) struct Recorder(Mutex<HashMap<SessionId, Vec<Heard>>>);
+
+/// An update that can be compared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Heard {
+    State(StateTag, Bytes, Countdown),
+    Notice(Bytes),
+    Deleted(StateTag, Bytes),
+}
+
+impl Heard {
+    /// What the state or the deletion is called.
+    fn tag(&self) -> Option<StateTag> {
+        match self {
+            Heard::State(tag, ..) | Heard::Deleted(tag, _) => Some(*tag),
+            Heard::Notice(_) => None,
+        }
+    }
+}
+
+impl Listener for Recorder {
+    fn update(&self, id: SessionId, update: &Update) {
+        let heard = match update.clone() {
+            Update::State { tag, frame, countdown } => Heard::State(tag, frame, countdown),
+            Update::Notice(notice) => Heard::Notice(notice),
+            Update::Deleted { tag, frame } => Heard::Deleted(tag, frame),
+        };
+        self.0.lock().entry(id).or_default().push(heard);
+    }
+}
+
+impl Recorder {
+    /// All that was heard of a session.
+    pub(crate) fn of(&self, id: SessionId) -> Vec<Heard> {
+        self.0.lock().get(&id).cloned().unwrap_or_default()
+    }
+
+    /// The tags that were heard of a session.
+    pub(crate) fn tags(&self, id: SessionId) -> Vec<StateTag> {
+        self.of(id).iter().filter_map(Heard::tag).collect()
+    }
+
+    /// Waits until a session's latest tag is `tag`.
+    pub(crate) async fn until(&self, id: SessionId, tag: StateTag) {
+        wait::until(&format!("{tag:?} is heard"), async || self.tags(id).last() == Some(&tag)).await;
+    }
+
+    /// What must hold of all that was ever heard: the states of a session come in the order of their tags.
+    pub(crate) fn check(&self) {
+        for (id, heard) in self.0.lock().iter() {
+            let tags: Vec<_> = heard.iter().filter_map(Heard::tag).collect();
+            assert!(tags.is_sorted_by(|earlier, later| earlier < later), "{id} was heard out of order: {tags:?}");
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! A store with all that a case needs around it: commands in a line each, what was heard, time.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use synckairos::engine::{
+    Command, GroupId, Millis, Mode, NewParticipant, NewSession, OnTimeout, Outcome, ParticipantId, Refusal, Session,
+    SessionId, Timestamp, Uuid,
+};
+use synckairos::sessions::{Done, Failure, Rates, Sessions};
+use synckairos::store::{Arrival, Commit, Committed, Current, Decision, Record, Store, Write};
+use tokio::task::JoinSet;
+
+use super::Backend;
+use super::recorder::Recorder;
+
+/// A time that no case waits for.
+pub(crate) const LONG: Millis = Millis::new(86_400_000);
+
+/// An open store.
+pub(crate) struct Rig<B> {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) sessions: Sessions,
+    pub(crate) heard: Arc<Recorder>,
+    backend: B,
+    /// Ends with the rig.
+    _upkeep: JoinSet<()>,
+}
+
+/// What a decision was shown.
+#[derive(Clone, Debug)]
+pub(crate) struct Seen {
+    pub(crate) session: Option<Session>,
+    pub(crate) buried_epoch: Option<u64>,
+    pub(crate) at: Timestamp,
+    pub(crate) now: Timestamp,
+    pub(crate) changed_since_arrival: bool,
+}
+
+impl<B: Backend> Rig<B> {
+    /// Opens a store of its own.
+    pub(crate) async fn open() -> Self {
+        let heard = Arc::new(Recorder::default());
+        let backend = B::open(Arc::clone(&heard) as _).await;
+        let store = backend.store();
+        let mut upkeep = JoinSet::new();
+        let keeper = Arc::clone(&store);
+        upkeep.spawn(async move { keeper.upkeep().await });
+        let sessions = Sessions::new(Arc::clone(&store), Rates::default());
+        assert_eq!(store.missing(), None, "a store that is open can serve");
+        Self { store, sessions, heard, backend, _upkeep: upkeep }
+    }
+
+    /// The authority's time.
+    pub(crate) async fn now(&self) -> Timestamp {
+        self.store.now().await.expect("the store answers")
+    }
+
+    /// Lets time pass until `at`, or later.
+    pub(crate) async fn pass_until(&self, at: Timestamp) {
+        self.backend.pass_until(at).await;
+        assert!(self.now().await >= at);
+    }
+
+    /// Lets so much time pass, or more.
+    pub(crate) async fn pass(&self, length: Millis) {
+        self.pass_until(self.now().await + length).await;
+    }
+
+    /// Creates a session.
+    pub(crate) async fn create(&self, new: NewSession) -> Result<Arc<Record>, Failure> {
+        record(self.sessions.create(self.store.arrive(new.id), new).await)
+    }
+
+    /// Asks for a change that arrives now.
+    pub(crate) async fn ask(&self, id: SessionId, command: Command) -> Result<Arc<Record>, Failure> {
+        record(self.done(self.store.arrive(id), id, command).await)
+    }
+
+    /// Asks for a change that arrived some time ago.
+    pub(crate) async fn done(&self, arrival: Arrival, id: SessionId, command: Command) -> Result<Done, Failure> {
+        self.sessions.change(id, arrival, command.into()).await.result
+    }
+
+    /// Creates a session and begins its first turn.
+    pub(crate) async fn start(&self, new: NewSession) -> Arc<Record> {
+        let id = new.id;
+        self.create(new).await.expect("the id is free");
+        self.ask(id, Command::Start).await.expect("a new session can be started")
+    }
+
+    /// Creates a session whose first turn ends in `budget`, while the second may last.
+    pub(crate) async fn start_short(&self, n: u64, budget: Millis) -> Arc<Record> {
+        let mut new = new_session(n);
+        new.participants[0].total_time = budget;
+        self.start(new).await
+    }
+
+    /// Takes a session away.
+    pub(crate) async fn delete(&self, id: SessionId) {
+        let done = self.done(self.store.arrive(id), id, Command::Delete).await;
+        assert!(done.expect("everything can be deleted").record.is_none());
+    }
+
+    /// What a decision is shown now; it changes nothing.
+    pub(crate) async fn look(&self, id: SessionId, arrival: Option<Arrival>) -> Seen {
+        let seen = Arc::new(Mutex::new(None));
+        let shown = Arc::clone(&seen);
+        let decide = move |current: Current<'_>| {
+            *shown.lock() = Some(Seen {
+                session: current.record.map(|record| record.session().clone()),
+                buried_epoch: current.buried_epoch,
+                at: current.at,
+                now: current.now,
+                changed_since_arrival: current.changed_since_arrival,
+            });
+            Decision { write: Write::Nothing, verdict: Ok(Outcome::default()) }
+        };
+        self.commit(Commit { id, arrival, rate: None, decide: Box::new(decide) }).await;
+        let seen = seen.lock().take();
+        seen.expect("a decision was asked for")
+    }
+
+    /// Commits what is to be decided.
+    pub(crate) async fn commit(&self, commit: Commit) -> Committed {
+        self.store.commit(commit).await.expect("the store answers")
+    }
+
+    /// The authority's time, as a read tells it.
+    pub(crate) async fn read_now(&self) -> Timestamp {
+        self.store.read(id(0)).await.expect("the store answers").now
+    }
+
+    /// The session as it is stored.
+    pub(crate) async fn read(&self, id: SessionId) -> Option<Arc<Record>> {
+        self.store.read(id).await.expect("the store answers").record
+    }
+}
+
+impl<B> Drop for Rig<B> {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            self.heard.check();
+        }
+    }
+}
+
+fn record(done: Result<Done, Failure>) -> Result<Arc<Record>, Failure> {
+    done.map(|done| done.record.expect("only a deletion leaves nothing"))
+}
+
+/// The reason why something was refused.
+pub(crate) fn refusal<T: std::fmt::Debug>(result: Result<T, Failure>) -> Refusal {
+    match result {
+        Err(Failure::Refused(_, refusal)) => refusal,
+        Err(failure @ (Failure::Limited(_) | Failure::Store(_))) => panic!("not refused but {failure:?}"),
+        Ok(done) => panic!("not refused: {done:?}"),
+    }
+}
+
+/// Whether it is not over after having had every chance.
+pub(crate) async fn waits<T>(mut what: Pin<&mut impl Future<Output = T>>) -> bool {
+    for _ in 0..200 {
+        tokio::select! {
+            biased;
+            _ = &mut what => return false,
+            () = tokio::task::yield_now() => {}
+        }
+    }
+    true
+}
+
+/// A switch by rotation.
+pub(crate) const SWITCH: Command = Command::Switch { next: None, current: None };
+
+/// The `n`th id.
+pub(crate) fn id(n: u64) -> SessionId {
+    SessionId(Uuid::from_bits(0x0000_0000_0000_4000_8000_0000_0000_0000 | u128::from(n)))
+}
+
+/// The session of the `n`th id: two participants with a day each.
+pub(crate) fn new_session(n: u64) -> NewSession {
+    let participant = |place| NewParticipant {
+        id: ParticipantId(Uuid::from_bits(0x1111_1111_1111_4111_8111_0000_0000_0000 | u128::from(place))),
+        index: place,
+        total_time: LONG,
+        group: Some(GroupId(Uuid::from_bits(0))),
+    };
+    NewSession {
+        id: id(n),
+        mode: Mode::PerParticipant,
+        participants: vec![participant(0), participant(1)],
+        groups: Vec::new(),
+        total_time: LONG,
+        time_per_cycle: None,
+        increment: Millis::ZERO,
+        max_time: None,
+        on_timeout: OnTimeout::Expire,
+        warn_at: [Millis::new(500)].into(),
+        metadata: Some(r#"{"z":[1.50],"a":"é"}"#.into()),
+    }
+}

@@ -1,0 +1,400 @@
+//! Clocks that run out by themselves, and the warnings before.
+
+use std::time::Duration;
+
+use futures_util::SinkExt;
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+use tokio_tungstenite::tungstenite::Message;
+
+use crate::support::http::Connection;
+use crate::support::instant;
+use crate::support::server::Server;
+use crate::support::sessions::{id, participant, two_players};
+use crate::support::ws::Client;
+
+/// The least time that a clock can have.
+const TIME_MS: u64 = 1_000;
+
+/// A client that has heard the session's state.
+async fn watch(server: &Server, id: &str) -> Client {
+    let mut client = Client::join(server.address(), id).await;
+    client.next_of("STATE_SYNC").await;
+    client
+}
+
+/// A session that is running, and a client that has heard so.
+async fn started(server: &Server, http: &mut Connection, body: &Value) -> (Client, Value) {
+    let id = body["session_id"].as_str().expect("an id");
+    http.create(body).await;
+    let mut client = watch(server, id).await;
+    let state = http.post(id, "start", &Value::Null).await;
+    assert_eq!(client.next().await["state"], state);
+    (client, state)
+}
+
+fn with(mut body: Value, fields: Value) -> Value {
+    let more = fields.as_object().expect("fields").clone();
+    body.as_object_mut().expect("a body").extend(more);
+    body
+}
+
+/// The STATE_UPDATE and the TIME_EXPIRED of a flag that was announced for `before["deadline_at"]`.
+async fn flag(client: &mut Client, before: &Value) -> Value {
+    let update = client.next().await;
+    let (state, deadline) = (&update["state"], &before["deadline_at"]);
+    assert_eq!(update["type"], "STATE_UPDATE");
+    assert_eq!(state["version"].as_u64(), before["version"].as_u64().map(|version| version + 1), "{state}");
+    let at = update["timestamp"].as_u64().expect("milliseconds");
+    assert!(at >= instant::ms(deadline), "early: {update}");
+    let flagged = &before["active_participant_id"];
+    let participants = state["participants"].as_array().expect("participants");
+    let participant = participants.iter().find(|one| one["participant_id"] == *flagged).expect("it was active");
+    assert_eq!((&participant["has_expired"], &participant["expired_at"]), (&true.into(), deadline), "{state}");
+
+    let expired = client.next().await;
+    let expected = json!({
+        "type": "TIME_EXPIRED",
+        "sessionId": before["session_id"],
+        "timestamp": at,
+        "expired_participant_id": flagged,
+        "expired_at": deadline,
+    });
+    assert_eq!(expired, expected);
+    update["state"].clone()
+}
+
+/// The client hears nothing before the next change; returns that change's state.
+async fn nothing_until_changed(http: &mut Connection, client: &mut Client, id: &str) -> Value {
+    let last = http.read(id).await["version"].take();
+    let state = http.patch(id, &json!({"metadata": {"last": last}})).await;
+    let update = client.next().await;
+    assert_eq!((&update["type"], &update["state"]), (&"STATE_UPDATE".into(), &state));
+    state
+}
+
+/// Waits until the server's time has passed an instant.
+async fn until_past(http: &mut Connection, ms: u64) {
+    while http.time_ms().await <= ms {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_clock_that_runs_out_ends_the_session() {
+    let server = Server::start().await;
+    let mut http = server.connect().await;
+    let (mut client, running) = started(&server, &mut http, &two_players(&id(1), TIME_MS)).await;
+    let mut other = watch(&server, &id(1)).await;
+    let state = flag(&mut client, &running).await;
+    assert_eq!(flag(&mut other, &running).await, state, "everybody is told");
+    assert_eq!((&state["status"], &state["active_participant_id"]), (&"expired".into(), &Value::Null));
+    assert_eq!((&state["deadline_at"], &state["session_completed_at"]), (&Value::Null, &running["deadline_at"]));
+    let flagged = &state["participants"][0];
+    assert_eq!((&flagged["time_used_ms"], &flagged["time_remaining_ms"]), (&TIME_MS.into(), &0.into()));
+    assert_eq!(http.read(&id(1)).await, state);
+    nothing_until_changed(&mut http, &mut client, &id(1)).await;
+}
+
+#[tokio::test]
+async fn a_clock_that_runs_out_lets_the_next_one_run() {
+    let server = Server::start().await;
+    let mut http = server.connect().await;
+    let body = with(two_players(&id(1), TIME_MS), json!({"on_timeout": "advance"}));
+    let (mut client, running) = started(&server, &mut http, &body).await;
+    let second = flag(&mut client, &running).await;
+    assert_eq!((&second["status"], &second["active_participant_id"]), (&"running".into(), &participant(1).into()));
+    assert_eq!(second["cycle_started_at"], running["deadline_at"], "no time is lost between turns");
+    let state = flag(&mut client, &second).await;
+    assert_eq!((&state["status"], &state["session_completed_at"]), (&"expired".into(), &second["deadline_at"]));
+    nothing_until_changed(&mut http, &mut client, &id(1)).await;
+}
+
+#[tokio::test]
+async fn a_clock_that_runs_out_may_only_be_told() {
+    let server = Server::start().await;
+    let mut http = server.connect().await;
+    let body = with(two_players(&id(1), TIME_MS), json!({"on_timeout": "notify"}));
+    let (mut client, running) = started(&server, &mut http, &body).await;
+    let state = flag(&mut client, &running).await;
+    assert_eq!((&state["status"], &state["deadline_at"]), (&"running".into(), &Value::Null));
+    assert_eq!(state["active_participant_id"], participant(0));
+    nothing_until_changed(&mut http, &mut client, &id(1)).await;
+    let switched = http.post(&id(1), "switch", &json!({})).await;
+    assert_eq!(switched["expired_participant_id"], participant(0));
+    let second = client.next().await["state"].take();
+    assert_eq!(second["active_participant_id"], participant(1));
+    flag(&mut client, &second).await;
+    nothing_until_changed(&mut http, &mut client, &id(1)).await;
+}
+
+#[tokio::test]
+async fn a_clock_of_every_mode_runs_out() {
+    let server = Server::start().await;
+    let mut http = server.connect().await;
+    let mut running = Vec::new();
+    for (n, fields) in [
+        json!({"sync_mode": "per_participant"}),
+        json!({"sync_mode": "per_cycle", "time_per_cycle_ms": 1_200}),
+        json!({"sync_mode": "per_group"}),
+        json!({"sync_mode": "global", "total_time_ms": 1_100}),
+        json!({"sync_mode": "count_up", "max_time_ms": 1_300}),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let body = with(two_players(&id(n as u64), TIME_MS), fields);
+        running.push(started(&server, &mut http, &body).await);
+    }
+    for (client, state) in &mut running {
+        assert_eq!(flag(client, state).await["status"], "expired", "{state}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn hundreds_of_clocks_each_run_out_once() {
+    const SESSIONS: u64 = 300;
+    let server = Server::start().await;
+    let mut http = server.connect().await;
+    let mut clients = JoinSet::new();
+    for n in 0..SESSIONS {
+        http.create(&two_players(&id(n), TIME_MS)).await;
+        let mut client = Client::join(server.address(), &id(n)).await;
+        clients.spawn(async move {
+            client.next_of("STATE_SYNC").await;
+            let running = client.next().await["state"].take();
+            flag(&mut client, &running).await;
+            client
+        });
+    }
+    for n in 0..SESSIONS {
+        http.post(&id(n), "start", &Value::Null).await;
+    }
+    let mut clients = clients.join_all().await;
+    for client in &mut clients {
+        client.say(json!({"type": "CANCEL", "request_id": "changes nothing"})).await;
+        let result = client.next().await;
+        assert_eq!((&result["type"], &result["data"]["version"]), (&"RESULT".into(), &3.into()), "{result}");
+    }
+}
+
+#[tokio::test]
+async fn whoever_comes_late_finds_that_the_clock_ran_out() {
+    let server = Server::start().await;
+    let mut http = server.connect().await;
+    http.create(&two_players(&id(1), TIME_MS)).await;
+    let running = http.post(&id(1), "start", &Value::Null).await;
+    until_past(&mut http, instant::ms(&running["deadline_at"])).await;
+    let mut client = Client::join(server.address(), &id(1)).await;
+    let state = client.next_of("STATE_SYNC").await["state"].take();
+    assert_eq!((&state["status"], &state["version"]), (&"expired".into(), &3.into()));
+    assert_eq!(state["participants"][0]["expired_at"], running["deadline_at"]);
+    nothing_until_changed(&mut http, &mut client, &id(1)).await;
+}
+
+/// Whoever asks for the state around the deadline, by joining or by asking, sees it settled, and nobody
+/// who asks keeps the clock from running out.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_sees_a_clock_that_runs_past_its_deadline() {
+    const REQUESTS: usize = 100;
+    let server = Server::start().await;
+    let address = server.address();
+    let mut http = server.connect().await;
+    let mut clients = JoinSet::new();
+    for n in 0..40 {
+        let (mut client, running) = started(&server, &mut http, &two_players(&id(n), TIME_MS)).await;
+        let mut http = server.connect().await;
+        clients.spawn(async move {
+            until_past(&mut http, instant::ms(&running["deadline_at"]) - 5).await;
+            let mut flags = 0;
+            while flags == 0 {
+                for _ in 0..REQUESTS {
+                    client.stream.feed(Message::text(r#"{"type":"RECONNECT"}"#)).await.expect("the server reads");
+                }
+                client.stream.flush().await.expect("the server reads");
+                let mut answers = 0;
+                while answers < REQUESTS {
+                    let message = client.next().await;
+                    flags += usize::from(message["type"] == "TIME_EXPIRED");
+                    if message["type"] == "STATE_SYNC" {
+                        assert_settled(&message);
+                        answers += 1;
+                    }
+                }
+            }
+            assert_eq!(flags, 1);
+
+            let mut latest = Client::join(address, &id(n)).await;
+            assert_eq!(latest.next().await["state"]["status"], "expired");
+        });
+    }
+    for n in 40..60 {
+        let (_, running) = started(&server, &mut http, &two_players(&id(n), TIME_MS)).await;
+        let mut http = server.connect().await;
+        clients.spawn(async move {
+            until_past(&mut http, instant::ms(&running["deadline_at"]) - 5).await;
+            let mut sync = Value::Null;
+            while sync["state"]["status"] != "expired" {
+                sync = Client::join(address, &id(n)).await.next().await;
+                assert_settled(&sync);
+            }
+        });
+    }
+    clients.join_all().await;
+}
+
+fn assert_settled(sync: &Value) {
+    assert_eq!(sync["type"], "STATE_SYNC");
+    let deadline = &sync["state"]["deadline_at"];
+    let at = sync["timestamp"].as_u64().expect("milliseconds");
+    assert!(deadline.is_null() || at < instant::ms(deadline), "past its deadline: {sync}");
+}
+
+#[tokio::test]
+async fn a_pause_in_time_keeps_the_clock_from_running_out() {
+    let server = Server::start().await;
+    let mut http = server.connect().await;
+    let mut n = 0;
+    let (mut client, running, paused) = loop {
+        n += 1;
+        let (client, running) = started(&server, &mut http, &two_players(&id(n), TIME_MS)).await;
+        let deadline = instant::ms(&running["deadline_at"]);
+        until_past(&mut http, deadline - 100).await;
+        let answer = http.ask("POST", &format!("/v1/sessions/{}/pause", id(n)), "").await;
+        // A machine that was busy may have let the time pass.
+        if answer.status == 200 {
+            break (client, running, answer.json()["data"].take());
+        }
+    };
+    assert_eq!(client.next().await["state"], paused);
+    let left = paused["participants"][0]["time_remaining_ms"].as_u64().expect("a time");
+    assert!((1..=100).contains(&left), "{paused}");
+    until_past(&mut http, instant::ms(&running["deadline_at"]) + 100).await;
+    assert_eq!(nothing_until_changed(&mut http, &mut client, &id(n)).await["status"], "paused");
+    let resumed = http.post(&id(n), "resume", &Value::Null).await;
+    assert_eq!(client.next().await["state"], resumed);
+    assert_eq!(instant::ms(&resumed["deadline_at"]) - instant::ms(&resumed["cycle_started_at"]), left);
+    flag(&mut client, &resumed).await;
+}
+
+/// Pauses that meet the deadline: each was in time and there is no flag, or there is and it was not.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pause_at_the_deadline_is_in_time_or_late_but_not_both() {
+    let server = Server::start().await;
+    let mut http = server.connect().await;
+    let mut clients = JoinSet::new();
+    for n in 0..24_u64 {
+        let (mut client, running) = started(&server, &mut http, &two_players(&id(n), TIME_MS)).await;
+        let mut http = server.connect().await;
+        clients.spawn(async move {
+            until_past(&mut http, instant::ms(&running["deadline_at"]) - 4 + n % 4).await;
+            let answer = http.ask("POST", &format!("/v1/sessions/{}/pause", id(n)), "").await;
+            if answer.status == 200 {
+                assert_eq!(answer.json()["data"]["participants"][0]["has_expired"], false);
+                assert_eq!(client.next().await["state"], answer.json()["data"]);
+            } else {
+                assert!(matches!(answer.code().as_str(), "CONFLICT" | "INVALID_STATE_TRANSITION"), "{answer:?}");
+                flag(&mut client, &running).await;
+            }
+            nothing_until_changed(&mut http, &mut client, &id(n)).await;
+        });
+    }
+    clients.join_all().await;
+}
+
+/// The warning that must come next.
+async fn warning(client: &mut Client, state: &Value, threshold: u64) {
+    let warning = client.next().await;
+    let at = warning["timestamp"].as_u64().expect("milliseconds");
+    let deadline = instant::ms(&state["deadline_at"]);
+    assert!(at >= deadline - threshold, "early: {warning}");
+    let expected = json!({
+        "type": "TIME_WARNING",
+        "sessionId": state["session_id"],
+        "timestamp": at,
+        "participant_id": state["active_participant_id"],
+        "time_remaining_ms": deadline.saturating_sub(at),
+        "threshold_ms": threshold,
+    });
+    assert_eq!(warning, expected);
+}
+
+#[tokio::test]
+async fn everybody_is_warned_at_each_threshold_once() {
+    let server = Server::start().await;
+    let mut http = server.connect().await;
+    let body = with(two_players(&id(1), TIME_MS), json!({"warn_at_ms": [300, 1_000, 700, 300, 86_400_000]}));
+    let (mut client, running) = started(&server, &mut http, &body).await;
+    let mut other = watch(&server, &id(1)).await;
+    for client in [&mut client, &mut other] {
+        warning(client, &running, 700).await;
+    }
+    let changed = nothing_until_changed(&mut http, &mut client, &id(1)).await;
+    assert_eq!(other.next().await["state"], changed, "a change does not bring the warning back");
+    for client in [&mut client, &mut other] {
+        warning(client, &running, 300).await;
+        flag(client, &changed).await;
+    }
+}
+
+#[tokio::test]
+async fn whoever_comes_while_the_clock_runs_is_warned() {
+    let server = Server::start().await;
+    let mut http = server.connect().await;
+    http.create(&with(two_players(&id(1), TIME_MS), json!({"warn_at_ms": [200]}))).await;
+    let running = http.post(&id(1), "start", &Value::Null).await;
+    for _ in 0..2 {
+        // Somebody who leaves does not take the warning along.
+        watch(&server, &id(1)).await;
+    }
+    let mut client = watch(&server, &id(1)).await;
+    warning(&mut client, &running, 200).await;
+    flag(&mut client, &running).await;
+}
+
+#[tokio::test]
+async fn a_switch_puts_the_next_ones_warnings_in_place_of_the_last_ones() {
+    let server = Server::start().await;
+    let mut http = server.connect().await;
+    let body = with(two_players(&id(1), TIME_MS), json!({"warn_at_ms": [300]}));
+    let (mut client, _) = started(&server, &mut http, &body).await;
+    http.post(&id(1), "switch", &json!({})).await;
+    let second = client.next().await["state"].take();
+    assert_eq!(second["active_participant_id"], participant(1));
+    warning(&mut client, &second, 300).await;
+    flag(&mut client, &second).await;
+}
+
+#[tokio::test]
+async fn nobody_is_warned_of_a_clock_that_stands() {
+    let server = Server::start().await;
+    let mut http = server.connect().await;
+    let body = with(two_players(&id(1), TIME_MS), json!({"warn_at_ms": [500]}));
+    let (mut client, running) = started(&server, &mut http, &body).await;
+    let paused = http.post(&id(1), "pause", &Value::Null).await;
+    assert_eq!(client.next().await["state"], paused);
+    until_past(&mut http, instant::ms(&running["deadline_at"])).await;
+    let resumed = http.post(&id(1), "resume", &Value::Null).await;
+    assert_eq!(client.next().await["state"], resumed, "there was nothing to say");
+    warning(&mut client, &resumed, 500).await;
+}
+
+#[tokio::test]
+async fn new_thresholds_count_at_once() {
+    let server = Server::start().await;
+    let mut http = server.connect().await;
+    let body = with(two_players(&id(1), TIME_MS), json!({"warn_at_ms": [600]}));
+    let (mut client, _) = started(&server, &mut http, &body).await;
+    let changed = http.patch(&id(1), &json!({"warn_at_ms": [500, 950, 300]})).await;
+    assert_eq!(client.next().await["state"], changed);
+    let first = client.next().await;
+    // The first threshold may have been passed before it was named; one that is not named any more is not told.
+    if first["threshold_ms"] == 950 {
+        warning(&mut client, &changed, 500).await;
+    } else {
+        assert_eq!(first["threshold_ms"], 500);
+    }
+    let none = http.patch(&id(1), &json!({"warn_at_ms": null})).await;
+    assert_eq!(client.next().await["state"], none);
+    flag(&mut client, &none).await;
+}

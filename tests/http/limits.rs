@@ -1,0 +1,223 @@
+//! What a client may use up: switches of a session, requests of an address, connections, sessions.
+
+use serde_json::{Value, json};
+
+use crate::support::http::{Answer, Connection};
+use crate::support::server::Server;
+use crate::support::sessions::{id, participant, two_players};
+use crate::support::wait;
+
+const HOUR: u64 = 3_600_000;
+
+/// The headers of a limit, the seconds until its window ends aside.
+fn assert_limit(answer: &Answer, max: u32, window_s: u32, remaining: u32, what: &str) {
+    for (name, value) in [
+        ("ratelimit-policy", format!("{max};w={window_s}")),
+        ("ratelimit-limit", max.to_string()),
+        ("ratelimit-remaining", remaining.to_string()),
+    ] {
+        assert_eq!(answer.header(name), Some(&*value), "{what}: {answer:?}");
+    }
+    let reset: u32 = answer.header("ratelimit-reset").and_then(|reset| reset.parse().ok()).expect("whole seconds");
+    assert!(reset <= window_s, "{what}: {answer:?}");
+}
+
+fn assert_no_limit(answer: &Answer, what: &str) {
+    let limits = answer.headers.iter().filter(|(name, _)| name.starts_with("ratelimit-"));
+    assert_eq!(limits.count(), 0, "{what}: {answer:?}");
+}
+
+fn assert_refused(answer: &Answer, message: &str, retry_after_s: u32, what: &str) {
+    let error = json!({"code": "RATE_LIMIT_EXCEEDED", "message": message, "retry_after_seconds": retry_after_s});
+    assert_eq!((answer.status, answer.json()), (429, json!({ "error": error })), "{what}");
+    assert_eq!(answer.header("retry-after"), Some(&*retry_after_s.to_string()), "{what}: {answer:?}");
+}
+
+const TOO_MANY_SWITCHES: &str = "Too many cycle switches for this session, please slow down";
+const TOO_MANY_REQUESTS: &str = "Too many requests, please try again later";
+
+/// Requests in one piece, so that they fall into one window of a second if anything does.
+async fn burst(client: &mut Connection, method: &str, path: &str, bodies: &[&str]) -> Vec<Answer> {
+    let mut requests = String::new();
+    for body in bodies {
+        requests += &format!("{method} {path} HTTP/1.1\r\nhost: test\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+    }
+    client.send(requests.as_bytes()).await;
+    let mut answers = Vec::new();
+    for _ in bodies {
+        answers.push(client.answer(false).await.expect("it is answered"));
+    }
+    answers
+}
+
+/// Bursts on sessions of their own, from `id(first)` on, until the last request of one is too many: no window
+/// has ended in the middle of it.
+async fn whole_burst(client: &mut Connection, first: u64, create: bool, bodies: &[&str]) -> Vec<Answer> {
+    let mut n = first;
+    let mut answers = Vec::new();
+    wait::until("a burst falls into one window", async || {
+        if create {
+            client.create(&two_players(&id(n), HOUR)).await;
+            client.post(&id(n), "start", &Value::Null).await;
+        }
+        answers = burst(client, "POST", &format!("/v1/sessions/{}/switch", id(n)), bodies).await;
+        n += 1;
+        answers.last().is_some_and(|last| last.status == 429)
+    })
+    .await;
+    answers
+}
+
+#[tokio::test]
+async fn switches_of_a_session_are_limited() {
+    let server = Server::start_with(&[("RATE_LIMIT_SWITCH", "3")]).await;
+    let mut client = server.connect().await;
+    let answers = whole_burst(&mut client, 1, true, &["{}"; 5]).await;
+    for (n, answer) in answers.iter().enumerate() {
+        let what = format!("switch {n}");
+        if n < 3 {
+            assert_eq!(answer.json()["data"]["version"], 3 + n, "{what}");
+            assert_limit(answer, 3, 1, 2 - n as u32, &what);
+            assert_eq!(answer.header("retry-after"), None, "{what}");
+        } else {
+            assert_refused(answer, TOO_MANY_SWITCHES, 1, &what);
+            assert_limit(answer, 3, 1, 0, &what);
+        }
+    }
+    // Another session has a limit of its own, other commands have none, and the window ends.
+    client.create(&two_players(&id(2_000), HOUR)).await;
+    assert_no_limit(&client.ask("POST", &format!("/v1/sessions/{}/start", id(2_000)), "").await, "start");
+    assert_eq!(client.post(&id(2_000), "switch", &Value::Null).await["version"], 3);
+    let path = format!("/v1/sessions/{}/switch", id(1));
+    let served = async || client.ask("POST", &path, "").await.status == 200;
+    wait::until("the window ends", served).await;
+}
+
+/// After validation and before the session is looked up.
+#[tokio::test]
+async fn a_switch_is_counted_when_it_is_valid() {
+    let server = Server::start_with(&[("RATE_LIMIT_SWITCH", "2")]).await;
+    let mut client = server.connect().await;
+    let stranger = json!({"next_participant_id": participant(9)}).to_string();
+    let bodies = ["{", "{\"expected_version\":0}", "[]", &stranger, "{\"expected_version\":9}", "{", "{}"];
+    let answers = whole_burst(&mut client, 1, true, &bodies).await;
+    let statuses: Vec<_> = answers.iter().map(|answer| answer.status).collect();
+    assert_eq!(statuses, [400, 400, 400, 400, 409, 400, 429], "{answers:?}");
+    for (n, remaining) in [(0, None), (1, None), (2, None), (3, Some(1)), (4, Some(0)), (5, None), (6, Some(0))] {
+        match remaining {
+            Some(remaining) => assert_limit(&answers[n], 2, 1, remaining, bodies[n]),
+            None => assert_no_limit(&answers[n], bodies[n]),
+        }
+    }
+
+    let answers = whole_burst(&mut client, 1_000, false, &["{}"; 3]).await;
+    let statuses: Vec<_> = answers.iter().map(|answer| answer.status).collect();
+    assert_eq!(statuses, [404, 404, 429], "an id that nobody has is counted as well: {answers:?}");
+    assert_limit(&answers[1], 2, 1, 0, "a switch that finds nothing");
+
+    let answers = burst(&mut client, "POST", "/v1/sessions/1/switch", &["{}"; 4]).await;
+    assert!(answers.iter().all(|answer| answer.status == 400), "there is nothing to count by: {answers:?}");
+}
+
+#[tokio::test]
+async fn no_limit_is_no_limit() {
+    let server = Server::start().await;
+    let mut client = server.connect().await;
+    client.create(&two_players(&id(1), HOUR)).await;
+    client.post(&id(1), "start", &Value::Null).await;
+    for answer in burst(&mut client, "POST", &format!("/v1/sessions/{}/switch", id(1)), &["{}"; 100]).await {
+        assert_eq!(answer.status, 200, "{answer:?}");
+        assert_no_limit(&answer, "switch");
+    }
+}
+
+/// A window lasts a minute, so none ends while this runs.
+#[tokio::test]
+async fn requests_of_an_address_are_limited() {
+    let server = Server::start_with(&[("RATE_LIMIT_GENERAL", "8"), ("RATE_LIMIT_SWITCH", "5")]).await;
+    let mut client = server.connect().await;
+    let path = format!("/v1/sessions/{}", id(1));
+    let switch = format!("{path}/switch");
+    let session = two_players(&id(1), HOUR).to_string();
+    let free = ["/health", "/ready", "/api-docs", "/api-docs.json"];
+    for (n, (method, path, body, status)) in (1..).zip([
+        ("POST", "/v1/sessions", &*session, 201),
+        ("GET", &path, "", 200),
+        ("POST", "/v1/sessions", "{", 400),
+        ("POST", &switch, "", 400),
+        ("GET", "/nowhere", "", 404),
+        ("PUT", "/v1/time", "", 405),
+        ("GET", "/ws", "", 426),
+        ("HEAD", "/v1/time", "", 200),
+    ]) {
+        let answer = client.ask(method, path, body).await;
+        assert_eq!(answer.status, status, "{method} {path}: {answer:?}");
+        if path == switch {
+            assert_limit(&answer, 5, 1, 4, "a switch shows its own limit");
+        } else {
+            assert_limit(&answer, 8, 60, 8 - n, &format!("{method} {path}"));
+        }
+        for path in free {
+            let answer = client.ask("GET", path, "").await;
+            assert_eq!(answer.status, 200, "{path}");
+            assert_no_limit(&answer, path);
+        }
+        assert_no_limit(&client.ask("PUT", "/health", "").await, "a wrong method of a free path");
+        assert_no_limit(&client.ask("OPTIONS", path, "").await, "a preflight");
+    }
+    // On another connection as well: it is the address that counts.
+    for mut client in [client, server.connect().await] {
+        for (method, path) in
+            [("GET", &*path), ("POST", &switch), ("GET", "/nowhere"), ("PUT", "/v1/time"), ("GET", "/ws")]
+        {
+            let what = format!("{method} {path}");
+            let answer = client.ask(method, path, "").await;
+            assert_refused(&answer, TOO_MANY_REQUESTS, 60, &what);
+            assert_limit(&answer, 8, 60, 0, &what);
+        }
+        for path in free {
+            assert_eq!(client.ask("GET", path, "").await.status, 200, "{path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn there_are_only_so_many_connections() {
+    let server = Server::start_with(&[("MAX_CONNECTIONS", "2")]).await;
+    let mut first = server.connect().await;
+    let mut second = server.connect().await;
+    for client in [&mut first, &mut second] {
+        assert_eq!(client.ask("GET", "/health", "").await.status, 200);
+    }
+    for _ in 0..10 {
+        let mut third = server.connect().await;
+        let answer = third.ask("POST", "/v1/sessions", &two_players(&id(1), HOUR).to_string()).await;
+        assert_eq!((answer.status, answer.code()), (503, "UNAVAILABLE".to_owned()), "{answer:?}");
+        assert_eq!(answer.header("retry-after"), Some("1"), "{answer:?}");
+        assert_eq!(answer.header("connection"), Some("close"), "{answer:?}");
+        assert!(third.is_closed_in_order().await);
+    }
+    assert_eq!(second.ask("GET", "/health", "").await.status, 200, "those who are in stay in");
+    drop(first);
+    let served = async || server.connect().await.ask("GET", "/health", "").await.status == 200;
+    wait::until("there is room again", served).await;
+}
+
+#[tokio::test]
+async fn there_are_only_so_many_sessions() {
+    let server = Server::start_with(&[("MAX_SESSIONS", "2")]).await;
+    let mut client = server.connect().await;
+    client.create(&two_players(&id(1), HOUR)).await;
+    client.create(&two_players(&id(2), HOUR)).await;
+    let third = two_players(&id(3), HOUR).to_string();
+    let answer = client.ask("POST", "/v1/sessions", &third).await;
+    assert_eq!((answer.status, answer.code()), (503, "UNAVAILABLE".to_owned()), "{answer:?}");
+    assert_eq!(answer.header("retry-after"), Some("1"), "{answer:?}");
+    assert_eq!(client.ask("GET", &format!("/v1/sessions/{}", id(3)), "").await.status, 404);
+
+    let again = client.ask("POST", "/v1/sessions", &two_players(&id(1), HOUR).to_string()).await;
+    assert_eq!(again.status, 409, "one that is there is not in want of room: {again:?}");
+    assert_eq!(client.post(&id(1), "start", &Value::Null).await["version"], 2, "those that are there go on");
+    assert_eq!(client.ask("DELETE", &format!("/v1/sessions/{}", id(2)), "").await.status, 204);
+    assert_eq!(client.ask("POST", "/v1/sessions", &third).await.status, 201, "there is room again");
+}

@@ -1,0 +1,10 @@
+//! HTTP, as clients see it: what is asked and answered, what is refused, and how connections behave.
+
+mod bad_input;
+mod concurrency;
+mod conditional;
+mod cors;
+mod framing;
+mod limits;
+mod rest;
+mod slow_clients;

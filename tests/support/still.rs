@@ -1,0 +1,71 @@
+//! Embedded sessions without agents, on a clock that stands still until the test moves it: what happens is
+//! what was asked for, in that order.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+use synckairos::clock::Clock;
+use synckairos::engine::{Command, Millis, SessionId, Timestamp};
+use synckairos::sessions::{Rates, Reply, Request, Sessions};
+use synckairos::store::memory::{Limit, Memory};
+use synckairos::store::{Listener, Record, Store, Update};
+use synckairos::wire::{self, Object, Problems};
+
+/// Sessions that nobody watches.
+pub(crate) struct Still {
+    clock: Clock,
+    store: Memory,
+    pub(crate) sessions: Sessions,
+}
+
+struct Nobody;
+
+impl Listener for Nobody {
+    fn update(&self, _: SessionId, _: &Update) {}
+}
+
+impl Still {
+    pub(crate) fn new() -> Self {
+        let clock = Clock::manual(Timestamp::from_ms(1_800_000_000_000));
+        let limit = Limit { sessions_max: 100, tombstone_ttl: Millis::new(1_000) };
+        let store = Memory::new(clock.clone(), limit, Arc::new(Nobody));
+        Self { sessions: Sessions::new(Arc::new(store.clone()), Rates::default()), store, clock }
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Lets time pass.
+    pub(crate) fn pass(&self, ms: u64) {
+        self.clock.advance_to(self.now() + Millis::new(ms));
+    }
+
+    /// Creates a session as a client does.
+    pub(crate) async fn create(&self, body: &Value) -> SessionId {
+        let body = body.to_string();
+        let mut problems = Problems::new();
+        let object = Object::parse(body.as_bytes(), &mut problems).expect("it is JSON");
+        let new = wire::create(&object, &mut problems).unwrap_or_else(|| panic!("it is valid: {problems:?}"));
+        let id = new.id;
+        self.sessions.create(self.sessions.arrive(id), new).await.expect("it is new");
+        id
+    }
+
+    /// Asks for a change that arrives now.
+    pub(crate) async fn ask(&self, id: SessionId, request: Request) -> Reply {
+        self.sessions.change(id, self.sessions.arrive(id), request).await
+    }
+
+    /// Commands that must be carried out.
+    pub(crate) async fn carry_out(&self, id: SessionId, commands: &[Command]) {
+        for command in commands {
+            self.ask(id, command.clone().into()).await.result.unwrap_or_else(|why| panic!("{command:?}: {why:?}"));
+        }
+    }
+
+    /// The state as it is stored, whatever time it is.
+    pub(crate) async fn stored(&self, id: SessionId) -> Arc<Record> {
+        self.store.read(id).await.expect("memory answers").record.expect("there is such a session")
+    }
+}

@@ -1,0 +1,175 @@
+//! Clients that are gone, stuck or in no hurry, and the server's own end.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::Message;
+
+use crate::support::frames::{self, CLOSE, FIN, Frames, PING, PONG, TEXT, frame};
+use crate::support::http::Connection;
+use crate::support::server::{self, Server};
+use crate::support::sessions::{id, participant, two_players};
+use crate::support::wait::until;
+use crate::support::ws::Client;
+
+/// More than the server needs to give clients up, less than it takes to give up waiting for them.
+const STOP_PATIENCE: Duration = Duration::from_secs(8);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_stays_as_long_as_it_answers_pings() {
+    const STATES: usize = 40;
+    let mut config = server::config(&[]);
+    config.heartbeat = Duration::from_secs(1);
+    let server = Server::start_config(config).await;
+    server.connect().await.create(&crowd(&id(1))).await;
+    let mut silent = Frames::open(server.address(), &id(2)).await;
+    let mut slow = Frames::open(server.address(), &id(1)).await;
+    let mut quick = Frames::open(server.address(), &id(2)).await;
+    for client in [&mut silent, &mut quick] {
+        assert_eq!(client.message().await["type"], "CONNECTED");
+        assert_eq!(client.next().await, Some((PING, Vec::new())));
+    }
+    // Behind requests for more than it reads: the server finds its heartbeat overdue and the answer unread.
+    while slow.next().await != Some((PING, Vec::new())) {}
+    slow.send(&[frames::text(r#"{"type":"RECONNECT"}"#).repeat(STATES), frame(FIN | PONG, b"")].concat()).await;
+    for _ in 0..2 {
+        quick.send(&frame(FIN | PONG, b"")).await;
+        assert_eq!(quick.next().await, Some((PING, Vec::new())));
+    }
+
+    assert_eq!(silent.next().await, None, "a client that does not answer is dropped");
+    for n in 0..STATES {
+        assert_eq!(slow.next().await.expect("it answered").0, TEXT, "state {n}");
+    }
+    for client in [&mut slow, &mut quick] {
+        client.send(&frames::text(r#"{"type":"PING"}"#)).await;
+        assert_eq!(client.message().await["type"], "PONG");
+    }
+}
+
+#[tokio::test]
+async fn a_client_may_ping_too() {
+    let server = Server::start().await;
+    let mut client = Frames::open(server.address(), &id(1)).await;
+    assert_eq!(client.message().await["type"], "CONNECTED");
+    for payload in [&b""[..], b"hello", &[0xff; 125]] {
+        client.send(&frame(FIN | PING, payload)).await;
+        assert_eq!(client.next().await, Some((PONG, payload.to_vec())));
+    }
+}
+
+/// A session whose states fill every buffer between server and client soon.
+fn crowd(id: &str) -> Value {
+    let participants: Vec<_> = (0..1_000)
+        .map(|n| json!({"participant_id": participant(n), "participant_index": n, "total_time_ms": 1_000}))
+        .collect();
+    json!({"session_id": id, "sync_mode": "per_participant", "total_time_ms": 60_000, "participants": participants})
+}
+
+/// Changes a session as often as it takes to fill every buffer; `reader` hears of each change.
+async fn flood(http: &mut Connection, reader: &mut Client, id: &str) {
+    for n in 0..40 {
+        http.ask("PATCH", &format!("/v1/sessions/{id}"), &json!({"metadata": {"n": n}}).to_string()).await;
+        while !reader.text().await.contains(&format!(r#""metadata":{{"n":{n}}}"#)) {}
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_reads_nothing_or_too_slowly_slows_nobody_and_is_closed() {
+    let mut config = server::config(&[]);
+    config.write_timeout = Duration::from_millis(50);
+    let server = Server::start_config(config).await;
+    let mut http = server.connect().await;
+    http.create(&crowd(&id(1))).await;
+    let mut reader = Client::join(server.address(), &id(1)).await;
+    let mut stuck = Frames::open(server.address(), &id(1)).await;
+    let mut slow = Frames::open(server.address(), &id(1)).await;
+    let slow = tokio::spawn(async move {
+        // A state takes four times as long as it may, once it has to wait for the one before.
+        slow.pause = Duration::from_millis(5);
+        slow.closed().await
+    });
+    flood(&mut http, &mut reader, &id(1)).await;
+    until("the stuck one is closed", async || stuck.tcp.write_all(&frame(FIN | PONG, b"")).await.is_err()).await;
+    assert_eq!(slow.await.expect("no panic"), Some((1013, "Too slow".to_owned())));
+    flood(&mut http, &mut reader, &id(1)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stuck_client_that_asks_for_states_does_not_hold_the_clock() {
+    let mut config = server::config(&[]);
+    config.write_timeout = Duration::from_secs(60);
+    let server = Server::start_config(config).await;
+    let mut http = server.connect().await;
+    http.create(&crowd(&id(1))).await;
+    let mut stuck = Frames::open(server.address(), &id(1)).await;
+    stuck.send(&frames::text(r#"{"type":"RECONNECT"}"#).repeat(100)).await;
+    let mut reader = Client::join(server.address(), &id(1)).await;
+    http.ask("POST", &format!("/v1/sessions/{}/start", id(1)), "").await;
+    reader.next_of("TIME_EXPIRED").await;
+}
+
+#[tokio::test]
+async fn the_server_says_that_it_goes() {
+    let server = Server::start().await;
+    let address = server.address();
+    server.connect().await.create(&two_players(&id(1), 60_000)).await;
+    let mut clients = Vec::new();
+    for n in [1, 1, 2] {
+        clients.push(Client::join(address, &id(n)).await);
+    }
+    let stopping = tokio::spawn(server.stop());
+    for client in &mut clients {
+        let close = loop {
+            match client.receive().await {
+                Message::Close(close) => break close.expect("a reason"),
+                message => assert!(message.is_text(), "{message:?}"),
+            }
+        };
+        assert_eq!((u16::from(close.code), close.reason.as_str()), (1001, "Server shutting down"));
+    }
+    drop(clients);
+    timeout(STOP_PATIENCE, stopping).await.expect("nothing is left to wait for").expect("no panic");
+    assert!(TcpStream::connect(address).await.is_err(), "nobody listens any more");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_does_not_let_go_does_not_delay_the_end() {
+    let server = Server::start().await;
+    let mut http = server.connect().await;
+    http.create(&crowd(&id(1))).await;
+    let stuck = Frames::open(server.address(), &id(1)).await;
+    let mut deaf = Frames::open(server.address(), &id(2)).await;
+    assert_eq!(deaf.message().await["type"], "CONNECTED");
+    let mut polite = Client::join(server.address(), &id(1)).await;
+    flood(&mut http, &mut polite, &id(1)).await;
+
+    let stopping = tokio::spawn(server.stop());
+    assert_eq!(u16::from(polite.closed().await.code), 1001);
+    assert_eq!(deaf.closed().await, Some((1001, "Server shutting down".to_owned())));
+    timeout(STOP_PATIENCE, stopping).await.expect("nobody is waited for that long").expect("no panic");
+    drop(stuck);
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_in_whatever_way_is_not_missed() {
+    let server = Server::start().await;
+    let mut http = server.connect().await;
+    http.create(&two_players(&id(1), 60_000)).await;
+    let mut witness = Client::join(server.address(), &id(1)).await;
+    witness.next_of("STATE_SYNC").await;
+    for n in 0..3 {
+        let mut leaving = Frames::open(server.address(), &id(1)).await;
+        match n {
+            0 => leaving.send(&frame(FIN | CLOSE, b"")).await,
+            1 => leaving.tcp.set_zero_linger().expect("the socket is open"),
+            _ => leaving.send(&frames::head(FIN | TEXT, 100)).await,
+        }
+        drop(leaving);
+        http.patch(&id(1), &json!({"metadata": {"n": n}})).await;
+        assert_eq!(witness.next().await["state"]["metadata"]["n"], n);
+    }
+}

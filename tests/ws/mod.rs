@@ -1,0 +1,7 @@
+//! What WebSocket clients are promised, over real connections.
+
+mod commands;
+mod garbage;
+mod joining;
+mod liveness;
+mod updates;
