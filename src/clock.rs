@@ -1,6 +1,7 @@
 //! The only reader of the operating system's clocks. Everything else is told what time it is. Does not
 //! know what the time is for.
 
+use std::ops::Add;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -8,6 +9,14 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::watch;
 
 use crate::engine::Timestamp;
+
+impl Add<Duration> for Moment {
+    type Output = Moment;
+
+    fn add(self, span: Duration) -> Moment {
+        Moment(self.0 + span)
+    }
+}
 
 /// How long to sleep before looking at the time of day again.
 const SLEEP_MAX: Duration = Duration::from_secs(1);

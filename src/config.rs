@@ -4,6 +4,8 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use crate::redis::Server;
+
 /// A setting that can be given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Setting {
@@ -22,7 +24,7 @@ const fn setting(name: &'static str, value: &'static str, default: &'static str,
 }
 
 /// Every setting, in the order in which people are told of them.
-pub const SETTINGS: [Setting; 13] = [
+pub const SETTINGS: [Setting; 17] = [
     setting("HOST", "ADDRESS", "127.0.0.1", "IP address to listen on; 0.0.0.0 or :: for every interface"),
     setting("PORT", "PORT", "3000", "TCP port to listen on; 0 for one that is free"),
     setting("LOG_LEVEL", "LEVEL", "info", "How much to log: off, error, warn, info, debug or trace"),
@@ -31,15 +33,31 @@ pub const SETTINGS: [Setting; 13] = [
     setting("RATE_LIMIT_SWITCH", "COUNT", "10", "Switches of one session per second; 0 for no limit"),
     setting("RATE_LIMIT_GENERAL", "COUNT", "0", "Requests of one client address per minute; 0 for no limit"),
     setting("MAX_CONNECTIONS", "COUNT", "20000", "Open connections at most, WebSockets included"),
-    setting("MAX_SESSIONS", "COUNT", "1000000", "Sessions in memory at most; more are refused with 503"),
-    setting("IDLE_TIMEOUT_MS", "MS", "75000", "How long a connection may wait for its next request"),
+    setting("REDIS_URL", "URL", "", "Redis that keeps the sessions of all instances; in this process when not given"),
+    setting("REDIS_PREFIX", "TEXT", "", "What every key and channel in Redis begins with"),
+    setting("AUDIT", "on|off", "on", "Whether changes are audited; must be off with REDIS_URL in this version"),
+    setting(
+        "TOMBSTONE_TTL_S",
+        "SECONDS",
+        "3600",
+        "How long a deleted session is remembered, so that nothing brings it back",
+    ),
+    setting(
+        "MAX_SESSIONS",
+        "COUNT",
+        "1000000",
+        "Sessions in this process at most, 2 KB each for two participants; more are refused with 503",
+    ),
+    setting(
+        "IDLE_TIMEOUT_MS",
+        "MS",
+        "75000",
+        "How long a connection may wait for its next request, or for its client to read an answer",
+    ),
     setting("HEADER_TIMEOUT_MS", "MS", "5000", "How long the head of a request may take to arrive"),
     setting("BODY_TIMEOUT_MS", "MS", "10000", "How long the body of a request may take to arrive"),
     setting("REQUEST_TIMEOUT_MS", "MS", "2000", "How long an answer may take; then 503"),
 ];
-
-/// Settings of the distributed mode, which this version does not have: to ignore them would lose data.
-const FOREIGN: [&str; 2] = ["REDIS_URL", "DATABASE_URL"];
 
 /// All settings, read and checked.
 #[derive(Clone, Debug)]
@@ -58,7 +76,11 @@ pub struct Config {
     pub rate_limit_general: u32,
     /// Open connections at most.
     pub connections_max: u32,
-    /// Sessions at most.
+    /// Where sessions are kept; `None` is in this process.
+    pub redis: Option<Redis>,
+    /// How long a deleted session is remembered.
+    pub tombstone_ttl: Duration,
+    /// Sessions in this process at most.
     pub sessions_max: usize,
     /// How long a connection may wait for a request.
     pub idle_timeout: Duration,
@@ -72,6 +94,15 @@ pub struct Config {
     pub heartbeat: Duration,
     /// How long a WebSocket client may leave a message unread. Not a setting either.
     pub write_timeout: Duration,
+}
+
+/// Where in Redis sessions are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Redis {
+    /// The server.
+    pub url: String,
+    /// What names begin with.
+    pub prefix: String,
 }
 
 /// How log lines look.
@@ -89,13 +120,11 @@ impl Config {
     /// Reads every setting through `lookup`; reports everything that is wrong at once, a line each.
     pub fn read(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, Vec<String>> {
         let mut reader = Reader { lookup, problems: Vec::new() };
-        for name in FOREIGN {
-            if (reader.lookup)(name).is_some_and(|value| !value.is_empty()) {
-                let why = "this version keeps sessions in its own memory only; unset it to start";
-                reader.problems.push(format!("{name}: {why}"));
-            }
-        }
-        let host = reader.parse("HOST", "an IP address", |text| text.parse::<IpAddr>().ok());
+        let redis = reader.redis();
+        let host = reader.parse("HOST", "an IP address or localhost", |text| match text {
+            "localhost" => Some(IpAddr::from([127, 0, 0, 1])),
+            address => address.parse().ok(),
+        });
         let port = reader.parse("PORT", "a port from 0 to 65535", |text| text.parse::<u16>().ok());
         let config = Self {
             address: SocketAddr::new(host.unwrap_or(IpAddr::from([127, 0, 0, 1])), port.unwrap_or_default()),
@@ -116,6 +145,8 @@ impl Config {
             rate_limit_switch: reader.count("RATE_LIMIT_SWITCH", 0),
             rate_limit_general: reader.count("RATE_LIMIT_GENERAL", 0),
             connections_max: reader.count("MAX_CONNECTIONS", 1),
+            redis,
+            tombstone_ttl: Duration::from_secs(u64::from(reader.count("TOMBSTONE_TTL_S", 1))),
             sessions_max: reader.count("MAX_SESSIONS", 1) as usize,
             idle_timeout: reader.millis("IDLE_TIMEOUT_MS"),
             head_timeout: reader.millis("HEADER_TIMEOUT_MS"),
@@ -155,6 +186,29 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
         value
     }
 
+    /// To ignore what asks for an audit would lose it: this version does not write one.
+    fn redis(&mut self) -> Option<Redis> {
+        let given = |name: &str| (self.lookup)(name).filter(|value| !value.is_empty());
+        let (url, database) = (given("REDIS_URL"), given("DATABASE_URL"));
+        let prefix = given("REDIS_PREFIX").unwrap_or_default();
+        if database.is_some() {
+            self.problems.push("DATABASE_URL: this version writes no audit; unset it, and set AUDIT=off".to_owned());
+        }
+        let audit = self.parse("AUDIT", "on or off", |text| match text {
+            "on" => Some(true),
+            "off" => Some(false),
+            _ => None,
+        });
+        let url = url?;
+        if let Err(why) = Server::parse(&url, Duration::ZERO) {
+            self.problems.push(format!("REDIS_URL: {why}"));
+        }
+        if audit == Some(true) {
+            self.problems.push("REDIS_URL: this version writes no audit; say that you know with AUDIT=off".to_owned());
+        }
+        Some(Redis { url, prefix })
+    }
+
     fn count(&mut self, name: &str, least: u32) -> u32 {
         const MOST: u32 = 100_000_000;
         let expected = format!("a whole number from {least} to {MOST}");
@@ -192,14 +246,21 @@ mod tests {
     fn reports_every_problem_at_once() {
         let given: Vec<_> = SETTINGS.iter().map(|setting| (setting.name, "what/ever?")).collect();
         let problems = read(&given).expect_err("nothing is valid");
-        let names: Vec<_> = problems.iter().filter_map(|problem| problem.split(':').next()).collect();
-        assert_eq!(names, SETTINGS.map(|setting| setting.name));
+        let mut names: Vec<_> = problems.iter().filter_map(|problem| problem.split(':').next()).collect();
+        let mut all: Vec<_> =
+            SETTINGS.iter().map(|setting| setting.name).filter(|name| *name != "REDIS_PREFIX").collect();
+        names.sort_unstable();
+        all.sort_unstable();
+        assert_eq!(names, all);
     }
 
     #[test]
-    fn refuses_what_it_would_have_to_ignore() {
-        let problems = read(&[("REDIS_URL", "redis://localhost")]).expect_err("there is no Redis here");
-        assert!(problems[0].starts_with("REDIS_URL: "), "{problems:?}");
+    fn refuses_to_go_without_an_audit_that_was_asked_for() {
+        let redis = ("REDIS_URL", "redis://localhost");
+        assert!(read(&[redis]).expect_err("there is no audit")[0].starts_with("REDIS_URL: "));
+        assert!(read(&[redis, ("AUDIT", "off"), ("DATABASE_URL", "postgres://localhost")]).is_err());
+        let config = read(&[redis, ("AUDIT", "off")]).expect("that is honest");
+        assert_eq!(config.redis.map(|redis| redis.url).as_deref(), Some("redis://localhost"));
         assert!(read(&[("REDIS_URL", ""), ("PORT", "")]).is_ok());
     }
 
@@ -207,7 +268,8 @@ mod tests {
     fn holds_values_to_their_limits() {
         for (name, value, valid) in [
             ("HOST", "::1", true),
-            ("HOST", "localhost", false),
+            ("HOST", "localhost", true),
+            ("HOST", "example.org", false),
             ("PORT", "0", true),
             ("PORT", "65536", false),
             ("RATE_LIMIT_SWITCH", "0", true),

@@ -9,6 +9,7 @@
 pub mod engine;
 pub mod clock;
 pub mod wire;
+pub mod redis;
 pub mod store;
 pub mod sessions;
 pub mod deadlines;

@@ -17,7 +17,8 @@ auctions, exams, meetings, live shows.";
 const AFTER_HELP: &str = "\
 Every option can also be given as an environment variable; an option wins.
 
-Sessions live in this process and are lost when it ends.
+Without --redis-url sessions live in this process and are lost when it ends.
+With it, any number of instances serve the same sessions.
 
 Try it:
   synckairos &
@@ -63,7 +64,7 @@ async fn run(config: Config) -> ExitCode {
         return ExitCode::FAILURE;
     };
     let address = config.address;
-    let running = match serve::start(config).await {
+    let mut running = match serve::start(config).await {
         Ok(running) => running,
         Err(error) => {
             error!(%address, %error, "cannot listen");
@@ -76,7 +77,13 @@ async fn run(config: Config) -> ExitCode {
             _ = interrupt.recv() => "SIGINT",
         }
     };
-    let signal = told().await;
+    let signal = tokio::select! {
+        signal = told() => signal,
+        () = running.failed() => {
+            error!("a part of the server has failed: stopped at once");
+            return ExitCode::FAILURE;
+        }
+    };
     info!(signal, "stopping; once more to stop at once");
     tokio::select! {
         () = running.stop() => {
@@ -93,7 +100,8 @@ async fn run(config: Config) -> ExitCode {
 fn command() -> Command {
     let options = SETTINGS.iter().map(|setting| {
         let flag = setting.name.to_ascii_lowercase().replace('_', "-");
-        let help = format!("{} [env: {}] [default: {}]", setting.help, setting.name, setting.default);
+        let default = if setting.default.is_empty() { "none" } else { setting.default };
+        let help = format!("{} [env: {}] [default: {default}]", setting.help, setting.name);
         Arg::new(setting.name).long(flag).value_name(setting.value).help(help)
     });
     Command::new("synckairos").version(env!("CARGO_PKG_VERSION")).about(ABOUT).after_help(AFTER_HELP).args(options)

@@ -118,6 +118,11 @@ impl Problem {
         Self::new(503, "UNKNOWN_OUTCOME", message)
     }
 
+    /// A fault of ours; what it is, is in the log.
+    pub fn internal() -> Self {
+        Self::new(500, "INTERNAL_ERROR", "Something went wrong")
+    }
+
     /// A session's limit on switches is reached.
     fn too_many_switches() -> Self {
         Self::limited("Too many cycle switches for this session, please slow down", 1)
@@ -177,6 +182,9 @@ impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Unavailable(message) => Self::unavailable(message),
+            StoreError::UnknownOutcome => Self::unknown_outcome(),
+            StoreError::Unreadable => Self::new(500, "STATE_DESERIALIZATION_ERROR", "The stored state cannot be read"),
+            StoreError::Broken => Self::internal(),
         }
     }
 }

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
 use tracing::{info, warn};
@@ -15,23 +16,25 @@ use crate::config::Config;
 use crate::deadlines;
 use crate::engine::Millis;
 use crate::http;
+use crate::redis::{Keyspace, Server};
 use crate::sessions::{Rates, Sessions};
 use crate::shutdown::{self, Trigger};
 use crate::store::memory::{self, Memory};
+use crate::store::redis::{Options, RedisStore};
 use crate::store::{Rate, Store};
 use crate::ws::{self, Hub, Live};
 
 /// How long requests may take to finish when the server stops.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a deleted session is remembered.
-const TOMBSTONE_TTL: Millis = Millis::new(3_600_000);
+/// How long a reply of Redis may take: a command that waits longer is not worth waiting for.
+const REDIS_REPLY_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A server that runs until it is stopped or dropped.
 pub struct Running {
     address: SocketAddr,
     trigger: Trigger,
     server: JoinHandle<()>,
-    _agents: JoinSet<()>,
+    agents: JoinSet<()>,
 }
 
 /// Starts a server; it accepts connections when this returns.
@@ -41,14 +44,15 @@ pub async fn start(config: Config) -> io::Result<Running> {
     let (trigger, shutdown) = shutdown::channel();
 
     let clock = Clock::system();
-    let hub = Arc::new(Hub::default());
-    let limit = memory::Limit { sessions_max: config.sessions_max, tombstone_ttl: TOMBSTONE_TTL };
-    let store = Memory::new(clock.clone(), limit, Arc::clone(&hub) as _);
-    let sessions = Sessions::new(Arc::new(store.clone()), rates(&config));
+    let mut registry = Registry::default();
+    let hub = Arc::new(Hub::new(&mut registry));
+    let store = store(&config, &clock, &hub)?;
+    let sessions = Sessions::new(Arc::clone(&store), rates(&config));
     let live = Live {
         sessions: sessions.clone(),
         hub: Arc::clone(&hub),
         heartbeat: config.heartbeat,
+        request_timeout: config.request_timeout,
         write_timeout: config.write_timeout,
     };
 
@@ -65,10 +69,11 @@ pub async fn start(config: Config) -> io::Result<Running> {
         request_timeout: config.request_timeout,
     };
     let cors = http::Cors::new(&config.cors_origin);
-    let server = http::Server::new(sessions, live, cors, limits, clock);
+    let server = http::Server::new(sessions, live, cors, limits, clock, registry);
     let server = tokio::spawn(server.run(listener, shutdown));
-    info!(%address, store = "memory", version = env!("CARGO_PKG_VERSION"), "SyncKairos listens; sessions are lost when it ends");
-    Ok(Running { address, trigger, server, _agents: agents })
+    let store = if config.redis.is_some() { "Redis" } else { "memory" };
+    info!(%address, store, version = env!("CARGO_PKG_VERSION"), "SyncKairos listens");
+    Ok(Running { address, trigger, server, agents })
 }
 
 impl Running {
@@ -77,7 +82,12 @@ impl Running {
         self.address
     }
 
-    /// Stops accepting, lets requests finish, closes WebSockets; then everything is gone.
+    /// Waits until something has ended that must not end before the server: a fault of ours.
+    pub async fn failed(&mut self) {
+        self.agents.join_next().await;
+    }
+
+    /// Stops accepting, lets requests finish, closes WebSockets; what has not ended in time is dropped.
     pub async fn stop(mut self) {
         self.trigger.begin();
         if tokio::time::timeout(STOP_TIMEOUT, &mut self.server).await.is_err() {
@@ -85,6 +95,19 @@ impl Running {
             self.server.abort();
         }
     }
+}
+
+fn store(config: &Config, clock: &Clock, hub: &Arc<Hub>) -> io::Result<Arc<dyn Store>> {
+    let tombstone_ttl = Millis::new(config.tombstone_ttl.as_millis() as u64);
+    let listener = Arc::clone(hub) as _;
+    let Some(redis) = &config.redis else {
+        let limit = memory::Limit { sessions_max: config.sessions_max, tombstone_ttl };
+        return Ok(Arc::new(Memory::new(clock.clone(), limit, listener)));
+    };
+    let server = Server::parse(&redis.url, REDIS_REPLY_TIMEOUT).map_err(io::Error::other)?;
+    let keyspace = Keyspace::new(&redis.prefix, 1);
+    let options = Options { server, keyspace, timeout: config.request_timeout, tombstone_ttl };
+    Ok(Arc::new(RedisStore::new(clock.clone(), options, listener)))
 }
 
 fn rates(config: &Config) -> Rates {

@@ -8,8 +8,8 @@ use crate::engine::{
     self, Command, Judgement, NewSession, Outcome, Precondition, Refusal, Session, SessionId, StateTag, Timestamp,
 };
 use crate::store::{
-    Arrival, Commit, Committed, Current, Decision, Quota, Rate, Record, Store, StoreError, Verdict, Wait, Watched,
-    Write,
+    Arrival, Commit, Committed, Current, Decision, Quota, Rate, Read, Record, Snapshot, Store, StoreError, Verdict,
+    Wait, Watched, Write,
 };
 use crate::wire::{self, Merge};
 
@@ -56,6 +56,15 @@ pub struct Reply {
     pub result: Result<Done, Failure>,
     /// Where the request's own limit stands, if it has one.
     pub quota: Option<Quota>,
+}
+
+/// A session that was read.
+#[derive(Debug)]
+pub struct Seen {
+    /// The state.
+    pub snapshot: Snapshot,
+    /// The authority's time.
+    pub now: Timestamp,
 }
 
 /// A request that was carried out.
@@ -105,13 +114,15 @@ impl Sessions {
     }
 
     /// The session as it is now.
-    pub async fn read(&self, id: SessionId) -> Result<Done, Failure> {
-        let read = self.store.read(id).await.map_err(Failure::Store)?;
-        let record = read.record.ok_or(Failure::Refused(id, Refusal::NotFound))?;
-        if is_overdue(&record, read.now) {
-            return self.settle(id).await;
+    pub async fn read(&self, id: SessionId) -> Result<Seen, Failure> {
+        let Read { snapshot, now } = self.store.read(id).await.map_err(Failure::Store)?;
+        let snapshot = snapshot.ok_or(Failure::Refused(id, Refusal::NotFound))?;
+        if !snapshot.is_overdue(now) {
+            return Ok(Seen { snapshot, now });
         }
-        Ok(Done { record: Some(record), outcome: Outcome::default(), now: read.now })
+        let Done { record, now, .. } = self.settle(id).await?;
+        let record = record.ok_or(Failure::Refused(id, Refusal::NotFound))?;
+        Ok(Seen { snapshot: record.snapshot(), now })
     }
 
     /// Lets what time has done become the state.
@@ -145,11 +156,12 @@ impl Sessions {
     /// Watches a session, which need not exist, and shows it as it is now.
     pub async fn watch(&self, id: SessionId) -> Result<Watched, Failure> {
         let watched = self.store.watch(id).await.map_err(Failure::Store)?;
-        if watched.record.as_ref().is_some_and(|record| is_overdue(record, watched.now)) {
-            let Done { record, now, .. } = self.settle(id).await?;
-            return Ok(Watched { record, now, ..watched });
+        if !watched.snapshot.as_ref().is_some_and(|snapshot| snapshot.is_overdue(watched.now)) {
+            return Ok(watched);
         }
-        Ok(watched)
+        let Done { record, now, .. } = self.settle(id).await?;
+        let countdown = record.as_ref().map(|record| record.countdown()).unwrap_or_default();
+        Ok(Watched { snapshot: record.map(|record| record.snapshot()), countdown, now, ..watched })
     }
 
     /// Waits until deadlines have passed; returns whose.
@@ -160,6 +172,11 @@ impl Sessions {
     /// Waits until the authority's time is `at`.
     pub fn sleep_until(&self, at: Timestamp) -> Wait<'_, ()> {
         self.store.sleep_until(at)
+    }
+
+    /// How many sessions have a running clock, as far as this instance knows.
+    pub fn active(&self) -> usize {
+        self.store.active()
     }
 
     /// What is missing before requests can be served.
@@ -189,16 +206,11 @@ impl Sessions {
     }
 }
 
-/// Whether time has done something to the session that is not in its state yet.
-fn is_overdue(record: &Record, now: Timestamp) -> bool {
-    record.session().deadline().is_some_and(|deadline| deadline <= now)
-}
-
 fn create(new: &NewSession, current: &Current<'_>) -> Decision {
     if current.record.is_some() {
         return nothing(Err(Refusal::Exists));
     }
-    let epoch = current.buried_epoch.map_or(0, |epoch| epoch + 1).max(current.now.as_ms());
+    let epoch = current.epoch.max(current.now.as_ms());
     put(new.create(epoch, current.at), Vec::new(), current.now, Ok(Outcome::default()))
 }
 
@@ -217,22 +229,25 @@ fn decide(id: SessionId, request: &Request, current: &Current<'_>) -> Decision {
         });
     };
     let before = record.session();
-    let judged = match merged(request, before) {
-        Ok(Some(command)) => engine::judge(before, &command, &request.precondition, current.at),
-        Ok(None) => engine::judge(before, &request.command, &request.precondition, current.at),
-        Err(refusal) => return nothing(Err(refusal)),
+    let merged = merged(request, before);
+    let command = match &merged {
+        Ok(Some(command)) => command,
+        Ok(None) => &request.command,
+        // What time has done counts, and so does what the caller believes, whatever becomes of the command.
+        Err(_) => &Command::Settle,
     };
-    let Judgement { session, events, verdict } = judged;
+    let Judgement { session, events, verdict } = engine::judge(before, command, &request.precondition, current.at);
+    let verdict = verdict.and_then(|outcome| merged.map(|_| outcome));
     let verdict = verdict.map_err(|refusal| excuse(refusal, &session, request, current));
     if matches!((&request.command, &verdict), (Command::Delete, Ok(_))) {
-        let tag = StateTag { epoch: before.epoch, version: before.version + 1 };
+        let tag = StateTag { epoch: current.epoch, version: before.version + 1 };
         return Decision { write: Write::Delete { tag, notice: wire::deleted(id, current.now) }, verdict };
     }
     if events.is_empty() {
         return nothing(verdict);
     }
     let notices = wire::expired(id, &events, current.now, EXPIRED_NOTICES_MAX);
-    put(session, notices, current.now, verdict)
+    put(Session { epoch: current.epoch, ..session }, notices, current.now, verdict)
 }
 
 /// The command with the metadata that its merge makes, if it has one.

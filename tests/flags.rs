@@ -1,12 +1,13 @@
-//! Clocks that run out by themselves, and the warnings before.
+//! Clocks that run out by themselves, each once and never early; `warnings` before they do.
+
+mod warnings;
 
 use std::time::Duration;
 
-use futures_util::SinkExt;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
-use tokio_tungstenite::tungstenite::Message;
 
+use crate::support::frames::{self, Frames};
 use crate::support::http::Connection;
 use crate::support::instant;
 use crate::support::server::Server;
@@ -192,43 +193,47 @@ async fn whoever_comes_late_finds_that_the_clock_ran_out() {
     nothing_until_changed(&mut http, &mut client, &id(1)).await;
 }
 
-/// Whoever asks for the state around the deadline, by joining or by asking, sees it settled, and nobody
-/// who asks keeps the clock from running out.
+/// Whoever asks for the state around the deadline sees it settled, and does not keep the clock from running
+/// out by having asked before.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nobody_sees_a_clock_that_runs_past_its_deadline() {
-    const REQUESTS: usize = 100;
+async fn whoever_asks_sees_no_clock_that_runs_past_its_deadline() {
+    const REQUESTS: usize = 200;
+    let server = Server::start().await;
+    let mut http = server.connect().await;
+    let mut clients = JoinSet::new();
+    for n in 0..40 {
+        // One after the other, so that the server is busy with each when its time comes.
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        http.create(&two_players(&id(n), TIME_MS)).await;
+        let mut client = Frames::open(server.address(), &id(n)).await;
+        let running = http.post(&id(n), "start", &Value::Null).await;
+        let mut http = server.connect().await;
+        clients.spawn(async move {
+            let requests = frames::text(r#"{"type":"RECONNECT"}"#).repeat(REQUESTS);
+            until_past(&mut http, instant::ms(&running["deadline_at"]) - 5).await;
+            client.send(&requests).await;
+            let (mut answers, mut flags) = (0, 0);
+            while answers <= REQUESTS || flags == 0 {
+                let message = client.message().await;
+                flags += usize::from(message["type"] == "TIME_EXPIRED");
+                if message["type"] == "STATE_SYNC" {
+                    assert_settled(&message);
+                    answers += 1;
+                }
+            }
+            assert_eq!((answers, flags), (REQUESTS + 1, 1), "the first came unasked");
+        });
+    }
+    clients.join_all().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_joins_sees_no_clock_that_runs_past_its_deadline() {
     let server = Server::start().await;
     let address = server.address();
     let mut http = server.connect().await;
     let mut clients = JoinSet::new();
-    for n in 0..40 {
-        let (mut client, running) = started(&server, &mut http, &two_players(&id(n), TIME_MS)).await;
-        let mut http = server.connect().await;
-        clients.spawn(async move {
-            until_past(&mut http, instant::ms(&running["deadline_at"]) - 5).await;
-            let mut flags = 0;
-            while flags == 0 {
-                for _ in 0..REQUESTS {
-                    client.stream.feed(Message::text(r#"{"type":"RECONNECT"}"#)).await.expect("the server reads");
-                }
-                client.stream.flush().await.expect("the server reads");
-                let mut answers = 0;
-                while answers < REQUESTS {
-                    let message = client.next().await;
-                    flags += usize::from(message["type"] == "TIME_EXPIRED");
-                    if message["type"] == "STATE_SYNC" {
-                        assert_settled(&message);
-                        answers += 1;
-                    }
-                }
-            }
-            assert_eq!(flags, 1);
-
-            let mut latest = Client::join(address, &id(n)).await;
-            assert_eq!(latest.next().await["state"]["status"], "expired");
-        });
-    }
-    for n in 40..60 {
+    for n in 0..20 {
         let (_, running) = started(&server, &mut http, &two_players(&id(n), TIME_MS)).await;
         let mut http = server.connect().await;
         clients.spawn(async move {
@@ -300,101 +305,4 @@ async fn a_pause_at_the_deadline_is_in_time_or_late_but_not_both() {
         });
     }
     clients.join_all().await;
-}
-
-/// The warning that must come next.
-async fn warning(client: &mut Client, state: &Value, threshold: u64) {
-    let warning = client.next().await;
-    let at = warning["timestamp"].as_u64().expect("milliseconds");
-    let deadline = instant::ms(&state["deadline_at"]);
-    assert!(at >= deadline - threshold, "early: {warning}");
-    let expected = json!({
-        "type": "TIME_WARNING",
-        "sessionId": state["session_id"],
-        "timestamp": at,
-        "participant_id": state["active_participant_id"],
-        "time_remaining_ms": deadline.saturating_sub(at),
-        "threshold_ms": threshold,
-    });
-    assert_eq!(warning, expected);
-}
-
-#[tokio::test]
-async fn everybody_is_warned_at_each_threshold_once() {
-    let server = Server::start().await;
-    let mut http = server.connect().await;
-    let body = with(two_players(&id(1), TIME_MS), json!({"warn_at_ms": [300, 1_000, 700, 300, 86_400_000]}));
-    let (mut client, running) = started(&server, &mut http, &body).await;
-    let mut other = watch(&server, &id(1)).await;
-    for client in [&mut client, &mut other] {
-        warning(client, &running, 700).await;
-    }
-    let changed = nothing_until_changed(&mut http, &mut client, &id(1)).await;
-    assert_eq!(other.next().await["state"], changed, "a change does not bring the warning back");
-    for client in [&mut client, &mut other] {
-        warning(client, &running, 300).await;
-        flag(client, &changed).await;
-    }
-}
-
-#[tokio::test]
-async fn whoever_comes_while_the_clock_runs_is_warned() {
-    let server = Server::start().await;
-    let mut http = server.connect().await;
-    http.create(&with(two_players(&id(1), TIME_MS), json!({"warn_at_ms": [200]}))).await;
-    let running = http.post(&id(1), "start", &Value::Null).await;
-    for _ in 0..2 {
-        // Somebody who leaves does not take the warning along.
-        watch(&server, &id(1)).await;
-    }
-    let mut client = watch(&server, &id(1)).await;
-    warning(&mut client, &running, 200).await;
-    flag(&mut client, &running).await;
-}
-
-#[tokio::test]
-async fn a_switch_puts_the_next_ones_warnings_in_place_of_the_last_ones() {
-    let server = Server::start().await;
-    let mut http = server.connect().await;
-    let body = with(two_players(&id(1), TIME_MS), json!({"warn_at_ms": [300]}));
-    let (mut client, _) = started(&server, &mut http, &body).await;
-    http.post(&id(1), "switch", &json!({})).await;
-    let second = client.next().await["state"].take();
-    assert_eq!(second["active_participant_id"], participant(1));
-    warning(&mut client, &second, 300).await;
-    flag(&mut client, &second).await;
-}
-
-#[tokio::test]
-async fn nobody_is_warned_of_a_clock_that_stands() {
-    let server = Server::start().await;
-    let mut http = server.connect().await;
-    let body = with(two_players(&id(1), TIME_MS), json!({"warn_at_ms": [500]}));
-    let (mut client, running) = started(&server, &mut http, &body).await;
-    let paused = http.post(&id(1), "pause", &Value::Null).await;
-    assert_eq!(client.next().await["state"], paused);
-    until_past(&mut http, instant::ms(&running["deadline_at"])).await;
-    let resumed = http.post(&id(1), "resume", &Value::Null).await;
-    assert_eq!(client.next().await["state"], resumed, "there was nothing to say");
-    warning(&mut client, &resumed, 500).await;
-}
-
-#[tokio::test]
-async fn new_thresholds_count_at_once() {
-    let server = Server::start().await;
-    let mut http = server.connect().await;
-    let body = with(two_players(&id(1), TIME_MS), json!({"warn_at_ms": [600]}));
-    let (mut client, _) = started(&server, &mut http, &body).await;
-    let changed = http.patch(&id(1), &json!({"warn_at_ms": [500, 950, 300]})).await;
-    assert_eq!(client.next().await["state"], changed);
-    let first = client.next().await;
-    // The first threshold may have been passed before it was named; one that is not named any more is not told.
-    if first["threshold_ms"] == 950 {
-        warning(&mut client, &changed, 500).await;
-    } else {
-        assert_eq!(first["threshold_ms"], 500);
-    }
-    let none = http.patch(&id(1), &json!({"warn_at_ms": null})).await;
-    assert_eq!(client.next().await["state"], none);
-    flag(&mut client, &none).await;
 }

@@ -36,8 +36,9 @@ fn help_tells_of_every_setting() {
         for setting in SETTINGS {
             let flag = format!("--{} <{}>", setting.name.to_lowercase().replace('_', "-"), setting.value);
             let line = help.lines().find(|line| line.contains(&flag)).unwrap_or_else(|| panic!("{flag}: {help}"));
-            for part in [setting.help, &format!("[env: {}]", setting.name), &format!("[default: {}]", setting.default)]
-            {
+            let default = if setting.default.is_empty() { "none" } else { setting.default };
+            let default = format!("[default: {default}]");
+            for part in [setting.help, &format!("[env: {}]", setting.name), &default] {
                 assert!(line.contains(part), "{part}: {line}");
             }
         }
@@ -58,12 +59,12 @@ fn version_is_one_line() {
 #[test]
 fn every_wrong_setting_is_told_at_once() {
     let mut command = command();
-    command.env("HOST", "localhost").env("PORT", "70000").env("LOG_LEVEL", "loud").env("MAX_SESSIONS", "-1");
+    command.env("HOST", "example.org").env("PORT", "70000").env("LOG_LEVEL", "loud").env("MAX_SESSIONS", "-1");
     command.args(["--idle-timeout-ms=0", "--cors-origin", "example.org", "--max-sessions=many"]);
     let said = refusal(&output(&mut command), 2);
     let lines: Vec<_> = said.lines().collect();
     let expected = [
-        "synckairos: HOST: \"localhost\" is not an IP address",
+        "synckairos: HOST: \"example.org\" is not an IP address or localhost",
         "synckairos: PORT: \"70000\" is not a port from 0 to 65535",
         "synckairos: LOG_LEVEL: \"loud\" is not off, error, warn, info, debug or trace",
         "synckairos: CORS_ORIGIN: \"example.org\" is not an origin such as https://example.org, or *",

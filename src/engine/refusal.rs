@@ -49,13 +49,10 @@ impl Refusal {
             | Refusal::CannotResume(_)
             | Refusal::NotRunning(_)
             | Refusal::CannotUpdate(_)
-            | Refusal::ExpiredParticipant(_) => true,
-            Refusal::NotFound
-            | Refusal::Exists
-            | Refusal::Conflict { .. }
-            | Refusal::UnknownParticipant(_)
+            | Refusal::ExpiredParticipant(_)
             | Refusal::MaxTimeBelowUsed { .. }
-            | Refusal::MetadataTooLarge => false,
+            | Refusal::MetadataTooLarge => true,
+            Refusal::NotFound | Refusal::Exists | Refusal::Conflict { .. } | Refusal::UnknownParticipant(_) => false,
         }
     }
 }

@@ -10,7 +10,6 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
-use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tracing::debug;
 
@@ -59,18 +58,15 @@ pub(super) async fn serve(tcp: TcpStream, client: IpAddr, shared: Arc<Shared>, m
         return;
     }
     let Some((mut tcp, ending)) = requests(tcp, client, &shared, &mut shutdown).await else { return };
+    let mut last_words = Vec::new();
     match ending {
         Ending::Done => {}
-        Ending::Refused(problem) => {
-            if tcp.write_all(&shared.service.refuse(&problem)).await.is_err() {
-                return;
-            }
-        }
+        Ending::Refused(problem) => last_words = shared.service.refuse(&problem),
         Ending::Upgrade(invitation, read) => {
             tcp = ws::serve(tcp, read, client, invitation, &shared.live, shutdown).await;
         }
     }
-    Box::pin(linger::close(tcp)).await;
+    Box::pin(linger::close(tcp, &last_words)).await;
 }
 
 /// How the requests of a connection end.

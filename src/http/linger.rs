@@ -10,9 +10,11 @@ const LINGER: Duration = Duration::from_secs(2);
 /// How much it may go on sending, in bytes.
 const LINGER_LEN_MAX: u64 = 64 << 20;
 
-/// Says that nothing more will come, then reads and forgets what the client still sends.
-pub(crate) async fn close(mut io: impl AsyncRead + AsyncWrite + Unpin) {
+/// Says `last_words`, if any, and that nothing more will come; then reads and forgets what the client still
+/// sends.
+pub(super) async fn close(mut io: impl AsyncRead + AsyncWrite + Unpin, last_words: &[u8]) {
     let closing = async {
+        io.write_all(last_words).await?;
         io.shutdown().await?;
         let mut forgotten = vec![0; 8_192];
         let mut left = LINGER_LEN_MAX;

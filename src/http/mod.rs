@@ -7,6 +7,7 @@ mod cors;
 mod framing;
 mod handlers;
 mod linger;
+mod metrics;
 mod phase;
 mod quota;
 mod reply;

@@ -37,10 +37,10 @@ impl Reply {
         response
     }
 
-    /// A page for a person.
-    pub(super) fn html(page: &'static str) -> Response {
-        let mut response = Response::new(Bytes::from_static(page.as_bytes()).into());
-        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+    /// Text of another kind.
+    pub(super) fn text(kind: &'static str, text: Bytes) -> Response {
+        let mut response = Response::new(text.into());
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
         response
     }
 

@@ -4,7 +4,7 @@
 use hyper::Method;
 
 /// A path that is served.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Resource {
     /// The collection of sessions.
     Sessions,
@@ -30,6 +30,8 @@ pub enum Resource {
     Health,
     /// Whether it can serve.
     Ready,
+    /// What it has counted.
+    Metrics,
     /// What is served, for programs.
     ApiDocsJson,
     /// What is served, for people.
@@ -37,7 +39,7 @@ pub enum Resource {
 }
 
 /// Every path that is served.
-pub const RESOURCES: [Resource; 14] = [
+pub const RESOURCES: [Resource; 15] = [
     Resource::Sessions,
     Resource::Session,
     Resource::Start,
@@ -50,6 +52,7 @@ pub const RESOURCES: [Resource; 14] = [
     Resource::WebSocket,
     Resource::Health,
     Resource::Ready,
+    Resource::Metrics,
     Resource::ApiDocsJson,
     Resource::ApiDocs,
 ];
@@ -71,6 +74,7 @@ pub(super) enum Endpoint {
     WebSocket,
     Health,
     Ready,
+    Metrics,
     ApiDocsJson,
     ApiDocs,
 }
@@ -84,6 +88,16 @@ pub(super) enum Route<'p> {
     WrongMethod(Resource),
     /// Nowhere.
     Unknown,
+}
+
+impl Route<'_> {
+    /// The path that matched.
+    pub(super) fn resource(self) -> Option<Resource> {
+        match self {
+            Route::Found(resource, ..) | Route::WrongMethod(resource) => Some(resource),
+            Route::Unknown => None,
+        }
+    }
 }
 
 impl Resource {
@@ -102,6 +116,7 @@ impl Resource {
             Resource::WebSocket => "/ws",
             Resource::Health => "/health",
             Resource::Ready => "/ready",
+            Resource::Metrics => "/metrics",
             Resource::ApiDocsJson => "/api-docs.json",
             Resource::ApiDocs => "/api-docs",
         }
@@ -119,16 +134,19 @@ impl Resource {
             | Resource::Complete
             | Resource::Cancel => "POST",
             Resource::WebSocket => "GET",
-            Resource::Time | Resource::Health | Resource::Ready | Resource::ApiDocsJson | Resource::ApiDocs => {
-                "GET, HEAD"
-            }
+            Resource::Time
+            | Resource::Health
+            | Resource::Ready
+            | Resource::Metrics
+            | Resource::ApiDocsJson
+            | Resource::ApiDocs => "GET, HEAD",
         }
     }
 
     /// Whether requests are counted against a client's limit.
     pub(super) const fn is_limited(self) -> bool {
         match self {
-            Resource::Health | Resource::Ready | Resource::ApiDocsJson | Resource::ApiDocs => false,
+            Resource::Health | Resource::Ready | Resource::Metrics | Resource::ApiDocsJson | Resource::ApiDocs => false,
             Resource::Sessions
             | Resource::Session
             | Resource::Start
@@ -161,6 +179,7 @@ impl Resource {
             Resource::WebSocket => reads.then_some(Endpoint::WebSocket),
             Resource::Health => reads.then_some(Endpoint::Health),
             Resource::Ready => reads.then_some(Endpoint::Ready),
+            Resource::Metrics => reads.then_some(Endpoint::Metrics),
             Resource::ApiDocsJson => reads.then_some(Endpoint::ApiDocsJson),
             Resource::ApiDocs => reads.then_some(Endpoint::ApiDocs),
         }
@@ -202,6 +221,7 @@ fn resource(path: &str) -> Option<(Resource, &str)> {
         "/ws" => Resource::WebSocket,
         "/health" => Resource::Health,
         "/ready" => Resource::Ready,
+        "/metrics" => Resource::Metrics,
         "/api-docs.json" => Resource::ApiDocsJson,
         "/api-docs" => Resource::ApiDocs,
         _ => return None,
@@ -266,6 +286,9 @@ mod tests {
     #[test]
     fn what_says_how_the_server_is_does_not_count_against_limits() {
         let free: Vec<_> = RESOURCES.iter().filter(|resource| !resource.is_limited()).collect();
-        assert_eq!(free, [&Resource::Health, &Resource::Ready, &Resource::ApiDocsJson, &Resource::ApiDocs]);
+        assert_eq!(
+            free,
+            [Resource::Health, Resource::Ready, Resource::Metrics, Resource::ApiDocsJson, Resource::ApiDocs].each_ref()
+        );
     }
 }

@@ -4,9 +4,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::AsyncWriteExt;
+use prometheus_client::registry::Registry;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 use tracing::{error, warn};
 
 use crate::clock::Clock;
@@ -18,6 +19,7 @@ use crate::ws::Live;
 use super::connection::{self, Limits, Shared};
 use super::cors::Cors;
 use super::linger;
+use super::metrics::Metrics;
 use super::service::Service;
 
 /// How long to leave the listener alone that could not accept, for want of file descriptors most likely.
@@ -33,18 +35,38 @@ pub struct Server {
 }
 
 impl Server {
-    /// A server that is not listening yet.
-    pub fn new(sessions: Sessions, live: Live, cors: Cors, limits: Limits, clock: Clock) -> Self {
+    /// A server that is not listening yet; it shows what `registry` holds, and what it counts itself.
+    pub fn new(
+        sessions: Sessions,
+        live: Live,
+        cors: Cors,
+        limits: Limits,
+        clock: Clock,
+        mut registry: Registry,
+    ) -> Self {
         let Limits { body_timeout, request_timeout, .. } = limits;
-        let service = Service { sessions, cors, body_timeout, request_timeout };
+        let metrics = Metrics::register(&mut registry);
+        let service = Service {
+            sessions,
+            cors,
+            body_timeout,
+            request_timeout,
+            clock: clock.clone(),
+            metrics,
+            registry: Arc::new(registry),
+        };
         let open = Arc::new(Semaphore::new(limits.connections_max as usize));
         let refusals = Arc::new(Semaphore::new(REFUSALS_MAX));
         Self { shared: Arc::new(Shared { service, live, limits, clock }), open, refusals }
     }
 
-    /// Accepts connections until `shutdown` begins, then waits until the last one has ended.
+    /// Accepts connections until `shutdown` begins, then waits until the last one has ended. When it is
+    /// dropped before, so are they.
     pub async fn run(self, listener: TcpListener, mut shutdown: Shutdown) {
+        let mut connections = JoinSet::new();
+        let (mut can_accept, mut has_room) = (true, true);
         loop {
+            while connections.try_join_next().is_some() {}
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
                 () = shutdown.begun() => break,
@@ -52,37 +74,41 @@ impl Server {
             let (tcp, address) = match accepted {
                 Ok(accepted) => accepted,
                 Err(error) => {
-                    error!(%error, "cannot accept a connection");
+                    if std::mem::take(&mut can_accept) {
+                        error!(%error, "cannot accept connections");
+                    }
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                     continue;
                 }
             };
+            can_accept = true;
             match Arc::clone(&self.open).try_acquire_owned() {
                 Ok(permit) => {
+                    has_room = true;
                     let connection = connection::serve(tcp, address.ip(), Arc::clone(&self.shared), shutdown.clone());
-                    tokio::spawn(async move {
+                    connections.spawn(async move {
                         connection.await;
                         drop(permit);
                     });
                 }
                 Err(_) => {
-                    warn!(client = %address.ip(), "refused a connection: there are as many as there may be");
+                    if std::mem::take(&mut has_room) {
+                        warn!(client = %address.ip(), "refusing connections: there are as many as there may be");
+                    }
                     self.refuse(tcp);
                 }
             }
         }
         drop(listener);
-        let _ = self.open.acquire_many(self.shared.limits.connections_max).await;
+        while connections.join_next().await.is_some() {}
     }
 
     /// Says so, and waits for the client to have read it: it is about to send a request.
-    fn refuse(&self, mut tcp: TcpStream) {
+    fn refuse(&self, tcp: TcpStream) {
         let Ok(permit) = Arc::clone(&self.refusals).try_acquire_owned() else { return };
         let answer = self.shared.service.refuse(&Problem::too_many_connections());
         tokio::spawn(async move {
-            if tcp.write_all(&answer).await.is_ok() {
-                linger::close(tcp).await;
-            }
+            linger::close(tcp, &answer).await;
             drop(permit);
         });
     }

@@ -2,15 +2,20 @@
 //! not know connections.
 
 use std::net::IpAddr;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use hyper::body::Incoming;
 use hyper::header::{CONNECTION, HeaderMap, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Method, Request};
+use prometheus_client::registry::Registry;
 use tracing::{debug, error};
 
+use crate::clock::Clock;
 use crate::engine::Command;
 use crate::problem::Problem;
 use crate::sessions::Sessions;
@@ -21,17 +26,21 @@ use super::body::{self, Body, Unread};
 use super::cors::Cors;
 use super::framing;
 use super::handlers::{about, sessions};
+use super::metrics::Metrics;
 use super::quota;
 use super::reply::{self, Reply, Response};
 use super::router::{Endpoint, Route, route};
 
 /// Answers requests.
-#[derive(Clone)]
 pub(super) struct Service {
     pub(super) sessions: Sessions,
     pub(super) cors: Cors,
     pub(super) body_timeout: Duration,
     pub(super) request_timeout: Duration,
+    pub(super) clock: Clock,
+    pub(super) metrics: Metrics,
+    /// Everything that is counted anywhere.
+    pub(super) registry: Arc<Registry>,
 }
 
 /// An answer; after it the connection may go on as a WebSocket.
@@ -43,19 +52,23 @@ pub(super) struct Answer {
 impl Service {
     /// Answers one request of `client`.
     pub(super) async fn answer(&self, client: IpAddr, request: Request<Incoming>) -> Answer {
+        let begun = self.clock.moment();
         let (parts, body) = request.into_parts();
         let mut unread = body::unread(body);
+        let route = route(&parts.method, parts.uri.path());
         let mut answer = match framing::check(&parts) {
             Err(problem) => Reply::problem(&problem).into(),
             Ok(()) if parts.method == Method::OPTIONS => self.cors.preflight(&parts.headers).into(),
-            Ok(()) => self.route(client, &parts, &mut unread).await,
+            Ok(()) => self.route(client, route, &parts, &mut unread).await,
         };
         let headers = answer.response.headers_mut();
         self.cors.apply(headers);
         if unread.is_some() {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
-        debug!(method = %parts.method, path = parts.uri.path(), status = answer.response.status().as_u16(), "answered");
+        let status = answer.response.status().as_u16();
+        self.metrics.answered(&parts.method, route.resource(), status, self.clock.moment().since(begun));
+        debug!(method = %parts.method, path = parts.uri.path(), status, "answered");
         answer
     }
 
@@ -66,8 +79,7 @@ impl Service {
         reply::raw(response)
     }
 
-    async fn route(&self, client: IpAddr, parts: &Parts, unread: &mut Unread) -> Answer {
-        let route = route(&parts.method, parts.uri.path());
+    async fn route(&self, client: IpAddr, route: Route<'_>, parts: &Parts, unread: &mut Unread) -> Answer {
         let general = match route {
             Route::Found(resource, ..) | Route::WrongMethod(resource) if !resource.is_limited() => None,
             Route::Found(..) | Route::WrongMethod(_) | Route::Unknown => self.count(client).await,
@@ -108,9 +120,13 @@ impl Service {
             Ok(body) => body,
             Err(problem) => return Reply::problem(&problem).into(),
         };
-        let handled = self.handle(endpoint, id, &parts.headers, &body);
+        let handled = AssertUnwindSafe(self.handle(endpoint, id, &parts.headers, &body)).catch_unwind();
         match tokio::time::timeout(self.request_timeout, handled).await {
-            Ok(answer) => answer,
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) => {
+                error!(method = %parts.method, path = parts.uri.path(), "a request met a fault of ours");
+                Reply::problem(&Problem::internal()).into()
+            }
             Err(_) => {
                 error!(method = %parts.method, path = parts.uri.path(), "a request took too long");
                 let is_safe = parts.method.is_safe();
@@ -134,6 +150,10 @@ impl Service {
             Endpoint::Time => return about::time(all).await.into(),
             Endpoint::Health => return about::health().into(),
             Endpoint::Ready => return about::ready(all).into(),
+            Endpoint::Metrics => {
+                self.metrics.active_sessions(all.active());
+                return about::metrics(&self.registry).into();
+            }
             Endpoint::ApiDocsJson => return about::api_docs_json().into(),
             Endpoint::ApiDocs => return about::api_docs().into(),
             Endpoint::WebSocket => return Reply::upgrade_required().into(),

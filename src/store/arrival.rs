@@ -18,7 +18,7 @@ pub struct Arrivals {
     shards: Box<[Shard]>,
 }
 
-type Shard = Mutex<Vec<(SessionId, Timestamp)>>;
+type Shard = Mutex<Vec<(SessionId, Timestamp, Moment)>>;
 
 impl Arrivals {
     /// Nobody has arrived.
@@ -31,15 +31,20 @@ impl Arrivals {
         let mut waiting = self.shard(id).lock();
         // Read under the lock: whoever looks for arrivals after a deadline then finds all before it.
         let (at, moment) = (self.clock.now(), self.clock.moment());
-        waiting.push((id, at));
+        waiting.push((id, at, moment));
         Arrival { id, at, moment, among: Arc::clone(self) }
     }
 
-    /// Whether a command for `id` that arrived before `deadline` is still on its way, `own` aside: a
-    /// command that arrived in time need not wait for others that did.
-    pub fn any_before(&self, id: SessionId, deadline: Timestamp, own: Option<&Arrival>) -> bool {
-        own.is_none_or(|own| own.at >= deadline)
-            && self.shard(id).lock().iter().any(|&(other, at)| other == id && at < deadline)
+    /// Whether a command for `id` is still on its way that was in time, while `own` was not: a command that
+    /// arrived in time need not wait for others that did.
+    pub fn any_in_time(
+        &self,
+        id: SessionId,
+        own: Option<&Arrival>,
+        in_time: impl Fn(Timestamp, Moment) -> bool,
+    ) -> bool {
+        own.is_none_or(|own| !in_time(own.at, own.moment))
+            && self.shard(id).lock().iter().any(|&(other, at, moment)| other == id && in_time(at, moment))
     }
 
     fn shard(&self, id: SessionId) -> &Shard {
@@ -71,7 +76,7 @@ impl Arrival {
 impl Drop for Arrival {
     fn drop(&mut self) {
         let mut waiting = self.among.shard(self.id).lock();
-        if let Some(place) = waiting.iter().position(|&entry| entry == (self.id, self.at)) {
+        if let Some(place) = waiting.iter().position(|&entry| entry == (self.id, self.at, self.moment)) {
             waiting.swap_remove(place);
         }
     }

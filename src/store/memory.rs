@@ -1,7 +1,7 @@
 //! The embedded store: sessions in this process, in shards that are locked for the length of a decision.
 //! Time is the operating system's. Does not know what a session is beyond its record.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::clock::{Clock, Moment};
-use crate::engine::{Millis, SessionId, StateTag, Timestamp};
+use crate::engine::{Millis, SessionId, StateTag, Timestamp, Uuid};
 
 use super::arrival::{Arrival, Arrivals};
 use super::limits::Limits;
@@ -29,7 +29,7 @@ const SWEEP_INTERVAL: Millis = Millis::new(1_000);
 /// What the embedded store can be told.
 #[derive(Clone, Copy, Debug)]
 pub struct Limit {
-    /// Sessions at most, tombstones not counted.
+    /// Sessions at most, and tombstones at most.
     pub sessions_max: usize,
     /// How long a deleted session is remembered.
     pub tombstone_ttl: Millis,
@@ -59,6 +59,8 @@ struct Shard {
     watched: HashMap<SessionId, usize>,
     deadlines: BTreeSet<(Timestamp, SessionId)>,
     expiries: BTreeSet<(Timestamp, SessionId)>,
+    /// Deleted sessions, oldest first; some may have come back.
+    buried: VecDeque<(StateTag, SessionId)>,
 }
 
 struct Entry {
@@ -131,7 +133,8 @@ impl Store for Memory {
     fn read(&self, id: SessionId) -> Answer<'_, Read> {
         let now = self.0.clock.now();
         let record = self.0.shard(id).lock().record(id, now);
-        Box::pin(async move { Ok(Read { record, now }) })
+        let snapshot = record.map(|record| record.snapshot());
+        Box::pin(async move { Ok(Read { snapshot, now }) })
     }
 
     fn commit(&self, mut commit: Commit) -> Answer<'_, Committed> {
@@ -158,7 +161,9 @@ impl Store for Memory {
         drop(shard);
         let shared = Arc::clone(&self.0);
         let watch = Watch::new(move || shared.shard(id).lock().unwatch(id));
-        Box::pin(async move { Ok(Watched { record, now, watch }) })
+        let countdown = record.as_ref().map(|record| record.countdown()).unwrap_or_default();
+        let snapshot = record.map(|record| record.snapshot());
+        Box::pin(async move { Ok(Watched { snapshot, countdown, now, watch }) })
     }
 
     fn sleep_until(&self, at: Timestamp) -> Wait<'_, ()> {
@@ -179,6 +184,10 @@ impl Store for Memory {
                 }
             }
         })
+    }
+
+    fn active(&self) -> usize {
+        self.0.shards.iter().map(|shard| shard.lock().deadlines.len()).sum()
     }
 
     fn count(&self, client: IpAddr, rate: Rate) -> Answer<'_, Quota> {
@@ -219,7 +228,7 @@ impl Shared {
         let is_new = record.is_none();
         let deadline = entry.and_then(|entry| entry.kept.deadline());
         if let Some(deadline) = deadline.filter(|&deadline| deadline <= now)
-            && self.arrivals.any_before(id, deadline, commit.arrival.as_ref())
+            && self.arrivals.any_in_time(id, commit.arrival.as_ref(), |at, _| at < deadline)
         {
             return Ok(None);
         }
@@ -228,9 +237,9 @@ impl Shared {
         let last_change = record.map_or(Timestamp::default(), |record| record.session().updated_at);
         let Decision { write, verdict } = (commit.decide)(Current {
             record,
-            buried_epoch: entry.and_then(|entry| match &entry.kept {
-                Kept::Session(_) => None,
-                Kept::Tombstone(tag) => Some(tag.epoch),
+            epoch: entry.map_or(0, |entry| match &entry.kept {
+                Kept::Session(record) => record.session().epoch,
+                Kept::Tombstone(tag) => tag.epoch + 1,
             }),
             at: arrived.max(last_change),
             now,
@@ -254,6 +263,8 @@ impl Shared {
             Write::Delete { tag, notice } => {
                 let replaced = self.put(&mut shard, id, Kept::Tombstone(tag), now + self.limit.tombstone_ttl);
                 self.leave(usize::from(replaced));
+                shard.buried.push_back((tag, id));
+                shard.forget(self.limit.sessions_max.div_ceil(SHARDS), now);
                 if shard.watched.contains_key(&id) {
                     self.listener.update(id, &Update::Deleted { tag, frame: notice });
                 }
@@ -306,8 +317,8 @@ impl Shared {
             let shard = shard.lock();
             let due = shard.deadlines.iter().take_while(|(deadline, _)| *deadline <= now);
             overdue.extend(due.map(|(_, id)| *id).take(OVERDUE_BATCH - overdue.len()));
-            let next = shard.deadlines.iter().find(|(deadline, _)| *deadline > now);
-            if let Some((deadline, _)) = next {
+            let later = (now + Millis::new(1), SessionId(Uuid::from_bits(0)));
+            if let Some((deadline, _)) = shard.deadlines.range(later..).next() {
                 self.alarm.earliest_ms.fetch_min(deadline.as_ms(), Ordering::AcqRel);
             }
         }
@@ -329,6 +340,25 @@ impl Shard {
         }
     }
 
+    /// Drops the oldest tombstones beyond `most`. An epoch that lies before now cannot come back in a process
+    /// whose time does not run backwards.
+    fn forget(&mut self, most: usize, now: Timestamp) {
+        while self.buried.len() > most
+            && let Some((tag, id)) = self.buried.pop_front_if(|(tag, _)| tag.epoch < now.as_ms())
+        {
+            if self.is_buried(tag, id)
+                && let Some(entry) = self.entries.remove(&id)
+            {
+                reindex(&mut self.expiries, id, Some(entry.expires), None);
+            }
+        }
+    }
+
+    /// Whether the tombstone `tag` still stands.
+    fn is_buried(&self, tag: StateTag, id: SessionId) -> bool {
+        self.entries.get(&id).is_some_and(|entry| matches!(entry.kept, Kept::Tombstone(kept) if kept == tag))
+    }
+
     /// Returns how many sessions went.
     fn remove_expired(&mut self, now: Timestamp) -> usize {
         let mut gone = 0;
@@ -338,6 +368,11 @@ impl Shard {
                 reindex(&mut self.deadlines, id, entry.kept.deadline(), None);
                 gone += usize::from(entry.kept.record().is_some());
             }
+        }
+        while let Some(&(tag, id)) = self.buried.front()
+            && !self.is_buried(tag, id)
+        {
+            self.buried.pop_front();
         }
         gone
     }

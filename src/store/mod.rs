@@ -10,7 +10,12 @@
 //! - **What commits together.** The state, its lifetime, its deadline and its update are committed
 //!   together or not at all. When [`Store::commit`] returns `Ok`, they are as durable as the backend ever
 //!   makes them; it may wait for that. Nothing is answered before.
-//! - **Unknown outcomes.** [`StoreError::Unavailable`] means that nothing was changed.
+//! - **What a conflict is.** A state that changed between a decision and its commit is no conflict: the store
+//!   asks for the decision again, on the new state, a few times with jitter. Whether the caller's belief about the
+//!   state holds, and whether a refusal is owed to a change that the caller could not know
+//!   ([`Current::changed_since_arrival`]), is for the decision to say.
+//! - **Unknown outcomes.** [`StoreError::Unavailable`] means that nothing was changed. A change of which that
+//!   is not known is [`StoreError::UnknownOutcome`], and is never made twice.
 //! - **What a watcher sees.** After [`Store::watch`] has returned, every change that is not in the state
 //!   it returned is handed to the [`Listener`], or overtaken by a newer one. A listener sees the states of
 //!   one session in the order of their tags. What a change tells beside its state comes right after it.
@@ -25,6 +30,7 @@ mod arrival;
 mod limits;
 pub mod memory;
 mod record;
+pub mod redis;
 
 use std::future::Future;
 use std::net::IpAddr;
@@ -33,10 +39,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::engine::{Outcome, Refusal, SessionId, StateTag, Timestamp, Warning};
+use crate::engine::{Outcome, Refusal, Session, SessionId, StateTag, Timestamp, Warning};
 
 pub use arrival::{Arrival, Arrivals};
-pub use record::Record;
+pub use record::{Record, Snapshot};
 
 /// What a call to a store comes to.
 pub type Answer<'a, T> = Wait<'a, Result<T, StoreError>>;
@@ -68,6 +74,9 @@ pub trait Store: Send + Sync {
     /// nothing is committed.
     fn overdue(&self) -> Wait<'_, Vec<SessionId>>;
 
+    /// How many sessions have a running clock, as far as this instance knows.
+    fn active(&self) -> usize;
+
     /// Counts one more request of a client.
     fn count(&self, client: IpAddr, rate: Rate) -> Answer<'_, Quota>;
 
@@ -82,7 +91,7 @@ pub trait Store: Send + Sync {
 #[derive(Clone, Debug)]
 pub struct Read {
     /// The state; `None` when there is no such session.
-    pub record: Option<Arc<Record>>,
+    pub snapshot: Option<Snapshot>,
     /// The authority's time at reading.
     pub now: Timestamp,
 }
@@ -104,8 +113,9 @@ pub struct Commit {
 pub struct Current<'a> {
     /// The state; `None` when there is no such session.
     pub record: Option<&'a Arc<Record>>,
-    /// The epoch that the id last had, if it is known to have been deleted.
-    pub buried_epoch: Option<u64>,
+    /// The epoch of the next state: the session's, or, of a session that is to be created, the least one
+    /// that the id has not had yet. A store that may have forgotten states begins a new one.
+    pub epoch: u64,
     /// The instant at which the command is judged.
     pub at: Timestamp,
     /// The authority's time.
@@ -164,7 +174,9 @@ pub struct Committed {
 #[derive(Debug)]
 pub struct Watched {
     /// The state when the watch began.
-    pub record: Option<Arc<Record>>,
+    pub snapshot: Option<Snapshot>,
+    /// When clients are to be warned, if nothing happens before.
+    pub countdown: Countdown,
     /// The authority's time then.
     pub now: Timestamp,
     /// Ends the watch when dropped.
@@ -214,6 +226,16 @@ pub enum Update {
         /// When clients are to be warned, if nothing happens before.
         countdown: Countdown,
     },
+    /// The present state after the store may have forgotten newer ones: it counts although it may be older than
+    /// what was heard before.
+    Restored {
+        /// Which.
+        tag: StateTag,
+        /// The message that carries it.
+        frame: Bytes,
+        /// When clients are to be warned, if nothing happens before.
+        countdown: Countdown,
+    },
     /// A message that belongs to the state before it, or to none.
     Notice(Bytes),
     /// The session was deleted.
@@ -232,6 +254,13 @@ pub struct Countdown {
     pub warnings: Vec<Warning>,
     /// When the clock flags.
     pub deadline: Option<Timestamp>,
+}
+
+impl Countdown {
+    /// The running clock's of a session.
+    pub fn of(session: &Session) -> Self {
+        Self { warnings: session.warnings(), deadline: session.deadline() }
+    }
 }
 
 /// How often something may be done.
@@ -271,4 +300,10 @@ impl Quota {
 pub enum StoreError {
     /// Not now, and nothing was changed: a retry may help.
     Unavailable(&'static str),
+    /// The change may or may not have been made.
+    UnknownOutcome,
+    /// What is stored is no state.
+    Unreadable,
+    /// The store did something in part.
+    Broken,
 }

@@ -1,7 +1,12 @@
-//! A state as it is kept: the session and its bytes, encoded once. Does not know where it is kept.
+//! A state as it is kept. A record is a session with its bytes, encoded once; a snapshot is the bytes alone,
+//! for whoever only hands them on. Does not know where they are kept.
 
-use crate::engine::{Millis, Session, Status, Timestamp};
-use crate::wire::{self, Encoded};
+use std::sync::OnceLock;
+
+use bytes::Bytes;
+
+use crate::engine::{Millis, Session, StateTag, Status, Timestamp};
+use crate::wire::{self, Encoded, Undecodable};
 
 use super::Countdown;
 
@@ -12,14 +17,19 @@ const DAY: Millis = Millis::new(86_400_000);
 #[derive(Debug)]
 pub struct Record {
     session: Session,
-    encoded: Encoded,
+    encoded: OnceLock<Encoded>,
 }
 
 impl Record {
     /// The record of a state that was made at `now`.
     pub fn new(session: Session, now: Timestamp) -> Self {
-        let encoded = wire::encode(&session, now);
+        let encoded = wire::encode(&session, now).into();
         Self { session, encoded }
+    }
+
+    /// The record of a state that was read back; encoded when somebody wants its bytes.
+    pub fn read(session: Session) -> Self {
+        Self { session, encoded: OnceLock::new() }
     }
 
     /// The state.
@@ -29,12 +39,18 @@ impl Record {
 
     /// Its bytes.
     pub fn encoded(&self) -> &Encoded {
-        &self.encoded
+        self.encoded.get_or_init(|| wire::encode(&self.session, self.session.updated_at))
+    }
+
+    /// The bytes alone.
+    pub fn snapshot(&self) -> Snapshot {
+        let (tag, deadline) = (self.session.tag(), self.session.deadline());
+        Snapshot { tag, deadline, members: self.encoded().members() }
     }
 
     /// When clients are to be warned.
     pub fn countdown(&self) -> Countdown {
-        Countdown { warnings: self.session.warnings(), deadline: self.session.deadline() }
+        Countdown::of(&self.session)
     }
 
     /// How long the state is kept when it was written at `now` and not again: an hour past the deadline
@@ -45,5 +61,36 @@ impl Record {
             (Status::Pending | Status::Running | Status::Paused, None) => DAY,
             (Status::Expired | Status::Completed | Status::Cancelled, None) => HOUR,
         }
+    }
+}
+
+/// A state's bytes, and what must be known of it to hand them on.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// Which state it is.
+    pub tag: StateTag,
+    /// When its clock flags: after that it is not the present state any more.
+    pub deadline: Option<Timestamp>,
+    /// The state, a JSON object without its opening brace.
+    pub members: Bytes,
+}
+
+impl Snapshot {
+    /// Whether time has done something to the session that is not in this state yet.
+    pub fn is_overdue(&self, now: Timestamp) -> bool {
+        self.deadline.is_some_and(|deadline| deadline <= now)
+    }
+
+    /// When clients are to be warned. Most sessions have no warnings, and then nothing is parsed.
+    pub fn countdown(&self) -> Countdown {
+        if !wire::has_warnings(&self.members) {
+            return Countdown::default();
+        }
+        self.session().map_or_else(|_| Countdown::default(), |session| Countdown::of(&session))
+    }
+
+    /// The session, read from the bytes.
+    pub fn session(&self) -> Result<Session, Undecodable> {
+        wire::decode(&[b"{", &self.members[..]].concat())
     }
 }

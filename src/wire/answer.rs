@@ -11,11 +11,11 @@ use super::write::Write;
 /// JSON in up to three pieces, the middle one shared with whoever else has it.
 pub type Text = [Bytes; 3];
 
-/// A session's answer.
-pub fn session(encoded: &Encoded, now: Timestamp) -> Text {
+/// A session's answer; `members` is the state without its opening brace.
+pub fn session(members: Bytes, now: Timestamp) -> Text {
     let mut tail = Vec::with_capacity(40);
     write_server_time(&mut tail, now);
-    [Bytes::from_static(br#"{"data":"#), encoded.state(), tail.into()]
+    [Bytes::from_static(br#"{"data":{"#), members, tail.into()]
 }
 
 /// A switch's answer.

@@ -29,6 +29,25 @@ pub fn decode(state: &[u8]) -> Result<Session, Undecodable> {
     session(&written).ok_or_else(|| Undecodable("a name, an instant or an id is not what it should be".to_owned()))
 }
 
+/// Whether a state, or a message that carries one, has warnings: found without parsing it. What a client
+/// wrote cannot look like it, since quotes inside strings are escaped; a metadata member of that name can,
+/// and costs no more than the parsing.
+pub fn has_warnings(state: &[u8]) -> bool {
+    const NAME: &[u8] = br#""warn_at_ms":["#;
+    state.windows(NAME.len()).any(|window| window == NAME)
+}
+
+/// Reads the state in a STATE_UPDATE.
+pub fn decode_frame(frame: &[u8]) -> Result<Session, Undecodable> {
+    #[derive(Deserialize)]
+    struct Frame<'a> {
+        #[serde(borrow)]
+        state: &'a RawValue,
+    }
+    let frame: Frame<'_> = serde_json::from_slice(frame).map_err(|error| Undecodable(error.to_string()))?;
+    decode(frame.state.get().as_bytes())
+}
+
 #[derive(Deserialize)]
 struct State<'a> {
     session_id: &'a str,

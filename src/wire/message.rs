@@ -6,7 +6,6 @@ use bytes::Bytes;
 use crate::engine::{Event, Millis, ParticipantId, SessionId, Timestamp, Warning};
 
 use super::answer::Text;
-use super::state::Encoded;
 use super::write::Write;
 
 /// The first message.
@@ -14,11 +13,20 @@ pub fn connected(id: SessionId, now: Timestamp) -> Bytes {
     about("CONNECTED", id, now).finish()
 }
 
-/// The state, when it was asked for.
-pub fn sync(id: SessionId, encoded: &Encoded, now: Timestamp) -> Bytes {
-    let mut message = about("STATE_SYNC", id, now);
-    message.0.raw(r#","state":"#);
-    message.0.extend_from_slice(&encoded.state());
+/// The state, when it was asked for; `members` is the state without its opening brace.
+pub fn sync(id: SessionId, members: &[u8], now: Timestamp) -> Bytes {
+    state_message("STATE_SYNC", id, members, now)
+}
+
+/// The state, when it is news although it was encoded elsewhere.
+pub fn update(id: SessionId, members: &[u8], now: Timestamp) -> Bytes {
+    state_message("STATE_UPDATE", id, members, now)
+}
+
+fn state_message(kind: &str, id: SessionId, members: &[u8], now: Timestamp) -> Bytes {
+    let mut message = about(kind, id, now);
+    message.0.raw(r#","state":{"#);
+    message.0.extend_from_slice(members);
     message.finish()
 }
 

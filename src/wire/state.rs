@@ -28,6 +28,11 @@ impl Encoded {
         self.frame.slice(self.state.clone())
     }
 
+    /// The state without its opening brace, so that a store may put a member of its own before.
+    pub fn members(&self) -> Bytes {
+        self.frame.slice(self.state.start + 1..self.state.end)
+    }
+
     /// The state's participants, a JSON array.
     pub fn participants(&self) -> Bytes {
         self.frame.slice(self.participants.clone())

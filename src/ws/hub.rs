@@ -7,11 +7,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
 use tokio::sync::Notify;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use crate::engine::{Millis, SessionId, StateTag, Timestamp};
-use crate::store::{Countdown, Listener, Record, Update};
+use crate::store::{Countdown, Listener, Update};
 use crate::wire;
 
 use super::outbox::Outbox;
@@ -28,6 +30,8 @@ pub struct Hub {
     schedule: Mutex<BTreeSet<(Timestamp, SessionId)>>,
     /// A warning was scheduled that may be sooner than all others.
     pub(super) rescheduled: Notify,
+    connections: Gauge,
+    subscriptions: Gauge,
 }
 
 /// A session and the clients that watch it.
@@ -48,37 +52,47 @@ impl Topic {
     }
 }
 
-impl Default for Hub {
-    fn default() -> Self {
+impl Hub {
+    /// Nobody watches anything; how many do is told to `registry`.
+    pub fn new(registry: &mut Registry) -> Self {
+        let (connections, subscriptions) = (Gauge::default(), Gauge::default());
+        registry.register("synckairos_websocket_connections", "Clients that watch a session", connections.clone());
+        registry.register("synckairos_subscriptions", "Sessions that somebody watches", subscriptions.clone());
         Self {
+            connections,
+            subscriptions,
             hasher: RandomState::new(),
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
             schedule: Mutex::default(),
             rescheduled: Notify::new(),
         }
     }
-}
 
-impl Hub {
-    /// From now on `outbox` is given what happens to a session.
-    pub(super) fn join(&self, id: SessionId, outbox: Arc<Outbox>) {
-        self.shard(id).lock().entry(id).or_default().outboxes.push(outbox);
+    /// `outbox` is given what happens to a session, until the membership is dropped.
+    pub(super) fn join(&self, id: SessionId, outbox: Arc<Outbox>) -> Membership<'_> {
+        let mut shard = self.shard(id).lock();
+        let topic = shard.entry(id).or_default();
+        self.subscriptions.inc_by(i64::from(topic.outboxes.is_empty()));
+        self.connections.inc();
+        topic.outboxes.push(Arc::clone(&outbox));
+        Membership { hub: self, id, outbox }
     }
 
     /// The state of a session when a client began to watch it: its warnings count from now on.
-    pub(super) fn prime(&self, id: SessionId, record: &Record) {
+    pub(super) fn prime(&self, id: SessionId, tag: StateTag, countdown: Countdown) {
         let mut shard = self.shard(id).lock();
         if let Some(topic) = shard.get_mut(&id) {
-            self.schedule(id, topic, record.session().tag(), record.countdown());
+            self.schedule(id, topic, tag, countdown);
         }
     }
 
-    /// `outbox` is given nothing any more.
-    pub(super) fn leave(&self, id: SessionId, outbox: &Arc<Outbox>) {
+    fn leave(&self, id: SessionId, outbox: &Arc<Outbox>) {
         let mut shard = self.shard(id).lock();
         let Some(topic) = shard.get_mut(&id) else { return };
         topic.outboxes.retain(|other| !Arc::ptr_eq(other, outbox));
+        self.connections.dec();
         if topic.outboxes.is_empty() {
+            self.subscriptions.dec();
             self.reschedule(id, topic.next_warning(), None);
             shard.remove(&id);
         }
@@ -142,6 +156,19 @@ impl Hub {
     }
 }
 
+/// An outbox that is given what happens to a session.
+pub(super) struct Membership<'h> {
+    hub: &'h Hub,
+    id: SessionId,
+    outbox: Arc<Outbox>,
+}
+
+impl Drop for Membership<'_> {
+    fn drop(&mut self) {
+        self.hub.leave(self.id, &self.outbox);
+    }
+}
+
 impl Listener for Hub {
     fn update(&self, id: SessionId, update: &Update) {
         let mut shard = self.shard(id).lock();
@@ -151,6 +178,16 @@ impl Listener for Hub {
                 let frame = text(frame);
                 for outbox in &topic.outboxes {
                     outbox.state(*tag, frame.clone());
+                }
+                self.schedule(id, topic, *tag, countdown.clone());
+            }
+            Update::Restored { tag, frame, countdown } => {
+                let frame = text(frame);
+                for outbox in &topic.outboxes {
+                    outbox.restored(*tag, frame.clone());
+                }
+                if topic.newest > Some(*tag) {
+                    topic.newest = None;
                 }
                 self.schedule(id, topic, *tag, countdown.clone());
             }

@@ -26,6 +26,8 @@ pub struct Live {
     pub hub: Arc<Hub>,
     /// How often a client must show that it is there.
     pub heartbeat: Duration,
+    /// How long an answer may take.
+    pub request_timeout: Duration,
     /// How long a client may leave a message unread.
     pub write_timeout: Duration,
 }

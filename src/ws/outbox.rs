@@ -60,6 +60,17 @@ impl Outbox {
         self.filled.notify_one();
     }
 
+    /// The present state, after newer ones may have been lost: from now on they never were.
+    pub(super) fn restored(&self, tag: StateTag, frame: Utf8Bytes) {
+        {
+            let mut queue = self.queue.lock();
+            if queue.newest > Some(tag) {
+                queue.newest = None;
+            }
+        }
+        self.state(tag, frame);
+    }
+
     /// A message that must not be lost. One too many, and the client is too slow.
     pub(super) fn notice(&self, message: Utf8Bytes) {
         let mut queue = self.queue.lock();
@@ -151,6 +162,19 @@ mod tests {
         outbox.state(tag(1, 3), "".into());
         outbox.state(tag(2, 1), "".into());
         assert_eq!(drain(&outbox), "2.1");
+    }
+
+    #[test]
+    fn a_restored_state_counts_although_it_is_older() {
+        let outbox = Outbox::default();
+        outbox.state(tag(1, 5), "".into());
+        outbox.restored(tag(1, 3), "".into());
+        outbox.state(tag(1, 2), "".into());
+        assert_eq!(drain(&outbox), "1.3");
+        outbox.restored(tag(1, 3), "".into());
+        assert_eq!(drain(&outbox), "", "the client has it already");
+        outbox.state(tag(2, 4), "".into());
+        assert_eq!(drain(&outbox), "2.4");
     }
 
     #[test]

@@ -17,7 +17,7 @@ use tracing::debug;
 
 use crate::engine::{Command, Precondition, Refusal, SessionId};
 use crate::problem::Problem;
-use crate::sessions::{Done, Failure, Request};
+use crate::sessions::{Failure, Request, Seen};
 use crate::shutdown::Shutdown;
 use crate::store::{Arrival, Watch};
 use crate::wire::{self, Asked, Inbound, Order, Problems, Text};
@@ -58,11 +58,8 @@ where
     let ending = match invitation.0 {
         Ok(id) => {
             let outbox = Arc::new(Outbox::default());
-            live.hub.join(id, Arc::clone(&outbox));
-            let peer = Peer { id, client, live, outbox: &outbox };
-            let ending = peer.run(&mut socket).await;
-            live.hub.leave(id, &outbox);
-            ending
+            let _member = live.hub.join(id, Arc::clone(&outbox));
+            Peer { id, client, live, outbox: &outbox }.run(&mut socket).await
         }
         Err(why) => Ending::Close(CloseCode::Policy, why),
     };
@@ -214,10 +211,10 @@ impl Peer<'_> {
             Ending::Close(CloseCode::Again, "Try again later")
         })?;
         socket.say(wire::connected(self.id, watched.now)).await?;
-        if let Some(record) = &watched.record {
-            self.live.hub.prime(self.id, record);
-            self.outbox.caught_up(record.session().tag());
-            socket.say(wire::sync(self.id, record.encoded(), watched.now)).await?;
+        if let Some(snapshot) = &watched.snapshot {
+            self.live.hub.prime(self.id, snapshot.tag, watched.countdown);
+            self.outbox.caught_up(snapshot.tag);
+            socket.say(wire::sync(self.id, &snapshot.members, watched.now)).await?;
         }
         Ok(watched.watch)
     }
@@ -275,11 +272,10 @@ impl Peer<'_> {
 
     async fn sync(&self) -> Bytes {
         match self.live.sessions.read(self.id).await {
-            Ok(Done { record: Some(record), now, .. }) => {
-                self.outbox.caught_up(record.session().tag());
-                wire::sync(self.id, record.encoded(), now)
+            Ok(Seen { snapshot, now }) => {
+                self.outbox.caught_up(snapshot.tag);
+                wire::sync(self.id, &snapshot.members, now)
             }
-            Ok(Done { record: None, .. }) => failed(&self.not_found()),
             Err(failure) => failed(&failure.into()),
         }
     }
@@ -304,10 +300,11 @@ impl Peer<'_> {
         let (command, version) = order.map_err(Problem::invalid)?;
         let is_switch = matches!(command, Command::Switch { .. });
         let request = Request { precondition: Precondition { one_of: None, version }, ..command.into() };
-        let done = self.live.sessions.change(self.id, arrival, request).await.result?;
+        let asked = timeout(self.live.request_timeout, self.live.sessions.change(self.id, arrival, request));
+        let done = asked.await.map_err(|_| Problem::unknown_outcome())?.result?;
         match &done.record {
             Some(record) if is_switch => Ok(wire::switched(record.session(), record.encoded(), done.outcome, done.now)),
-            Some(record) => Ok(wire::session(record.encoded(), done.now)),
+            Some(record) => Ok(wire::session(record.encoded().members(), done.now)),
             None => Err(self.not_found()),
         }
     }

@@ -161,7 +161,7 @@ pub(crate) async fn what_ran_out_is_not_hidden_from_readers(rig: Rig<impl Backen
     rig.pass_until(deadline(&started)).await;
     let stored = rig.read(id(1)).await.expect("it exists");
     assert_eq!(stored.session(), started.session(), "a store does not settle by itself");
-    let read = rig.sessions.read(id(1)).await.expect("it exists").record.expect("it exists");
-    assert_eq!(read.session().status, Status::Expired);
-    assert_eq!(rig.read(id(1)).await.expect("it exists").session(), read.session());
+    let read = rig.sessions.read(id(1)).await.expect("it exists").snapshot.session().expect("it can be read");
+    assert_eq!(read.status, Status::Expired);
+    assert_eq!(rig.read(id(1)).await.expect("it exists").session(), &read);
 }

@@ -85,9 +85,9 @@ async fn check_lifetime(new: NewSession, commands: &[Command], lifetime: Millis)
     let heard = rig.heard.tags(id);
     rig.pass_until(gone).await;
     assert!(rig.read(id).await.is_none(), "{commands:?}");
-    assert!(rig.watch(id).await.record.is_none());
+    assert!(rig.watch(id).await.snapshot.is_none());
     let seen = rig.look(id, None).await;
-    assert_eq!((seen.session, seen.buried_epoch), (None, None));
+    assert_eq!((seen.session, seen.epoch), (None, 0));
     assert_eq!(refusal(rig.ask(id, SWITCH).await), Refusal::NotFound);
     assert_eq!(rig.heard.tags(id), heard, "a session is gone without an update");
     let kept = Arc::downgrade(&record);
@@ -137,9 +137,9 @@ async fn a_tombstone_is_forgotten() {
     rig.delete(id(1)).await;
     let forgotten = rig.now().await + HOUR;
     rig.pass_until(Timestamp::from_ms(forgotten.as_ms() - 1)).await;
-    assert_eq!(rig.look(id(1), None).await.buried_epoch, Some(created.session().epoch));
+    assert_eq!(rig.look(id(1), None).await.epoch, created.session().epoch + 1);
     rig.pass_until(forgotten).await;
-    assert_eq!(rig.look(id(1), None).await.buried_epoch, None);
+    assert_eq!(rig.look(id(1), None).await.epoch, 0);
     let again = rig.create(new_session(1)).await.expect("the id is free again");
     assert_eq!(again.session().epoch, forgotten.as_ms());
 }

@@ -12,6 +12,7 @@ mod deletion;
 mod limits;
 mod memory;
 mod recorder;
+mod redis;
 mod rig;
 mod time;
 mod watching;

@@ -34,7 +34,9 @@ impl Heard {
 impl Listener for Recorder {
     fn update(&self, id: SessionId, update: &Update) {
         let heard = match update.clone() {
-            Update::State { tag, frame, countdown } => Heard::State(tag, frame, countdown),
+            Update::State { tag, frame, countdown } | Update::Restored { tag, frame, countdown } => {
+                Heard::State(tag, frame, countdown)
+            }
             Update::Notice(notice) => Heard::Notice(notice),
             Update::Deleted { tag, frame } => Heard::Deleted(tag, frame),
         };

@@ -32,7 +32,7 @@ pub(crate) struct Rig<B> {
 #[derive(Clone, Debug)]
 pub(crate) struct Seen {
     pub(crate) session: Option<Session>,
-    pub(crate) buried_epoch: Option<u64>,
+    pub(crate) epoch: u64,
     pub(crate) at: Timestamp,
     pub(crate) now: Timestamp,
     pub(crate) changed_since_arrival: bool,
@@ -110,7 +110,7 @@ impl<B: Backend> Rig<B> {
         let decide = move |current: Current<'_>| {
             *shown.lock() = Some(Seen {
                 session: current.record.map(|record| record.session().clone()),
-                buried_epoch: current.buried_epoch,
+                epoch: current.epoch,
                 at: current.at,
                 now: current.now,
                 changed_since_arrival: current.changed_since_arrival,
@@ -134,7 +134,10 @@ impl<B: Backend> Rig<B> {
 
     /// The session as it is stored.
     pub(crate) async fn read(&self, id: SessionId) -> Option<Arc<Record>> {
-        self.store.read(id).await.expect("the store answers").record
+        let snapshot = self.store.read(id).await.expect("the store answers").snapshot?;
+        let session = snapshot.session().expect("what is stored can be read");
+        assert_eq!((snapshot.tag, snapshot.deadline), (session.tag(), session.deadline()));
+        Some(Arc::new(Record::read(session)))
     }
 }
 

@@ -35,7 +35,8 @@ fn state(record: &Record) -> Heard {
 pub(crate) async fn states_are_heard_in_order_each_followed_by_its_notices(rig: Rig<impl Backend>) {
     let started = rig.start(new_session(1)).await;
     let watched = rig.watch(id(1)).await;
-    assert_eq!(watched.record.map(|record| record.session().clone()).as_ref(), Some(started.session()));
+    let shown = watched.snapshot.map(|snapshot| snapshot.session().expect("it can be read"));
+    assert_eq!(shown.as_ref(), Some(started.session()));
     let mut expected = Vec::new();
     for round in 0..20_u8 {
         let notices: Vec<_> = (0..round % 4).map(|n| Bytes::from(format!(r#"{{"type":"{round}.{n}"}}"#))).collect();
@@ -69,7 +70,7 @@ pub(crate) async fn nothing_is_missed_while_a_watch_begins<B: Backend + 'static>
         }
         let watched = rig.watch(id(n)).await;
         let last = writers.join_all().await.into_iter().max().expect("somebody writes");
-        let read = watched.record.expect("it was created").session().tag();
+        let read = watched.snapshot.expect("it was created").tag;
         if read < last {
             rig.heard.until(id(n), last).await;
         }
@@ -88,7 +89,7 @@ pub(crate) async fn nothing_is_heard_after_the_end_of_a_watch(rig: Rig<impl Back
     assert_eq!(rig.heard.tags(id(1)), [heard]);
 
     let again = rig.watch(id(1)).await;
-    assert_eq!(again.record.as_ref().map(|record| record.session().version), Some(heard.version + 1));
+    assert_eq!(again.snapshot.as_ref().map(|snapshot| snapshot.tag.version), Some(heard.version + 1));
     let last = rig.ask(id(1), SWITCH).await.expect("it runs").session().tag();
     rig.heard.until(id(1), last).await;
     assert_eq!(rig.heard.tags(id(1)), [heard, last]);
@@ -111,7 +112,7 @@ pub(crate) async fn the_last_of_two_watches_ends_the_hearing(rig: Rig<impl Backe
 
 pub(crate) async fn a_creation_is_heard(rig: Rig<impl Backend>) {
     let watched = rig.watch(id(1)).await;
-    assert!(watched.record.is_none());
+    assert!(watched.snapshot.is_none());
     let created = rig.create(new_session(1)).await.expect("the id is free");
     rig.heard.until(id(1), created.session().tag()).await;
     assert_eq!(rig.heard.of(id(1)), [state(&created)]);

@@ -212,6 +212,6 @@ async fn a_refusal_for_want_of_foresight_is_a_conflict() {
             Err(Failure::Refused(_, refusal)) => assert!(refusal.depends_on_state(), "now it could: {what}"),
             other => panic!("{what}: {other:?}"),
         }
-        assert_eq!(still.stored(name).await.session().version, version, "{what}");
+        assert_eq!(still.stored(name).await.version, version, "{what}");
     }
 }

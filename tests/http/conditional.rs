@@ -177,7 +177,7 @@ async fn a_flag_that_was_due_is_kept_when_a_precondition_fails() {
     let deadline = still.now() + Millis::new(1_000);
     still.pass(1_500);
     let before = still.stored(name).await;
-    assert_eq!((before.session().status, before.session().version), (Status::Running, 2), "nobody has noticed yet");
+    assert_eq!((before.status, before.version), (Status::Running, 2), "nobody has noticed yet");
 
     let patch = Patch { increment: Some(Millis::new(1)), ..Patch::default() };
     let precondition = Precondition { one_of: None, version: Some(1) };
@@ -188,7 +188,7 @@ async fn a_flag_that_was_due_is_kept_when_a_precondition_fails() {
         other => panic!("not a conflict: {other:?}"),
     }
     let after = still.stored(name).await;
-    let session = after.session();
+    let session = &after;
     assert_eq!((session.status, session.version, session.increment), (Status::Expired, 3, Millis::ZERO));
     assert_eq!(session.completed_at, Some(deadline), "it is recorded at the deadline");
     assert_eq!(session.participants[0].expired_at, Some(deadline));

@@ -348,7 +348,8 @@ async fn head_is_get_without_the_body() {
     for path in paths {
         let described = |answer: Answer| {
             let (status, mut headers) = (answer.status, answer.headers);
-            headers.retain(|(name, _)| name != "date");
+            // What is counted changes with every request.
+            headers.retain(|(name, _)| name != "date" && !(path == "/metrics" && name == "content-length"));
             (status, headers)
         };
         let head = client.ask("HEAD", &path, "").await;

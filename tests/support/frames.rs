@@ -11,7 +11,7 @@ use tokio::time::timeout;
 /// How long a frame may take before the test fails.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// What is read at once, in bytes.
-const READ_LEN: usize = 8_192;
+const READ_LEN: usize = 16_384;
 /// The last frame of a message, and what it is.
 pub(crate) const FIN: u8 = 0x80;
 pub(crate) const CONTINUATION: u8 = 0;

@@ -10,6 +10,8 @@ use super::wait;
 pub(crate) struct Program {
     pub(crate) child: Child,
     pub(crate) address: SocketAddr,
+    /// The line of its log that says that it listens.
+    pub(crate) started: serde_json::Value,
     log: BufReader<ChildStderr>,
 }
 
@@ -35,11 +37,16 @@ impl Program {
     pub(crate) fn start_command(command: &mut Command) -> Self {
         let mut child = command.stderr(Stdio::piped()).spawn().expect("the program runs");
         let mut log = BufReader::new(child.stderr.take().expect("the log is piped"));
-        let line = line(&mut log);
-        let started: serde_json::Value =
-            serde_json::from_str(&line).unwrap_or_else(|_| panic!("not a log line: {line}"));
-        let address = started["address"].as_str().and_then(|text| text.parse().ok()).expect("it says where it listens");
-        Self { child, address, log }
+        // What it connects to may answer before it listens.
+        let (started, address) = loop {
+            let line = line(&mut log);
+            let said: serde_json::Value =
+                serde_json::from_str(&line).unwrap_or_else(|_| panic!("not a log line: {line:?}"));
+            if let Some(address) = said["address"].as_str().and_then(|text| text.parse().ok()) {
+                break (said, address);
+            }
+        };
+        Self { child, address, started, log }
     }
 
     /// The next line of its log; empty when it has ended.

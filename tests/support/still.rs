@@ -8,7 +8,7 @@ use synckairos::clock::Clock;
 use synckairos::engine::{Command, Millis, SessionId, Timestamp};
 use synckairos::sessions::{Rates, Reply, Request, Sessions};
 use synckairos::store::memory::{Limit, Memory};
-use synckairos::store::{Listener, Record, Store, Update};
+use synckairos::store::{Listener, Store, Update};
 use synckairos::wire::{self, Object, Problems};
 
 /// Sessions that nobody watches.
@@ -65,7 +65,8 @@ impl Still {
     }
 
     /// The state as it is stored, whatever time it is.
-    pub(crate) async fn stored(&self, id: SessionId) -> Arc<Record> {
-        self.store.read(id).await.expect("memory answers").record.expect("there is such a session")
+    pub(crate) async fn stored(&self, id: SessionId) -> synckairos::engine::Session {
+        let snapshot = self.store.read(id).await.expect("memory answers").snapshot;
+        snapshot.expect("there is such a session").session().expect("it can be read")
     }
 }

@@ -3,6 +3,8 @@
 use bytes::Bytes;
 use hyper::StatusCode;
 use hyper::header::{CACHE_CONTROL, HeaderValue};
+use prometheus_client::encoding::text::encode_registry;
+use prometheus_client::registry::Registry;
 
 use crate::problem::Problem;
 use crate::sessions::Sessions;
@@ -31,10 +33,17 @@ pub(in crate::http) fn ready(sessions: &Sessions) -> Response {
     Reply::json(status, wire::ready(missing.as_deref()))
 }
 
+/// Prometheus text (version 0.0.4).
+pub(in crate::http) fn metrics(registry: &Registry) -> Response {
+    let mut text = String::with_capacity(16 * 1_024);
+    encode_registry(&mut text, registry).expect("writing to memory does not fail");
+    Reply::text("text/plain; version=0.0.4; charset=utf-8", text.into())
+}
+
 pub(in crate::http) fn api_docs_json() -> Response {
     Reply::json(StatusCode::OK, Bytes::from_static(API_DOCS_JSON.as_bytes()))
 }
 
 pub(in crate::http) fn api_docs() -> Response {
-    Reply::html(API_DOCS)
+    Reply::text("text/html; charset=utf-8", Bytes::from_static(API_DOCS.as_bytes()))
 }

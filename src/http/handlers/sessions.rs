@@ -6,7 +6,7 @@ use hyper::header::HeaderMap;
 
 use crate::engine::{Command, SessionId};
 use crate::problem::Problem;
-use crate::sessions::{Done, Request, Sessions};
+use crate::sessions::{Done, Request, Seen, Sessions};
 use crate::store::{Arrival, Quota};
 use crate::wire::{self, Object, Problems};
 
@@ -27,13 +27,11 @@ pub(in crate::http) async fn create(sessions: &Sessions, body: &Bytes) -> Result
 }
 
 pub(in crate::http) async fn read(sessions: &Sessions, headers: &HeaderMap, id: &str) -> Result<Response, Problem> {
-    let done = sessions.read(session_id(id)?).await?;
-    match &done.record {
-        Some(record) if precondition::is_known(headers, record.session().tag()) => {
-            Ok(Reply::not_modified(record.session().tag()))
-        }
-        Some(_) | None => Ok(state(StatusCode::OK, &done)),
+    let Seen { snapshot, now } = sessions.read(session_id(id)?).await?;
+    if precondition::is_known(headers, snapshot.tag) {
+        return Ok(Reply::not_modified(snapshot.tag));
     }
+    Ok(Reply::session(StatusCode::OK, wire::session(snapshot.members, now), snapshot.tag))
 }
 
 /// A change that has no fields; whatever the body says is ignored.
@@ -123,7 +121,9 @@ fn session_id(id: &str) -> Result<SessionId, Problem> {
 
 fn state(status: StatusCode, done: &Done) -> Response {
     match &done.record {
-        Some(record) => Reply::session(status, wire::session(record.encoded(), done.now), record.session().tag()),
+        Some(record) => {
+            Reply::session(status, wire::session(record.encoded().members(), done.now), record.session().tag())
+        }
         None => Reply::empty(StatusCode::NO_CONTENT),
     }
 }

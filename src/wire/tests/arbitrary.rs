@@ -256,6 +256,7 @@ proptest! {
         prop_assert_eq!(&frame["state"], &serde_json::from_slice::<Value>(&encoded.state()).expect("JSON"));
         let participants: Value = serde_json::from_slice(&encoded.participants()).expect("JSON");
         prop_assert_eq!(&frame["state"]["participants"], &participants);
+        prop_assert_eq!([&b"{"[..], &encoded.members()].concat(), encoded.state());
         prop_assert!(shares_memory(&encoded));
     }
 }
@@ -317,4 +318,5 @@ fn shares_memory(encoded: &Encoded) -> bool {
         && state.end <= frame.end
         && state.start < participants.start
         && participants.end < state.end
+        && encoded.members().as_ptr_range().end == state.end
 }

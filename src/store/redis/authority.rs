@@ -1,0 +1,91 @@
+//! The time authority: Redis TIME, and how this process's monotonic clock maps to it. Does not know what
+//! the time is for.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use crate::clock::{Clock, Moment};
+use crate::engine::Timestamp;
+
+/// How long a sample counts.
+const SAMPLE_AGE_MAX: Duration = Duration::from_secs(10);
+
+/// Maps moments to the authority's time.
+#[derive(Debug)]
+pub(super) struct Authority {
+    origin: Moment,
+    samples: Mutex<VecDeque<Sample>>,
+}
+
+/// One reading of the authority's clock: microseconds since the Unix epoch, taken between two moments.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reading {
+    pub(super) time_us: u64,
+    pub(super) sent: Moment,
+    pub(super) received: Moment,
+}
+
+#[derive(Debug)]
+struct Sample {
+    at: Moment,
+    round_trip: Duration,
+    /// Authority's time less the monotonic clock's, in microseconds.
+    offset_us: i64,
+}
+
+impl Reading {
+    /// The authority's time when the reading arrived, at least.
+    pub(super) fn now(&self) -> Timestamp {
+        Timestamp::from_ms(self.time_us / 1_000)
+    }
+
+    /// When what follows this reading is committed, at least, as another instance may compare it.
+    pub(super) fn committed_us(&self) -> u64 {
+        self.time_us + self.received.since(self.sent).as_micros() as u64
+    }
+}
+
+impl Authority {
+    pub(super) fn new(clock: &Clock) -> Self {
+        Self { origin: clock.moment(), samples: Mutex::default() }
+    }
+
+    /// Takes a reading into account. The sample with the smallest round trip of the last seconds counts.
+    pub(super) fn learn(&self, reading: &Reading) {
+        let round_trip = reading.received.since(reading.sent);
+        let offset_us = reading.time_us as i64 - self.elapsed_us(reading.sent) - (round_trip.as_micros() / 2) as i64;
+        let mut samples = self.samples.lock();
+        while samples.front().is_some_and(|old| reading.received.since(old.at) > SAMPLE_AGE_MAX) {
+            samples.pop_front();
+        }
+        // What is older and was slower can never count again.
+        while samples.back().is_some_and(|old| old.round_trip >= round_trip) {
+            samples.pop_back();
+        }
+        samples.push_back(Sample { at: reading.received, round_trip, offset_us });
+    }
+
+    /// The authority's time at a moment, in microseconds, as far as it is known; `None` before the first reading.
+    pub(super) fn estimate_us(&self, moment: Moment) -> Option<u64> {
+        let offset_us = self.samples.lock().front()?.offset_us;
+        u64::try_from(self.elapsed_us(moment) + offset_us).ok()
+    }
+
+    /// The authority's time at a moment before `reading` arrived, in microseconds: the estimate, within what the reading allows.
+    pub(super) fn at_us(&self, moment: Moment, reading: &Reading) -> u64 {
+        let time_us = reading.time_us as i64;
+        let between = |later: Moment, earlier: Moment| {
+            later.since(earlier).as_micros() as i64 - earlier.since(later).as_micros() as i64
+        };
+        let least = time_us - between(reading.received, moment);
+        let most = (time_us - between(reading.sent, moment)).min(time_us);
+        let estimate = self.estimate_us(moment).map_or(most, |estimate| estimate as i64);
+        estimate.min(most).max(least).max(0) as u64
+    }
+
+    fn elapsed_us(&self, moment: Moment) -> i64 {
+        moment.since(self.origin).as_micros() as i64
+    }
+}

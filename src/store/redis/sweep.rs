@@ -1,0 +1,68 @@
+//! The sweep: finds deadlines that are overdue although their instance should have fired them, because it
+//! died. Does not know how they are fired.
+
+use std::time::Duration;
+
+use redis::Value;
+use tracing::warn;
+
+use crate::engine::{SessionId, Timestamp, Uuid};
+use crate::redis::{Link, LinkError};
+
+use super::{Shared, jitter};
+
+/// How often to look.
+const INTERVAL: Duration = Duration::from_millis(100);
+/// How often to look for a server that does not answer.
+const RETRY_INTERVAL: Duration = Duration::from_millis(500);
+/// How long a deadline must be overdue, at least and at most: the instance that set it fires it at once.
+const OVERDUE_US: (u64, u64) = (50_000, 150_000);
+/// Overdue sessions of a partition that are taken up at once.
+const FOUND_MAX: usize = 1_024;
+
+/// Hands what it finds to the timers; runs until it is dropped.
+pub(super) async fn sweep(shared: &Shared) {
+    let mut link = None;
+    loop {
+        let pause = match look(shared, &mut link).await {
+            Ok(()) => INTERVAL,
+            Err(error) => {
+                warn!(%error, "waiting for Redis");
+                link = None;
+                RETRY_INTERVAL
+            }
+        };
+        tokio::time::sleep(pause).await;
+    }
+}
+
+async fn look(shared: &Shared, link: &mut Option<Link>) -> Result<(), LinkError> {
+    let link = match link {
+        Some(link) => link,
+        None => link.insert(shared.connect().await?),
+    };
+    let overdue = jitter::between_us(OVERDUE_US.0, OVERDUE_US.1).as_millis() as u64;
+    let until_ms = shared.estimate().as_ms().saturating_sub(overdue);
+    let mut commands = redis::pipe();
+    for partition in shared.keyspace.all() {
+        let key = shared.keyspace.deadlines(partition);
+        commands.cmd("ZRANGE").arg(key).arg("-inf").arg(until_ms).arg("BYSCORE");
+        commands.arg("LIMIT").arg(0).arg(FOUND_MAX).arg("WITHSCORES");
+    }
+    for reply in link.ask(&commands).await? {
+        let Value::Array(found) = reply else { return Err(LinkError::Refused(format!("{reply:?}"))) };
+        for pair in found.chunks(2) {
+            if let [Value::BulkString(name), Value::BulkString(score)] = pair
+                && let Some(id) = text(name).and_then(Uuid::parse).map(SessionId)
+                && let Some(deadline) = text(score).and_then(|score| score.parse().ok())
+            {
+                shared.timers.found(id, Timestamp::from_ms(deadline));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn text(bytes: &[u8]) -> Option<&str> {
+    std::str::from_utf8(bytes).ok()
+}

@@ -1,0 +1,73 @@
+//! The deadlines that this instance knows of: of the sessions that it changed last, and of those that a
+//! sweep found overdue. Does not know how they are fired.
+
+use std::collections::{BTreeSet, HashMap};
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use crate::engine::{SessionId, Timestamp};
+
+/// Deadlines that are kept at most; what is beyond is found by the sweep.
+const TIMERS_MAX: usize = 200_000;
+
+/// Deadlines by session and by time.
+#[derive(Debug, Default)]
+pub(super) struct Timers {
+    known: Mutex<Known>,
+    /// The earliest deadline may have moved.
+    pub(super) moved: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    deadlines: HashMap<SessionId, Timestamp>,
+    order: BTreeSet<(Timestamp, SessionId)>,
+}
+
+impl Timers {
+    /// What is known of a session's deadline now.
+    pub(super) fn set(&self, id: SessionId, deadline: Option<Timestamp>) {
+        let mut known = self.known.lock();
+        let old = match deadline {
+            Some(deadline) if known.deadlines.len() < TIMERS_MAX => known.deadlines.insert(id, deadline),
+            Some(_) | None => known.deadlines.remove(&id),
+        };
+        if old == deadline {
+            return;
+        }
+        if let Some(old) = old {
+            known.order.remove(&(old, id));
+        }
+        if let Some(deadline) = deadline.filter(|_| known.deadlines.contains_key(&id)) {
+            known.order.insert((deadline, id));
+            if known.order.first() == Some(&(deadline, id)) {
+                self.moved.notify_one();
+            }
+        }
+    }
+
+    /// A session that is overdue for longer than its own instance would take.
+    pub(super) fn found(&self, id: SessionId, deadline: Timestamp) {
+        let is_known = self.known.lock().deadlines.contains_key(&id);
+        if !is_known {
+            self.set(id, Some(deadline));
+        }
+    }
+
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.known.lock().deadlines.len()
+    }
+
+    /// The earliest deadline.
+    pub(super) fn earliest(&self) -> Option<Timestamp> {
+        self.known.lock().order.first().map(|(deadline, _)| *deadline)
+    }
+
+    /// Sessions whose deadline has passed, `most` of them at most.
+    pub(super) fn due(&self, now: Timestamp, most: usize) -> Vec<SessionId> {
+        let known = self.known.lock();
+        known.order.iter().take_while(|(deadline, _)| *deadline <= now).map(|(_, id)| *id).take(most).collect()
+    }
+}

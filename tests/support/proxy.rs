@@ -1,0 +1,158 @@
+//! A network between a server and Redis that can break: connections are cut, replies are swallowed, and it can
+//! be done just when a transaction has been sent.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+/// How EXEC looks on the wire.
+const EXEC: &[u8] = b"EXEC\r\n";
+/// How a connection for updates begins to be one.
+const SUBSCRIBE: &[u8] = b"SUBSCRIBE\r\n";
+
+/// Forwards bytes; ends with the test.
+pub(crate) struct Proxy {
+    address: SocketAddr,
+    faults: Arc<Faults>,
+    _task: JoinSet<()>,
+}
+
+/// What goes wrong.
+struct Faults {
+    /// Connections made before the latest generation are cut.
+    generation: watch::Sender<u64>,
+    /// How many more times a connection is to be cut when a transaction was forwarded and not answered yet.
+    cuts_at_exec: AtomicU32,
+    /// How many times that has been done.
+    cuts_done: AtomicU32,
+    /// Nothing is told on connections for updates that exist now.
+    muted: watch::Sender<u64>,
+    /// Replies on all connections are swallowed.
+    swallows: AtomicBool,
+}
+
+impl Proxy {
+    /// A network that works, to a Redis at `port`.
+    pub(crate) async fn start(port: u16) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port is free");
+        let address = listener.local_addr().expect("it is bound");
+        let faults = Arc::new(Faults {
+            generation: watch::Sender::new(0),
+            cuts_at_exec: AtomicU32::new(0),
+            cuts_done: AtomicU32::new(0),
+            muted: watch::Sender::new(0),
+            swallows: AtomicBool::new(false),
+        });
+        let mut task = JoinSet::new();
+        let given = Arc::clone(&faults);
+        task.spawn(async move {
+            let mut connections = JoinSet::new();
+            while let Ok((client, _)) = listener.accept().await {
+                while connections.try_join_next().is_some() {}
+                connections.spawn(connection(client, port, Arc::clone(&given)));
+            }
+        });
+        Self { address, faults, _task: task }
+    }
+
+    /// Redis through it.
+    pub(crate) fn url(&self) -> String {
+        format!("redis://{}", self.address)
+    }
+
+    /// Cuts every connection; new ones can be made.
+    pub(crate) fn cut(&self) {
+        self.faults.generation.send_modify(|generation| *generation += 1);
+    }
+
+    /// Cuts a connection so many times when a transaction was forwarded and before its reply.
+    pub(crate) fn cut_at_exec(&self, times: u32) {
+        self.faults.cuts_at_exec.fetch_add(times, Ordering::SeqCst);
+    }
+
+    /// How many times that was done.
+    pub(crate) fn cuts_done(&self) -> u32 {
+        self.faults.cuts_done.load(Ordering::SeqCst)
+    }
+
+    /// The connections for updates that exist now stay open, and nothing is told on them any more.
+    pub(crate) fn mute_updates(&self) {
+        self.faults.muted.send_modify(|muted| *muted += 1);
+    }
+
+    /// Whether replies are swallowed while connections stay open.
+    pub(crate) fn swallow(&self, swallows: bool) {
+        self.faults.swallows.store(swallows, Ordering::SeqCst);
+    }
+}
+
+async fn connection(client: TcpStream, port: u16, faults: Arc<Faults>) {
+    let Ok(server) = TcpStream::connect(("127.0.0.1", port)).await else { return };
+    let _ = (client.set_nodelay(true), server.set_nodelay(true));
+    let mut cut = faults.generation.subscribe();
+    cut.mark_unchanged();
+    let (from_client, to_client) = client.into_split();
+    let (from_server, to_server) = server.into_split();
+    let link = Link { faults, is_subscriber: AtomicBool::new(false), awaits_exec: AtomicBool::new(false) };
+    // Whichever ends first ends both: the sockets are closed when this returns.
+    tokio::select! {
+        () = link.ask(from_client, to_server) => {}
+        () = link.tell(from_server, to_client) => {}
+        _ = cut.changed() => {}
+    }
+}
+
+struct Link {
+    faults: Arc<Faults>,
+    is_subscriber: AtomicBool,
+    /// The transaction that was forwarded last is the one whose reply is not to arrive.
+    awaits_exec: AtomicBool,
+}
+
+impl Link {
+    async fn ask(&self, mut from: OwnedReadHalf, mut to: OwnedWriteHalf) {
+        let mut piece = vec![0; 65_536];
+        while let Ok(len @ 1..) = from.read(&mut piece).await {
+            let has = |word: &[u8]| piece[..len].windows(word.len()).any(|window| window == word);
+            if has(SUBSCRIBE) {
+                self.is_subscriber.store(true, Ordering::SeqCst);
+            }
+            if has(EXEC) && take_one(&self.faults.cuts_at_exec) {
+                self.awaits_exec.store(true, Ordering::SeqCst);
+            }
+            if to.write_all(&piece[..len]).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    async fn tell(&self, mut from: OwnedReadHalf, mut to: OwnedWriteHalf) {
+        let mut muted = self.faults.muted.subscribe();
+        muted.mark_unchanged();
+        let mut piece = vec![0; 65_536];
+        while let Ok(len @ 1..) = from.read(&mut piece).await {
+            if self.awaits_exec.load(Ordering::SeqCst) {
+                // Redis has answered, so that it was carried out; nobody hears of it.
+                self.faults.cuts_done.fetch_add(1, Ordering::SeqCst);
+                return;
+            }
+            let is_muted = self.is_subscriber.load(Ordering::SeqCst) && muted.has_changed().unwrap_or(false);
+            if is_muted || self.faults.swallows.load(Ordering::SeqCst) {
+                continue;
+            }
+            if to.write_all(&piece[..len]).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+fn take_one(count: &AtomicU32) -> bool {
+    count.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok()
+}
