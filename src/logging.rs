@@ -8,7 +8,8 @@ use crate::config::LogFormat;
 
 /// From now on lines up to `level` go to standard error.
 pub fn start(level: LevelFilter, format: LogFormat) {
-    let lines = tracing_subscriber::fmt().with_max_level(level).with_writer(stderr);
+    // Whoever reads the log may go away; that is no reason to fail.
+    let lines = tracing_subscriber::fmt().with_max_level(level).with_writer(stderr).log_internal_errors(false);
     let as_text = match format {
         LogFormat::Text => true,
         LogFormat::Json => false,

@@ -4,6 +4,8 @@ mod api_docs;
 mod conformance;
 mod flags;
 mod http;
+mod metrics;
+mod redis;
 mod shell;
 mod support;
 mod tidy;

@@ -251,3 +251,22 @@ async fn a_second_signal_ends_it_at_once() {
         assert!(log.len() == 1 && log[0].contains("stopped at once"), "{log:?}");
     }
 }
+
+/// Whoever reads the log may go away.
+#[tokio::test]
+async fn it_serves_on_when_nobody_reads_its_log() {
+    let mut child = command();
+    child.env("PORT", "0").env("LOG_LEVEL", "debug").stderr(Stdio::piped());
+    let mut child = child.spawn().expect("the program runs");
+    let mut log = std::io::BufReader::new(child.stderr.take().expect("the log is piped"));
+    let mut line = String::new();
+    std::io::BufRead::read_line(&mut log, &mut line).expect("the log is text");
+    drop(log);
+    let said: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("not JSON: {line}"));
+    let address = said["address"].as_str().and_then(|address| address.parse().ok()).expect("an address");
+    let mut client = Connection::open(address).await;
+    let statuses = [client.ask("GET", "/ready", "").await.status, client.ask("GET", "/ready", "").await.status];
+    child.kill().expect("it runs still");
+    child.wait().expect("it ends");
+    assert_eq!(statuses, [200, 200]);
+}

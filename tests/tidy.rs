@@ -5,9 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use serde_json::Value;
 use synckairos::config::SETTINGS;
-use synckairos::http::RESOURCES;
 
 /// Every module and which others it may name; `main` is the program.
 const MAY_IMPORT: [(&str, &[&str]); 15] = [

@@ -197,3 +197,24 @@ async fn no_more_sessions_come_in_at_once_than_there_is_room_for() {
         assert_eq!(tasks.join_all().await.into_iter().filter(|created| *created).count(), 10);
     }
 }
+
+#[tokio::test]
+async fn tombstones_beyond_the_limit_are_forgotten_oldest_first() {
+    const DELETED: u64 = 4_000;
+    let rig = Rig::<Manual<64>>::open().await;
+    for n in 1..=DELETED {
+        rig.create(new_session(n)).await.expect("the id is free");
+        rig.delete(id(n)).await;
+        rig.pass(Millis::new(1)).await;
+    }
+    let mut remembered = Vec::new();
+    for n in 1..=DELETED {
+        if rig.look(id(n), None).await.epoch > 0 {
+            remembered.push(n);
+        }
+    }
+    assert!((1..=64).contains(&remembered.len()), "{} are remembered", remembered.len());
+    assert_eq!(remembered.last(), Some(&DELETED), "the newest is");
+    let again = rig.create(new_session(1)).await.expect("the id is free again");
+    assert_eq!(again.session().epoch, rig.now().await.as_ms(), "an epoch grows with time alone");
+}

@@ -193,3 +193,18 @@ async fn a_flag_that_was_due_is_kept_when_a_precondition_fails() {
     assert_eq!(session.completed_at, Some(deadline), "it is recorded at the deadline");
     assert_eq!(session.participants[0].expired_at, Some(deadline));
 }
+
+/// What a change would make of the metadata is looked at after what the caller believes.
+#[tokio::test]
+async fn a_conflict_goes_before_metadata_that_would_be_too_long() {
+    let server = Server::start().await;
+    let mut client = server.connect().await;
+    let (path, _) = session(&mut client, 1, "/start").await;
+    let half = format!(r#"{{"metadata":{{"a":"{}"}}}}"#, "x".repeat(3_000));
+    assert_eq!(client.ask("PATCH", &path, &half).await.status, 200);
+    let other = format!(r#"{{"metadata":{{"b":"{}"}},"expected_version":VERSION}}"#, "x".repeat(3_000));
+    for (version, status, code) in [("1", 409, "CONFLICT"), ("2", 400, "VALIDATION_ERROR")] {
+        let answer = client.ask("PATCH", &path, &other.replace("VERSION", version)).await;
+        assert_eq!((answer.status, answer.code().as_str()), (status, code), "{}", answer.body);
+    }
+}

@@ -4,6 +4,7 @@ pub(crate) mod frames;
 pub(crate) mod http;
 pub(crate) mod instant;
 pub(crate) mod program;
+pub(crate) mod proxy;
 pub(crate) mod redis;
 pub(crate) mod server;
 pub(crate) mod sessions;

@@ -35,6 +35,8 @@ struct Faults {
     muted: watch::Sender<u64>,
     /// Replies on all connections are swallowed.
     swallows: AtomicBool,
+    /// That begins when the next transaction is forwarded.
+    swallows_from_exec: AtomicBool,
 }
 
 impl Proxy {
@@ -48,6 +50,7 @@ impl Proxy {
             cuts_done: AtomicU32::new(0),
             muted: watch::Sender::new(0),
             swallows: AtomicBool::new(false),
+            swallows_from_exec: AtomicBool::new(false),
         });
         let mut task = JoinSet::new();
         let given = Arc::clone(&faults);
@@ -86,9 +89,14 @@ impl Proxy {
         self.faults.muted.send_modify(|muted| *muted += 1);
     }
 
-    /// Whether replies are swallowed while connections stay open.
-    pub(crate) fn swallow(&self, swallows: bool) {
-        self.faults.swallows.store(swallows, Ordering::SeqCst);
+    /// From the next transaction on, which is carried out, every reply is swallowed; connections stay open.
+    pub(crate) fn swallow_from_exec(&self) {
+        self.faults.swallows_from_exec.store(true, Ordering::SeqCst);
+    }
+
+    /// Replies get through again.
+    pub(crate) fn heal(&self) {
+        self.faults.swallows.store(false, Ordering::SeqCst);
     }
 }
 
@@ -125,6 +133,9 @@ impl Link {
             }
             if has(EXEC) && take_one(&self.faults.cuts_at_exec) {
                 self.awaits_exec.store(true, Ordering::SeqCst);
+            }
+            if has(EXEC) && self.faults.swallows_from_exec.swap(false, Ordering::SeqCst) {
+                self.faults.swallows.store(true, Ordering::SeqCst);
             }
             if to.write_all(&piece[..len]).await.is_err() {
                 return;

@@ -39,6 +39,16 @@ impl Redis {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
+    /// Where it listens.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// How many keys it holds.
+    pub(crate) fn len(&self) -> u64 {
+        redis::cmd("DBSIZE").query(&mut self.connect()).expect("it answers")
+    }
+
     /// Kills it at once and starts it again on its files.
     pub(crate) fn restart(&mut self) {
         self.kill();

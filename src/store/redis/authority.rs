@@ -5,12 +5,16 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use tracing::warn;
 
 use crate::clock::{Clock, Moment};
 use crate::engine::Timestamp;
 
 /// How long a sample counts.
 const SAMPLE_AGE_MAX: Duration = Duration::from_secs(10);
+
+/// How far two samples may disagree, beyond what their round trips explain, before the clock has jumped.
+const JUMP_US: u64 = 50_000;
 
 /// Maps moments to the authority's time.
 #[derive(Debug)]
@@ -60,6 +64,14 @@ impl Authority {
         while samples.front().is_some_and(|old| reading.received.since(old.at) > SAMPLE_AGE_MAX) {
             samples.pop_front();
         }
+        if let Some(best) = samples.front() {
+            let explained = ((round_trip + best.round_trip).as_micros() / 2) as u64;
+            let jump_us = offset_us - best.offset_us;
+            if jump_us.unsigned_abs() > JUMP_US + explained {
+                warn!(jump_ms = jump_us / 1_000, "the clock of Redis jumped");
+                samples.clear();
+            }
+        }
         // What is older and was slower can never count again.
         while samples.back().is_some_and(|old| old.round_trip >= round_trip) {
             samples.pop_back();
@@ -87,5 +99,34 @@ impl Authority {
 
     fn elapsed_us(&self, moment: Moment) -> i64 {
         moment.since(self.origin).as_micros() as i64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{Authority, Reading};
+    use crate::clock::Clock;
+
+    #[test]
+    fn follows_the_best_sample_and_a_jump_at_once() {
+        let clock = Clock::system();
+        let (authority, start) = (Authority::new(&clock), clock.moment());
+        let learn = |at_ms: u64, round_trip_ms: u64, time_us: u64| {
+            let sent = start + Duration::from_millis(at_ms);
+            authority.learn(&Reading { time_us, sent, received: sent + Duration::from_millis(round_trip_ms) });
+        };
+        let offset = || authority.estimate_us(start).expect("something was learned") as i64;
+        let near = |expected: i64| assert!((offset() - expected).abs() < 2_000, "{} is not {expected}", offset());
+        learn(0, 2, 1_000_001_000);
+        near(1_000_000_000);
+        // A slow reading may be off by half of its round trip: it neither counts nor is it a jump.
+        learn(10, 80, 1_000_010_000);
+        near(1_000_000_000);
+        learn(100, 2, 1_090_101_000);
+        near(1_090_000_000);
+        learn(200, 2, 1_000_201_000);
+        near(1_000_000_000);
     }
 }

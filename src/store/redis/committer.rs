@@ -1,8 +1,10 @@
 //! A committer: owns one connection and commits one group of commands at a time, in two round trips.
 //!
-//!     1  counters of rate limits   UNWATCH   WATCH keys   MGET keys   TIME
-//!        decide each command in order of arrival; commands on one session build on each other
-//!     2  MULTI   per change: PUBLISHes   per session: SETEX state, ZADD or ZREM deadline   EXEC
+//! ```text
+//! 1  counters of rate limits   UNWATCH   WATCH keys   MGET keys   TIME
+//!    decide each command in order of arrival; commands on one session build on each other
+//! 2  MULTI   per change: PUBLISHes   per session: SETEX state, ZADD or ZREM deadline   EXEC
+//! ```
 //!
 //! Knows how a group stands or falls; does not know what a command is.
 
@@ -11,14 +13,15 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
-use tracing::{debug, error, warn};
+use tracing::{debug, error};
 
 use crate::clock::Moment;
-use crate::engine::Uuid;
+use crate::engine::{Refusal, Timestamp, Uuid};
 use crate::redis::{Link, LinkError};
 use crate::store::{Commit, Committed, Quota, Record, StoreError, Verdict};
 
 use super::Shared;
+use super::claim::Claim;
 use super::group::{Decided, Group};
 use super::jitter;
 use super::replies::{self, Executed};
@@ -27,7 +30,11 @@ use super::replies::{self, Executed};
 const GROUP_MAX: usize = 128;
 /// How often a session that others keep changing is tried again.
 const TRIES_MAX: u32 = 8;
-/// How long a lost connection is left alone before it is made anew.
+/// How long such a session is left alone, in microseconds.
+const OVERTAKEN_PAUSE_US: (u64, u64) = (200, 10_000);
+/// How long a command waits for another that arrived before a deadline, in microseconds.
+const DEFERRED_PAUSE_US: (u64, u64) = (200, 1_000);
+/// How long a lost connection is left alone before it is made anew for what may have been carried out.
 const RECONNECT_PAUSE: Duration = Duration::from_millis(20);
 
 /// A command on its way.
@@ -37,11 +44,24 @@ pub(super) struct Job {
     pub(super) event: Uuid,
     /// When its sender stops waiting.
     pub(super) expires: Moment,
+    /// Whether its sender still wants it.
+    pub(super) claim: Arc<Claim>,
     /// Where its own limit stands; counted once, however often it is tried.
     pub(super) quota: Option<Quota>,
     /// What it was about to come to when the connection was lost: perhaps it has.
-    pub(super) attempt: Option<(Option<Arc<Record>>, Verdict)>,
+    pub(super) attempt: Option<Attempt>,
+    /// The state that it was judged on when another instance was faster.
+    pub(super) seen: Option<(Arc<Record>, Timestamp)>,
     pub(super) reply: oneshot::Sender<Result<Committed, StoreError>>,
+}
+
+/// A change of which it is not known whether it was made.
+#[derive(Clone)]
+pub(super) struct Attempt {
+    pub(super) record: Option<Arc<Record>>,
+    pub(super) verdict: Verdict,
+    /// The latest event of the state that it was based on.
+    pub(super) base: Option<Uuid>,
 }
 
 /// Commits groups of commands, one after the other.
@@ -49,8 +69,16 @@ pub(super) struct Committer {
     shared: Arc<Shared>,
     inbox: mpsc::Receiver<Job>,
     link: Option<Link>,
-    /// Commands that must wait for others that arrived before a deadline.
-    deferred: Vec<Job>,
+    /// Commands that are tried again.
+    again: Vec<Again>,
+}
+
+/// Commands that are tried again, when it is time.
+struct Again {
+    due: Moment,
+    /// How often others were faster; then they are all of one session, which goes alone.
+    tries: u32,
+    jobs: Vec<Job>,
 }
 
 /// What became of a try.
@@ -60,85 +88,126 @@ enum Tried {
     /// Another instance was faster.
     Overtaken(Vec<Job>),
     /// The connection is lost; whose outcome is not known has an attempt.
-    Lost(Vec<Job>),
+    Lost {
+        jobs: Vec<Job>,
+        /// The connection had served before: another may do.
+        was_used: bool,
+    },
 }
 
 impl Committer {
     pub(super) fn new(shared: Arc<Shared>, inbox: mpsc::Receiver<Job>) -> Self {
-        Self { shared, inbox, link: None, deferred: Vec::new() }
+        Self { shared, inbox, link: None, again: Vec::new() }
     }
 
     /// Runs until nobody can send commands any more.
     pub(super) async fn run(mut self) {
-        while let Some(jobs) = self.next_group().await {
-            self.commit(jobs, 0).await;
+        while let Some(Again { tries, jobs, .. }) = self.next_group().await {
+            self.commit(jobs, tries).await;
         }
     }
 
-    async fn next_group(&mut self) -> Option<Vec<Job>> {
-        let mut jobs = std::mem::take(&mut self.deferred);
-        if jobs.is_empty() {
-            jobs.push(self.inbox.recv().await?);
-        } else {
-            tokio::time::sleep(jitter::between_us(200, 1_000)).await;
-        }
-        while jobs.len() < GROUP_MAX {
-            match self.inbox.try_recv() {
-                Ok(job) => jobs.push(job),
-                Err(_) => break,
-            }
-        }
-        Some(jobs)
-    }
-
-    /// Tries until everybody is answered.
-    async fn commit(&mut self, mut jobs: Vec<Job>, mut tries: u32) {
+    async fn next_group(&mut self) -> Option<Again> {
         loop {
             let now = self.shared.clock.moment();
-            let (late, waiting): (Vec<_>, Vec<_>) = jobs.into_iter().partition(|job| job.expires <= now);
-            late.into_iter().for_each(Job::give_up);
-            if waiting.is_empty() {
-                return;
-            }
-            match self.attempt(waiting).await {
-                Tried::Done => return,
-                Tried::Lost(left) => {
-                    self.link = None;
-                    // Nothing was sent of those that have no attempt.
-                    let (unknown, untouched): (Vec<_>, Vec<_>) =
-                        left.into_iter().partition(|job| job.attempt.is_some());
-                    untouched.into_iter().for_each(Job::give_up);
-                    jobs = unknown;
-                    if !jobs.is_empty() {
-                        tokio::time::sleep(RECONNECT_PAUSE).await;
-                    }
+            let earliest = self.again.iter().enumerate().min_by_key(|(_, again)| (!again.is_unknown(), again.due));
+            let earliest = earliest.map(|(place, again)| (place, again.due, again.is_unknown()));
+            let mut group = match earliest {
+                Some((place, due, _)) if due <= now => self.again.swap_remove(place),
+                // Nobody else goes first: a state remembers its last events only.
+                Some((_, due, true)) => {
+                    tokio::time::sleep(due.since(now)).await;
+                    continue;
                 }
-                Tried::Overtaken(left) => {
-                    tries += 1;
-                    let mut sessions = by_session(left);
-                    if sessions.len() > 1 {
-                        for alone in sessions {
-                            Box::pin(self.commit(alone, tries)).await;
-                        }
-                        return;
-                    }
-                    jobs = sessions.pop().unwrap_or_default();
-                    if tries > TRIES_MAX {
+                Some((_, due, false)) => tokio::select! {
+                    biased;
+                    job = self.inbox.recv() => self.first(job?, now),
+                    () = tokio::time::sleep(due.since(now)) => continue,
+                },
+                None => {
+                    let job = self.inbox.recv().await?;
+                    self.first(job, now)
+                }
+            };
+            while group.tries == 0
+                && !group.is_unknown()
+                && group.jobs.len() < GROUP_MAX
+                && let Ok(job) = self.inbox.try_recv()
+            {
+                match self.again.iter_mut().find(|again| again.is_alone_with(&job)) {
+                    Some(again) => again.jobs.push(job),
+                    None => group.jobs.push(job),
+                }
+            }
+            if !group.jobs.is_empty() {
+                return Some(group);
+            }
+        }
+    }
+
+    /// A group that begins with `job`, unless its session is being tried again already.
+    fn first(&mut self, job: Job, now: Moment) -> Again {
+        match self.again.iter_mut().find(|again| again.is_alone_with(&job)) {
+            Some(again) => {
+                again.jobs.push(job);
+                Again { due: now, tries: 0, jobs: Vec::new() }
+            }
+            None => Again { due: now, tries: 0, jobs: vec![job] },
+        }
+    }
+
+    /// Tries once; whatever is not answered then is tried again later.
+    async fn commit(&mut self, jobs: Vec<Job>, tries: u32) {
+        let now = self.shared.clock.moment();
+        let (late, waiting): (Vec<_>, Vec<_>) = jobs.into_iter().partition(|job| job.expires <= now);
+        late.into_iter().for_each(Job::give_up);
+        if waiting.is_empty() {
+            return;
+        }
+        match self.attempt(waiting, tries).await {
+            Tried::Done => {}
+            Tried::Lost { jobs, was_used } => {
+                self.link = None;
+                let (unknown, untouched): (Vec<_>, Vec<_>) = jobs.into_iter().partition(|job| job.attempt.is_some());
+                if was_used {
+                    self.again(Duration::ZERO, tries, untouched.into_iter().map(Job::uncounted).collect());
+                } else {
+                    untouched.into_iter().for_each(Job::give_up);
+                }
+                self.again(if was_used { Duration::ZERO } else { RECONNECT_PAUSE }, tries, unknown);
+            }
+            Tried::Overtaken(left) => {
+                let sessions = by_session(left);
+                let is_one = sessions.len() == 1;
+                for jobs in sessions {
+                    if tries >= TRIES_MAX {
                         jobs.into_iter().for_each(Job::lose);
-                        return;
+                        continue;
                     }
-                    tokio::time::sleep(jitter::between_us(200, 10_000)).await;
+                    let (least, most) = OVERTAKEN_PAUSE_US;
+                    let pause = if is_one { jitter::between_us(least, most) } else { Duration::ZERO };
+                    self.again(pause, tries + 1, jobs);
                 }
             }
         }
     }
 
-    async fn attempt(&mut self, jobs: Vec<Job>) -> Tried {
+    fn again(&mut self, pause: Duration, tries: u32, jobs: Vec<Job>) {
+        if !jobs.is_empty() {
+            self.again.push(Again { due: self.shared.clock.moment() + pause, tries, jobs });
+        }
+    }
+
+    async fn attempt(&mut self, jobs: Vec<Job>, tries: u32) -> Tried {
+        let mut was_used = true;
         let link = match &mut self.link {
             Some(link) => link,
             None => match self.shared.connect().await {
-                Ok(link) => self.link.insert(link),
-                Err(_) => return Tried::Lost(jobs),
+                Ok(link) => {
+                    was_used = false;
+                    self.link.insert(link)
+                }
+                Err(_) => return Tried::Lost { jobs, was_used: false },
             },
         };
         let mut group = Group::new(&self.shared, link.run_id(), jobs);
@@ -147,21 +216,28 @@ impl Committer {
             Ok(reading) => reading,
             Err(error) => {
                 debug!(%error, "cannot load sessions");
-                return Tried::Lost(group.into_jobs());
+                return Tried::Lost { jobs: group.into_jobs(), was_used };
             }
         };
-        let Decided { transaction, deferred } = group.decide(&reading);
-        self.deferred.extend(deferred);
+        let Decided { transaction, deferred, surplus } = group.decide(&reading);
+        let later =
+            [(jitter::between_us(DEFERRED_PAUSE_US.0, DEFERRED_PAUSE_US.1), deferred), (Duration::ZERO, surplus)];
+        for (pause, jobs) in later {
+            if !jobs.is_empty() {
+                self.again.push(Again { due: self.shared.clock.moment() + pause, tries, jobs });
+            }
+        }
         let Some(transaction) = transaction else {
             group.answer(&reading);
             return Tried::Done;
         };
         match link.ask(&transaction).await.and_then(replies::executed) {
             Ok(Executed::Yes) => {
+                self.shared.refuses(None);
                 group.answer(&reading);
                 Tried::Done
             }
-            Ok(Executed::Overtaken) => Tried::Overtaken(group.into_jobs()),
+            Ok(Executed::Overtaken) => Tried::Overtaken(group.into_overtaken(&reading)),
             Ok(Executed::Broken(why)) => {
                 error!(why, "Redis executed a transaction in part: the server is not ready any more");
                 self.shared.broken.store(true, Ordering::Relaxed);
@@ -169,34 +245,71 @@ impl Committer {
                 Tried::Done
             }
             Err(LinkError::Refused(why)) => {
-                warn!(why, "Redis refused a transaction");
-                let error = StoreError::Unavailable("the store refuses changes");
-                group.into_jobs().into_iter().for_each(|job| job.fail(error.clone()));
+                self.shared.refuses(Some(&why));
+                group.into_jobs().into_iter().for_each(|job| job.unavailable("the store refuses changes"));
+                // Perhaps another server is the right one now.
+                self.link = None;
                 Tried::Done
             }
             Err(error @ LinkError::Lost(_)) => {
-                warn!(%error, "the outcome of a transaction is not known yet");
-                Tried::Lost(group.into_attempts())
+                debug!(%error, "the outcome of a transaction is not known yet");
+                Tried::Lost { jobs: group.into_attempts(), was_used }
             }
         }
+    }
+}
+
+impl Again {
+    /// Whether it must be found out first what became of it.
+    fn is_unknown(&self) -> bool {
+        self.jobs.iter().any(|job| job.attempt.is_some())
+    }
+
+    fn is_alone_with(&self, job: &Job) -> bool {
+        self.tries > 0 && self.jobs.first().is_some_and(|first| first.commit.id == job.commit.id)
     }
 }
 
 impl Job {
     /// The store does not answer, or not in time.
     fn give_up(self) {
-        let is_unknown = self.attempt.is_some();
-        let away = StoreError::Unavailable("the store does not answer");
-        self.fail(if is_unknown { StoreError::UnknownOutcome } else { away });
+        self.unavailable("the store does not answer");
     }
 
-    /// Others keep changing the session.
+    /// Perhaps its limit was counted, perhaps not: it is not counted twice.
+    fn uncounted(mut self) -> Self {
+        if self.quota.is_none() {
+            self.commit.rate = None;
+        }
+        self
+    }
+
+    /// Others keep changing the session. Whoever asked is told so; a clock that ran out is fired later.
     fn lose(self) {
-        self.fail(StoreError::Unavailable("the session is changed by others all the time"));
+        match (self.seen, &self.attempt, &self.commit.arrival) {
+            (Some((record, now)), None, Some(_)) => {
+                let actual_version = record.session().version;
+                let refusal = Refusal::Conflict { actual_version, expected_version: None };
+                let verdict = Some(Err(refusal));
+                let _ = self.reply.send(Ok(Committed { record: Some(record), verdict, quota: self.quota, now }));
+            }
+            (_, attempt, _) => {
+                let error = match attempt {
+                    Some(_) => StoreError::UnknownOutcome,
+                    None => StoreError::Unavailable("the session is changed by others all the time"),
+                };
+                let _ = self.reply.send(Err(error));
+            }
+        }
+    }
+
+    fn unavailable(self, why: &'static str) {
+        let is_unknown = self.attempt.is_some();
+        self.fail(if is_unknown { StoreError::UnknownOutcome } else { StoreError::Unavailable(why) });
     }
 
     fn fail(self, error: StoreError) {
-        // Whoever does not wait any more has been told that the outcome is unknown.
+        // Whoever does not wait any more was answered when they stopped.
         let _ = self.reply.send(Err(error));
     }
 }

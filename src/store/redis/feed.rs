@@ -9,20 +9,29 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use redis::aio::PubSubSink;
 use tokio::sync::{mpsc, oneshot};
-use tracing::{info, warn};
+use tokio::time::MissedTickBehavior;
+use tracing::{debug, info, warn};
 
 use crate::clock::Moment;
-use crate::engine::SessionId;
+use crate::engine::{SessionId, Uuid};
 use crate::redis::LinkError;
-use crate::store::{Countdown, Update};
-use crate::wire::{self, Heard};
+use crate::store::{Countdown, Snapshot, StoreError, Update};
+use crate::wire::{self, Heard, Kept};
 
 use super::Shared;
 use super::jitter;
-use super::reader::{self, Lookup};
+use super::reader::{self, Found, Lookup};
 
-/// How long a connection may be silent before it is probed, and then before it is given up.
-const SILENCE_MAX: Duration = Duration::from_secs(1);
+/// How long a connection may be silent before it is probed.
+const QUIET_MAX: Duration = Duration::from_millis(800);
+/// How long before it is given up: so that clients who miss something have the newest state within 2 s.
+const SILENCE_MAX: Duration = Duration::from_millis(1_600);
+/// How often that is looked at, and what nobody watches any more is let go.
+const TICK: Duration = Duration::from_millis(100);
+/// How long a subscription may take.
+const SUBSCRIBE_TIMEOUT: Duration = Duration::from_secs(1);
+/// Sessions that are read again together.
+const CATCH_UP_MAX: usize = 1_000;
 /// How long a channel is kept that nobody watches any more.
 const LINGER: Duration = Duration::from_secs(3);
 /// How long to wait before a lost connection is made anew.
@@ -43,6 +52,10 @@ pub(super) struct Feed {
     inbox: mpsc::UnboundedReceiver<Ask>,
     topics: HashMap<SessionId, Topic>,
     probe: String,
+    /// The run of the server that was heard last.
+    run: Option<Arc<str>>,
+    /// Updates are interrupted, and that was told.
+    interrupted: bool,
 }
 
 #[derive(Debug)]
@@ -58,7 +71,7 @@ impl Feed {
         inbox: mpsc::UnboundedReceiver<Ask>,
     ) -> Self {
         let probe = shared.keyspace.probe_channel(jitter::bits());
-        Self { shared, readers, inbox, topics: HashMap::new(), probe }
+        Self { shared, readers, inbox, topics: HashMap::new(), probe, run: None, interrupted: false }
     }
 
     /// Runs until nobody can ask any more.
@@ -66,6 +79,7 @@ impl Feed {
         loop {
             match self.connected().await {
                 Ok(()) => return,
+                Err(error) if std::mem::replace(&mut self.interrupted, true) => debug!(%error, "still interrupted"),
                 Err(error) => warn!(%error, "updates are interrupted"),
             }
             tokio::time::sleep(jitter::between_us(RECONNECT_PAUSE_US.0, RECONNECT_PAUSE_US.1)).await;
@@ -80,12 +94,13 @@ impl Feed {
         for some in channels.chunks(1_000) {
             subscribe(&mut sink, some).await?;
         }
-        self.catch_up().await;
-        if self.topics.is_empty() {
-            info!("updates are connected");
+        self.catch_up().await?;
+        if std::mem::take(&mut self.interrupted) {
+            info!(sessions = self.topics.len(), "updates are connected again");
         }
-        let mut tick = tokio::time::interval(SILENCE_MAX);
-        let (mut heard, mut probed) = (true, false);
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let (mut heard, mut probed) = (self.shared.clock.moment(), false);
         loop {
             tokio::select! {
                 // Who has ended a watch hears nothing that is committed after it.
@@ -97,19 +112,19 @@ impl Feed {
                 },
                 message = stream.next() => match message {
                     Some(message) => {
-                        (heard, probed) = (true, false);
+                        (heard, probed) = (self.shared.clock.moment(), false);
                         self.hand_on(message.get_channel_name(), message.get_payload_bytes());
                     }
                     None => return Err(LinkError::Lost("the connection for updates was closed".to_owned())),
                 },
                 _ = tick.tick() => {
-                    if !std::mem::take(&mut heard) {
-                        if std::mem::replace(&mut probed, true) {
-                            return Err(LinkError::Lost("the connection for updates is silent".to_owned()));
-                        }
-                        let probe = self.probe.clone();
+                    let silence = self.shared.clock.moment().since(heard);
+                    if silence >= SILENCE_MAX {
+                        return Err(LinkError::Lost("the connection for updates is silent".to_owned()));
+                    }
+                    if silence >= QUIET_MAX && !std::mem::replace(&mut probed, true) {
                         // Its answer is that it is heard.
-                        let _ = self.readers[0].try_send(Lookup::Probe(probe));
+                        let _ = self.readers[0].try_send(Lookup::Probe(self.probe.clone()));
                     }
                     self.tidy(&mut sink).await?;
                 }
@@ -128,7 +143,11 @@ impl Feed {
         topic.watchers += 1;
         topic.unwatched_since = None;
         if is_new {
-            subscribe(sink, &[self.shared.keyspace.session_channel(id)]).await?;
+            let subscribed = subscribe(sink, &[self.shared.keyspace.session_channel(id)]).await;
+            if subscribed.is_err() {
+                self.unwatch(id);
+                return subscribed;
+            }
         }
         if ready.send(()).is_err() {
             self.unwatch(id);
@@ -160,17 +179,51 @@ impl Feed {
         in_time(sink.unsubscribe(&channels)).await
     }
 
-    /// Reads every watched session again: what was published meanwhile is lost, but a state is whole.
-    async fn catch_up(&self) {
-        for id in self.topics.keys() {
-            if let Ok(read) = reader::ask(&self.readers, |reply| Lookup::State(*id, reply)).await
-                && let Some(snapshot) = read.snapshot
-            {
-                let frame = wire::update(*id, &snapshot.members, read.now);
-                let countdown = snapshot.countdown();
-                self.shared.listener.update(*id, &Update::State { tag: snapshot.tag, frame, countdown });
+    /// Reads every watched session again: what was published meanwhile is lost, but a state is whole. Another
+    /// run of the server may have forgotten states, and then clients are told what is true now.
+    async fn catch_up(&mut self) -> Result<(), LinkError> {
+        // Of no session: only to learn which run this is, however few are watched.
+        let none = SessionId(Uuid::from_bits(0));
+        let run = self.find(&[none]).await?.into_iter().map(|(_, found)| found.run_id).next();
+        let is_other = self.run.is_some() && self.run != run;
+        let ids: Vec<_> = self.topics.keys().copied().collect();
+        for some in ids.chunks(CATCH_UP_MAX) {
+            for (id, found) in self.find(some).await? {
+                let now = found.now;
+                let update = match found.kept {
+                    Some((deadline, Kept::State(tag, members))) => {
+                        let frame = wire::update(id, &members, now);
+                        let countdown = Snapshot { tag, deadline, members }.countdown();
+                        match is_other {
+                            true => Update::Restored { tag, frame, countdown },
+                            false => Update::State { tag, frame, countdown },
+                        }
+                    }
+                    Some((_, Kept::Tombstone(tag))) => Update::Deleted { tag, frame: wire::deleted(id, now) },
+                    None => continue,
+                };
+                self.shared.listener.update(id, &update);
             }
         }
+        // Only now: whoever was interrupted in between has not told everybody.
+        self.run = run;
+        Ok(())
+    }
+
+    async fn find(&self, ids: &[SessionId]) -> Result<Vec<(SessionId, Found)>, LinkError> {
+        let begin = |&id| Some((id, reader::begin(&self.readers, |reply| Lookup::Kept(id, reply)).ok()?));
+        let asked: Option<Vec<_>> = ids.iter().map(begin).collect();
+        let away = || LinkError::Lost("watched sessions cannot be read".to_owned());
+        let mut all = Vec::with_capacity(ids.len());
+        for (id, answer) in asked.ok_or_else(away)? {
+            match tokio::time::timeout(self.shared.patience(), answer).await {
+                Ok(Ok(Ok(found))) => all.push((id, found)),
+                // It cannot be read by anybody else either.
+                Ok(Ok(Err(StoreError::Unreadable))) => {}
+                Ok(Ok(Err(_)) | Err(_)) | Err(_) => return Err(away()),
+            }
+        }
+        Ok(all)
     }
 
     fn hand_on(&self, channel: &str, payload: &[u8]) {
@@ -178,7 +231,10 @@ impl Feed {
         if self.topics.get(&id).is_none_or(|topic| topic.watchers == 0) {
             return;
         }
-        let update = match wire::heard(&Bytes::copy_from_slice(payload)) {
+        let payload = Bytes::copy_from_slice(payload);
+        // Anybody may publish anything.
+        let is_text = std::str::from_utf8(&payload).is_ok();
+        let update = match wire::heard(&payload).filter(|_| is_text) {
             Some(Heard::State(tag, frame)) => {
                 let countdown = countdown(&frame);
                 Update::State { tag, frame, countdown }
@@ -186,7 +242,7 @@ impl Feed {
             Some(Heard::Deleted(tag, frame)) => Update::Deleted { tag, frame },
             Some(Heard::Notice(message)) => Update::Notice(message),
             None => {
-                warn!(session = %id, "something was published that is no message");
+                debug!(session = %id, "something was published that is no message");
                 return;
             }
         };
@@ -212,7 +268,7 @@ async fn subscribe(sink: &mut PubSubSink, channels: &[String]) -> Result<(), Lin
 }
 
 async fn in_time(asked: impl Future<Output = redis::RedisResult<()>>) -> Result<(), LinkError> {
-    match tokio::time::timeout(SILENCE_MAX, asked).await {
+    match tokio::time::timeout(SUBSCRIBE_TIMEOUT, asked).await {
         Ok(answered) => Ok(answered?),
         Err(_) => Err(LinkError::Lost("no answer to a subscription".to_owned())),
     }

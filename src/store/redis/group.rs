@@ -5,15 +5,20 @@ use std::sync::Arc;
 
 use redis::{Pipeline, Value};
 
-use crate::engine::{Millis, Refusal, SessionId, StateTag, Timestamp};
+use crate::clock::Moment;
+use crate::engine::{Millis, Refusal, SessionId, StateTag, Timestamp, Uuid};
 use crate::redis::LinkError;
 use crate::store::{Committed, Current, Decision, Rate, Record, StoreError, Verdict, Write};
 use crate::wire::{self, Kept, Mark};
 
 use super::Shared;
 use super::authority::Reading;
-use super::committer::Job;
+use super::committer::{Attempt, Job};
 use super::{limits, replies};
+
+/// Changes of one session in a group at most. A state remembers its last events only, and of a change whose
+/// outcome was not heard it must still be seen that it was made, or what it was based on.
+const CHANGES_MAX: usize = wire::EVENTS_MAX - 2;
 
 /// Commands and the sessions that they are about.
 pub(super) struct Group<'s> {
@@ -37,6 +42,17 @@ enum Answer {
     Limited,
     /// What is stored cannot be read.
     Unreadable,
+    /// It may have been carried out before, too long ago to tell.
+    Unknown,
+}
+
+/// What can be done with a command now.
+enum Judged {
+    Answer(Answer),
+    /// It must wait for others that arrived before a deadline.
+    Wait,
+    /// The session has changed often enough in this group.
+    Surplus,
 }
 
 /// A session of the group.
@@ -47,10 +63,16 @@ struct Slot {
     record: Option<Arc<Record>>,
     buried: Option<StateTag>,
     unreadable: bool,
+    /// The state as it was loaded.
+    loaded: Option<Arc<Record>>,
+    /// The events that the loaded state remembers.
+    events: Vec<Uuid>,
     /// What the deadlines' index says, as far as is known.
     indexed: Option<Timestamp>,
-    /// Something in this group changed it.
-    changed: bool,
+    /// How often this group changes it.
+    changes: usize,
+    /// A change whose outcome was not known has turned out to be made.
+    resolved: bool,
     messages: Vec<(String, Vec<u8>)>,
     /// A deadline was found without a session.
     orphan: bool,
@@ -62,6 +84,8 @@ pub(super) struct Decided {
     pub(super) transaction: Option<Pipeline>,
     /// Commands that must wait for others that arrived before a deadline.
     pub(super) deferred: Vec<Job>,
+    /// Commands for the next group.
+    pub(super) surplus: Vec<Job>,
 }
 
 impl<'s> Group<'s> {
@@ -107,7 +131,7 @@ impl<'s> Group<'s> {
     }
 
     /// Takes in the replies to [`Group::load`], which was sent at `sent`.
-    pub(super) fn loaded(&mut self, replies: Vec<Value>, sent: crate::clock::Moment) -> Result<Reading, LinkError> {
+    pub(super) fn loaded(&mut self, replies: Vec<Value>, sent: Moment) -> Result<Reading, LinkError> {
         let received = self.shared.clock.moment();
         let mut replies = replies.into_iter();
         for pending in self.jobs.iter_mut().filter(|pending| pending.job.quota.is_none()) {
@@ -131,32 +155,43 @@ impl<'s> Group<'s> {
 
     /// Judges every command that can be judged.
     pub(super) fn decide(&mut self, reading: &Reading) -> Decided {
-        let mut deferred = Vec::new();
+        let (mut deferred, mut surplus) = (Vec::new(), Vec::new());
         let mut judged = Vec::with_capacity(self.jobs.len());
         for mut pending in std::mem::take(&mut self.jobs) {
-            let slot = &mut self.slots[pending.slot];
-            if pending.answer.is_none() {
-                match slot.judge(self.shared, &self.run_id, &mut pending.job, reading) {
-                    Some(answer) => pending.answer = Some(answer),
-                    None => {
-                        deferred.push(pending.job);
-                        continue;
-                    }
-                }
+            if pending.answer.is_some() {
+                judged.push(pending);
+                continue;
             }
-            judged.push(pending);
+            // Whoever withdrew it was told that it is not carried out.
+            if !pending.job.claim.take() {
+                continue;
+            }
+            let slot = &mut self.slots[pending.slot];
+            let result = slot.judge(self.shared, &self.run_id, &mut pending.job, reading);
+            let writes = matches!(result, Judged::Answer(Answer::Judged { writes: true, .. }));
+            if !writes && pending.job.attempt.is_none() {
+                pending.job.claim.release();
+            }
+            match result {
+                Judged::Answer(answer) => {
+                    pending.answer = Some(answer);
+                    judged.push(pending);
+                }
+                Judged::Wait => deferred.push(pending.job),
+                Judged::Surplus => surplus.push(pending.job),
+            }
         }
         self.jobs = judged;
-        Decided { transaction: self.transaction(reading), deferred }
+        Decided { transaction: self.transaction(reading), deferred, surplus }
     }
 
     fn transaction(&mut self, reading: &Reading) -> Option<Pipeline> {
-        if !self.slots.iter().any(|slot| slot.changed || slot.orphan) {
+        if !self.slots.iter().any(|slot| slot.is_changed() || slot.orphan) {
             return None;
         }
         let mut transaction = redis::pipe();
         transaction.cmd("MULTI");
-        for slot in self.slots.iter_mut().filter(|slot| slot.changed || slot.orphan) {
+        for slot in self.slots.iter_mut().filter(|slot| slot.is_changed() || slot.orphan) {
             slot.commit(self.shared, &self.run_id, reading, &mut transaction);
         }
         transaction.cmd("EXEC");
@@ -169,6 +204,11 @@ impl<'s> Group<'s> {
         for slot in &self.slots {
             let deadline = slot.record.as_ref().and_then(|record| record.session().deadline());
             self.shared.timers.set(slot.id, deadline);
+            if (slot.is_changed() || slot.resolved)
+                && let Some(tag) = slot.record.as_ref().map(|record| record.session().tag()).or(slot.buried)
+            {
+                self.shared.acknowledge(slot.id, tag, slot.record.is_none());
+            }
         }
         for pending in self.jobs {
             let Job { quota, reply, .. } = pending.job;
@@ -178,6 +218,7 @@ impl<'s> Group<'s> {
                 }
                 Some(Answer::Limited) => Ok(Committed { record: None, verdict: None, quota, now }),
                 Some(Answer::Unreadable) => Err(StoreError::Unreadable),
+                Some(Answer::Unknown) => Err(StoreError::UnknownOutcome),
                 None => Err(StoreError::Unavailable("the command was not judged")),
             };
             // Whoever does not wait any more has been told that the outcome is unknown.
@@ -190,12 +231,27 @@ impl<'s> Group<'s> {
         self.jobs.into_iter().map(|pending| pending.job).collect()
     }
 
+    /// The commands, of which none was carried out by this group: another instance was faster.
+    pub(super) fn into_overtaken(self, reading: &Reading) -> Vec<Job> {
+        let overtaken = |pending: Pending| {
+            let mut job = pending.job;
+            let loaded = self.slots[pending.slot].loaded.as_ref();
+            job.seen = loaded.map(|record| (Arc::clone(record), reading.now()));
+            if job.attempt.is_none() {
+                job.claim.release();
+            }
+            job
+        };
+        self.jobs.into_iter().map(overtaken).collect()
+    }
+
     /// The commands, of which some may have been carried out: they remember what they would come to.
     pub(super) fn into_attempts(self) -> Vec<Job> {
         let attempted = |pending: Pending| {
             let mut job = pending.job;
             if let Some(Answer::Judged { record, verdict, writes: true }) = pending.answer {
-                job.attempt = Some((record, verdict));
+                let base = self.slots[pending.slot].events.last().copied();
+                job.attempt = Some(Attempt { record, verdict, base });
             }
             job
         };
@@ -212,8 +268,11 @@ impl Slot {
             record: None,
             buried: None,
             unreadable: false,
+            loaded: None,
+            events: Vec::new(),
             indexed: None,
-            changed: false,
+            changes: 0,
+            resolved: false,
             messages: Vec::new(),
             orphan: false,
         }
@@ -234,8 +293,10 @@ impl Slot {
         match read() {
             Some((mark, kept, session)) => {
                 self.indexed = mark.deadline;
+                self.events.clone_from(&mark.events);
                 self.mark = mark;
                 self.record = session.map(|session| Arc::new(Record::read(session)));
+                self.loaded.clone_from(&self.record);
                 self.buried = match kept {
                     Kept::State(..) => None,
                     Kept::Tombstone(tag) => Some(tag),
@@ -245,15 +306,32 @@ impl Slot {
         }
     }
 
-    /// `None` when the command must wait.
-    fn judge(&mut self, shared: &Shared, run_id: &str, job: &mut Job, reading: &Reading) -> Option<Answer> {
+    fn is_changed(&self) -> bool {
+        self.changes > 0
+    }
+
+    /// Whether all that happened after an event, or ever, is remembered.
+    fn remembers_since(&self, base: Option<Uuid>) -> bool {
+        self.events.len() < wire::EVENTS_MAX || base.is_some_and(|base| self.events.contains(&base))
+    }
+
+    fn judge(&mut self, shared: &Shared, run_id: &str, job: &mut Job, reading: &Reading) -> Judged {
         if self.unreadable {
-            return Some(Answer::Unreadable);
+            let answer = if job.attempt.is_some() { Answer::Unknown } else { Answer::Unreadable };
+            return Judged::Answer(answer);
         }
-        if self.mark.events.contains(&job.event)
-            && let Some((record, verdict)) = job.attempt.take()
-        {
-            return Some(Answer::Judged { record, verdict, writes: false });
+        if let Some(Attempt { record, verdict, base }) = &job.attempt {
+            if self.events.contains(&job.event) {
+                self.resolved = true;
+                let (record, verdict) = (record.clone(), *verdict);
+                return Judged::Answer(Answer::Judged { record, verdict, writes: false });
+            }
+            if !self.remembers_since(*base) {
+                return Judged::Answer(Answer::Unknown);
+            }
+        }
+        if self.changes >= CHANGES_MAX {
+            return Judged::Surplus;
         }
         let now = reading.now();
         let arrival = job.commit.arrival.as_ref();
@@ -263,7 +341,7 @@ impl Slot {
             let deadline_us = deadline.as_ms() * 1_000;
             let in_time = |_, moment| shared.authority.at_us(moment, reading) < deadline_us;
             if shared.arrivals.any_in_time(self.id, arrival, in_time) {
-                return None;
+                return Judged::Wait;
             }
         }
         let arrived_us = arrival.map_or(reading.time_us, |arrival| shared.authority.at_us(arrival.moment(), reading));
@@ -273,7 +351,8 @@ impl Slot {
             epoch: self.epoch(run_id, now),
             at: Timestamp::from_ms(arrived_us / 1_000).max(last_change),
             now,
-            changed_since_arrival: arrival.is_some() && (self.changed || self.mark.changed_us > arrived_us),
+            changed_since_arrival: arrival
+                .is_some_and(|arrival| self.changed_after(shared, arrival.moment(), arrived_us)),
         });
         let writes = !matches!(write, Write::Nothing);
         match write {
@@ -291,19 +370,32 @@ impl Slot {
             }
         }
         if writes {
-            self.changed = true;
+            self.changes += 1;
             self.mark.events.push(job.event);
             let surplus = self.mark.events.len().saturating_sub(wire::EVENTS_MAX);
             self.mark.events.drain(..surplus);
         }
-        Some(Answer::Judged { record: self.record.clone(), verdict, writes })
+        Judged::Answer(Answer::Judged { record: self.record.clone(), verdict, writes })
+    }
+
+    /// Whether the state was committed after a command arrived. Of its own commits this instance knows when they
+    /// were acknowledged; of others, when they were committed at the latest.
+    fn changed_after(&self, shared: &Shared, arrived: Moment, arrived_us: u64) -> bool {
+        if self.is_changed() {
+            return true;
+        }
+        let Some(tag) = self.record.as_ref().map(|record| record.session().tag()) else { return false };
+        match shared.history.acknowledged_at(self.id, tag) {
+            Some(acknowledged) => acknowledged > arrived,
+            None => self.mark.changed_us > arrived_us,
+        }
     }
 
     /// The epoch of the next state. Another run of the server may have forgotten states, so that their
     /// versions would be given out again.
     fn epoch(&self, run_id: &str, now: Timestamp) -> u64 {
         match (&self.record, self.buried) {
-            (Some(record), _) if self.changed || *self.mark.run_id == *run_id => record.session().epoch,
+            (Some(record), _) if self.is_changed() || *self.mark.run_id == *run_id => record.session().epoch,
             (Some(record), _) => now.as_ms().max(record.session().epoch + 1),
             (None, Some(tag)) => tag.epoch + 1,
             (None, None) => 0,
@@ -330,7 +422,7 @@ impl Slot {
     fn commit(&mut self, shared: &Shared, run_id: &str, reading: &Reading, transaction: &mut Pipeline) {
         let deadlines = shared.keyspace.deadlines(shared.keyspace.partition(self.id));
         let name = self.id.to_string();
-        if !self.changed {
+        if !self.is_changed() {
             transaction.cmd("ZREM").arg(deadlines).arg(name);
             return;
         }

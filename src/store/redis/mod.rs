@@ -2,9 +2,11 @@
 //! commands, reads and updates share connections; does not know what a session is beyond its record.
 
 mod authority;
+mod claim;
 mod committer;
 mod feed;
 mod group;
+mod history;
 mod jitter;
 mod limits;
 mod reader;
@@ -17,18 +19,21 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use crate::clock::Clock;
-use crate::engine::{Millis, SessionId, Timestamp};
+use crate::engine::{Millis, SessionId, StateTag, Timestamp};
 use crate::redis::{Keyspace, Link, LinkError, Server};
 
 use super::arrival::{Arrival, Arrivals};
 use super::{Answer, Commit, Committed, Listener, Quota, Rate, Read, Store, StoreError, Wait, Watch, Watched};
 use authority::Authority;
+use claim::Claim;
 use committer::{Committer, Job};
 use feed::{Ask, Feed};
+use history::History;
 use reader::Lookup;
 use timers::Timers;
 
@@ -76,8 +81,15 @@ struct Shared {
     timers: Timers,
     tombstone_ttl: Millis,
     timeout: Duration,
+    history: History,
+    /// The run of the server that the last connection led to.
+    run: Mutex<Option<Arc<str>>>,
+    /// Why the server cannot be used although it answers.
+    unfit: Mutex<Option<String>>,
     /// The last connection that was tried was made.
     connected: AtomicBool,
+    /// The last transaction was refused.
+    refused: AtomicBool,
     /// A transaction was executed in part: nothing can be relied on any more.
     broken: AtomicBool,
 }
@@ -96,6 +108,10 @@ impl RedisStore {
             timers: Timers::default(),
             tombstone_ttl,
             timeout,
+            history: History::default(),
+            run: Mutex::default(),
+            unfit: Mutex::default(),
+            refused: AtomicBool::new(false),
             connected: AtomicBool::new(false),
             broken: AtomicBool::new(false),
         });
@@ -114,11 +130,20 @@ impl RedisStore {
         tokio::spawn(Feed::new(Arc::clone(&store.shared), store.readers.clone(), inbox).run());
         store
     }
+
+    /// How many sessions were found behind what had been acknowledged, after Redis was restarted.
+    pub fn forgotten(&self) -> u64 {
+        self.shared.history.forgotten()
+    }
+
+    async fn ask<T>(&self, lookup: impl FnOnce(reader::Reply<T>) -> Lookup) -> Result<T, StoreError> {
+        reader::ask(&self.readers, self.shared.patience(), lookup).await
+    }
 }
 
 impl Store for RedisStore {
     fn now(&self) -> Answer<'_, Timestamp> {
-        Box::pin(reader::ask(&self.readers, Lookup::Time))
+        Box::pin(self.ask(Lookup::Time))
     }
 
     fn arrive(&self, id: SessionId) -> Arrival {
@@ -126,19 +151,25 @@ impl Store for RedisStore {
     }
 
     fn read(&self, id: SessionId) -> Answer<'_, Read> {
-        Box::pin(reader::ask(&self.readers, move |reply| Lookup::State(id, reply)))
+        Box::pin(self.ask(move |reply| Lookup::State(id, reply)))
     }
 
     fn commit(&self, commit: Commit) -> Answer<'_, Committed> {
         Box::pin(async move {
             let (reply, answer) = oneshot::channel();
             let place = commit.id.0.bits() as usize % self.committers.len();
-            let (event, expires) = (jitter::uuid(), self.shared.clock.moment() + self.shared.timeout);
-            let job = Job { commit, event, expires, quota: None, attempt: None, reply };
+            let (event, claim) = (jitter::uuid(), Arc::new(Claim::default()));
+            let expires = self.shared.clock.moment() + self.shared.patience();
+            let given = Arc::clone(&claim);
+            let job = Job { commit, event, expires, claim: given, quota: None, attempt: None, seen: None, reply };
             if self.committers[place].try_send(job).is_err() {
                 return Err(StoreError::Unavailable("too many changes are waiting"));
             }
-            answer.await.unwrap_or(Err(StoreError::UnknownOutcome))
+            match tokio::time::timeout(self.shared.patience(), answer).await {
+                Ok(answered) => answered.unwrap_or(Err(StoreError::UnknownOutcome)),
+                Err(_) if claim.withdraw() => Err(StoreError::Unavailable("the store does not answer in time")),
+                Err(_) => Err(StoreError::UnknownOutcome),
+            }
         })
     }
 
@@ -147,7 +178,7 @@ impl Store for RedisStore {
             let (ready, stands) = oneshot::channel();
             const AWAY: StoreError = StoreError::Unavailable("updates are interrupted");
             self.feed.send(Ask::Watch(id, ready)).map_err(|_| StoreError::Unavailable("the server stops"))?;
-            let standing = tokio::time::timeout(self.shared.timeout, stands).await;
+            let standing = tokio::time::timeout(self.shared.patience(), stands).await;
             standing.map_err(|_| AWAY)?.map_err(|_| AWAY)?;
             let feed = self.feed.clone();
             let watch = Watch::new(move || {
@@ -190,7 +221,9 @@ impl Store for RedisStore {
     }
 
     fn count(&self, client: IpAddr, rate: Rate) -> Answer<'_, Quota> {
-        Box::pin(reader::ask(&self.readers, move |reply| Lookup::Count(client, rate, reply)))
+        // What cannot be counted lets through, and then there must be time left for the request itself.
+        let patience = self.shared.timeout / 10;
+        Box::pin(reader::ask(&self.readers, patience, move |reply| Lookup::Count(client, rate, reply)))
     }
 
     fn upkeep(&self) -> Wait<'_, ()> {
@@ -201,21 +234,73 @@ impl Store for RedisStore {
         if self.shared.broken.load(Ordering::Relaxed) {
             return Some("Redis executed a transaction in part".to_owned());
         }
+        if let Some(why) = &*self.shared.unfit.lock() {
+            return Some(why.clone());
+        }
         (!self.shared.connected.load(Ordering::Relaxed)).then(|| "Redis does not answer".to_owned())
     }
 }
 
 impl Shared {
+    /// How long somebody waits: a little less than their request may take, so that they can be told.
+    fn patience(&self) -> Duration {
+        self.timeout * 4 / 5
+    }
+
     /// A connection; whether it could be made decides whether the server is ready.
-    async fn connect(&self) -> Result<Link, LinkError> {
-        let link = self.server.connect().await;
+    async fn connect(self: &Arc<Self>) -> Result<Link, LinkError> {
+        let link = self.try_connect().await;
         let was = self.connected.swap(link.is_ok(), Ordering::Relaxed);
         match &link {
             Ok(_) if !was => info!("Redis answers"),
-            Err(error) if was => error!(%error, "Redis does not answer any more"),
+            Err(error) if was => warn!(%error, "Redis does not answer any more"),
             Ok(_) | Err(_) => {}
         }
         link
+    }
+
+    async fn try_connect(self: &Arc<Self>) -> Result<Link, LinkError> {
+        let mut link = self.server.connect().await?;
+        if self.run.lock().as_ref() == Some(link.run_id()) {
+            return Ok(link);
+        }
+        let indexes: Vec<_> = self.keyspace.all().map(|partition| self.keyspace.deadlines(partition)).collect();
+        let unfit = link.unfit_for(&indexes).await?;
+        let is_new = unfit.is_some() && *self.unfit.lock() != unfit;
+        self.unfit.lock().clone_from(&unfit);
+        if let Some(why) = unfit {
+            if is_new {
+                error!(why, "Redis cannot be used as it is");
+            }
+            return Err(LinkError::Refused(why));
+        }
+        // What was acknowledged is taken before anything is committed to the new run by this instance.
+        let last = self.run.lock().replace(Arc::clone(link.run_id()));
+        if last.is_some_and(|last| last != *link.run_id()) {
+            let acknowledged = self.history.take(self.clock.moment());
+            tokio::spawn(history::compare(Arc::clone(self), acknowledged));
+        }
+        Ok(link)
+    }
+
+    /// A state was committed.
+    fn acknowledge(&self, id: SessionId, tag: StateTag, is_deleted: bool) {
+        // A tombstone may be gone by the time that somebody looks.
+        if !is_deleted || self.tombstone_ttl >= history::AGE_MAX_MS {
+            self.history.remember(id, tag, self.clock.moment());
+        }
+    }
+
+    /// Takes down whether transactions are refused, and tells when that changes.
+    fn refuses(&self, why: Option<&str>) {
+        let was = self.refused.load(Ordering::Relaxed);
+        if was != why.is_some() {
+            self.refused.store(why.is_some(), Ordering::Relaxed);
+            match why {
+                Some(why) => warn!(why, "Redis refuses transactions"),
+                None => info!("Redis takes transactions again"),
+            }
+        }
     }
 
     /// The authority's time, as far as it is known; nothing is due before the first reading.

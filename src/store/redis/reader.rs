@@ -3,11 +3,14 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
+use redis::Value;
 use tokio::sync::{mpsc, oneshot};
 use tracing::debug;
 
+use crate::clock::Moment;
 use crate::engine::{SessionId, Timestamp};
 use crate::redis::{Link, LinkError};
 use crate::store::{Quota, Rate, Read, Snapshot, StoreError};
@@ -21,12 +24,14 @@ use super::{limits, replies};
 const BATCH_MAX: usize = 256;
 
 /// Where an answer is waited for.
-type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
+pub(super) type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
 
 /// Something that is asked without changing a session.
 pub(super) enum Lookup {
     /// The state of a session.
     State(SessionId, Reply<Read>),
+    /// The state of a session, deleted ones included.
+    Kept(SessionId, Reply<Found>),
     /// The time.
     Time(Reply<Timestamp>),
     /// One more hit on a limit.
@@ -35,16 +40,38 @@ pub(super) enum Lookup {
     Probe(String),
 }
 
-/// Asks one of the readers, and waits for its answer.
+/// What is kept of a session.
+pub(super) struct Found {
+    /// With its deadline.
+    pub(super) kept: Option<(Option<Timestamp>, Kept)>,
+    /// The authority's time at reading.
+    pub(super) now: Timestamp,
+    /// The run of the server that was asked.
+    pub(super) run_id: Arc<str>,
+}
+
+/// Asks one of the readers, and waits for its answer, but not for ever.
 pub(super) async fn ask<T>(
     readers: &[mpsc::Sender<Lookup>],
+    patience: Duration,
     lookup: impl FnOnce(Reply<T>) -> Lookup,
 ) -> Result<T, StoreError> {
+    match tokio::time::timeout(patience, begin(readers, lookup)?).await {
+        Ok(answered) => answered.unwrap_or(Err(AWAY)),
+        Err(_) => Err(AWAY),
+    }
+}
+
+/// Asks one of the readers; the answer comes later.
+pub(super) fn begin<T>(
+    readers: &[mpsc::Sender<Lookup>],
+    lookup: impl FnOnce(Reply<T>) -> Lookup,
+) -> Result<oneshot::Receiver<Result<T, StoreError>>, StoreError> {
     let (reply, answer) = oneshot::channel();
     // The emptier one: neither is ever far behind.
     let reader = readers.iter().max_by_key(|reader| reader.capacity()).ok_or(AWAY)?;
     reader.try_send(lookup(reply)).map_err(|_| StoreError::Unavailable("too many reads are waiting"))?;
-    answer.await.unwrap_or(Err(AWAY))
+    Ok(answer)
 }
 
 const AWAY: StoreError = StoreError::Unavailable("the store does not answer");
@@ -67,12 +94,26 @@ pub(super) async fn read(shared: Arc<Shared>, mut inbox: mpsc::Receiver<Lookup>)
     }
 }
 
+/// Who wants a state, and how much of it.
+enum Want {
+    Read(Reply<Read>),
+    Kept(Reply<Found>),
+}
+
+/// What came back.
+struct Asked {
+    replies: Vec<Value>,
+    sent: Moment,
+    received: Moment,
+    run_id: Arc<str>,
+}
+
 /// What is asked in one round trip. Whoever is not answered when it is dropped learns that the store is away.
 #[derive(Default)]
 struct Batch {
     len: usize,
     keys: Vec<String>,
-    states: Vec<Reply<Read>>,
+    states: Vec<Want>,
     times: Vec<Reply<Timestamp>>,
     probes: Vec<String>,
     counts: Vec<(String, Rate, Reply<Quota>)>,
@@ -84,7 +125,11 @@ impl Batch {
         match lookup {
             Lookup::State(id, reply) => {
                 self.keys.push(shared.keyspace.session(id));
-                self.states.push(reply);
+                self.states.push(Want::Read(reply));
+            }
+            Lookup::Kept(id, reply) => {
+                self.keys.push(shared.keyspace.session(id));
+                self.states.push(Want::Kept(reply));
             }
             Lookup::Time(reply) => self.times.push(reply),
             Lookup::Probe(channel) => self.probes.push(channel),
@@ -94,8 +139,50 @@ impl Batch {
         }
     }
 
-    /// Asks Redis, then tells everybody what they asked.
-    async fn look_up(self, shared: &Shared, link: &mut Option<Link>) -> Result<(), LinkError> {
+    /// Asks Redis, then tells everybody what they asked. A connection that had served before may have been lost
+    /// while nobody used it: then it is asked once more, but nothing is counted twice.
+    async fn look_up(mut self, shared: &Arc<Shared>, link: &mut Option<Link>) -> Result<(), LinkError> {
+        let was_used = link.is_some();
+        let asked = match self.ask(shared, link).await {
+            Err(LinkError::Lost(_)) if was_used => {
+                *link = None;
+                self.counts.clear();
+                self.ask(shared, link).await
+            }
+            asked => asked,
+        };
+        let Asked { replies, sent, received, run_id } = asked?;
+        let mut replies = replies.into_iter();
+        for (_, rate, reply) in self.counts {
+            let _ = reply.send(Ok(limits::counted(&mut replies, rate)?));
+        }
+        for _ in &self.probes {
+            replies::next(&mut replies)?;
+        }
+        let values = if self.keys.is_empty() { Vec::new() } else { replies::values(replies::next(&mut replies)?)? };
+        let reading = Reading { time_us: replies::time_us(&replies::next(&mut replies)?)?, sent, received };
+        shared.authority.learn(&reading);
+        let now = reading.now();
+        for reply in self.times {
+            let _ = reply.send(Ok(now));
+        }
+        for (want, value) in self.states.into_iter().zip(values) {
+            match want {
+                Want::Read(reply) => {
+                    let _ = reply.send(snapshot(value).map(|snapshot| Read { snapshot, now }));
+                }
+                Want::Kept(reply) => {
+                    let kept = value.map(|value| wire::glance(&value)).transpose();
+                    let run_id = Arc::clone(&run_id);
+                    let found = kept.map(|kept| Found { kept, now, run_id });
+                    let _ = reply.send(found.map_err(|wire::NotStored| StoreError::Unreadable));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn ask(&self, shared: &Arc<Shared>, link: &mut Option<Link>) -> Result<Asked, LinkError> {
         let link = match link {
             Some(link) => link,
             None => link.insert(shared.connect().await?),
@@ -112,25 +199,8 @@ impl Batch {
         }
         commands.cmd("TIME");
         let sent = shared.clock.moment();
-        let mut replies = link.ask(&commands).await?.into_iter();
-        let received = shared.clock.moment();
-        for (_, rate, reply) in self.counts {
-            let _ = reply.send(Ok(limits::counted(&mut replies, rate)?));
-        }
-        for _ in &self.probes {
-            replies::next(&mut replies)?;
-        }
-        let values = if self.keys.is_empty() { Vec::new() } else { replies::values(replies::next(&mut replies)?)? };
-        let reading = Reading { time_us: replies::time_us(&replies::next(&mut replies)?)?, sent, received };
-        shared.authority.learn(&reading);
-        let now = reading.now();
-        for reply in self.times {
-            let _ = reply.send(Ok(now));
-        }
-        for (reply, value) in self.states.into_iter().zip(values) {
-            let _ = reply.send(snapshot(value).map(|snapshot| Read { snapshot, now }));
-        }
-        Ok(())
+        let replies = link.ask(&commands).await?;
+        Ok(Asked { replies, sent, received: shared.clock.moment(), run_id: Arc::clone(link.run_id()) })
     }
 }
 

@@ -1,11 +1,13 @@
 //! The sweep: finds deadlines that are overdue although their instance should have fired them, because it
 //! died. Does not know how they are fired.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use redis::Value;
 use tracing::warn;
 
+use crate::clock::Moment;
 use crate::engine::{SessionId, Timestamp, Uuid};
 use crate::redis::{Link, LinkError};
 
@@ -15,19 +17,26 @@ use super::{Shared, jitter};
 const INTERVAL: Duration = Duration::from_millis(100);
 /// How often to look for a server that does not answer.
 const RETRY_INTERVAL: Duration = Duration::from_millis(500);
+/// How often to say that it does not answer.
+const TELL_INTERVAL: Duration = Duration::from_secs(1);
 /// How long a deadline must be overdue, at least and at most: the instance that set it fires it at once.
 const OVERDUE_US: (u64, u64) = (50_000, 150_000);
 /// Overdue sessions of a partition that are taken up at once.
 const FOUND_MAX: usize = 1_024;
 
 /// Hands what it finds to the timers; runs until it is dropped.
-pub(super) async fn sweep(shared: &Shared) {
+pub(super) async fn sweep(shared: &Arc<Shared>) {
     let mut link = None;
+    let mut told: Option<Moment> = None;
     loop {
         let pause = match look(shared, &mut link).await {
             Ok(()) => INTERVAL,
             Err(error) => {
-                warn!(%error, "waiting for Redis");
+                let now = shared.clock.moment();
+                if told.is_none_or(|told| now.since(told) >= TELL_INTERVAL) {
+                    warn!(%error, "waiting for Redis");
+                    told = Some(now);
+                }
                 link = None;
                 RETRY_INTERVAL
             }
@@ -36,7 +45,7 @@ pub(super) async fn sweep(shared: &Shared) {
     }
 }
 
-async fn look(shared: &Shared, link: &mut Option<Link>) -> Result<(), LinkError> {
+async fn look(shared: &Arc<Shared>, link: &mut Option<Link>) -> Result<(), LinkError> {
     let link = match link {
         Some(link) => link,
         None => link.insert(shared.connect().await?),

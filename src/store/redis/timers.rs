@@ -49,7 +49,8 @@ impl Timers {
 
     /// A session that is overdue for longer than its own instance would take.
     pub(super) fn found(&self, id: SessionId, deadline: Timestamp) {
-        let is_known = self.known.lock().deadlines.contains_key(&id);
+        // What is known may be what another instance has changed since.
+        let is_known = self.known.lock().deadlines.get(&id).is_some_and(|known| *known <= deadline);
         if !is_known {
             self.set(id, Some(deadline));
         }

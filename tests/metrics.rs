@@ -1,0 +1,75 @@
+//! What is counted, under the names that dashboards know.
+
+use crate::support::server::Server;
+use crate::support::sessions::{id, two_players};
+use crate::support::wait::until;
+use crate::support::ws::Client;
+
+/// The value of a series; zero when there is none.
+fn value(text: &str, series: &str) -> f64 {
+    let line = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+    line.map_or(0.0, |number| number.parse().expect("a number"))
+}
+
+#[tokio::test]
+async fn requests_are_counted_by_route_and_status() {
+    let server = Server::start().await;
+    let mut client = server.connect().await;
+    client.create(&two_players(&id(1), 3_600_000)).await;
+    let path = format!("/v1/sessions/{}", id(1));
+    for (method, path) in [
+        ("POST", format!("{path}/start")),
+        ("POST", format!("{path}/switch")),
+        ("POST", format!("{path}/switch")),
+        ("GET", format!("{path}?a=b")),
+        ("GET", format!("/v1/sessions/{}", id(2))),
+        ("BREW", path.clone()),
+        ("GET", "/nowhere".to_owned()),
+    ] {
+        client.ask(method, &path, "").await;
+    }
+    let answer = client.ask("GET", "/metrics", "").await;
+    assert_eq!(answer.header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
+    for (labels, count) in [
+        (r#"method="POST",route="/v1/sessions",status_code="201""#, 1.0),
+        (r#"method="POST",route="/v1/sessions/:id/start",status_code="200""#, 1.0),
+        (r#"method="POST",route="/v1/sessions/:id/switch",status_code="200""#, 2.0),
+        (r#"method="GET",route="/v1/sessions/:id",status_code="200""#, 1.0),
+        (r#"method="GET",route="/v1/sessions/:id",status_code="404""#, 1.0),
+        (r#"method="Other",route="/v1/sessions/:id",status_code="405""#, 1.0),
+        (r#"method="GET",route="unmatched",status_code="404""#, 1.0),
+    ] {
+        let series = format!("synckairos_http_requests_total{{{labels}}}");
+        assert_eq!(value(&answer.body, &series), count, "{series}: {}", answer.body);
+    }
+    let switches = r#"synckairos_http_request_duration_ms_count{method="POST",route="/v1/sessions/:id/switch"}"#;
+    assert_eq!(value(&answer.body, switches), 2.0);
+    for (bucket, metric) in [("1000.0", "http_request_duration_ms"), ("50.0", "switch_cycle_duration_ms")] {
+        let le = format!("le=\"{bucket}\"");
+        let found = answer
+            .body
+            .lines()
+            .any(|line| line.starts_with(&format!("synckairos_{metric}_bucket")) && line.contains(&le));
+        assert!(found, "{metric} has a bucket up to {bucket}: {}", answer.body);
+    }
+    assert_eq!(value(&answer.body, "synckairos_switch_cycle_duration_ms_count"), 2.0);
+    assert_eq!(value(&answer.body, "synckairos_active_sessions"), 1.0);
+}
+
+#[tokio::test]
+async fn watching_clients_and_watched_sessions_are_told() {
+    let server = Server::start().await;
+    let mut http = server.connect().await;
+    let clients = (
+        Client::join(server.address(), &id(1)).await,
+        Client::join(server.address(), &id(1)).await,
+        Client::join(server.address(), &id(2)).await,
+    );
+    let mut told = async || {
+        let text = http.ask("GET", "/metrics", "").await.body;
+        (value(&text, "synckairos_websocket_connections"), value(&text, "synckairos_subscriptions"))
+    };
+    assert_eq!(told().await, (3.0, 2.0));
+    drop(clients);
+    until("everybody has left", async || told().await == (0.0, 0.0)).await;
+}

@@ -1,0 +1,97 @@
+//! Deadlines over three instances: each fired once, and none early. With SYNCKAIROS_TEST_DEADLINES=5000 and
+//! `--nocapture` it tells how late.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+
+use crate::support::http::Connection;
+use crate::support::instant;
+use crate::support::redis::Redis;
+use crate::support::sessions::{id, participant};
+
+use super::{instance, scale};
+
+const INSTANCES: usize = 3;
+/// How long nothing more must come after the last deadline.
+const QUIET: Duration = Duration::from_millis(500);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_deadline_is_fired_once_and_none_early() {
+    let count = scale("SYNCKAIROS_TEST_DEADLINES", 300);
+    let redis = Redis::start();
+    let mut instances = Vec::new();
+    for _ in 0..INSTANCES {
+        instances.push(instance(&redis.url()).await);
+    }
+    let listener = listen(&redis, count);
+
+    let mut tasks = JoinSet::new();
+    // Enough time that all are started before the first is due; then all within a second.
+    let lead_ms = 1_000 + count;
+    for first in 0..16 {
+        let address = instances[first as usize % INSTANCES].address();
+        tasks.spawn(async move {
+            let mut client = Connection::open(address).await;
+            for n in (first..count).step_by(16) {
+                client.create(&alone(n, lead_ms)).await;
+                client.post(&id(n), "start", &Value::Null).await;
+            }
+        });
+    }
+    while let Some(task) = tasks.join_next().await {
+        task.expect("the sessions are started");
+    }
+    let fired =
+        tokio::task::spawn_blocking(move || listener.join().expect("everything is heard")).await.expect("it ends");
+    assert_eq!(fired.len() as u64, count, "every deadline is fired");
+    let mut late_ms: Vec<_> = Vec::new();
+    for (session, firings) in fired {
+        let [(deadline, stamped, heard)] = firings[..] else { panic!("{session} was fired {} times", firings.len()) };
+        assert!(stamped >= deadline, "{session} was fired at {stamped}, which is before {deadline}");
+        late_ms.push(heard.saturating_sub(deadline));
+    }
+    late_ms.sort_unstable();
+    let at = |part: usize| late_ms[(late_ms.len() - 1) * part / 1_000];
+    println!("{count} deadlines, lateness in ms when heard: p50 {}, p99 {}, max {}", at(500), at(990), at(1_000));
+}
+
+fn alone(n: u64, time_ms: u64) -> Value {
+    json!({
+        "session_id": id(n), "sync_mode": "per_participant", "total_time_ms": time_ms,
+        "participants": [{"participant_id": participant(0), "participant_index": 0, "total_time_ms": time_ms}],
+    })
+}
+
+type Firings = BTreeMap<String, Vec<(u64, u64, u64)>>;
+
+/// Takes down every state that shows a flag: its deadline, its time stamp, and when it was heard.
+fn listen(redis: &Redis, count: u64) -> std::thread::JoinHandle<Firings> {
+    let mut connection = redis.connect();
+    let (ready, stands) = std::sync::mpsc::channel();
+    let thread = std::thread::spawn(move || {
+        let mut updates = connection.as_pubsub();
+        updates.subscribe("session-updates").expect("it can be listened to");
+        updates.set_read_timeout(Some(Duration::from_secs(20))).expect("a timeout");
+        ready.send(()).expect("the test waits");
+        let mut fired = Firings::new();
+        while let Ok(message) = updates.get_message() {
+            let heard = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_millis() as u64;
+            let update: Value = serde_json::from_slice(message.get_payload_bytes()).expect("updates are JSON");
+            let state: Value = serde_json::from_str(update["state"].as_str().expect("a state")).expect("it is JSON");
+            if state["status"] == "expired" {
+                let deadline = instant::ms(&state["participants"][0]["expired_at"]);
+                let stamped = update["timestamp"].as_u64().expect("a time");
+                fired.entry(state["session_id"].to_string()).or_default().push((deadline, stamped, heard));
+            }
+            if fired.len() as u64 == count {
+                updates.set_read_timeout(Some(QUIET)).expect("a timeout");
+            }
+        }
+        fired
+    });
+    stands.recv().expect("it listens");
+    thread
+}

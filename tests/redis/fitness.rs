@@ -1,0 +1,43 @@
+//! A Redis that would lose or break what is kept in it is not used, and the reason is told.
+
+use serde_json::Value;
+
+use crate::support::redis::Redis;
+use crate::support::server::Server;
+use crate::support::sessions::{id, two_players};
+use crate::support::wait;
+
+use super::ready;
+
+async fn refused(redis: &Redis, reason: &str) -> Server {
+    let server = Server::start_with(&[("REDIS_URL", &redis.url()), ("AUDIT", "off")]).await;
+    let mut client = server.connect().await;
+    wait::until(reason, async || {
+        let answer = client.ask("GET", "/ready", "").await;
+        assert_eq!(answer.status, 503);
+        answer.json()["error"].to_string().contains(reason)
+    })
+    .await;
+    let answer = client.ask("POST", "/v1/sessions", &two_players(&id(1), 60_000).to_string()).await;
+    assert_eq!((answer.status, answer.code().as_str()), (503, "UNAVAILABLE"));
+    server
+}
+
+#[tokio::test]
+async fn an_index_of_another_type_is_refused_until_it_is_gone() {
+    let redis = Redis::start();
+    redis::cmd("SET").arg("deadlines").arg("x").exec(&mut redis.connect()).expect("it answers");
+    let server = refused(&redis, "is a string, not a sorted set").await;
+    assert_eq!(redis.len(), 1, "nothing was written");
+    redis::cmd("DEL").arg("deadlines").exec(&mut redis.connect()).expect("it answers");
+    ready(server.address()).await;
+    let mut client = server.connect().await;
+    client.create(&two_players(&id(1), 60_000)).await;
+    client.post(&id(1), "start", &Value::Null).await;
+}
+
+#[tokio::test]
+async fn a_policy_that_evicts_is_refused() {
+    let redis = Redis::start_with(&["--save", "", "--maxmemory-policy", "allkeys-lru"]);
+    refused(&redis, "maxmemory-policy allkeys-lru").await;
+}

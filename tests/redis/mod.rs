@@ -1,0 +1,82 @@
+//! Several instances on one Redis, each a real process or server: what clients are told against what is there.
+
+mod clocks;
+mod cuts;
+mod deadlines;
+mod fitness;
+mod instances;
+mod limits;
+mod load;
+mod outages;
+mod published;
+mod watcher;
+
+use std::net::SocketAddr;
+
+use serde_json::Value;
+
+use crate::support::http::{Answer, Connection};
+use crate::support::program::Program;
+use crate::support::server::Server;
+use crate::support::sessions::{id, two_players};
+use crate::support::wait;
+
+/// A time that no test waits for.
+const HOUR: u64 = 3_600_000;
+
+/// An instance inside the test's own process that is ready.
+async fn instance(url: &str) -> Server {
+    instance_with(url, &[]).await
+}
+
+/// One with settings of the test's own.
+async fn instance_with(url: &str, settings: &[(&str, &str)]) -> Server {
+    let server = Server::start_with(&[&[("REDIS_URL", url), ("AUDIT", "off")], settings].concat()).await;
+    ready(server.address()).await;
+    server
+}
+
+/// An instance that is a process of its own and is ready.
+async fn program(url: &str) -> Program {
+    let settings = [("REDIS_URL", url), ("AUDIT", "off"), ("RATE_LIMIT_SWITCH", "0"), ("LOG_LEVEL", "info")];
+    let program = Program::start(&settings);
+    ready(program.address).await;
+    program
+}
+
+/// Waits until an instance is ready.
+async fn ready(address: SocketAddr) {
+    let mut client = Connection::open(address).await;
+    wait::until("the instance is ready", async || client.ask("GET", "/ready", "").await.status == 200).await;
+}
+
+/// A running session of two participants.
+async fn start(client: &mut Connection, n: u64, time_ms: u64) -> Value {
+    client.create(&two_players(&id(n), time_ms)).await;
+    client.post(&id(n), "start", &Value::Null).await
+}
+
+/// A switch, whatever comes of it.
+async fn switch(client: &mut Connection, n: u64) -> Answer {
+    client.ask("POST", &format!("/v1/sessions/{}/switch", id(n)), "").await
+}
+
+/// The version that an answer tells.
+fn version(answer: &Answer) -> u64 {
+    answer.json()["data"]["version"].as_u64().unwrap_or_else(|| panic!("no version: {answer:?}"))
+}
+
+/// Numbers that look random and are the same every time.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, end: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % end
+    }
+}
+
+/// A number that the environment may raise.
+fn scale(name: &str, default: u64) -> u64 {
+    std::env::var(name).map_or(default, |text| text.parse().expect("a number"))
+}

@@ -1,0 +1,141 @@
+//! Redis that stops, dies and comes back, with and without what it knew.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::support::http::Connection;
+use crate::support::program::Program;
+use crate::support::redis::Redis;
+use crate::support::sessions::id;
+use crate::support::wait;
+
+use super::load::Load;
+use super::watcher::Watcher;
+use super::{HOUR, instance, program, ready, start, switch, version};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stopped_redis_is_waited_for() {
+    const CLIENTS: u64 = 8;
+    let redis = Redis::start();
+    let servers = [instance(&redis.url()).await, instance(&redis.url()).await];
+    let addresses = [servers[0].address(), servers[1].address()];
+    let mut load = Load::start(&addresses, CLIENTS).await;
+    let watcher = Watcher::join(addresses[1], &id(0)).await;
+    load.more(100).await;
+    redis.signal("STOP");
+    load.more_failures(2 * CLIENTS).await;
+    let mut client = Connection::open(addresses[0]).await;
+    let read = client.ask("GET", &format!("/v1/sessions/{}", id(0)), "").await;
+    assert_eq!((read.status, read.code().as_str()), (503, "UNAVAILABLE"), "a read changes nothing");
+    assert_eq!(client.ask("GET", "/health", "").await.status, 200);
+    assert_eq!(client.ask("GET", "/ready", "").await.status, 503);
+    redis.signal("CONT");
+    load.more(100).await;
+    ready(addresses[0]).await;
+    for tally in load.stop().await {
+        tally.check(&mut client).await;
+    }
+    let newest = client.read(&id(0)).await["version"].as_u64();
+    wait::until("the client sees the newest state", async || watcher.version() == newest).await;
+    watcher.check();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_redis_that_syncs_always_forgets_nothing() {
+    let mut redis = Redis::start_with(&["--save", "", "--appendonly", "yes", "--appendfsync", "always"]);
+    let servers = [instance(&redis.url()).await, instance(&redis.url()).await];
+    let addresses = [servers[0].address(), servers[1].address()];
+    let mut load = Load::start(&addresses, 8).await;
+    let watcher = Watcher::join(addresses[0], &id(1)).await;
+    for _ in 0..3 {
+        load.more(100).await;
+        redis.kill();
+        load.more_failures(1).await;
+        redis.restart();
+    }
+    load.more(100).await;
+    let mut client = Connection::open(addresses[0]).await;
+    for tally in load.stop().await {
+        assert!(tally.done.first().map(|tag| tag.0) < tally.done.last().map(|tag| tag.0), "a run has its epoch");
+        tally.check(&mut client).await;
+    }
+    let newest = client.read(&id(1)).await["version"].as_u64();
+    wait::until("the client sees the newest state", async || watcher.version() == newest).await;
+    watcher.check();
+}
+
+/// What `everysec` loses sometimes is lost here for certain: all since the last save.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_forgotten_is_reported_and_never_issued_twice() {
+    const SESSIONS: u64 = 6;
+    const FORGOTTEN: u64 = 4;
+    let mut redis = Redis::start_with(&["--save", "", "--appendonly", "no"]);
+    let instances = [program(&redis.url()).await, program(&redis.url()).await];
+    let mut client = Connection::open(instances[0].address).await;
+    let mut issued = BTreeSet::new();
+    for n in 0..SESSIONS {
+        start(&mut client, n, HOUR).await;
+        issue(&mut client, n, &mut issued).await;
+    }
+    let watcher = Watcher::join(instances[1].address, &id(0)).await;
+    redis::cmd("SAVE").exec(&mut redis.connect()).expect("it can be saved");
+    for n in 0..FORGOTTEN {
+        for _ in 0..3 {
+            issue(&mut client, n, &mut issued).await;
+        }
+    }
+    wait::until("the client sees the newest state", async || watcher.version() == Some(6)).await;
+    redis.restart();
+    // Nobody changes anything: the client is told of what is there now.
+    wait::until("the client sees what is left", async || watcher.version() == Some(3)).await;
+    for address in instances.iter().map(|instance| instance.address) {
+        ready(address).await;
+    }
+    for n in 0..SESSIONS {
+        for _ in 0..6 {
+            issue(&mut client, n, &mut issued).await;
+        }
+    }
+    wait::until("the client sees the newest state", async || watcher.version() == Some(9)).await;
+    let tags = watcher.seen().tags;
+    assert!(tags.last().map(|tag| tag.0) > tags.first().map(|tag| tag.0), "changes after the loss: {tags:?}");
+    let [first, _other] = instances;
+    let line = logged(first, "forgot acknowledged changes").await;
+    assert_eq!(
+        (&line["level"], &line["behind"], &line["checked"]),
+        (&"ERROR".into(), &FORGOTTEN.into(), &SESSIONS.into())
+    );
+}
+
+/// A switch that must be acknowledged, with a tag that nobody had before.
+async fn issue(client: &mut Connection, n: u64, issued: &mut BTreeSet<(u64, String)>) {
+    let answer = switch(client, n).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let tag = answer.header("etag").expect("a tag").to_owned();
+    assert!(tag.ends_with(&format!(".{}\"", version(&answer))), "{tag}");
+    assert!(issued.insert((n, tag.clone())), "session {n}: {tag} was issued twice");
+}
+
+/// The line of a program's log that says `what`.
+async fn logged(mut program: Program, what: &'static str) -> Value {
+    let process = program.child.id().to_string();
+    let (found, finds) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        loop {
+            let line = program.log_line();
+            if line.is_empty() || line.contains(what) {
+                // Nobody waits any more when the test has failed.
+                let _ = found.send(line);
+                return;
+            }
+        }
+    });
+    let line = finds.recv_timeout(Duration::from_secs(20)).unwrap_or_else(|_| {
+        // Its log ends with it, and so does the thread.
+        let _ = std::process::Command::new("kill").args(["-9", &process]).status();
+        panic!("it never says that {what}")
+    });
+    serde_json::from_str(&line).unwrap_or_else(|_| panic!("it never says {what}"))
+}
