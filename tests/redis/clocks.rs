@@ -18,12 +18,15 @@ const NEAR_MS: u64 = 30_000;
 
 /// An instance whose clock is 90 s ahead, or behind.
 async fn program_off_by(offset: &str, url: &str) -> Program {
-    let mut wrapped = std::process::Command::new("faketime");
-    wrapped.env_clear().env("PATH", std::env::var("PATH").unwrap_or_default()).stdin(std::process::Stdio::null());
-    wrapped.args(["-f", offset]).arg(command().get_program());
+    // The wrapper waits for what it runs and cannot be killed in its place: it only tells what to load.
+    let mut wrapper = std::process::Command::new("faketime");
+    let told = wrapper.args(["-f", offset, "printenv", "LD_PRELOAD"]).output();
+    let told = told.expect("faketime is installed: tests/run installs it").stdout;
+    let library = String::from_utf8(told).expect("a path is text").trim().to_owned();
     let settings = [("REDIS_URL", url), ("AUDIT", "off"), ("RATE_LIMIT_SWITCH", "0"), ("PORT", "0")];
     // Timers of the process go by the monotonic clock, which stays as it is.
-    let program = Program::start_command(wrapped.envs(settings).env("DONT_FAKE_MONOTONIC", "1"));
+    let fake = [("LD_PRELOAD", library.as_str()), ("FAKETIME", offset), ("DONT_FAKE_MONOTONIC", "1")];
+    let program = Program::start_command(command().envs(settings).envs(fake));
     ready(program.address).await;
     program
 }

@@ -123,14 +123,16 @@ async fn logged(mut program: Program, what: &'static str) -> Value {
     let process = program.child.id().to_string();
     let (found, finds) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
-        loop {
+        let line = loop {
             let line = program.log_line();
             if line.is_empty() || line.contains(what) {
-                // Nobody waits any more when the test has failed.
-                let _ = found.send(line);
-                return;
+                break line;
             }
-        }
+        };
+        // It has ended before the test does.
+        drop(program);
+        // Nobody waits any more when the test has failed.
+        let _ = found.send(line);
     });
     let line = finds.recv_timeout(Duration::from_secs(20)).unwrap_or_else(|_| {
         // Its log ends with it, and so does the thread.
