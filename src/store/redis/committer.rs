@@ -12,18 +12,17 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tracing::{debug, error};
 
 use crate::clock::Moment;
-use crate::engine::{Refusal, Timestamp, Uuid};
 use crate::redis::{Link, LinkError};
-use crate::store::{Commit, Committed, Quota, Record, StoreError, Verdict};
+use crate::store::StoreError;
 
 use super::Shared;
-use super::claim::Claim;
 use super::group::{Decided, Group};
 use super::jitter;
+use super::job::Job;
 use super::replies::{self, Executed};
 
 /// Commands that are committed together at most.
@@ -36,33 +35,6 @@ const OVERTAKEN_PAUSE_US: (u64, u64) = (200, 10_000);
 const DEFERRED_PAUSE_US: (u64, u64) = (200, 1_000);
 /// How long a lost connection is left alone before it is made anew for what may have been carried out.
 const RECONNECT_PAUSE: Duration = Duration::from_millis(20);
-
-/// A command on its way.
-pub(super) struct Job {
-    pub(super) commit: Commit,
-    /// Names the change over all its tries.
-    pub(super) event: Uuid,
-    /// When its sender stops waiting.
-    pub(super) expires: Moment,
-    /// Whether its sender still wants it.
-    pub(super) claim: Arc<Claim>,
-    /// Where its own limit stands; counted once, however often it is tried.
-    pub(super) quota: Option<Quota>,
-    /// What it was about to come to when the connection was lost: perhaps it has.
-    pub(super) attempt: Option<Attempt>,
-    /// The state that it was judged on when another instance was faster.
-    pub(super) seen: Option<(Arc<Record>, Timestamp)>,
-    pub(super) reply: oneshot::Sender<Result<Committed, StoreError>>,
-}
-
-/// A change of which it is not known whether it was made.
-#[derive(Clone)]
-pub(super) struct Attempt {
-    pub(super) record: Option<Arc<Record>>,
-    pub(super) verdict: Verdict,
-    /// The latest event of the state that it was based on.
-    pub(super) base: Option<Uuid>,
-}
 
 /// Commits groups of commands, one after the other.
 pub(super) struct Committer {
@@ -267,50 +239,6 @@ impl Again {
 
     fn is_alone_with(&self, job: &Job) -> bool {
         self.tries > 0 && self.jobs.first().is_some_and(|first| first.commit.id == job.commit.id)
-    }
-}
-
-impl Job {
-    /// The store does not answer, or not in time.
-    fn give_up(self) {
-        self.unavailable("the store does not answer");
-    }
-
-    /// Perhaps its limit was counted, perhaps not: it is not counted twice.
-    fn uncounted(mut self) -> Self {
-        if self.quota.is_none() {
-            self.commit.rate = None;
-        }
-        self
-    }
-
-    /// Others keep changing the session. Whoever asked is told so; a clock that ran out is fired later.
-    fn lose(self) {
-        match (self.seen, &self.attempt, &self.commit.arrival) {
-            (Some((record, now)), None, Some(_)) => {
-                let actual_version = record.session().version;
-                let refusal = Refusal::Conflict { actual_version, expected_version: None };
-                let verdict = Some(Err(refusal));
-                let _ = self.reply.send(Ok(Committed { record: Some(record), verdict, quota: self.quota, now }));
-            }
-            (_, attempt, _) => {
-                let error = match attempt {
-                    Some(_) => StoreError::UnknownOutcome,
-                    None => StoreError::Unavailable("the session is changed by others all the time"),
-                };
-                let _ = self.reply.send(Err(error));
-            }
-        }
-    }
-
-    fn unavailable(self, why: &'static str) {
-        let is_unknown = self.attempt.is_some();
-        self.fail(if is_unknown { StoreError::UnknownOutcome } else { StoreError::Unavailable(why) });
-    }
-
-    fn fail(self, error: StoreError) {
-        // Whoever does not wait any more was answered when they stopped.
-        let _ = self.reply.send(Err(error));
     }
 }
 

@@ -13,7 +13,7 @@ use crate::wire::{self, Kept, Mark};
 
 use super::Shared;
 use super::authority::Reading;
-use super::committer::{Attempt, Job};
+use super::job::{Attempt, Job};
 use super::{limits, replies};
 
 /// Changes of one session in a group at most. A state remembers its last events only, and of a change whose
