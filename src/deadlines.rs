@@ -4,8 +4,8 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use tokio::task::JoinSet;
-use tracing::{debug, info, warn};
+use tokio::task::{JoinError, JoinSet};
+use tracing::{debug, error, info, warn};
 
 use crate::engine::SessionId;
 use crate::sessions::{Failure, Sessions};
@@ -28,7 +28,7 @@ pub async fn fire(sessions: Sessions) {
                 continue;
             }
             is_news = true;
-            if firing.ids.len() >= FIRING_MAX {
+            if firing.tasks.len() >= FIRING_MAX {
                 firing.finish_one().await;
             }
             firing.begin(id);
@@ -37,8 +37,11 @@ pub async fn fire(sessions: Sessions) {
             // Lets them begin, and takes note of those that are over.
             tokio::task::yield_now().await;
         } else {
-            // A store names a session as long as it is overdue.
-            let _ = tokio::time::timeout(LOOK_PAUSE, firing.finish_one()).await;
+            // A store names a session as long as it is overdue, one that met a fault included.
+            tokio::select! {
+                () = tokio::time::sleep(LOOK_PAUSE) => {}
+                () = firing.finish_one(), if !firing.tasks.is_empty() => {}
+            }
         }
         firing.finish_ready();
     }
@@ -70,14 +73,23 @@ impl Firing {
     }
 
     async fn finish_one(&mut self) {
-        if let Some(Ok((id, fired))) = self.tasks.join_next().await {
-            self.finish(id, fired);
+        if let Some(ended) = self.tasks.join_next().await {
+            self.take_note(ended);
         }
     }
 
     fn finish_ready(&mut self) {
-        while let Some(Ok((id, fired))) = self.tasks.try_join_next() {
-            self.finish(id, fired);
+        while let Some(ended) = self.tasks.try_join_next() {
+            self.take_note(ended);
+        }
+    }
+
+    /// A session that met a fault of ours stays among those being fired: it would meet it again, and must not
+    /// keep the others from being fired.
+    fn take_note(&mut self, ended: Result<(SessionId, bool), JoinError>) {
+        match ended {
+            Ok((id, fired)) => self.finish(id, fired),
+            Err(error) => error!(%error, "firing a deadline met a fault of ours: the session is left alone"),
         }
     }
 

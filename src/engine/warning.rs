@@ -30,14 +30,4 @@ impl Session {
         warnings.dedup();
         warnings
     }
-
-    /// The first warning that is due after `after`, if the running turn goes on.
-    pub fn next_warning(&self, after: Timestamp) -> Option<Warning> {
-        self.warnings().into_iter().find(|warning| warning.at > after)
-    }
-
-    /// What the running clock has left at `at`; `None` when no clock runs down.
-    pub fn remaining_at(&self, at: Timestamp) -> Option<Millis> {
-        self.deadline().map(|deadline| deadline.since(at))
-    }
 }

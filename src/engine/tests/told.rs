@@ -47,19 +47,18 @@ pub(super) fn settings(session: &Session) -> String {
     )
 }
 
-/// All warnings that are due after `after`, in order, as whoever sleeps from one to the next meets them.
-pub(super) fn warnings(session: &Session, mut after: Timestamp) -> String {
-    let mut expected = session.warnings();
-    expected.retain(|warning| warning.at > after);
+/// All warnings that are due after `after`, in order.
+pub(super) fn warnings(session: &Session, after: Timestamp) -> String {
     let mut told = Vec::new();
-    for warning in expected {
-        assert_eq!(session.next_warning(after), Some(warning), "one follows the other");
-        assert_eq!(session.remaining_at(warning.at), Some(warning.threshold), "a warning tells what is left");
+    let mut last = Timestamp::default();
+    for warning in session.warnings().into_iter().filter(|warning| warning.at > after) {
+        assert!(last < warning.at, "one follows the other");
+        let left = session.deadline().map(|deadline| deadline.since(warning.at));
+        assert_eq!(left, Some(warning.threshold), "a warning tells what is left");
         let (who, threshold, at) = (name(warning.participant), warning.threshold.as_ms(), warning.at.as_ms());
         told.push(format!("{who} {threshold} at {at}"));
-        after = warning.at;
+        last = warning.at;
     }
-    assert_eq!(session.next_warning(after), None, "nothing follows the last");
     if told.is_empty() { "none".to_owned() } else { told.join(", ") }
 }
 
