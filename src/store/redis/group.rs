@@ -6,19 +6,15 @@ use std::sync::Arc;
 use redis::{Pipeline, Value};
 
 use crate::clock::Moment;
-use crate::engine::{Millis, Refusal, SessionId, StateTag, Timestamp, Uuid};
+use crate::engine::SessionId;
 use crate::redis::LinkError;
-use crate::store::{Committed, Current, Decision, Rate, Record, StoreError, Verdict, Write};
-use crate::wire::{self, Kept, Mark};
+use crate::store::{Committed, Rate, StoreError};
 
 use super::Shared;
 use super::authority::Reading;
 use super::job::{Attempt, Job};
+use super::slot::{Answer, Judged, Slot};
 use super::{limits, replies};
-
-/// Changes of one session in a group at most. A state remembers its last events only, and of a change whose
-/// outcome was not heard it must still be seen that it was made, or what it was based on.
-const CHANGES_MAX: usize = wire::EVENTS_MAX - 2;
 
 /// Commands and the sessions that they are about.
 pub(super) struct Group<'s> {
@@ -33,49 +29,6 @@ struct Pending {
     job: Job,
     slot: usize,
     answer: Option<Answer>,
-}
-
-enum Answer {
-    /// It was judged.
-    Judged { record: Option<Arc<Record>>, verdict: Verdict, writes: bool },
-    /// Its limit is reached.
-    Limited,
-    /// What is stored cannot be read.
-    Unreadable,
-    /// It may have been carried out before, too long ago to tell.
-    Unknown,
-}
-
-/// What can be done with a command now.
-enum Judged {
-    Answer(Answer),
-    /// It must wait for others that arrived before a deadline.
-    Wait,
-    /// The session has changed often enough in this group.
-    Surplus,
-}
-
-/// A session of the group.
-struct Slot {
-    id: SessionId,
-    key: String,
-    mark: Mark,
-    record: Option<Arc<Record>>,
-    buried: Option<StateTag>,
-    unreadable: bool,
-    /// The state as it was loaded.
-    loaded: Option<Arc<Record>>,
-    /// The events that the loaded state remembers.
-    events: Vec<Uuid>,
-    /// What the deadlines' index says, as far as is known.
-    indexed: Option<Timestamp>,
-    /// How often this group changes it.
-    changes: usize,
-    /// A change whose outcome was not known has turned out to be made.
-    resolved: bool,
-    messages: Vec<(String, Vec<u8>)>,
-    /// A deadline was found without a session.
-    orphan: bool,
 }
 
 /// What a group wants to have done.
@@ -257,201 +210,4 @@ impl<'s> Group<'s> {
         };
         self.jobs.into_iter().map(attempted).collect()
     }
-}
-
-impl Slot {
-    fn new(id: SessionId, key: String) -> Self {
-        Self {
-            id,
-            key,
-            mark: Mark::default(),
-            record: None,
-            buried: None,
-            unreadable: false,
-            loaded: None,
-            events: Vec::new(),
-            indexed: None,
-            changes: 0,
-            resolved: false,
-            messages: Vec::new(),
-            orphan: false,
-        }
-    }
-
-    /// What is stored.
-    fn take_in(&mut self, value: Option<bytes::Bytes>) {
-        let Some(value) = value else { return };
-        let read = || {
-            let mark = wire::mark(&value).ok()?;
-            let (_, kept) = wire::glance(&value).ok()?;
-            let session = match kept {
-                Kept::State(..) => Some(wire::decode(&value).ok()?),
-                Kept::Tombstone(_) => None,
-            };
-            Some((mark, kept, session))
-        };
-        match read() {
-            Some((mark, kept, session)) => {
-                self.indexed = mark.deadline;
-                self.events.clone_from(&mark.events);
-                self.mark = mark;
-                self.record = session.map(|session| Arc::new(Record::read(session)));
-                self.loaded.clone_from(&self.record);
-                self.buried = match kept {
-                    Kept::State(..) => None,
-                    Kept::Tombstone(tag) => Some(tag),
-                };
-            }
-            None => self.unreadable = true,
-        }
-    }
-
-    fn is_changed(&self) -> bool {
-        self.changes > 0
-    }
-
-    /// Whether all that happened after an event, or ever, is remembered.
-    fn remembers_since(&self, base: Option<Uuid>) -> bool {
-        self.events.len() < wire::EVENTS_MAX || base.is_some_and(|base| self.events.contains(&base))
-    }
-
-    fn judge(&mut self, shared: &Shared, run_id: &str, job: &mut Job, reading: &Reading) -> Judged {
-        if self.unreadable {
-            let answer = if job.attempt.is_some() { Answer::Unknown } else { Answer::Unreadable };
-            return Judged::Answer(answer);
-        }
-        if let Some(Attempt { record, verdict, base }) = &job.attempt {
-            if self.events.contains(&job.event) {
-                self.resolved = true;
-                let (record, verdict) = (record.clone(), *verdict);
-                return Judged::Answer(Answer::Judged { record, verdict, writes: false });
-            }
-            if !self.remembers_since(*base) {
-                return Judged::Answer(Answer::Unknown);
-            }
-        }
-        if self.changes >= CHANGES_MAX {
-            return Judged::Surplus;
-        }
-        let now = reading.now();
-        let arrival = job.commit.arrival.as_ref();
-        if let Some(deadline) = self.record.as_ref().and_then(|record| record.session().deadline())
-            && deadline <= now
-        {
-            let deadline_us = deadline.as_ms() * 1_000;
-            let in_time = |_, moment| shared.authority.at_us(moment, reading) < deadline_us;
-            if shared.arrivals.any_in_time(self.id, arrival, in_time) {
-                return Judged::Wait;
-            }
-        }
-        let arrived_us = arrival.map_or(reading.time_us, |arrival| shared.authority.at_us(arrival.moment(), reading));
-        let last_change = self.record.as_ref().map_or(Timestamp::default(), |record| record.session().updated_at);
-        let Decision { write, verdict } = (job.commit.decide)(Current {
-            record: self.record.as_ref(),
-            epoch: self.epoch(run_id, now),
-            at: Timestamp::from_ms(arrived_us / 1_000).max(last_change),
-            now,
-            changed_since_arrival: arrival
-                .is_some_and(|arrival| self.changed_after(shared, arrival.moment(), arrived_us)),
-        });
-        let writes = !matches!(write, Write::Nothing);
-        match write {
-            Write::Nothing => {
-                let settles = job.commit.arrival.is_none();
-                self.orphan |= settles && self.record.is_none() && verdict == Err(Refusal::NotFound);
-            }
-            Write::Put { record, notices } => self.put(shared, record, &notices, now),
-            Write::Delete { tag, notice } => {
-                self.record = None;
-                self.buried = Some(tag);
-                self.publish(shared, tag, &notice, now);
-                let update = wire::publish_deleted(self.id, now);
-                self.messages.push((shared.keyspace.updates_channel(), update));
-            }
-        }
-        if writes {
-            self.changes += 1;
-            self.mark.events.push(job.event);
-            let surplus = self.mark.events.len().saturating_sub(wire::EVENTS_MAX);
-            self.mark.events.drain(..surplus);
-        }
-        Judged::Answer(Answer::Judged { record: self.record.clone(), verdict, writes })
-    }
-
-    /// Whether the state was committed after a command arrived. Of its own commits this instance knows when they
-    /// were acknowledged; of others, when they were committed at the latest.
-    fn changed_after(&self, shared: &Shared, arrived: Moment, arrived_us: u64) -> bool {
-        if self.is_changed() {
-            return true;
-        }
-        let Some(tag) = self.record.as_ref().map(|record| record.session().tag()) else { return false };
-        match shared.history.acknowledged_at(self.id, tag) {
-            Some(acknowledged) => acknowledged > arrived,
-            None => self.mark.changed_us > arrived_us,
-        }
-    }
-
-    /// The epoch of the next state. Another run of the server may have forgotten states, so that their
-    /// versions would be given out again.
-    fn epoch(&self, run_id: &str, now: Timestamp) -> u64 {
-        match (&self.record, self.buried) {
-            (Some(record), _) if self.is_changed() || *self.mark.run_id == *run_id => record.session().epoch,
-            (Some(record), _) => now.as_ms().max(record.session().epoch + 1),
-            (None, Some(tag)) => tag.epoch + 1,
-            (None, None) => 0,
-        }
-    }
-
-    fn put(&mut self, shared: &Shared, record: Arc<Record>, notices: &[bytes::Bytes], now: Timestamp) {
-        let tag = record.session().tag();
-        self.publish(shared, tag, &record.encoded().frame(), now);
-        for notice in notices {
-            self.publish(shared, tag, notice, now);
-        }
-        let update = wire::publish_update(self.id, &record.encoded().members(), now);
-        self.messages.push((shared.keyspace.updates_channel(), update));
-        self.record = Some(record);
-        self.buried = None;
-    }
-
-    fn publish(&mut self, shared: &Shared, tag: StateTag, message: &[u8], now: Timestamp) {
-        self.messages.push((shared.keyspace.session_channel(self.id), wire::publish(tag, self.id, message, now)));
-    }
-
-    /// Adds what commits the session to a transaction.
-    fn commit(&mut self, shared: &Shared, run_id: &str, reading: &Reading, transaction: &mut Pipeline) {
-        let deadlines = shared.keyspace.deadlines(shared.keyspace.partition(self.id));
-        let name = self.id.to_string();
-        if !self.is_changed() {
-            transaction.cmd("ZREM").arg(deadlines).arg(name);
-            return;
-        }
-        for (channel, message) in &self.messages {
-            transaction.cmd("PUBLISH").arg(channel).arg(message.as_slice());
-        }
-        let deadline = self.record.as_ref().and_then(|record| record.session().deadline());
-        self.mark.deadline = deadline;
-        self.mark.changed_us = reading.committed_us();
-        run_id.clone_into(&mut self.mark.run_id);
-        let (value, lifetime) = match (&self.record, self.buried) {
-            (Some(record), _) => (wire::keep(&self.mark, &record.encoded().members()), record.lifetime(reading.now())),
-            (None, tag) => {
-                (wire::bury(&self.mark, tag.unwrap_or(StateTag { epoch: 0, version: 0 })), shared.tombstone_ttl)
-            }
-        };
-        transaction.cmd("SETEX").arg(&self.key).arg(seconds(lifetime)).arg(value);
-        match (self.indexed, deadline) {
-            (old, new) if old == new => {}
-            (_, Some(deadline)) => {
-                transaction.cmd("ZADD").arg(deadlines).arg(deadline.as_ms()).arg(name);
-            }
-            (_, None) => {
-                transaction.cmd("ZREM").arg(deadlines).arg(name);
-            }
-        }
-    }
-}
-
-fn seconds(lifetime: Millis) -> u64 {
-    lifetime.as_ms().div_ceil(1_000)
 }

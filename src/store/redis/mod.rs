@@ -12,6 +12,7 @@ mod job;
 mod limits;
 mod reader;
 mod replies;
+mod slot;
 mod sweep;
 mod timers;
 
