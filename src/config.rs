@@ -24,7 +24,7 @@ const fn setting(name: &'static str, value: &'static str, default: &'static str,
 }
 
 /// Every setting, in the order in which people are told of them.
-pub const SETTINGS: [Setting; 17] = [
+pub const SETTINGS: [Setting; 18] = [
     setting("HOST", "ADDRESS", "127.0.0.1", "IP address to listen on; 0.0.0.0 or :: for every interface"),
     setting("PORT", "PORT", "3000", "TCP port to listen on; 0 for one that is free"),
     setting("LOG_LEVEL", "LEVEL", "info", "How much to log: off, error, warn, info, debug or trace"),
@@ -35,6 +35,12 @@ pub const SETTINGS: [Setting; 17] = [
     setting("MAX_CONNECTIONS", "COUNT", "20000", "Open connections at most, WebSockets included"),
     setting("REDIS_URL", "URL", "", "Redis that keeps the sessions of all instances; in this process when not given"),
     setting("REDIS_PREFIX", "TEXT", "", "What every key and channel in Redis begins with"),
+    setting(
+        "PARTITIONS",
+        "COUNT",
+        "1",
+        "Parts that the keys in Redis are divided into; the same for every instance, for ever",
+    ),
     setting("AUDIT", "on|off", "on", "Whether changes are audited; must be off with REDIS_URL in this version"),
     setting(
         "TOMBSTONE_TTL_S",
@@ -103,6 +109,8 @@ pub struct Redis {
     pub url: String,
     /// What names begin with.
     pub prefix: String,
+    /// How many parts they are divided into.
+    pub partitions: u16,
 }
 
 /// How log lines look.
@@ -199,6 +207,9 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
             "off" => Some(false),
             _ => None,
         });
+        let partitions = self.parse("PARTITIONS", "a whole number from 1 to 999", |text| {
+            text.parse().ok().filter(|count| (1..=999).contains(count))
+        });
         let url = url?;
         if let Err(why) = Server::parse(&url, Duration::ZERO) {
             self.problems.push(format!("REDIS_URL: {why}"));
@@ -206,7 +217,7 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
         if audit == Some(true) {
             self.problems.push("REDIS_URL: this version writes no audit; say that you know with AUDIT=off".to_owned());
         }
-        Some(Redis { url, prefix })
+        Some(Redis { url, prefix, partitions: partitions.unwrap_or(1) })
     }
 
     fn count(&mut self, name: &str, least: u32) -> u32 {

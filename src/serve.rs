@@ -21,7 +21,7 @@ use crate::sessions::{Rates, Sessions};
 use crate::shutdown::{self, Trigger};
 use crate::store::memory::{self, Memory};
 use crate::store::redis::{Options, RedisStore};
-use crate::store::{Rate, Store};
+use crate::store::{Metrics, Rate, Store};
 use crate::ws::{self, Hub, Live};
 
 /// How long requests may take to finish when the server stops.
@@ -46,7 +46,7 @@ pub async fn start(config: Config) -> io::Result<Running> {
     let clock = Clock::system();
     let mut registry = Registry::default();
     let hub = Arc::new(Hub::new(&mut registry));
-    let store = store(&config, &clock, &hub)?;
+    let store = store(&config, &clock, &hub, Metrics::register(&mut registry))?;
     let sessions = Sessions::new(Arc::clone(&store), rates(&config));
     let live = Live {
         sessions: sessions.clone(),
@@ -97,16 +97,17 @@ impl Running {
     }
 }
 
-fn store(config: &Config, clock: &Clock, hub: &Arc<Hub>) -> io::Result<Arc<dyn Store>> {
+fn store(config: &Config, clock: &Clock, hub: &Arc<Hub>, metrics: Metrics) -> io::Result<Arc<dyn Store>> {
     let tombstone_ttl = Millis::new(config.tombstone_ttl.as_millis() as u64);
     let listener = Arc::clone(hub) as _;
     let Some(redis) = &config.redis else {
         let limit = memory::Limit { sessions_max: config.sessions_max, tombstone_ttl };
-        return Ok(Arc::new(Memory::new(clock.clone(), limit, listener)));
+        return Ok(Arc::new(Memory::new(clock.clone(), limit, listener, metrics)));
     };
     let server = Server::parse(&redis.url, REDIS_REPLY_TIMEOUT).map_err(io::Error::other)?;
-    let keyspace = Keyspace::new(&redis.prefix, 1);
-    let options = Options { server, keyspace, timeout: config.request_timeout, tombstone_ttl };
+    let keyspace = Keyspace::new(&redis.prefix, redis.partitions);
+    let options =
+        Options { server, keyspace, timeout: config.request_timeout, tombstone_ttl, is_audited: false, metrics };
     Ok(Arc::new(RedisStore::new(clock.clone(), options, listener)))
 }
 

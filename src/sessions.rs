@@ -5,7 +5,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::engine::{
-    self, Command, Judgement, NewSession, Outcome, Precondition, Refusal, Session, SessionId, StateTag, Timestamp,
+    self, Command, Entry, Event, Judgement, NewSession, Outcome, Precondition, Refusal, Session, SessionId, StateTag,
+    Timestamp,
 };
 use crate::store::{
     Arrival, Commit, Committed, Current, Decision, Quota, Rate, Read, Record, Snapshot, Store, StoreError, Verdict,
@@ -211,7 +212,11 @@ fn create(new: &NewSession, current: &Current<'_>) -> Decision {
         return nothing(Err(Refusal::Exists));
     }
     let epoch = current.epoch.max(current.now.as_ms());
-    put(new.create(epoch, current.at), Vec::new(), current.now, Ok(Outcome::default()))
+    let session = new.create(epoch, current.at);
+    match Entry::of(None, vec![Event::Created], &session, current.at) {
+        Some(entry) => put(session, Vec::new(), entry, current.now, Ok(Outcome::default())),
+        None => unreachable!("something happened"),
+    }
 }
 
 fn decide(id: SessionId, request: &Request, current: &Current<'_>) -> Decision {
@@ -236,18 +241,21 @@ fn decide(id: SessionId, request: &Request, current: &Current<'_>) -> Decision {
         // What time has done counts, and so does what the caller believes, whatever becomes of the command.
         Err(_) => &Command::Settle,
     };
-    let Judgement { session, events, verdict } = engine::judge(before, command, &request.precondition, current.at);
+    let Judgement { session, mut events, verdict } = engine::judge(before, command, &request.precondition, current.at);
     let verdict = verdict.and_then(|outcome| merged.map(|_| outcome));
     let verdict = verdict.map_err(|refusal| excuse(refusal, &session, request, current));
-    if matches!((&request.command, &verdict), (Command::Delete, Ok(_))) {
-        let tag = StateTag { epoch: current.epoch, version: before.version + 1 };
-        return Decision { write: Write::Delete { tag, notice: wire::deleted(id, current.now) }, verdict };
-    }
-    if events.is_empty() {
-        return nothing(verdict);
-    }
     let notices = wire::expired(id, &events, current.now, EXPIRED_NOTICES_MAX);
-    put(Session { epoch: current.epoch, ..session }, notices, current.now, verdict)
+    let is_deleted = matches!((&request.command, &verdict), (Command::Delete, Ok(_)));
+    if is_deleted {
+        events.push(Event::Deleted);
+    }
+    let Some(entry) = Entry::of(Some(before), events, &session, current.at) else { return nothing(verdict) };
+    if is_deleted {
+        let tag = StateTag { epoch: current.epoch, version: before.version + 1 };
+        let last = Arc::new(Record::read(Session { epoch: tag.epoch, version: tag.version, ..session }));
+        return Decision { write: Write::Delete { tag, notice: wire::deleted(id, current.now), last, entry }, verdict };
+    }
+    put(Session { epoch: current.epoch, ..session }, notices, entry, current.now, verdict)
 }
 
 /// The command with the metadata that its merge makes, if it has one.
@@ -268,8 +276,8 @@ fn excuse(refusal: Refusal, session: &Session, request: &Request, current: &Curr
     }
 }
 
-fn put(session: Session, notices: Vec<bytes::Bytes>, now: Timestamp, verdict: Verdict) -> Decision {
-    Decision { write: Write::Put { record: Arc::new(Record::new(session, now)), notices }, verdict }
+fn put(session: Session, notices: Vec<bytes::Bytes>, entry: Entry, now: Timestamp, verdict: Verdict) -> Decision {
+    Decision { write: Write::Put { record: Arc::new(Record::new(session, now)), notices, entry }, verdict }
 }
 
 fn nothing(verdict: Verdict) -> Decision {

@@ -53,7 +53,7 @@ const LIVES_IN: [(&str, &[&str]); 11] = [
     ("tokio_tungstenite", &["ws/"]),
     ("futures_util", &["ws/", "http/", "store/redis/"]),
     ("redis", &["redis/", "store/redis/"]),
-    ("prometheus_client", &["http/", "ws/", "serve.rs"]),
+    ("prometheus_client", &["http/", "ws/", "store/metrics.rs", "serve.rs"]),
     ("clap", &["main.rs"]),
     ("tracing_subscriber", &["logging.rs"]),
 ];

@@ -48,4 +48,8 @@ pub enum Event {
     Cancelled,
     /// Settings or metadata changed.
     Updated,
+    /// The session was deleted.
+    Deleted,
+    /// The session came back from the record of its life.
+    Recovered,
 }

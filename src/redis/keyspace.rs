@@ -17,6 +17,53 @@ pub struct Keyspace {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Partition(u16);
 
+/// A part of the audit queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Queue {
+    /// Jobs that wait (list).
+    Wait,
+    /// Session -> newest `epoch.version` that is queued and not written yet (hash).
+    Pending,
+    /// Bytes of the jobs that are not written yet, dead ones included (integer).
+    Bytes,
+    /// Batch -> end of its lease in ms (sorted set).
+    Lease,
+    /// Job -> when it is tried again, in ms (sorted set).
+    Delayed,
+    /// Jobs that were given up, with their last error (list).
+    Dead,
+    /// The last successes (list).
+    Done,
+}
+
+impl Queue {
+    /// Every part.
+    pub const ALL: [Queue; 7] =
+        [Queue::Wait, Queue::Pending, Queue::Bytes, Queue::Lease, Queue::Delayed, Queue::Dead, Queue::Done];
+
+    /// The Redis type of its key.
+    pub const fn kind(self) -> &'static str {
+        match self {
+            Queue::Wait | Queue::Dead | Queue::Done => "list",
+            Queue::Pending => "hash",
+            Queue::Bytes => "string",
+            Queue::Lease | Queue::Delayed => "zset",
+        }
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Queue::Wait => "wait",
+            Queue::Pending => "pending",
+            Queue::Bytes => "bytes",
+            Queue::Lease => "lease",
+            Queue::Delayed => "delayed",
+            Queue::Dead => "dead",
+            Queue::Done => "done",
+        }
+    }
+}
+
 impl Keyspace {
     /// Names that begin with `prefix`, over so many partitions; at least one.
     pub fn new(prefix: &str, partitions: u16) -> Self {
@@ -56,6 +103,14 @@ impl Keyspace {
         match self.tag(partition) {
             Some(tag) => format!("{}deadlines:{tag}", self.prefix),
             None => format!("{}deadlines", self.prefix),
+        }
+    }
+
+    /// A part of a partition's audit queue.
+    pub fn queue(&self, partition: Partition, part: Queue) -> String {
+        match self.tag(partition) {
+            Some(tag) => format!("{}db-writes:{tag}:{}", self.prefix, part.name()),
+            None => format!("{}db-writes:{}", self.prefix, part.name()),
         }
     }
 

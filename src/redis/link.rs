@@ -13,9 +13,6 @@ use redis::{AsyncConnectionConfig, Client, IntoConnectionInfo, Pipeline, RedisEr
 /// How long a connection may take to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(1_000);
 
-/// The policy under which Redis forgets nothing to make room.
-const NO_EVICTION: &str = "noeviction";
-
 /// A server, by its address.
 #[derive(Clone, Debug)]
 pub struct Server {
@@ -90,20 +87,6 @@ impl Link {
     /// The run of the server that this leads to: another one may have forgotten what was acknowledged.
     pub fn run_id(&self) -> &Arc<str> {
         &self.run_id
-    }
-
-    /// Why the server cannot be used as it is; `None` when it can. `sorted_sets` are keys of ours: another type
-    /// would fail inside a transaction, which Redis does not roll back, and an eviction would lose states.
-    pub async fn unfit_for(&mut self, sorted_sets: &[String]) -> Result<Option<String>, LinkError> {
-        for key in sorted_sets {
-            let kind: String = redis::cmd("TYPE").arg(key).query_async(&mut self.connection).await?;
-            if !matches!(kind.as_str(), "zset" | "none") {
-                return Ok(Some(format!("the key {key:?} in Redis is a {kind}, not a sorted set")));
-            }
-        }
-        let info: String = redis::cmd("INFO").arg("memory").query_async(&mut self.connection).await?;
-        let policy = info.lines().find_map(|line| line.strip_prefix("maxmemory_policy:")).unwrap_or(NO_EVICTION);
-        Ok((policy != NO_EVICTION).then(|| format!("Redis has maxmemory-policy {policy}; it must be {NO_EVICTION}")))
     }
 
     /// Sends commands in one go and returns a reply for each; a refusal of one is its reply.

@@ -15,6 +15,7 @@ use crate::engine::{Millis, SessionId, StateTag, Timestamp, Uuid};
 
 use super::arrival::{Arrival, Arrivals};
 use super::limits::Limits;
+use super::metrics::Metrics;
 use super::{
     Answer, Commit, Committed, Current, Decision, Listener, Quota, Rate, Read, Record, Store, StoreError, Update, Wait,
     Watch, Watched, Write,
@@ -43,6 +44,7 @@ struct Shared {
     clock: Clock,
     limit: Limit,
     listener: Arc<dyn Listener>,
+    metrics: Metrics,
     arrivals: Arc<Arrivals>,
     switches: Limits<SessionId>,
     requests: Limits<IpAddr>,
@@ -104,12 +106,13 @@ impl Alarm {
 
 impl Memory {
     /// An empty store whose watched sessions' changes go to `listener`.
-    pub fn new(clock: Clock, limit: Limit, listener: Arc<dyn Listener>) -> Self {
+    pub fn new(clock: Clock, limit: Limit, listener: Arc<dyn Listener>, metrics: Metrics) -> Self {
         Self(Arc::new(Shared {
             arrivals: Arrivals::new(clock.clone()),
             clock,
             limit,
             listener,
+            metrics,
             switches: Limits::new(),
             requests: Limits::new(),
             hasher: RandomState::new(),
@@ -246,9 +249,12 @@ impl Shared {
             changed_since_arrival: entry
                 .is_some_and(|entry| commit.arrival.as_ref().is_some_and(|arrival| entry.committed > arrival.moment())),
         });
+        if let Some(passed) = deadline.filter(|&deadline| deadline <= now && !matches!(write, Write::Nothing)) {
+            self.metrics.fired(passed, now.as_ms() * 1_000);
+        }
         let record = match write {
             Write::Nothing => record.cloned(),
-            Write::Put { record, notices } => {
+            Write::Put { record, notices, .. } => {
                 if is_new && !self.admit() {
                     return Err(StoreError::Unavailable("the server holds as many sessions as it may"));
                 }
@@ -260,7 +266,7 @@ impl Shared {
                 }
                 Some(record)
             }
-            Write::Delete { tag, notice } => {
+            Write::Delete { tag, notice, .. } => {
                 let replaced = self.put(&mut shard, id, Kept::Tombstone(tag), now + self.limit.tombstone_ttl);
                 self.leave(usize::from(replaced));
                 shard.buried.push_back((tag, id));

@@ -7,7 +7,7 @@
 //!   state that the one before left behind, over all instances. A decision may be asked for again when
 //!   another instance was faster, so it must depend on nothing but what it is shown. Several changes of
 //!   one session may be committed as one group; each still has its version.
-//! - **What commits together.** The state, its lifetime, its deadline and its update are committed
+//! - **What commits together.** The state, its lifetime, its deadline, its audit entry and its update are committed
 //!   together or not at all. When [`Store::commit`] returns `Ok`, they are as durable as the backend ever
 //!   makes them; it may wait for that. Nothing is answered before.
 //! - **What a conflict is.** A state that changed between a decision and its commit is no conflict: the store
@@ -29,6 +29,7 @@
 mod arrival;
 mod limits;
 pub mod memory;
+mod metrics;
 mod record;
 pub mod redis;
 
@@ -39,9 +40,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::engine::{Outcome, Refusal, Session, SessionId, StateTag, Timestamp, Warning};
+use crate::engine::{Entry, Outcome, Refusal, Session, SessionId, StateTag, Timestamp, Warning};
 
 pub use arrival::{Arrival, Arrivals};
+pub use metrics::Metrics;
 pub use record::{Record, Snapshot};
 
 /// What a call to a store comes to.
@@ -80,7 +82,8 @@ pub trait Store: Send + Sync {
     /// Counts one more request of a client.
     fn count(&self, client: IpAddr, rate: Rate) -> Answer<'_, Quota>;
 
-    /// The store's own upkeep; runs until it is dropped.
+    /// The store's own upkeep; runs until it is dropped. It ends by itself when the store cannot be used and waiting
+    /// does not help.
     fn upkeep(&self) -> Wait<'_, ()>;
 
     /// What is missing before requests can be served; `None` when nothing is.
@@ -147,6 +150,8 @@ pub enum Write {
         record: Arc<Record>,
         /// Messages that go to the session's clients after it.
         notices: Vec<Bytes>,
+        /// What is written into the audit.
+        entry: Entry,
     },
     /// The end.
     Delete {
@@ -154,6 +159,10 @@ pub enum Write {
         tag: StateTag,
         /// The message that tells the session's clients.
         notice: Bytes,
+        /// The state that it ends, as it is written into the audit.
+        last: Arc<Record>,
+        /// What is written into the audit.
+        entry: Entry,
     },
 }
 

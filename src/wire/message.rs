@@ -59,7 +59,9 @@ pub fn expired(id: SessionId, events: &[Event], now: Timestamp, most: usize) -> 
         | Event::SessionExpired { .. }
         | Event::Completed
         | Event::Cancelled
-        | Event::Updated => None,
+        | Event::Updated
+        | Event::Deleted
+        | Event::Recovered => None,
     });
     let surplus = flags.clone().count().saturating_sub(most);
     flags

@@ -5,6 +5,7 @@ mod answer;
 mod decode;
 mod inbound;
 mod instant;
+mod job;
 mod message;
 mod metadata;
 mod problems;
@@ -20,12 +21,13 @@ mod write;
 pub use answer::{Details, Text, error, http_error, ready, session, switched, time};
 pub use decode::{Undecodable, decode, decode_frame, has_warnings};
 pub use inbound::{Asked, Inbound, Order, inbound};
+pub use job::job;
 pub use message::{
     connected, deleted, expired, invalid_message, message_error, pong, result_data, result_error, sync, update, warning,
 };
 pub use metadata::{MAX_LEN as METADATA_LEN_MAX, Merge, TooLarge};
 pub use problems::{Code, Problem, Problems};
-pub use published::{Heard, heard, publish, publish_deleted, publish_update};
+pub use published::{Heard, heard, publish, publish_deleted, publish_update, published_at};
 pub use read::{NotJson, Object};
 pub use request::{PatchRequest, SwitchRequest, create, patch, session_id, switch};
 pub use state::{Encoded, encode};

@@ -84,6 +84,16 @@ pub fn heard(envelope: &Bytes) -> Option<Heard> {
     })
 }
 
+/// When one of our messages was published.
+pub fn published_at(envelope: &[u8]) -> Option<Timestamp> {
+    if !envelope.starts_with(br#"{"epoch":"#) {
+        return None;
+    }
+    let digits = envelope.strip_suffix(b"}")?;
+    let start = digits.iter().rposition(|byte| !byte.is_ascii_digit())? + 1;
+    Some(Timestamp::from_ms(number(&digits[start..])?.0))
+}
+
 /// Somebody's own message: whatever they wrote, verbatim.
 fn foreign(envelope: &Bytes) -> Option<Heard> {
     #[derive(serde::Deserialize)]

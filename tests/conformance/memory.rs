@@ -7,7 +7,7 @@ use synckairos::clock::Clock;
 use synckairos::engine::{Command, Millis, NewSession, Refusal, Timestamp};
 use synckairos::sessions::Failure;
 use synckairos::store::memory::{Limit, Memory};
-use synckairos::store::{Listener, Store, StoreError};
+use synckairos::store::{Listener, Metrics, Store, StoreError};
 use tokio::task::JoinSet;
 
 use super::rig::{LONG, SWITCH, id, new_session, refusal};
@@ -22,7 +22,7 @@ struct System(Memory);
 
 impl Backend for System {
     async fn open(listener: Arc<dyn Listener>) -> Self {
-        Self(Memory::new(Clock::system(), LIMIT, listener))
+        Self(Memory::new(Clock::system(), LIMIT, listener, Metrics::default()))
     }
 
     fn store(&self) -> Arc<dyn Store> {
@@ -37,7 +37,7 @@ impl<const SESSIONS_MAX: usize> Backend for Manual<SESSIONS_MAX> {
     async fn open(listener: Arc<dyn Listener>) -> Self {
         let clock = Clock::manual(Timestamp::from_ms(1_769_860_800_000));
         let limit = Limit { sessions_max: SESSIONS_MAX, ..LIMIT };
-        Self(clock.clone(), Memory::new(clock, limit, listener))
+        Self(clock.clone(), Memory::new(clock, limit, listener, Metrics::default()))
     }
 
     fn store(&self) -> Arc<dyn Store> {

@@ -7,22 +7,27 @@ use synckairos::clock::Clock;
 use synckairos::engine::Millis;
 use synckairos::redis::{Keyspace, Server};
 use synckairos::store::redis::{Options, RedisStore};
-use synckairos::store::{Listener, Store};
+use synckairos::store::{Listener, Metrics, Store};
 
 use super::Backend;
 use crate::support::redis::Redis;
 
 /// A store on a server of its own.
-struct Alone(RedisStore, #[expect(dead_code, reason = "it ends with the store")] Redis);
+struct Alone<const PARTITIONS: u16, const AUDITED: bool>(
+    RedisStore,
+    #[expect(dead_code, reason = "it ends with the store")] Redis,
+);
 
-impl Backend for Alone {
+impl<const PARTITIONS: u16, const AUDITED: bool> Backend for Alone<PARTITIONS, AUDITED> {
     async fn open(listener: Arc<dyn Listener>) -> Self {
         let redis = Redis::start();
         let options = Options {
             server: Server::parse(&redis.url(), Duration::from_secs(1)).expect("a URL"),
-            keyspace: Keyspace::new("", 1),
+            keyspace: Keyspace::new("", PARTITIONS),
             timeout: Duration::from_secs(2),
             tombstone_ttl: Millis::new(3_600_000),
+            is_audited: AUDITED,
+            metrics: Metrics::default(),
         };
         let store = RedisStore::new(Clock::system(), options, listener);
         store.now().await.expect("the server answers");
@@ -34,4 +39,12 @@ impl Backend for Alone {
     }
 }
 
-crate::conformance::cases!(Alone);
+mod whole {
+    type Whole = super::Alone<1, false>;
+    crate::conformance::cases!(Whole);
+}
+
+mod divided_and_audited {
+    type Divided = super::Alone<8, true>;
+    crate::conformance::cases!(Divided);
+}

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use synckairos::engine::{Command, Outcome, SessionId, judge};
+use synckairos::engine::{Command, Entry, Judgement, Outcome, SessionId, judge};
 use synckairos::store::{Commit, Committed, Countdown, Current, Decision, Record, Watched, Write};
 use tokio::task::JoinSet;
 
@@ -43,9 +43,10 @@ pub(crate) async fn states_are_heard_in_order_each_followed_by_its_notices(rig: 
         let with = notices.clone();
         let decide = move |current: Current<'_>| {
             let before = current.record.expect("it exists").session();
-            let session = judge(before, &SWITCH, &Default::default(), current.at).session;
+            let Judgement { session, events, .. } = judge(before, &SWITCH, &Default::default(), current.at);
+            let entry = Entry::of(Some(before), events, &session, current.at).expect("it was switched");
             let record = Arc::new(Record::new(session, current.now));
-            Decision { write: Write::Put { record, notices: with.clone() }, verdict: Ok(Outcome::default()) }
+            Decision { write: Write::Put { record, notices: with.clone(), entry }, verdict: Ok(Outcome::default()) }
         };
         let commit = Commit { id: id(1), arrival: None, rate: None, decide: Box::new(decide) };
         let Committed { record, verdict, quota, .. } = rig.commit(commit).await;

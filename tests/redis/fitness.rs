@@ -2,12 +2,13 @@
 
 use serde_json::Value;
 
+use crate::support::program::{Program, command};
 use crate::support::redis::Redis;
 use crate::support::server::Server;
 use crate::support::sessions::{id, two_players};
 use crate::support::wait;
 
-use super::ready;
+use super::{instance_with, ready};
 
 async fn refused(redis: &Redis, reason: &str) -> Server {
     let server = Server::start_with(&[("REDIS_URL", &redis.url()), ("AUDIT", "off")]).await;
@@ -27,7 +28,7 @@ async fn refused(redis: &Redis, reason: &str) -> Server {
 async fn an_index_of_another_type_is_refused_until_it_is_gone() {
     let redis = Redis::start();
     redis::cmd("SET").arg("deadlines").arg("x").exec(&mut redis.connect()).expect("it answers");
-    let server = refused(&redis, "is a string, not a sorted set").await;
+    let server = refused(&redis, "is of type string, not zset").await;
     assert_eq!(redis.len(), 1, "nothing was written");
     redis::cmd("DEL").arg("deadlines").exec(&mut redis.connect()).expect("it answers");
     ready(server.address()).await;
@@ -40,4 +41,25 @@ async fn an_index_of_another_type_is_refused_until_it_is_gone() {
 async fn a_policy_that_evicts_is_refused() {
     let redis = Redis::start_with(&["--save", "", "--maxmemory-policy", "allkeys-lru"]);
     refused(&redis, "maxmemory-policy allkeys-lru").await;
+}
+
+#[tokio::test]
+async fn instances_agree_on_partitions() {
+    let redis = Redis::start();
+    let server = instance_with(&redis.url(), &[("PARTITIONS", "4")]).await;
+    let mut client = server.connect().await;
+    for n in 0..40 {
+        client.create(&two_players(&id(n), 60_000)).await;
+    }
+    let keys: Vec<String> = redis::cmd("KEYS").arg("session:{p00*").query(&mut redis.connect()).expect("it answers");
+    assert_eq!(keys.len(), 40, "every session has a partition");
+    assert!((0..4).all(|part| keys.iter().any(|key| key.contains(&format!("{{p00{part}}}")))), "{keys:?}");
+    for partitions in ["1", "8"] {
+        let settings = [("REDIS_URL", redis.url()), ("AUDIT", "off".to_owned()), ("PARTITIONS", partitions.to_owned())];
+        let mut other = Program::start_command(command().env("PORT", "0").envs(settings));
+        assert_eq!(other.ended().await, Some(1), "it does not run beside them");
+        let said = other.log_rest().join("\n");
+        assert!(said.contains(&format!("Redis holds 4 partitions, and PARTITIONS says {partitions}")), "{said}");
+    }
+    instance_with(&redis.url(), &[("PARTITIONS", "4")]).await;
 }

@@ -1,5 +1,7 @@
 //! Several instances on one Redis, each a real process or server: what clients are told against what is there.
 
+mod audited;
+mod churn;
 mod clocks;
 mod cuts;
 mod deadlines;

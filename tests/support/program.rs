@@ -59,6 +59,13 @@ impl Program {
         self.log.by_ref().lines().map(|line| line.expect("the log is text")).collect()
     }
 
+    /// Its resident memory (Linux).
+    pub(crate) fn memory_kb(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("it takes memory");
+        line.trim().trim_end_matches(" kB").parse().expect("a number")
+    }
+
     /// Waits until it has ended; returns its exit code, if it has one.
     pub(crate) async fn ended(&mut self) -> Option<i32> {
         let mut status = None;

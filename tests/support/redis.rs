@@ -44,9 +44,12 @@ impl Redis {
         self.port
     }
 
-    /// How many keys it holds.
+    /// How many keys it holds, but for the one that says how the others are divided.
     pub(crate) fn len(&self) -> u64 {
-        redis::cmd("DBSIZE").query(&mut self.connect()).expect("it answers")
+        let mut commands = redis::pipe();
+        commands.cmd("DBSIZE").cmd("EXISTS").arg("partitions");
+        let (all, divided): (u64, u64) = commands.query(&mut self.connect()).expect("it answers");
+        all - divided
     }
 
     /// Kills it at once and starts it again on its files.

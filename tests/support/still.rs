@@ -8,7 +8,7 @@ use synckairos::clock::Clock;
 use synckairos::engine::{Command, Millis, SessionId, Timestamp};
 use synckairos::sessions::{Rates, Reply, Request, Sessions};
 use synckairos::store::memory::{Limit, Memory};
-use synckairos::store::{Listener, Store, Update};
+use synckairos::store::{Listener, Metrics, Store, Update};
 use synckairos::wire::{self, Object, Problems};
 
 /// Sessions that nobody watches.
@@ -28,7 +28,7 @@ impl Still {
     pub(crate) fn new() -> Self {
         let clock = Clock::manual(Timestamp::from_ms(1_800_000_000_000));
         let limit = Limit { sessions_max: 100, tombstone_ttl: Millis::new(1_000) };
-        let store = Memory::new(clock.clone(), limit, Arc::new(Nobody));
+        let store = Memory::new(clock.clone(), limit, Arc::new(Nobody), Metrics::default());
         Self { sessions: Sessions::new(Arc::new(store.clone()), Rates::default()), store, clock }
     }
 

@@ -54,6 +54,7 @@ fn assert_told(before: &Session, after: &Session, events: &[Event]) {
             Event::SessionExpired { at } => (active, expired_at) = (None, Some(*at)),
             Event::Completed | Event::Cancelled => active = None,
             Event::Created | Event::Paused | Event::Resumed | Event::Updated => {}
+            Event::Deleted | Event::Recovered => panic!("no command makes {event:?}"),
         }
     }
     assert_eq!(active, after.active().map(|active| active.id), "whose turn it is: {events:?}");
@@ -75,6 +76,8 @@ fn turn_of(event: &Event) -> Option<ParticipantId> {
         | Event::SessionExpired { .. }
         | Event::Completed
         | Event::Cancelled
-        | Event::Updated => None,
+        | Event::Updated
+        | Event::Deleted
+        | Event::Recovered => None,
     }
 }

@@ -10,6 +10,7 @@
 
 mod counting;
 mod described;
+mod entries;
 mod generated;
 mod judged;
 mod properties;

@@ -77,6 +77,8 @@ pub(super) fn event(event: &Event) -> String {
         Event::Completed => "completed".to_owned(),
         Event::Cancelled => "cancelled".to_owned(),
         Event::Updated => "updated".to_owned(),
+        Event::Deleted => "deleted".to_owned(),
+        Event::Recovered => "recovered".to_owned(),
     }
 }
 

@@ -16,13 +16,15 @@ use tokio::sync::mpsc;
 use tracing::{debug, error};
 
 use crate::clock::Moment;
-use crate::redis::{Link, LinkError};
+use crate::redis::LinkError;
 use crate::store::StoreError;
+use crate::store::metrics::{Operation, Role};
 
 use super::Shared;
 use super::group::{Decided, Group};
 use super::jitter;
 use super::job::Job;
+use super::line::Line;
 use super::replies::{self, Executed};
 
 /// Commands that are committed together at most.
@@ -40,7 +42,7 @@ const RECONNECT_PAUSE: Duration = Duration::from_millis(20);
 pub(super) struct Committer {
     shared: Arc<Shared>,
     inbox: mpsc::Receiver<Job>,
-    link: Option<Link>,
+    line: Line,
     /// Commands that are tried again.
     again: Vec<Again>,
 }
@@ -69,7 +71,7 @@ enum Tried {
 
 impl Committer {
     pub(super) fn new(shared: Arc<Shared>, inbox: mpsc::Receiver<Job>) -> Self {
-        Self { shared, inbox, link: None, again: Vec::new() }
+        Self { shared, inbox, line: Line::new(Role::Changes), again: Vec::new() }
     }
 
     /// Runs until nobody can send commands any more.
@@ -139,7 +141,7 @@ impl Committer {
         match self.attempt(waiting, tries).await {
             Tried::Done => {}
             Tried::Lost { jobs, was_used } => {
-                self.link = None;
+                self.line.lose();
                 let (unknown, untouched): (Vec<_>, Vec<_>) = jobs.into_iter().partition(|job| job.attempt.is_some());
                 if was_used {
                     self.again(Duration::ZERO, tries, untouched.into_iter().map(Job::uncounted).collect());
@@ -166,25 +168,17 @@ impl Committer {
 
     fn again(&mut self, pause: Duration, tries: u32, jobs: Vec<Job>) {
         if !jobs.is_empty() {
+            self.shared.metrics.retried(jobs.len());
             self.again.push(Again { due: self.shared.clock.moment() + pause, tries, jobs });
         }
     }
 
     async fn attempt(&mut self, jobs: Vec<Job>, tries: u32) -> Tried {
-        let mut was_used = true;
-        let link = match &mut self.link {
-            Some(link) => link,
-            None => match self.shared.connect().await {
-                Ok(link) => {
-                    was_used = false;
-                    self.link.insert(link)
-                }
-                Err(_) => return Tried::Lost { jobs, was_used: false },
-            },
-        };
-        let mut group = Group::new(&self.shared, link.run_id(), jobs);
-        let sent = self.shared.clock.moment();
-        let reading = match link.ask(&group.load()).await.and_then(|replies| group.loaded(replies, sent)) {
+        let was_used = self.line.is_made();
+        let Ok(run_id) = self.line.run_id(&self.shared).await else { return Tried::Lost { jobs, was_used: false } };
+        let mut group = Group::new(&self.shared, run_id, jobs);
+        let load = self.line.ask(&self.shared, Operation::Load, &group.load()).await;
+        let reading = match load.and_then(|asked| group.loaded(asked)) {
             Ok(reading) => reading,
             Err(error) => {
                 debug!(%error, "cannot load sessions");
@@ -203,13 +197,17 @@ impl Committer {
             group.answer(&reading);
             return Tried::Done;
         };
-        match link.ask(&transaction).await.and_then(replies::executed) {
+        let commit = self.line.ask(&self.shared, Operation::Commit, &transaction).await;
+        match commit.and_then(|asked| replies::executed(asked.replies)) {
             Ok(Executed::Yes) => {
                 self.shared.refuses(None);
                 group.answer(&reading);
                 Tried::Done
             }
-            Ok(Executed::Overtaken) => Tried::Overtaken(group.into_overtaken(&reading)),
+            Ok(Executed::Overtaken) => {
+                self.shared.metrics.conflict();
+                Tried::Overtaken(group.into_overtaken(&reading))
+            }
             Ok(Executed::Broken(why)) => {
                 error!(why, "Redis executed a transaction in part: the server is not ready any more");
                 self.shared.broken.store(true, Ordering::Relaxed);
@@ -220,7 +218,7 @@ impl Committer {
                 self.shared.refuses(Some(&why));
                 group.into_jobs().into_iter().for_each(|job| job.unavailable("the store refuses changes"));
                 // Perhaps another server is the right one now.
-                self.link = None;
+                self.line.lose();
                 Tried::Done
             }
             Err(error @ LinkError::Lost(_)) => {

@@ -15,6 +15,7 @@ use tracing::{debug, info, warn};
 use crate::clock::Moment;
 use crate::engine::{SessionId, Uuid};
 use crate::redis::LinkError;
+use crate::store::metrics::Role;
 use crate::store::{Countdown, Snapshot, StoreError, Update};
 use crate::wire::{self, Heard, Kept};
 
@@ -96,6 +97,7 @@ impl Feed {
         }
         self.catch_up().await?;
         if std::mem::take(&mut self.interrupted) {
+            self.shared.metrics.reconnected(Role::Updates);
             info!(sessions = self.topics.len(), "updates are connected again");
         }
         let mut tick = tokio::time::interval(TICK);
@@ -247,6 +249,11 @@ impl Feed {
             }
         };
         self.shared.listener.update(id, &update);
+        if let Some(published) = wire::published_at(&payload)
+            && let Some(now_us) = self.shared.authority.estimate_us(self.shared.clock.moment())
+        {
+            self.shared.metrics.handed_on(published, now_us);
+        }
     }
 }
 

@@ -3,16 +3,17 @@
 
 use std::sync::Arc;
 
-use redis::{Pipeline, Value};
+use redis::Pipeline;
 
-use crate::clock::Moment;
 use crate::engine::SessionId;
 use crate::redis::LinkError;
 use crate::store::{Committed, Rate, StoreError};
 
 use super::Shared;
+use super::audit::Jobs;
 use super::authority::Reading;
 use super::job::{Attempt, Job};
+use super::line::Asked;
 use super::slot::{Answer, Judged, Slot};
 use super::{limits, replies};
 
@@ -43,7 +44,7 @@ pub(super) struct Decided {
 
 impl<'s> Group<'s> {
     /// Commands in order of arrival; what nobody asked for comes last.
-    pub(super) fn new(shared: &'s Shared, run_id: &Arc<str>, mut jobs: Vec<Job>) -> Self {
+    pub(super) fn new(shared: &'s Shared, run_id: Arc<str>, mut jobs: Vec<Job>) -> Self {
         jobs.sort_by_key(|job| {
             let arrival = job.commit.arrival.as_ref().map(|arrival| arrival.moment());
             (arrival.is_none(), arrival)
@@ -61,7 +62,7 @@ impl<'s> Group<'s> {
                 Pending { job, slot, answer: None }
             })
             .collect();
-        Self { shared, run_id: Arc::clone(run_id), jobs, slots }
+        Self { shared, run_id, jobs, slots }
     }
 
     /// The commands that load the group. A limit is counted in the same round trip, and only once.
@@ -83,9 +84,9 @@ impl<'s> Group<'s> {
         rates.filter_map(|pending| Some((pending.job.commit.rate?, pending.job.commit.id)))
     }
 
-    /// Takes in the replies to [`Group::load`], which was sent at `sent`.
-    pub(super) fn loaded(&mut self, replies: Vec<Value>, sent: Moment) -> Result<Reading, LinkError> {
-        let received = self.shared.clock.moment();
+    /// Takes in the replies to [`Group::load`].
+    pub(super) fn loaded(&mut self, asked: Asked) -> Result<Reading, LinkError> {
+        let Asked { replies, sent, received } = asked;
         let mut replies = replies.into_iter();
         for pending in self.jobs.iter_mut().filter(|pending| pending.job.quota.is_none()) {
             let Some(rate) = pending.job.commit.rate else { continue };
@@ -144,9 +145,11 @@ impl<'s> Group<'s> {
         }
         let mut transaction = redis::pipe();
         transaction.cmd("MULTI");
+        let mut jobs = Jobs::default();
         for slot in self.slots.iter_mut().filter(|slot| slot.is_changed() || slot.orphan) {
-            slot.commit(self.shared, &self.run_id, reading, &mut transaction);
+            slot.commit(self.shared, &self.run_id, reading, &mut transaction, &mut jobs);
         }
+        jobs.commit(&self.shared.keyspace, &mut transaction);
         transaction.cmd("EXEC");
         Some(transaction)
     }
@@ -157,10 +160,15 @@ impl<'s> Group<'s> {
         for slot in &self.slots {
             let deadline = slot.record.as_ref().and_then(|record| record.session().deadline());
             self.shared.timers.set(slot.id, deadline);
-            if (slot.is_changed() || slot.resolved)
-                && let Some(tag) = slot.record.as_ref().map(|record| record.session().tag()).or(slot.buried)
+            if slot.is_changed()
+                && let Some(passed) = slot.loaded_deadline().filter(|passed| *passed <= now)
             {
-                self.shared.acknowledge(slot.id, tag, slot.record.is_none());
+                self.shared.metrics.fired(passed, reading.time_us);
+            }
+            if (slot.is_changed() || slot.resolved)
+                && let Some(tag) = slot.tag()
+            {
+                self.shared.history.remember(slot.id, tag, slot.record.is_none(), self.shared.clock.moment());
             }
         }
         for pending in self.jobs {

@@ -1,6 +1,7 @@
 //! The distributed store: sessions in Redis, shared with other instances. Time is Redis's. Knows how
 //! commands, reads and updates share connections; does not know what a session is beyond its record.
 
+mod audit;
 mod authority;
 mod claim;
 mod committer;
@@ -10,6 +11,7 @@ mod history;
 mod jitter;
 mod job;
 mod limits;
+mod line;
 mod reader;
 mod replies;
 mod slot;
@@ -22,14 +24,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Mutex as AsyncMutex, mpsc, oneshot};
 use tracing::{error, info, warn};
 
 use crate::clock::Clock;
-use crate::engine::{Millis, SessionId, StateTag, Timestamp};
-use crate::redis::{Keyspace, Link, LinkError, Server};
+use crate::engine::{Millis, SessionId, Timestamp};
+use crate::redis::{self, Keyspace, Link, LinkError, Server, Unfit};
 
 use super::arrival::{Arrival, Arrivals};
+use super::metrics::Metrics;
 use super::{Answer, Commit, Committed, Listener, Quota, Rate, Read, Store, StoreError, Wait, Watch, Watched};
 use authority::Authority;
 use claim::Claim;
@@ -62,6 +65,10 @@ pub struct Options {
     pub timeout: Duration,
     /// How long a deleted session is remembered.
     pub tombstone_ttl: Millis,
+    /// Whether changes are audited.
+    pub is_audited: bool,
+    /// What is counted.
+    pub metrics: Metrics,
 }
 
 /// Sessions in Redis. Cloning shares the connections, which end with the last clone.
@@ -84,11 +91,13 @@ struct Shared {
     timers: Timers,
     tombstone_ttl: Millis,
     timeout: Duration,
+    is_audited: bool,
     history: History,
+    metrics: Metrics,
     /// The run of the server that the last connection led to.
-    run: Mutex<Option<Arc<str>>>,
+    run: AsyncMutex<Option<Arc<str>>>,
     /// Why the server cannot be used although it answers.
-    unfit: Mutex<Option<String>>,
+    unfit: Mutex<Option<Unfit>>,
     /// The last connection that was tried was made.
     connected: AtomicBool,
     /// The last transaction was refused.
@@ -100,7 +109,7 @@ struct Shared {
 impl RedisStore {
     /// The store on a server that need not answer yet. Its tasks run until the last clone is dropped.
     pub fn new(clock: Clock, options: Options, listener: Arc<dyn Listener>) -> Self {
-        let Options { server, keyspace, timeout, tombstone_ttl } = options;
+        let Options { server, keyspace, timeout, tombstone_ttl, is_audited, metrics } = options;
         let shared = Arc::new(Shared {
             authority: Authority::new(&clock),
             arrivals: Arrivals::new(clock.clone()),
@@ -111,8 +120,10 @@ impl RedisStore {
             timers: Timers::default(),
             tombstone_ttl,
             timeout,
+            is_audited,
             history: History::default(),
-            run: Mutex::default(),
+            metrics,
+            run: AsyncMutex::default(),
             unfit: Mutex::default(),
             refused: AtomicBool::new(false),
             connected: AtomicBool::new(false),
@@ -132,11 +143,6 @@ impl RedisStore {
         let store = Self { committers: committers.collect(), readers: readers.collect(), feed, shared };
         tokio::spawn(Feed::new(Arc::clone(&store.shared), store.readers.clone(), inbox).run());
         store
-    }
-
-    /// How many sessions were found behind what had been acknowledged, after Redis was restarted.
-    pub fn forgotten(&self) -> u64 {
-        self.shared.history.forgotten()
     }
 
     async fn ask<T>(&self, lookup: impl FnOnce(reader::Reply<T>) -> Lookup) -> Result<T, StoreError> {
@@ -168,11 +174,15 @@ impl Store for RedisStore {
             if self.committers[place].try_send(job).is_err() {
                 return Err(StoreError::Unavailable("too many changes are waiting"));
             }
-            match tokio::time::timeout(self.shared.patience(), answer).await {
+            let answered = match tokio::time::timeout(self.shared.patience(), answer).await {
                 Ok(answered) => answered.unwrap_or(Err(StoreError::UnknownOutcome)),
                 Err(_) if claim.withdraw() => Err(StoreError::Unavailable("the store does not answer in time")),
                 Err(_) => Err(StoreError::UnknownOutcome),
+            };
+            if matches!(answered, Err(StoreError::UnknownOutcome)) {
+                self.shared.metrics.unknown_outcome();
             }
+            answered
         })
     }
 
@@ -237,7 +247,7 @@ impl Store for RedisStore {
         if self.shared.broken.load(Ordering::Relaxed) {
             return Some("Redis executed a transaction in part".to_owned());
         }
-        if let Some(why) = &*self.shared.unfit.lock() {
+        if let Some(Unfit { why, .. }) = &*self.shared.unfit.lock() {
             return Some(why.clone());
         }
         (!self.shared.connected.load(Ordering::Relaxed)).then(|| "Redis does not answer".to_owned())
@@ -264,34 +274,30 @@ impl Shared {
 
     async fn try_connect(self: &Arc<Self>) -> Result<Link, LinkError> {
         let mut link = self.server.connect().await?;
-        if self.run.lock().as_ref() == Some(link.run_id()) {
+        // Whoever comes second waits: nothing is committed to another run before what it may have forgotten is known.
+        let mut run = self.run.lock().await;
+        if run.as_ref() == Some(link.run_id()) {
             return Ok(link);
         }
-        let indexes: Vec<_> = self.keyspace.all().map(|partition| self.keyspace.deadlines(partition)).collect();
-        let unfit = link.unfit_for(&indexes).await?;
+        let unfit = redis::unfit(&mut link, &self.keyspace).await?;
         let is_new = unfit.is_some() && *self.unfit.lock() != unfit;
         self.unfit.lock().clone_from(&unfit);
-        if let Some(why) = unfit {
+        if let Some(Unfit { why, .. }) = unfit {
             if is_new {
                 error!(why, "Redis cannot be used as it is");
             }
             return Err(LinkError::Refused(why));
         }
-        // What was acknowledged is taken before anything is committed to the new run by this instance.
-        let last = self.run.lock().replace(Arc::clone(link.run_id()));
-        if last.is_some_and(|last| last != *link.run_id()) {
-            let acknowledged = self.history.take(self.clock.moment());
-            tokio::spawn(history::compare(Arc::clone(self), acknowledged));
+        if run.is_some() {
+            history::compare(self, &mut link).await?;
         }
+        *run = Some(Arc::clone(link.run_id()));
         Ok(link)
     }
 
-    /// A state was committed.
-    fn acknowledge(&self, id: SessionId, tag: StateTag, is_deleted: bool) {
-        // A tombstone may be gone by the time that somebody looks.
-        if !is_deleted || self.tombstone_ttl >= history::AGE_MAX_MS {
-            self.history.remember(id, tag, self.clock.moment());
-        }
+    /// What this process was told is not so.
+    fn is_misled(&self) -> bool {
+        self.unfit.lock().as_ref().is_some_and(|unfit| unfit.is_lasting)
     }
 
     /// Takes down whether transactions are refused, and tells when that changes.

@@ -6,18 +6,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use redis::Value;
+use redis::Pipeline;
 use tokio::sync::{mpsc, oneshot};
 use tracing::debug;
 
-use crate::clock::Moment;
 use crate::engine::{SessionId, Timestamp};
-use crate::redis::{Link, LinkError};
+use crate::redis::LinkError;
+use crate::store::metrics::{Operation, Role};
 use crate::store::{Quota, Rate, Read, Snapshot, StoreError};
 use crate::wire::{self, Kept};
 
 use super::Shared;
 use super::authority::Reading;
+use super::line::{Asked, Line};
 use super::{limits, replies};
 
 /// Sessions that are read together at most.
@@ -78,7 +79,7 @@ const AWAY: StoreError = StoreError::Unavailable("the store does not answer");
 
 /// Answers over one connection until nobody can ask any more.
 pub(super) async fn read(shared: Arc<Shared>, mut inbox: mpsc::Receiver<Lookup>) {
-    let mut link = None;
+    let mut line = Line::new(Role::Reads);
     while let Some(first) = inbox.recv().await {
         let mut batch = Batch::default();
         batch.add(&shared, first);
@@ -87,9 +88,9 @@ pub(super) async fn read(shared: Arc<Shared>, mut inbox: mpsc::Receiver<Lookup>)
         {
             batch.add(&shared, lookup);
         }
-        if let Err(error) = batch.look_up(&shared, &mut link).await {
+        if let Err(error) = batch.look_up(&shared, &mut line).await {
             debug!(%error, "cannot read");
-            link = None;
+            line.lose();
         }
     }
 }
@@ -98,14 +99,6 @@ pub(super) async fn read(shared: Arc<Shared>, mut inbox: mpsc::Receiver<Lookup>)
 enum Want {
     Read(Reply<Read>),
     Kept(Reply<Found>),
-}
-
-/// What came back.
-struct Asked {
-    replies: Vec<Value>,
-    sent: Moment,
-    received: Moment,
-    run_id: Arc<str>,
 }
 
 /// What is asked in one round trip. Whoever is not answered when it is dropped learns that the store is away.
@@ -141,17 +134,17 @@ impl Batch {
 
     /// Asks Redis, then tells everybody what they asked. A connection that had served before may have been lost
     /// while nobody used it: then it is asked once more, but nothing is counted twice.
-    async fn look_up(mut self, shared: &Arc<Shared>, link: &mut Option<Link>) -> Result<(), LinkError> {
-        let was_used = link.is_some();
-        let asked = match self.ask(shared, link).await {
+    async fn look_up(mut self, shared: &Arc<Shared>, line: &mut Line) -> Result<(), LinkError> {
+        let was_used = line.is_made();
+        let asked = match line.ask(shared, Operation::Read, &self.commands()).await {
             Err(LinkError::Lost(_)) if was_used => {
-                *link = None;
                 self.counts.clear();
-                self.ask(shared, link).await
+                line.ask(shared, Operation::Read, &self.commands()).await
             }
             asked => asked,
         };
-        let Asked { replies, sent, received, run_id } = asked?;
+        let Asked { replies, sent, received } = asked?;
+        let run_id = line.run_id(shared).await?;
         let mut replies = replies.into_iter();
         for (_, rate, reply) in self.counts {
             let _ = reply.send(Ok(limits::counted(&mut replies, rate)?));
@@ -182,11 +175,7 @@ impl Batch {
         Ok(())
     }
 
-    async fn ask(&self, shared: &Arc<Shared>, link: &mut Option<Link>) -> Result<Asked, LinkError> {
-        let link = match link {
-            Some(link) => link,
-            None => link.insert(shared.connect().await?),
-        };
+    fn commands(&self) -> Pipeline {
         let mut commands = redis::pipe();
         for (key, rate, _) in &self.counts {
             limits::count(&mut commands, key, *rate);
@@ -198,9 +187,7 @@ impl Batch {
             commands.cmd("MGET").arg(&self.keys);
         }
         commands.cmd("TIME");
-        let sent = shared.clock.moment();
-        let replies = link.ask(&commands).await?;
-        Ok(Asked { replies, sent, received: shared.clock.moment(), run_id: Arc::clone(link.run_id()) })
+        commands
     }
 }
 

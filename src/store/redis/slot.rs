@@ -6,11 +6,12 @@ use std::sync::Arc;
 use redis::Pipeline;
 
 use crate::clock::Moment;
-use crate::engine::{Millis, Refusal, SessionId, StateTag, Timestamp, Uuid};
+use crate::engine::{Entry, Millis, Refusal, SessionId, StateTag, Timestamp, Uuid};
 use crate::store::{Current, Decision, Record, Verdict, Write};
 use crate::wire::{self, Kept, Mark};
 
 use super::Shared;
+use super::audit::Jobs;
 use super::authority::Reading;
 use super::job::{Attempt, Job};
 
@@ -37,6 +38,8 @@ pub(super) struct Slot {
     /// A change whose outcome was not known has turned out to be made.
     pub(super) resolved: bool,
     messages: Vec<(String, Vec<u8>)>,
+    /// What is to be audited.
+    jobs: Vec<Vec<u8>>,
     /// A deadline was found without a session.
     pub(super) orphan: bool,
 }
@@ -77,6 +80,7 @@ impl Slot {
             changes: 0,
             resolved: false,
             messages: Vec::new(),
+            jobs: Vec::new(),
             orphan: false,
         }
     }
@@ -107,6 +111,16 @@ impl Slot {
             }
             None => self.unreadable = true,
         }
+    }
+
+    /// What the present state is called, or the deletion.
+    pub(super) fn tag(&self) -> Option<StateTag> {
+        self.record.as_ref().map(|record| record.session().tag()).or(self.buried)
+    }
+
+    /// When the clock that ran as it was loaded flags.
+    pub(super) fn loaded_deadline(&self) -> Option<Timestamp> {
+        self.loaded.as_ref().and_then(|record| record.session().deadline())
     }
 
     pub(super) fn is_changed(&self) -> bool {
@@ -163,8 +177,12 @@ impl Slot {
                 let settles = job.commit.arrival.is_none();
                 self.orphan |= settles && self.record.is_none() && verdict == Err(Refusal::NotFound);
             }
-            Write::Put { record, notices } => self.put(shared, record, &notices, now),
-            Write::Delete { tag, notice } => {
+            Write::Put { record, notices, entry } => {
+                self.audit(shared, job.event, &record, record.session().tag(), &entry);
+                self.put(shared, record, &notices, now);
+            }
+            Write::Delete { tag, notice, last, entry } => {
+                self.audit(shared, job.event, &last, tag, &entry);
                 self.record = None;
                 self.buried = Some(tag);
                 self.publish(shared, tag, &notice, now);
@@ -217,13 +235,27 @@ impl Slot {
         self.buried = None;
     }
 
+    fn audit(&mut self, shared: &Shared, event: Uuid, record: &Record, tag: StateTag, entry: &Entry) {
+        if shared.is_audited {
+            self.jobs.push(wire::job(event, self.id, tag, entry, &record.encoded().members()));
+        }
+    }
+
     fn publish(&mut self, shared: &Shared, tag: StateTag, message: &[u8], now: Timestamp) {
         self.messages.push((shared.keyspace.session_channel(self.id), wire::publish(tag, self.id, message, now)));
     }
 
     /// Adds what commits the session to a transaction.
-    pub(super) fn commit(&mut self, shared: &Shared, run_id: &str, reading: &Reading, transaction: &mut Pipeline) {
-        let deadlines = shared.keyspace.deadlines(shared.keyspace.partition(self.id));
+    pub(super) fn commit(
+        &mut self,
+        shared: &Shared,
+        run_id: &str,
+        reading: &Reading,
+        transaction: &mut Pipeline,
+        jobs: &mut Jobs,
+    ) {
+        let partition = shared.keyspace.partition(self.id);
+        let deadlines = shared.keyspace.deadlines(partition);
         let name = self.id.to_string();
         if !self.is_changed() {
             transaction.cmd("ZREM").arg(deadlines).arg(name);
@@ -231,6 +263,9 @@ impl Slot {
         }
         for (channel, message) in &self.messages {
             transaction.cmd("PUBLISH").arg(channel).arg(message.as_slice());
+        }
+        if let Some(newest) = self.tag() {
+            jobs.add(partition, self.id, newest, std::mem::take(&mut self.jobs));
         }
         let deadline = self.record.as_ref().and_then(|record| record.session().deadline());
         self.mark.deadline = deadline;

@@ -9,8 +9,10 @@ use tracing::warn;
 
 use crate::clock::Moment;
 use crate::engine::{SessionId, Timestamp, Uuid};
-use crate::redis::{Link, LinkError};
+use crate::redis::LinkError;
+use crate::store::metrics::{Operation, Role};
 
+use super::line::Line;
 use super::{Shared, jitter};
 
 /// How often to look.
@@ -24,20 +26,21 @@ const OVERDUE_US: (u64, u64) = (50_000, 150_000);
 /// Overdue sessions of a partition that are taken up at once.
 const FOUND_MAX: usize = 1_024;
 
-/// Hands what it finds to the timers; runs until it is dropped.
+/// Hands what it finds to the timers; runs until it is dropped, or is of no use.
 pub(super) async fn sweep(shared: &Arc<Shared>) {
-    let mut link = None;
+    let mut line = Line::new(Role::Sweep);
     let mut told: Option<Moment> = None;
     loop {
-        let pause = match look(shared, &mut link).await {
+        let pause = match look(shared, &mut line).await {
             Ok(()) => INTERVAL,
+            Err(_) if shared.is_misled() => return,
             Err(error) => {
                 let now = shared.clock.moment();
                 if told.is_none_or(|told| now.since(told) >= TELL_INTERVAL) {
                     warn!(%error, "waiting for Redis");
                     told = Some(now);
                 }
-                link = None;
+                line.lose();
                 RETRY_INTERVAL
             }
         };
@@ -45,11 +48,7 @@ pub(super) async fn sweep(shared: &Arc<Shared>) {
     }
 }
 
-async fn look(shared: &Arc<Shared>, link: &mut Option<Link>) -> Result<(), LinkError> {
-    let link = match link {
-        Some(link) => link,
-        None => link.insert(shared.connect().await?),
-    };
+async fn look(shared: &Arc<Shared>, line: &mut Line) -> Result<(), LinkError> {
     let overdue = jitter::between_us(OVERDUE_US.0, OVERDUE_US.1).as_millis() as u64;
     let until_ms = shared.estimate().as_ms().saturating_sub(overdue);
     let mut commands = redis::pipe();
@@ -58,7 +57,7 @@ async fn look(shared: &Arc<Shared>, link: &mut Option<Link>) -> Result<(), LinkE
         commands.cmd("ZRANGE").arg(key).arg("-inf").arg(until_ms).arg("BYSCORE");
         commands.arg("LIMIT").arg(0).arg(FOUND_MAX).arg("WITHSCORES");
     }
-    for reply in link.ask(&commands).await? {
+    for reply in line.ask(shared, Operation::Sweep, &commands).await?.replies {
         let Value::Array(found) = reply else { return Err(LinkError::Refused(format!("{reply:?}"))) };
         for pair in found.chunks(2) {
             if let [Value::BulkString(name), Value::BulkString(score)] = pair

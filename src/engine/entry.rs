@@ -1,0 +1,140 @@
+//! What a change comes to in the record of a session's life: its kind, and whose clock it was about. Does not
+//! know who keeps the record.
+
+use super::{Event, GroupId, Millis, ParticipantId, Session, Timestamp};
+
+/// What kind of change it was: by the last thing that happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// It began to be.
+    SessionCreated,
+    /// The first turn began.
+    SessionStarted,
+    /// A turn was ended by a switch.
+    CycleSwitched,
+    /// The turn was interrupted.
+    SessionPaused,
+    /// The turn went on.
+    SessionResumed,
+    /// A clock ran out, and the session goes on.
+    ParticipantExpired,
+    /// A clock ran out, and the session ended.
+    SessionExpired,
+    /// It was completed.
+    SessionCompleted,
+    /// It was called off.
+    SessionCancelled,
+    /// Settings or metadata changed.
+    SessionUpdated,
+    /// It was deleted.
+    SessionDeleted,
+    /// It came back from the record.
+    SessionRecovered,
+}
+
+impl Kind {
+    /// The kind's name in the record.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Kind::SessionCreated => "session_created",
+            Kind::SessionStarted => "session_started",
+            Kind::CycleSwitched => "cycle_switched",
+            Kind::SessionPaused => "session_paused",
+            Kind::SessionResumed => "session_resumed",
+            Kind::ParticipantExpired => "participant_expired",
+            Kind::SessionExpired => "session_expired",
+            Kind::SessionCompleted => "session_completed",
+            Kind::SessionCancelled => "session_cancelled",
+            Kind::SessionUpdated => "session_updated",
+            Kind::SessionDeleted => "session_deleted",
+            Kind::SessionRecovered => "session_recovered",
+        }
+    }
+}
+
+/// A change in the record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// What kind of change.
+    pub kind: Kind,
+    /// When it was judged.
+    pub at: Timestamp,
+    /// Whose clock it was about.
+    pub participant: Option<ParticipantId>,
+    /// Their group.
+    pub group: Option<GroupId>,
+    /// What their clock shows afterwards.
+    pub time_remaining: Option<Millis>,
+    /// How long their turn had been running without interruption when the change ended or interrupted it.
+    pub time_elapsed: Option<Millis>,
+    /// Turns that were ended so far, by anybody.
+    pub cycles: u64,
+    /// All that happened, in order.
+    pub events: Vec<Event>,
+}
+
+impl Entry {
+    /// The change from `before`, if there was something, to `after` at `at`; `None` when nothing happened.
+    pub fn of(before: Option<&Session>, events: Vec<Event>, after: &Session, at: Timestamp) -> Option<Self> {
+        let last = events.last()?;
+        let turn_of = |session: &Session| session.active().map(|active| active.id);
+        let before_turn = before.and_then(turn_of);
+        let expired = events.iter().rev().find_map(|event| {
+            if let Event::ParticipantExpired { participant, .. } = event { Some(*participant) } else { None }
+        });
+        let (kind, participant, is_over) = match last {
+            Event::Created => (Kind::SessionCreated, None, false),
+            Event::Started { to } => (Kind::SessionStarted, Some(*to), false),
+            Event::Switched { from, .. } => (Kind::CycleSwitched, Some(*from), true),
+            Event::Paused => (Kind::SessionPaused, turn_of(after), true),
+            Event::Resumed => (Kind::SessionResumed, turn_of(after), false),
+            Event::ParticipantExpired { participant, .. } => (Kind::ParticipantExpired, Some(*participant), true),
+            Event::RoundsExpired { .. } => (Kind::ParticipantExpired, expired.or(before_turn), true),
+            Event::SessionExpired { .. } => (Kind::SessionExpired, expired.or(before_turn), true),
+            Event::Completed => (Kind::SessionCompleted, before_turn, true),
+            Event::Cancelled => (Kind::SessionCancelled, before_turn, true),
+            Event::Updated => (Kind::SessionUpdated, None, false),
+            Event::Deleted => (Kind::SessionDeleted, None, false),
+            Event::Recovered => (Kind::SessionRecovered, None, false),
+        };
+        let place = participant.and_then(|participant| after.position(participant));
+        Some(Self {
+            kind,
+            at,
+            participant,
+            group: place.and_then(|place| after.participants[place].group),
+            time_remaining: place.map(|place| after.shown_time(place)),
+            time_elapsed: elapsed(before, &events, at).filter(|_| is_over),
+            cycles: after.participants.iter().map(|participant| participant.cycles).sum(),
+            events,
+        })
+    }
+}
+
+/// How long the last turn ran without interruption: until it flagged, or until `at`.
+fn elapsed(before: Option<&Session>, events: &[Event], at: Timestamp) -> Option<Millis> {
+    let mut since = before?.cycle_started_at();
+    let mut flagged = None;
+    for event in events {
+        match event {
+            Event::ParticipantExpired { at, .. } => {
+                flagged = since.map(|since| at.since(since));
+                since = Some(*at);
+            }
+            Event::RoundsExpired { until, .. } => since = Some(*until),
+            Event::SessionExpired { .. } if flagged.is_some() => {}
+            Event::Created
+            | Event::Started { .. }
+            | Event::Switched { .. }
+            | Event::Paused
+            | Event::Resumed
+            | Event::SessionExpired { .. }
+            | Event::Completed
+            | Event::Cancelled
+            | Event::Updated
+            | Event::Deleted
+            | Event::Recovered => flagged = None,
+        }
+    }
+    flagged.or(since.map(|since| at.since(since)))
+}

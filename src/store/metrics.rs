@@ -1,0 +1,147 @@
+//! What is counted of a store, whichever it is. Does not know how it is shown.
+
+use std::time::Duration;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+
+use crate::engine::Timestamp;
+
+const ROUND_TRIP_BUCKETS_S: [f64; 12] =
+    [0.000_1, 0.000_2, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0];
+const LAG_BUCKETS_S: [f64; 10] = [0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 2.0];
+const LATENESS_BUCKETS_S: [f64; 10] = [0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.3, 1.0, 10.0];
+
+/// Counters of a store. Cloning shares them.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    round_trips: Family<Asked, Histogram, fn() -> Histogram>,
+    reconnects: Family<Made, Counter>,
+    conflicts: Counter,
+    retries: Counter,
+    unknown: Counter,
+    behind: Counter,
+    lag: Histogram,
+    lateness: Histogram,
+}
+
+/// What a round trip is for.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Operation {
+    Read,
+    Load,
+    Commit,
+    Sweep,
+}
+
+/// What a connection is for.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Role {
+    Reads,
+    Changes,
+    Sweep,
+    Updates,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Asked {
+    operation: &'static str,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Made {
+    connection: &'static str,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let round_trips: fn() -> Histogram = || Histogram::new(ROUND_TRIP_BUCKETS_S);
+        Self {
+            round_trips: Family::new_with_constructor(round_trips),
+            reconnects: Family::default(),
+            conflicts: Counter::default(),
+            retries: Counter::default(),
+            unknown: Counter::default(),
+            behind: Counter::default(),
+            lag: Histogram::new(LAG_BUCKETS_S),
+            lateness: Histogram::new(LATENESS_BUCKETS_S),
+        }
+    }
+}
+
+impl Metrics {
+    /// Counters that `registry` shows.
+    pub fn register(registry: &mut Registry) -> Self {
+        let metrics = Self::default();
+        let help = "One exchange with the store: many commands or reads share it";
+        registry.register("synckairos_store_round_trip_seconds", help, metrics.round_trips.clone());
+        let help = "Connections to the store that were lost and made again";
+        registry.register("synckairos_store_reconnects", help, metrics.reconnects.clone());
+        let help = "Groups of changes that another instance was faster than";
+        registry.register("synckairos_store_conflicts", help, metrics.conflicts.clone());
+        let help = "Commands that were tried again, for a conflict or a lost connection";
+        registry.register("synckairos_store_retries", help, metrics.retries.clone());
+        let help = "Changes of which the client was told that the outcome is not known";
+        registry.register("synckairos_store_unknown_outcomes", help, metrics.unknown.clone());
+        let help = "Sessions that were found behind what had been acknowledged, after the store was restarted";
+        registry.register("synckairos_store_sessions_behind", help, metrics.behind.clone());
+        let help = "From a change, in whole ms, until this instance hands it to its clients";
+        registry.register("synckairos_update_lag_seconds", help, metrics.lag.clone());
+        let help = "From a deadline until the change that makes it count";
+        registry.register("synckairos_deadline_lateness_seconds", help, metrics.lateness.clone());
+        metrics
+    }
+
+    pub(super) fn round_trip(&self, operation: Operation, took: Duration) {
+        let operation = match operation {
+            Operation::Read => "read",
+            Operation::Load => "load",
+            Operation::Commit => "commit",
+            Operation::Sweep => "sweep",
+        };
+        self.round_trips.get_or_create(&Asked { operation }).observe(took.as_secs_f64());
+    }
+
+    pub(super) fn reconnected(&self, connection: Role) {
+        let connection = match connection {
+            Role::Reads => "reads",
+            Role::Changes => "changes",
+            Role::Sweep => "sweep",
+            Role::Updates => "updates",
+        };
+        self.reconnects.get_or_create(&Made { connection }).inc();
+    }
+
+    pub(super) fn conflict(&self) {
+        self.conflicts.inc();
+    }
+
+    pub(super) fn retried(&self, commands: usize) {
+        self.retries.inc_by(commands as u64);
+    }
+
+    pub(super) fn unknown_outcome(&self) {
+        self.unknown.inc();
+    }
+
+    pub(super) fn behind(&self, sessions: u64) {
+        self.behind.inc_by(sessions);
+    }
+
+    /// A change that was published at `published` is handed on, at `now_us`.
+    pub(super) fn handed_on(&self, published: Timestamp, now_us: u64) {
+        self.lag.observe(seconds_since(published, now_us));
+    }
+
+    /// A change at `now_us` is the first after a deadline.
+    pub(super) fn fired(&self, deadline: Timestamp, now_us: u64) {
+        self.lateness.observe(seconds_since(deadline, now_us));
+    }
+}
+
+fn seconds_since(at: Timestamp, now_us: u64) -> f64 {
+    Duration::from_micros(now_us.saturating_sub(at.as_ms() * 1_000)).as_secs_f64()
+}

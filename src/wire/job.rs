@@ -1,0 +1,97 @@
+//! A change as it is written into the audit: one JSON object that says all there is to say, so that whoever
+//! writes it down needs nothing else. Does not know how it gets there.
+
+use crate::engine::{Entry, Event, SessionId, StateTag, Uuid};
+
+use super::write::Write;
+
+/// The change `event`, which made the state `tag`; `members` is that state without its opening brace.
+pub fn job(event: Uuid, id: SessionId, tag: StateTag, entry: &Entry, members: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(members.len() + 480 + entry.events.len() * 100);
+    out.raw(r#"{"event_id":"#);
+    out.uuid(event);
+    out.raw(r#","session_id":"#);
+    out.uuid(id.0);
+    out.raw(r#","epoch":"#);
+    out.number(tag.epoch);
+    out.raw(r#","version":"#);
+    out.number(tag.version);
+    out.raw(r#","event_type":""#);
+    out.raw(entry.kind.name());
+    out.raw(r#"","timestamp_ms":"#);
+    out.number(entry.at.as_ms());
+    if let Some(participant) = entry.participant {
+        out.raw(r#","participant_id":"#);
+        out.uuid(participant.0);
+    }
+    if let Some(group) = entry.group {
+        out.raw(r#","group_id":"#);
+        out.uuid(group.0);
+    }
+    if let Some(remaining) = entry.time_remaining {
+        out.raw(r#","time_remaining_ms":"#);
+        out.millis(remaining);
+    }
+    if let Some(elapsed) = entry.time_elapsed {
+        out.raw(r#","time_elapsed_ms":"#);
+        out.millis(elapsed);
+    }
+    out.raw(r#","cycle_number":"#);
+    out.number(entry.cycles);
+    out.raw(r#","events":["#);
+    for (place, event) in entry.events.iter().enumerate() {
+        if place > 0 {
+            out.raw(",");
+        }
+        write_event(&mut out, event);
+    }
+    out.raw(r#"],"state":{"#);
+    out.extend_from_slice(members);
+    out.raw("}");
+    out
+}
+
+fn write_event(out: &mut Vec<u8>, event: &Event) {
+    out.raw(r#"{"event":""#);
+    match event {
+        Event::Created => out.raw(r#"created"}"#),
+        Event::Started { to } => {
+            out.raw(r#"started","participant_id":"#);
+            out.uuid(to.0);
+            out.raw("}");
+        }
+        Event::Switched { from, to } => {
+            out.raw(r#"switched","from_participant_id":"#);
+            out.uuid(from.0);
+            out.raw(r#","to_participant_id":"#);
+            out.uuid_or_null(to.map(|to| to.0));
+            out.raw("}");
+        }
+        Event::Paused => out.raw(r#"paused"}"#),
+        Event::Resumed => out.raw(r#"resumed"}"#),
+        Event::ParticipantExpired { participant, at } => {
+            out.raw(r#"participant_expired","participant_id":"#);
+            out.uuid(participant.0);
+            out.raw(r#","expired_at":"#);
+            out.instant(*at);
+            out.raw("}");
+        }
+        Event::RoundsExpired { rounds, until } => {
+            out.raw(r#"rounds_expired","rounds":"#);
+            out.number(*rounds);
+            out.raw(r#","expired_at":"#);
+            out.instant(*until);
+            out.raw("}");
+        }
+        Event::SessionExpired { at } => {
+            out.raw(r#"session_expired","expired_at":"#);
+            out.instant(*at);
+            out.raw("}");
+        }
+        Event::Completed => out.raw(r#"completed"}"#),
+        Event::Cancelled => out.raw(r#"cancelled"}"#),
+        Event::Updated => out.raw(r#"updated"}"#),
+        Event::Deleted => out.raw(r#"deleted"}"#),
+        Event::Recovered => out.raw(r#"recovered"}"#),
+    }
+}
