@@ -5,11 +5,13 @@
 //!
 //! starts both servers and prints a table. Every answer is checked; a wrong one ends the run.
 
+mod across;
 mod bare;
 mod client;
 mod idle;
 mod run;
 mod servers;
+mod socket;
 mod work;
 
 use std::process::ExitCode;
@@ -21,6 +23,7 @@ fn main() -> ExitCode {
     let matches = command().get_matches();
     let outcome = match matches.subcommand() {
         Some(("bare", _)) => bare::serve(),
+        Some(("across", options)) => across::measure(*options.get_one("changes").expect("it has a default")),
         Some(("idle", options)) => idle::measure(*options.get_one("sockets").expect("it has a default")),
         _ => run::compare(&plan(&matches)),
     };
@@ -54,6 +57,11 @@ fn command() -> Command {
         .arg(number("rounds", "5", "How often the servers take turns"))
         .arg(number("slice-ms", "2000", "How long a turn is"))
         .subcommand(Command::new("bare").about("Serves 900 static bytes; says where"))
+        .subcommand(
+            Command::new("across")
+                .about("Measures how long a change takes to a client of another instance; needs REDIS_URL")
+                .arg(Arg::new("changes").long("changes").value_parser(value_parser!(usize)).default_value("5000")),
+        )
         .subcommand(
             Command::new("idle")
                 .about("Opens WebSockets that do nothing and says what they cost in memory")

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::client::{Client, number, request};
 
@@ -76,8 +77,10 @@ impl Errands {
 pub(crate) async fn sessions(address: SocketAddr, count: usize) -> io::Result<Vec<String>> {
     let mut client = Client::open(address).await?;
     let mut ids = Vec::with_capacity(count);
+    // What an earlier run left behind is not in the way.
+    let run = SystemTime::now().duration_since(UNIX_EPOCH).map_err(io::Error::other)?.as_millis() as u32;
     for n in 0..count {
-        let id = format!("00000000-0000-4000-8000-{n:012x}");
+        let id = format!("{run:08x}-0000-4000-8000-{n:012x}");
         let players: Vec<_> = (0..2)
             .map(|index| {
                 format!(
