@@ -149,6 +149,10 @@ async fn a_killed_instance_takes_nothing_with_it() {
         wait::until("the survivor fires the victim's deadlines", async || watcher.seen().expired > 0).await;
         watcher.check();
     }
+    let late_ms = watchers.iter().flat_map(|watcher| watcher.seen().late_ms).max();
+    println!("deadlines of a killed instance, the latest in ms: {late_ms:?}");
+    // The goal is 300 ms; the rest is for a machine that is busy.
+    assert!(late_ms.is_some_and(|late_ms| late_ms < 3_000), "{late_ms:?}");
     for (place, watcher) in watchers.iter().enumerate() {
         let version = if place < SHORT as usize { 3 } else { 4 };
         assert_eq!((watcher.seen().expired, watcher.version()), (1, Some(version)));

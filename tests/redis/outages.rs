@@ -1,7 +1,7 @@
 //! Redis that stops, dies and comes back, with and without what it knew.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -33,6 +33,7 @@ async fn a_stopped_redis_is_waited_for() {
     assert_eq!(client.ask("GET", "/health", "").await.status, 200);
     assert_eq!(client.ask("GET", "/ready", "").await.status, 503);
     redis.signal("CONT");
+    recovered("stopped", &mut load).await;
     load.more(100).await;
     ready(addresses[0]).await;
     for tally in load.stop().await {
@@ -55,6 +56,7 @@ async fn a_redis_that_syncs_always_forgets_nothing() {
         redis.kill();
         load.more_failures(1).await;
         redis.restart();
+        recovered("killed", &mut load).await;
     }
     load.more(100).await;
     let mut client = Connection::open(addresses[0]).await;
@@ -65,6 +67,15 @@ async fn a_redis_that_syncs_always_forgets_nothing() {
     let newest = client.read(&id(1)).await["version"].as_u64();
     wait::until("the client sees the newest state", async || watcher.version() == newest).await;
     watcher.check();
+}
+
+/// Waits until clients are served again.
+async fn recovered(what: &str, load: &mut Load) {
+    let back = Instant::now();
+    load.more(8).await;
+    println!("a Redis that was {what} is back: changes are acknowledged after {:?}", back.elapsed());
+    // The goal is 2 s; the rest is for a machine that is busy.
+    assert!(back.elapsed() < Duration::from_secs(6), "it took {:?}", back.elapsed());
 }
 
 /// What `everysec` loses sometimes is lost here for certain: all since the last save.

@@ -9,6 +9,7 @@ use serde_json::Value;
 use tokio::task::JoinSet;
 use tokio_tungstenite::tungstenite::Message;
 
+use crate::support::instant;
 use crate::support::ws::Client;
 
 /// Watches until it is dropped.
@@ -24,6 +25,8 @@ pub(super) struct Seen {
     pub(super) tags: Vec<(u64, u64)>,
     /// How often it was told that a clock ran out.
     pub(super) expired: u32,
+    /// How late it was told so, by the authority's time.
+    pub(super) late_ms: Vec<u64>,
     /// Every message as it was written.
     pub(super) messages: Vec<String>,
 }
@@ -65,6 +68,8 @@ impl Seen {
         let message: Value = serde_json::from_str(text).expect("messages are JSON");
         if message["type"] == "TIME_EXPIRED" {
             self.expired += 1;
+            let told = message["timestamp"].as_u64().expect("a time");
+            self.late_ms.push(told.saturating_sub(instant::ms(&message["expired_at"])));
         }
         if let (Some(epoch), Some(version)) = (message["state"]["epoch"].as_u64(), message["state"]["version"].as_u64())
         {
