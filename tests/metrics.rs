@@ -100,6 +100,7 @@ async fn the_store_and_its_clocks_are_counted() {
         "synckairos_store_retries_total",
         "synckairos_store_unknown_outcomes_total",
         "synckairos_store_sessions_behind_total",
+        "synckairos_db_write_queue_size",
     ] {
         assert!(told.lines().any(|line| line == format!("{series} 0")), "{series}: {told}");
     }
