@@ -8,12 +8,14 @@ use std::path::{Path, PathBuf};
 use synckairos::config::SETTINGS;
 
 /// Every module and which others it may name; `main` is the program.
-const MAY_IMPORT: [(&str, &[&str]); 15] = [
+const MAY_IMPORT: [(&str, &[&str]); 17] = [
     ("engine", &[]),
     ("clock", &["engine"]),
     ("wire", &["engine"]),
     ("redis", &["engine"]),
+    ("audit", &["engine", "wire", "clock", "redis"]),
     ("store", &["engine", "wire", "clock", "redis"]),
+    ("writer", &["engine", "wire", "clock", "audit", "store"]),
     ("sessions", &["engine", "wire", "store"]),
     ("deadlines", &["engine", "sessions"]),
     ("problem", &["engine", "wire", "store", "sessions"]),
@@ -29,7 +31,9 @@ const MAY_IMPORT: [(&str, &[&str]); 15] = [
             "clock",
             "wire",
             "redis",
+            "audit",
             "store",
+            "writer",
             "sessions",
             "deadlines",
             "problem",
@@ -44,7 +48,7 @@ const MAY_IMPORT: [(&str, &[&str]); 15] = [
 ];
 
 /// Crates that live in one place, by the beginnings of paths under `src`.
-const LIVES_IN: [(&str, &[&str]); 11] = [
+const LIVES_IN: [(&str, &[&str]); 12] = [
     ("serde", &["wire/"]),
     ("serde_json", &["wire/"]),
     ("itoa", &["wire/", "http/"]),
@@ -52,8 +56,9 @@ const LIVES_IN: [(&str, &[&str]); 11] = [
     ("hyper_util", &["http/"]),
     ("tokio_tungstenite", &["ws/"]),
     ("futures_util", &["ws/", "http/", "store/redis/"]),
-    ("redis", &["redis/", "store/redis/"]),
-    ("prometheus_client", &["http/", "ws/", "store/metrics.rs", "serve.rs"]),
+    ("redis", &["redis/", "store/redis/", "audit/"]),
+    ("postgres", &["writer/"]),
+    ("prometheus_client", &["http/", "ws/", "audit/metrics.rs", "store/metrics.rs", "serve.rs"]),
     ("clap", &["main.rs"]),
     ("tracing_subscriber", &["logging.rs"]),
 ];

@@ -26,6 +26,7 @@
 //!   higher epoch.
 //! - **Lifetime.** A session that was not written for its [`Record::lifetime`] is gone, without an update.
 
+mod archive;
 mod arrival;
 mod limits;
 pub mod memory;
@@ -42,6 +43,7 @@ use bytes::Bytes;
 
 use crate::engine::{Entry, Outcome, Refusal, Session, SessionId, StateTag, Timestamp, Warning};
 
+pub use archive::{Archive, Archived, Change};
 pub use arrival::{Arrival, Arrivals};
 pub use metrics::Metrics;
 pub use record::{Record, Snapshot};
