@@ -63,7 +63,7 @@ impl Firing {
         self.tasks.spawn(async move {
             match sessions.settle(id).await {
                 Ok(_) | Err(Failure::Refused(..)) => (id, true),
-                Err(error @ (Failure::Limited(_) | Failure::Store(_))) => {
+                Err(error @ (Failure::Limited(_) | Failure::Store(_) | Failure::NoHistory)) => {
                     debug!(session = %id, ?error, "a deadline could not be fired yet");
                     tokio::time::sleep(RETRY_PAUSE).await;
                     (id, false)

@@ -174,6 +174,7 @@ impl From<Failure> for Problem {
             Failure::Refused(id, refusal) => Self::refused(id, refusal),
             Failure::Limited(_) => Self::too_many_switches(),
             Failure::Store(error) => error.into(),
+            Failure::NoHistory => Self::new(404, "NOT_FOUND", "This server keeps no history: nothing is audited"),
         }
     }
 }

@@ -69,7 +69,7 @@ pub async fn start(config: Config) -> io::Result<Running> {
         request_timeout: config.request_timeout,
     };
     let cors = http::Cors::new(&config.cors_origin);
-    let server = http::Server::new(sessions, live, cors, limits, clock, registry);
+    let server = http::Server::new(sessions, live, cors, limits, clock, registry, Arc::new(|| None));
     let server = tokio::spawn(server.run(listener, shutdown));
     let store = if config.redis.is_some() { "Redis" } else { "memory" };
     info!(%address, store, version = env!("CARGO_PKG_VERSION"), "SyncKairos listens");
@@ -106,8 +106,7 @@ fn store(config: &Config, clock: &Clock, hub: &Arc<Hub>, metrics: Metrics) -> io
     };
     let server = Server::parse(&redis.url, REDIS_REPLY_TIMEOUT).map_err(io::Error::other)?;
     let keyspace = Keyspace::new(&redis.prefix, redis.partitions);
-    let options =
-        Options { server, keyspace, timeout: config.request_timeout, tombstone_ttl, is_audited: false, metrics };
+    let options = Options { server, keyspace, timeout: config.request_timeout, tombstone_ttl, audit: None, metrics };
     Ok(Arc::new(RedisStore::new(clock.clone(), options, listener)))
 }
 

@@ -3,11 +3,14 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::engine::{
     self, Command, Entry, Event, Judgement, NewSession, Outcome, Precondition, Refusal, Session, SessionId, StateTag,
     Timestamp,
 };
+use crate::history::Page;
+use crate::recovery::Recovery;
 use crate::store::{
     Arrival, Commit, Committed, Current, Decision, Quota, Rate, Read, Record, Snapshot, Store, StoreError, Verdict,
     Wait, Watched, Write,
@@ -22,6 +25,8 @@ const EXPIRED_NOTICES_MAX: usize = 16;
 pub struct Sessions {
     store: Arc<dyn Store>,
     rates: Rates,
+    /// Where sessions come back from that the store does not have.
+    recovery: Option<Arc<Recovery>>,
 }
 
 /// How often things may be asked; `None` is without limit.
@@ -59,6 +64,12 @@ pub struct Reply {
     pub quota: Option<Quota>,
 }
 
+/// What came of a request, and whether that was because the store knows nothing of the session.
+struct Asked {
+    reply: Reply,
+    is_missing: bool,
+}
+
 /// A session that was read.
 #[derive(Debug)]
 pub struct Seen {
@@ -88,12 +99,19 @@ pub enum Failure {
     Limited(Quota),
     /// The store cannot answer.
     Store(StoreError),
+    /// Nobody writes down what happens.
+    NoHistory,
 }
 
 impl Sessions {
     /// The sessions of `store`.
     pub fn new(store: Arc<dyn Store>, rates: Rates) -> Self {
-        Self { store, rates }
+        Self { store, rates, recovery: None }
+    }
+
+    /// With an archive behind the store.
+    pub fn with_recovery(self, recovery: Arc<Recovery>) -> Self {
+        Self { recovery: Some(recovery), ..self }
     }
 
     /// The authority's time, asked afresh.
@@ -116,7 +134,11 @@ impl Sessions {
 
     /// The session as it is now.
     pub async fn read(&self, id: SessionId) -> Result<Seen, Failure> {
-        let Read { snapshot, now } = self.store.read(id).await.map_err(Failure::Store)?;
+        let mut read = self.store.read(id).await.map_err(Failure::Store)?;
+        if read.snapshot.is_none() && !read.is_buried && self.is_back(id).await? {
+            read = self.store.read(id).await.map_err(Failure::Store)?;
+        }
+        let Read { snapshot, now, .. } = read;
         let snapshot = snapshot.ok_or(Failure::Refused(id, Refusal::NotFound))?;
         if !snapshot.is_overdue(now) {
             return Ok(Seen { snapshot, now });
@@ -128,7 +150,7 @@ impl Sessions {
 
     /// Lets what time has done become the state.
     pub async fn settle(&self, id: SessionId) -> Result<Done, Failure> {
-        self.ask(id, None, None, Command::Settle.into()).await.result
+        self.ask(id, None, None, Arc::new(Command::Settle.into())).await.reply.result
     }
 
     /// Begins a session.
@@ -151,18 +173,55 @@ impl Sessions {
             | Command::Patch(_)
             | Command::Delete => None,
         };
-        self.ask(id, Some(arrival), rate, request).await
+        let request = Arc::new(request);
+        let Asked { reply, is_missing } = self.ask(id, Some(arrival), rate, Arc::clone(&request)).await;
+        if !is_missing {
+            return reply;
+        }
+        match self.is_back(id).await {
+            Ok(true) => {
+                let Asked { reply: again, .. } = self.ask(id, Some(self.arrive(id)), None, request).await;
+                Reply { quota: reply.quota, ..again }
+            }
+            Ok(false) => reply,
+            Err(failure) => Reply { result: Err(failure), quota: reply.quota },
+        }
+    }
+
+    /// Whether a session that the store did not have has come back.
+    async fn is_back(&self, id: SessionId) -> Result<bool, Failure> {
+        match &self.recovery {
+            Some(recovery) => recovery.bring_back(id).await.map_err(Failure::Store),
+            None => Ok(false),
+        }
     }
 
     /// Watches a session, which need not exist, and shows it as it is now.
     pub async fn watch(&self, id: SessionId) -> Result<Watched, Failure> {
-        let watched = self.store.watch(id).await.map_err(Failure::Store)?;
+        let mut watched = self.store.watch(id).await.map_err(Failure::Store)?;
+        if watched.snapshot.is_none() && self.is_back(id).await? {
+            let Read { snapshot, now, .. } = self.store.read(id).await.map_err(Failure::Store)?;
+            let countdown = snapshot.as_ref().map(|snapshot| snapshot.countdown()).unwrap_or_default();
+            watched = Watched { snapshot, countdown, now, ..watched };
+        }
         if !watched.snapshot.as_ref().is_some_and(|snapshot| snapshot.is_overdue(watched.now)) {
             return Ok(watched);
         }
         let Done { record, now, .. } = self.settle(id).await?;
         let countdown = record.as_ref().map(|record| record.countdown()).unwrap_or_default();
         Ok(Watched { snapshot: record.map(|record| record.snapshot()), countdown, now, ..watched })
+    }
+
+    /// What is written down of a session, after a change of it, `limit` changes at most.
+    pub async fn history(&self, id: SessionId, after: Option<StateTag>, limit: usize) -> Result<Page, Failure> {
+        let recovery = self.recovery.as_ref().ok_or(Failure::NoHistory)?;
+        // In this order: what is not queued any more has been written.
+        let queued = self.store.queued(id).await.map_err(Failure::Store)?;
+        let changes = recovery.archive().changes(id, after, limit + 1).await.map_err(Failure::Store)?;
+        if changes.is_empty() && after.is_none() && queued.is_none() {
+            return Err(Failure::Refused(id, Refusal::NotFound));
+        }
+        Ok(Page::new(changes, after, limit, queued))
     }
 
     /// Waits until deadlines have passed; returns whose.
@@ -185,9 +244,21 @@ impl Sessions {
         self.store.missing()
     }
 
-    async fn ask(&self, id: SessionId, arrival: Option<Arrival>, rate: Option<Rate>, request: Request) -> Reply {
-        let decide = move |current: Current<'_>| decide(id, &request, &current);
-        self.commit(Commit { id, arrival, rate, decide: Box::new(decide) }).await
+    async fn ask(&self, id: SessionId, arrival: Option<Arrival>, rate: Option<Rate>, request: Arc<Request>) -> Asked {
+        if self.recovery.is_none() {
+            let decide = move |current: Current<'_>| decide(id, &request, &current);
+            let reply = self.commit(Commit { id, arrival, rate, decide: Box::new(decide) }).await;
+            return Asked { reply, is_missing: false };
+        }
+        let missing = Arc::new(AtomicBool::new(false));
+        let is_missing = Arc::clone(&missing);
+        let decide = move |current: Current<'_>| {
+            // Of a session that was deleted the next epoch is known.
+            is_missing.store(current.record.is_none() && current.epoch == 0, Ordering::Relaxed);
+            decide(id, &request, &current)
+        };
+        let reply = self.commit(Commit { id, arrival, rate, decide: Box::new(decide) }).await;
+        Asked { reply, is_missing: missing.load(Ordering::Relaxed) }
     }
 
     async fn commit(&self, commit: Commit) -> Reply {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use synckairos::config::SETTINGS;
 
 /// Every module and which others it may name; `main` is the program.
-const MAY_IMPORT: [(&str, &[&str]); 17] = [
+const MAY_IMPORT: [(&str, &[&str]); 19] = [
     ("engine", &[]),
     ("clock", &["engine"]),
     ("wire", &["engine"]),
@@ -16,7 +16,9 @@ const MAY_IMPORT: [(&str, &[&str]); 17] = [
     ("audit", &["engine", "wire", "clock", "redis"]),
     ("store", &["engine", "wire", "clock", "redis"]),
     ("writer", &["engine", "wire", "clock", "audit", "store"]),
-    ("sessions", &["engine", "wire", "store"]),
+    ("history", &["engine", "store"]),
+    ("recovery", &["engine", "wire", "store"]),
+    ("sessions", &["engine", "wire", "store", "history", "recovery"]),
     ("deadlines", &["engine", "sessions"]),
     ("problem", &["engine", "wire", "store", "sessions"]),
     ("shutdown", &[]),
@@ -34,6 +36,8 @@ const MAY_IMPORT: [(&str, &[&str]); 17] = [
             "audit",
             "store",
             "writer",
+            "history",
+            "recovery",
             "sessions",
             "deadlines",
             "problem",

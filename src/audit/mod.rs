@@ -1,5 +1,25 @@
-//! The audit: every change is written down for good. Does not know sessions: a job is bytes.
+//! The audit queue: every change is written down for good, at least once from Redis, exactly once in the
+//! database. Does not know sessions: a job is bytes with a name.
+//!
+//! ```text
+//! committers -- wait --fetch--> batch (leased) --written--> done
+//!                ^                 |---could not be written--> delayed --promote--> wait
+//!                |                 |---tried often enough----> dead -----redrive--> wait
+//!                '------reap-------'
+//! ```
 
+mod carried;
+mod consumer;
+mod fault;
+mod metrics;
+mod operator;
+mod pool;
+mod queue;
+mod scripts;
 mod sink;
 
+pub use consumer::{Consumer, Standing};
+pub use metrics::Metrics;
+pub use operator::Stats;
+pub use queue::Queue;
 pub use sink::{Sink, WriteError};

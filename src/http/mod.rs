@@ -20,3 +20,4 @@ pub use connection::Limits;
 pub use cors::Cors;
 pub use router::{RESOURCES, Resource};
 pub use server::Server;
+pub use service::Degraded;

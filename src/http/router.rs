@@ -22,6 +22,8 @@ pub enum Resource {
     Complete,
     /// A transition of one session.
     Cancel,
+    /// The history of one session.
+    Events,
     /// The authority's time.
     Time,
     /// Live updates.
@@ -39,7 +41,7 @@ pub enum Resource {
 }
 
 /// Every path that is served.
-pub const RESOURCES: [Resource; 15] = [
+pub const RESOURCES: [Resource; 16] = [
     Resource::Sessions,
     Resource::Session,
     Resource::Start,
@@ -48,6 +50,7 @@ pub const RESOURCES: [Resource; 15] = [
     Resource::Switch,
     Resource::Complete,
     Resource::Cancel,
+    Resource::Events,
     Resource::Time,
     Resource::WebSocket,
     Resource::Health,
@@ -70,6 +73,7 @@ pub(super) enum Endpoint {
     Switch,
     Complete,
     Cancel,
+    Events,
     Time,
     WebSocket,
     Health,
@@ -112,6 +116,7 @@ impl Resource {
             Resource::Switch => "/v1/sessions/{id}/switch",
             Resource::Complete => "/v1/sessions/{id}/complete",
             Resource::Cancel => "/v1/sessions/{id}/cancel",
+            Resource::Events => "/v1/sessions/{id}/events",
             Resource::Time => "/v1/time",
             Resource::WebSocket => "/ws",
             Resource::Health => "/health",
@@ -134,7 +139,8 @@ impl Resource {
             | Resource::Complete
             | Resource::Cancel => "POST",
             Resource::WebSocket => "GET",
-            Resource::Time
+            Resource::Events
+            | Resource::Time
             | Resource::Health
             | Resource::Ready
             | Resource::Metrics
@@ -155,6 +161,7 @@ impl Resource {
             | Resource::Switch
             | Resource::Complete
             | Resource::Cancel
+            | Resource::Events
             | Resource::Time
             | Resource::WebSocket => true,
         }
@@ -175,6 +182,7 @@ impl Resource {
             Resource::Switch => posts.then_some(Endpoint::Switch),
             Resource::Complete => posts.then_some(Endpoint::Complete),
             Resource::Cancel => posts.then_some(Endpoint::Cancel),
+            Resource::Events => reads.then_some(Endpoint::Events),
             Resource::Time => reads.then_some(Endpoint::Time),
             Resource::WebSocket => reads.then_some(Endpoint::WebSocket),
             Resource::Health => reads.then_some(Endpoint::Health),
@@ -212,6 +220,7 @@ fn resource(path: &str) -> Option<(Resource, &str)> {
             Some("switch") => Resource::Switch,
             Some("complete") => Resource::Complete,
             Some("cancel") => Resource::Cancel,
+            Some("events") => Resource::Events,
             Some(_) => return None,
         };
         return (!id.is_empty()).then_some((resource, id));

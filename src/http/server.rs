@@ -20,7 +20,7 @@ use super::connection::{self, Limits, Shared};
 use super::cors::Cors;
 use super::linger;
 use super::metrics::Metrics;
-use super::service::Service;
+use super::service::{Degraded, Service};
 
 /// How long to leave the listener alone that could not accept, for want of file descriptors most likely.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
@@ -43,6 +43,7 @@ impl Server {
         limits: Limits,
         clock: Clock,
         mut registry: Registry,
+        degraded: Degraded,
     ) -> Self {
         let Limits { body_timeout, request_timeout, .. } = limits;
         let metrics = Metrics::register(&mut registry);
@@ -52,6 +53,7 @@ impl Server {
             body_timeout,
             request_timeout,
             clock: clock.clone(),
+            degraded,
             metrics,
             registry: Arc::new(registry),
         };

@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::FutureExt;
 use hyper::body::Incoming;
-use hyper::header::{CONNECTION, HeaderMap, HeaderValue};
+use hyper::header::{CONNECTION, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Method, Request};
 use prometheus_client::registry::Registry;
@@ -31,6 +31,9 @@ use super::quota;
 use super::reply::{self, Reply, Response};
 use super::router::{Endpoint, Route, route};
 
+/// Says why the server is not what it should be although it serves.
+pub type Degraded = Arc<dyn Fn() -> Option<String> + Send + Sync>;
+
 /// Answers requests.
 pub(super) struct Service {
     pub(super) sessions: Sessions,
@@ -38,6 +41,7 @@ pub(super) struct Service {
     pub(super) body_timeout: Duration,
     pub(super) request_timeout: Duration,
     pub(super) clock: Clock,
+    pub(super) degraded: Degraded,
     pub(super) metrics: Metrics,
     /// Everything that is counted anywhere.
     pub(super) registry: Arc<Registry>,
@@ -120,7 +124,7 @@ impl Service {
             Ok(body) => body,
             Err(problem) => return Reply::problem(&problem).into(),
         };
-        let handled = AssertUnwindSafe(self.handle(endpoint, id, &parts.headers, &body)).catch_unwind();
+        let handled = AssertUnwindSafe(self.handle(endpoint, id, parts, &body)).catch_unwind();
         match tokio::time::timeout(self.request_timeout, handled).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) => {
@@ -136,8 +140,8 @@ impl Service {
         }
     }
 
-    async fn handle(&self, endpoint: Endpoint, id: &str, headers: &HeaderMap, body: &Bytes) -> Limited {
-        let all = &self.sessions;
+    async fn handle(&self, endpoint: Endpoint, id: &str, parts: &Parts, body: &Bytes) -> Limited {
+        let (all, headers) = (&self.sessions, &parts.headers);
         let command = match endpoint {
             Endpoint::Create => return sessions::create(all, body).await.into(),
             Endpoint::Read => return sessions::read(all, headers, id).await.into(),
@@ -147,9 +151,10 @@ impl Service {
                 let (result, quota) = sessions::switch(all, headers, id, body).await;
                 return Limited { quota, ..result.into() };
             }
+            Endpoint::Events => return sessions::events(all, id, parts.uri.query().unwrap_or_default()).await.into(),
             Endpoint::Time => return about::time(all).await.into(),
             Endpoint::Health => return about::health().into(),
-            Endpoint::Ready => return about::ready(all).into(),
+            Endpoint::Ready => return about::ready(all, &self.degraded).into(),
             Endpoint::Metrics => {
                 self.metrics.active_sessions(all.active());
                 return about::metrics(&self.registry).into();

@@ -114,6 +114,14 @@ impl Keyspace {
         }
     }
 
+    /// The jobs of a batch that is being written (list).
+    pub fn batch(&self, partition: Partition, name: &str) -> String {
+        match self.tag(partition) {
+            Some(tag) => format!("{}db-writes:{tag}:batch:{name}", self.prefix),
+            None => format!("{}db-writes:batch:{name}", self.prefix),
+        }
+    }
+
     /// How many partitions there are, for every instance to agree (string).
     pub fn partition_count(&self) -> String {
         format!("{}partitions", self.prefix)

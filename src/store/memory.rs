@@ -135,9 +135,11 @@ impl Store for Memory {
 
     fn read(&self, id: SessionId) -> Answer<'_, Read> {
         let now = self.0.clock.now();
-        let record = self.0.shard(id).lock().record(id, now);
+        let shard = self.0.shard(id).lock();
+        let (record, is_buried) = (shard.record(id, now), shard.is_deleted(id, now));
+        drop(shard);
         let snapshot = record.map(|record| record.snapshot());
-        Box::pin(async move { Ok(Read { snapshot, now }) })
+        Box::pin(async move { Ok(Read { snapshot, is_buried, now }) })
     }
 
     fn commit(&self, mut commit: Commit) -> Answer<'_, Committed> {
@@ -187,6 +189,10 @@ impl Store for Memory {
                 }
             }
         })
+    }
+
+    fn queued(&self, _: SessionId) -> Answer<'_, Option<StateTag>> {
+        Box::pin(async { Ok(None) })
     }
 
     fn active(&self) -> usize {
@@ -335,6 +341,11 @@ impl Shared {
 impl Shard {
     fn record(&self, id: SessionId, now: Timestamp) -> Option<Arc<Record>> {
         self.entries.get(&id).filter(|entry| entry.expires > now)?.kept.record().cloned()
+    }
+
+    fn is_deleted(&self, id: SessionId, now: Timestamp) -> bool {
+        let entry = self.entries.get(&id).filter(|entry| entry.expires > now);
+        entry.is_some_and(|entry| matches!(entry.kept, Kept::Tombstone(_)))
     }
 
     fn unwatch(&mut self, id: SessionId) {

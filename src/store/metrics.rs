@@ -5,7 +5,6 @@ use std::time::Duration;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
@@ -25,7 +24,6 @@ pub struct Metrics {
     retries: Counter,
     unknown: Counter,
     behind: Counter,
-    queued: Gauge,
     lag: Histogram,
     lateness: Histogram,
 }
@@ -68,7 +66,6 @@ impl Default for Metrics {
             retries: Counter::default(),
             unknown: Counter::default(),
             behind: Counter::default(),
-            queued: Gauge::default(),
             lag: Histogram::new(LAG_BUCKETS_S),
             lateness: Histogram::new(LATENESS_BUCKETS_S),
         }
@@ -91,8 +88,6 @@ impl Metrics {
         registry.register("synckairos_store_unknown_outcomes", help, metrics.unknown.clone());
         let help = "Sessions that were found behind what had been acknowledged, after the store was restarted";
         registry.register("synckairos_store_sessions_behind", help, metrics.behind.clone());
-        let help = "Audit jobs that wait, over all instances";
-        registry.register("synckairos_db_write_queue_size", help, metrics.queued.clone());
         let help = "From a change, in whole ms, until this instance hands it to its clients";
         registry.register("synckairos_update_lag_seconds", help, metrics.lag.clone());
         let help = "From a deadline until the change that makes it count";
@@ -134,11 +129,6 @@ impl Metrics {
 
     pub(super) fn behind(&self, sessions: u64) {
         self.behind.inc_by(sessions);
-    }
-
-    /// So many audit jobs wait.
-    pub(super) fn queued(&self, jobs: i64) {
-        self.queued.set(jobs);
     }
 
     /// A change that was published at `published` is handed on, at `now_us`.

@@ -78,6 +78,9 @@ pub trait Store: Send + Sync {
     /// nothing is committed.
     fn overdue(&self) -> Wait<'_, Vec<SessionId>>;
 
+    /// The newest change of a session that is on its way to the archive; `None` when all are there.
+    fn queued(&self, id: SessionId) -> Answer<'_, Option<StateTag>>;
+
     /// How many sessions have a running clock, as far as this instance knows.
     fn active(&self) -> usize;
 
@@ -97,6 +100,8 @@ pub trait Store: Send + Sync {
 pub struct Read {
     /// The state; `None` when there is no such session.
     pub snapshot: Option<Snapshot>,
+    /// Whether that is because it was deleted, as far as is remembered.
+    pub is_buried: bool,
     /// The authority's time at reading.
     pub now: Timestamp,
 }

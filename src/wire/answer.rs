@@ -60,12 +60,25 @@ pub fn time(now: Timestamp) -> Bytes {
     out.into()
 }
 
-/// Whether the server can serve; `Err` says what is missing.
-pub fn ready(missing: Option<&str>) -> Bytes {
-    let Some(missing) = missing else { return Bytes::from_static(br#"{"status":"ready"}"#) };
+/// The server can serve, although perhaps not everything is as it should be.
+pub fn ready(degraded: Option<&str>) -> Bytes {
+    match degraded {
+        Some(why) => status("degraded", why),
+        None => Bytes::from_static(br#"{"status":"ready"}"#),
+    }
+}
+
+/// The server cannot serve, and what is missing.
+pub fn not_ready(missing: &str) -> Bytes {
+    status("not_ready", missing)
+}
+
+fn status(status: &str, why: &str) -> Bytes {
     let mut out = Vec::new();
-    out.raw(r#"{"status":"not_ready","error":"#);
-    out.string(missing);
+    out.raw(r#"{"status":""#);
+    out.raw(status);
+    out.raw(r#"","error":"#);
+    out.string(why);
     out.raw("}");
     out.into()
 }

@@ -1,7 +1,10 @@
 //! A change as it is written into the audit: one JSON object that says all there is to say, so that whoever
 //! writes it down needs nothing else. Does not know how it gets there.
 
-use crate::engine::{Entry, Event, SessionId, StateTag, Uuid};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::engine::{Entry, Event, SessionId, StateTag, Timestamp, Uuid};
 
 use super::write::Write;
 
@@ -94,4 +97,94 @@ fn write_event(out: &mut Vec<u8>, event: &Event) {
         Event::Deleted => out.raw(r#"deleted"}"#),
         Event::Recovered => out.raw(r#"recovered"}"#),
     }
+}
+
+/// What a job is called, and when it was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct JobName {
+    /// The change.
+    pub event: Uuid,
+    /// Whose.
+    pub session: SessionId,
+    /// The state that it made.
+    pub tag: StateTag,
+    /// When it was judged.
+    pub at: Timestamp,
+}
+
+/// Reads a job's name; `None` when it is no job.
+pub fn job_name(job: &[u8]) -> Option<JobName> {
+    #[derive(Deserialize)]
+    struct Named<'a> {
+        event_id: &'a str,
+        session_id: &'a str,
+        epoch: u64,
+        version: u64,
+        timestamp_ms: u64,
+    }
+    let named: Named<'_> = serde_json::from_slice(job).ok()?;
+    Some(JobName {
+        event: Uuid::parse(named.event_id)?,
+        session: SessionId(Uuid::parse(named.session_id)?),
+        tag: StateTag { epoch: named.epoch, version: named.version },
+        at: Timestamp::from_ms(named.timestamp_ms),
+    })
+}
+
+/// A job that was given up, with the reason.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeadJob {
+    /// What was wrong when it was tried last.
+    pub error: String,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// The job, as it was.
+    pub job: Vec<u8>,
+}
+
+/// A job that was given up, as it is kept.
+pub fn dead_job(job: &[u8], error: &str, attempts: u32) -> Vec<u8> {
+    let mut out = Vec::with_capacity(job.len() + error.len() + 60);
+    out.raw(r#"{"error":"#);
+    out.string(error);
+    out.raw(r#","attempts":"#);
+    out.number(u64::from(attempts));
+    out.raw(r#","job":"#);
+    // What is no job is kept as a string, so that the whole can still be read.
+    match serde_json::from_slice::<&RawValue>(job) {
+        Ok(_) => out.extend_from_slice(job),
+        Err(_) => out.string(&String::from_utf8_lossy(job)),
+    }
+    out.raw("}");
+    out
+}
+
+/// Reads a job that was given up.
+pub fn read_dead_job(entry: &[u8]) -> Option<DeadJob> {
+    #[derive(Deserialize)]
+    struct Kept<'a> {
+        error: String,
+        attempts: u32,
+        #[serde(borrow)]
+        job: &'a RawValue,
+    }
+    let kept: Kept<'_> = serde_json::from_slice(entry).ok()?;
+    let text: Option<String> = serde_json::from_str(kept.job.get()).ok();
+    let job = text.map_or_else(|| kept.job.get().as_bytes().to_vec(), String::into_bytes);
+    Some(DeadJob { error: kept.error, attempts: kept.attempts, job })
+}
+
+/// A job that was written, as it is remembered for a while.
+pub fn done_job(name: &JobName) -> Vec<u8> {
+    let mut out = Vec::with_capacity(160);
+    out.raw(r#"{"event_id":"#);
+    out.uuid(name.event);
+    out.raw(r#","session_id":"#);
+    out.uuid(name.session.0);
+    out.raw(r#","epoch":"#);
+    out.number(name.tag.epoch);
+    out.raw(r#","version":"#);
+    out.number(name.tag.version);
+    out.raw("}");
+    out
 }

@@ -3,6 +3,7 @@
 
 mod answer;
 mod decode;
+mod history;
 mod inbound;
 mod instant;
 mod job;
@@ -18,10 +19,11 @@ mod stored;
 mod tests;
 mod write;
 
-pub use answer::{Details, Text, error, http_error, ready, session, switched, time};
+pub use answer::{Details, Text, error, http_error, not_ready, ready, session, switched, time};
 pub use decode::{Undecodable, decode, decode_frame, has_warnings};
+pub use history::{HistoryQuery, history, history_query};
 pub use inbound::{Asked, Inbound, Order, inbound};
-pub use job::job;
+pub use job::{DeadJob, JobName, dead_job, done_job, job, job_name, read_dead_job};
 pub use message::{
     connected, deleted, expired, invalid_message, message_error, pong, result_data, result_error, sync, update, warning,
 };

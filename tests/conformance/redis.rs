@@ -6,7 +6,7 @@ use std::time::Duration;
 use synckairos::clock::Clock;
 use synckairos::engine::Millis;
 use synckairos::redis::{Keyspace, Server};
-use synckairos::store::redis::{Options, RedisStore};
+use synckairos::store::redis::{Budget, Options, RedisStore};
 use synckairos::store::{Listener, Metrics, Store};
 
 use super::Backend;
@@ -26,7 +26,7 @@ impl<const PARTITIONS: u16, const AUDITED: bool> Backend for Alone<PARTITIONS, A
             keyspace: Keyspace::new("", PARTITIONS),
             timeout: Duration::from_secs(2),
             tombstone_ttl: Millis::new(3_600_000),
-            is_audited: AUDITED,
+            audit: AUDITED.then_some(Budget { bytes_max: 1 << 30 }),
             metrics: Metrics::default(),
         };
         let store = RedisStore::new(Clock::system(), options, listener);

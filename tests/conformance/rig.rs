@@ -157,7 +157,9 @@ fn record(done: Result<Done, Failure>) -> Result<Arc<Record>, Failure> {
 pub(crate) fn refusal<T: std::fmt::Debug>(result: Result<T, Failure>) -> Refusal {
     match result {
         Err(Failure::Refused(_, refusal)) => refusal,
-        Err(failure @ (Failure::Limited(_) | Failure::Store(_))) => panic!("not refused but {failure:?}"),
+        Err(failure @ (Failure::Limited(_) | Failure::Store(_) | Failure::NoHistory)) => {
+            panic!("not refused but {failure:?}")
+        }
         Ok(done) => panic!("not refused: {done:?}"),
     }
 }

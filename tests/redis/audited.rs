@@ -12,7 +12,7 @@ use synckairos::engine::{
 };
 use synckairos::redis::{Keyspace, Server};
 use synckairos::sessions::{Failure, Rates, Sessions};
-use synckairos::store::redis::{Options, RedisStore};
+use synckairos::store::redis::{Budget, Options, RedisStore};
 use synckairos::store::{Listener, Metrics, StoreError, Update};
 use tokio::task::JoinSet;
 
@@ -31,7 +31,7 @@ fn sessions(url: &str, partitions: u16) -> Sessions {
         keyspace: Keyspace::new("", partitions),
         timeout: Duration::from_secs(2),
         tombstone_ttl: Millis::new(3_600_000),
-        is_audited: true,
+        audit: Some(Budget { bytes_max: 1 << 30 }),
         metrics: Metrics::default(),
     };
     Sessions::new(Arc::new(RedisStore::new(Clock::system(), options, Arc::new(Nobody))), Rates::default())

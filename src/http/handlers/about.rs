@@ -11,6 +11,7 @@ use crate::sessions::Sessions;
 use crate::wire;
 
 use super::super::reply::{Reply, Response};
+use super::super::service::Degraded;
 
 /// The OpenAPI description of everything that is served; a test holds it against the router.
 const API_DOCS_JSON: &str = include_str!("../openapi.json");
@@ -27,10 +28,11 @@ pub(in crate::http) fn health() -> Response {
     Reply::json(StatusCode::OK, Bytes::from_static(br#"{"status":"ok"}"#))
 }
 
-pub(in crate::http) fn ready(sessions: &Sessions) -> Response {
-    let missing = sessions.missing();
-    let status = if missing.is_some() { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
-    Reply::json(status, wire::ready(missing.as_deref()))
+pub(in crate::http) fn ready(sessions: &Sessions, degraded: &Degraded) -> Response {
+    match sessions.missing() {
+        Some(missing) => Reply::json(StatusCode::SERVICE_UNAVAILABLE, wire::not_ready(&missing)),
+        None => Reply::json(StatusCode::OK, wire::ready(degraded().as_deref())),
+    }
 }
 
 /// Prometheus text (version 0.0.4).

@@ -2,13 +2,13 @@
 
 use bytes::Bytes;
 use hyper::StatusCode;
-use hyper::header::HeaderMap;
+use hyper::header::{CACHE_CONTROL, HeaderMap, HeaderValue};
 
 use crate::engine::{Command, SessionId};
 use crate::problem::Problem;
 use crate::sessions::{Done, Request, Seen, Sessions};
 use crate::store::{Arrival, Quota};
-use crate::wire::{self, Object, Problems};
+use crate::wire::{self, HistoryQuery, Object, Problems};
 
 use super::super::reply::{Reply, Response};
 use super::precondition;
@@ -88,6 +88,20 @@ pub(in crate::http) async fn delete(sessions: &Sessions, headers: &HeaderMap, id
     let request = Request { precondition: precondition::of_change(headers, None), ..Command::Delete.into() };
     sessions.change(id, arrival, request).await.result?;
     Ok(Reply::empty(StatusCode::NO_CONTENT))
+}
+
+/// What is written down of a session.
+pub(in crate::http) async fn events(sessions: &Sessions, id: &str, query: &str) -> Result<Response, Problem> {
+    let mut problems = Problems::new();
+    let id = wire::session_id(id, &mut problems);
+    let query = wire::history_query(query, &mut problems);
+    let (Some(id), Some(HistoryQuery { after, limit })) = (id, query) else { return Err(Problem::invalid(problems)) };
+    let page = sessions.history(id, after, limit).await?;
+    let (now, next) = (sessions.now().await?, page.next(after));
+    let jobs = page.changes.iter().map(|change| &change.job[..]);
+    let mut response = Reply::json(StatusCode::OK, wire::history(jobs, next, page.has_more, page.queued, now));
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(response)
 }
 
 /// The session that a path names, the arrival of the request, and what the body asks for; or everything

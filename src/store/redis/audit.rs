@@ -1,5 +1,5 @@
-//! The audit jobs of a group, and how they join its transaction: each partition's in one go. Does not know
-//! what becomes of them.
+//! The audit jobs of a group, and how they join its transaction: each partition's in one go; and how much room
+//! is left for them. Does not know what becomes of them.
 
 use std::collections::BTreeMap;
 
@@ -7,6 +7,37 @@ use redis::Pipeline;
 
 use crate::engine::{SessionId, StateTag};
 use crate::redis::{Keyspace, Partition, Queue};
+
+/// How many bytes of jobs may wait to be written.
+#[derive(Clone, Copy, Debug)]
+pub struct Budget {
+    /// In each partition.
+    pub bytes_max: u64,
+}
+
+/// What the jobs that wait leave room for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Room {
+    /// Everything.
+    #[default]
+    Ample,
+    /// No further sessions.
+    Scarce,
+    /// Nothing but what time does, and deletions.
+    None,
+}
+
+impl Budget {
+    /// What is left when so many bytes wait.
+    pub(super) fn room(self, bytes: u64) -> Room {
+        let percent = bytes.saturating_mul(100) / self.bytes_max.max(1);
+        match percent {
+            0..80 => Room::Ample,
+            80..95 => Room::Scarce,
+            95.. => Room::None,
+        }
+    }
+}
 
 /// Jobs that are committed with the changes that they tell of.
 #[derive(Default)]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use redis::Pipeline;
 
 use crate::engine::SessionId;
-use crate::redis::LinkError;
+use crate::redis::{LinkError, Partition, Queue};
 use crate::store::{Committed, Rate, StoreError};
 
 use super::Shared;
@@ -23,6 +23,8 @@ pub(super) struct Group<'s> {
     run_id: Arc<str>,
     jobs: Vec<Pending>,
     slots: Vec<Slot>,
+    /// The slots' partitions, when changes are audited.
+    partitions: Vec<Partition>,
 }
 
 /// A command and what it comes to.
@@ -56,13 +58,19 @@ impl<'s> Group<'s> {
             .map(|job| {
                 let id = job.commit.id;
                 let slot = *places.entry(id).or_insert_with(|| {
-                    slots.push(Slot::new(id, shared.keyspace.session(id)));
+                    slots.push(Slot::new(id, &shared.keyspace));
                     slots.len() - 1
                 });
                 Pending { job, slot, answer: None }
             })
             .collect();
-        Self { shared, run_id, jobs, slots }
+        let mut partitions = Vec::new();
+        if shared.audit.is_some() {
+            partitions.extend(slots.iter().map(|slot| slot.partition));
+            partitions.sort_unstable();
+            partitions.dedup();
+        }
+        Self { shared, run_id, jobs, slots, partitions }
     }
 
     /// The commands that load the group. A limit is counted in the same round trip, and only once.
@@ -74,9 +82,16 @@ impl<'s> Group<'s> {
         load.cmd("UNWATCH");
         let keys: Vec<_> = self.slots.iter().map(|slot| slot.key.as_str()).collect();
         load.cmd("WATCH").arg(&keys);
-        load.cmd("MGET").arg(&keys);
+        load.cmd("MGET").arg(&keys).arg(self.bytes_keys());
         load.cmd("TIME");
         load
+    }
+
+    /// What says how much waits to be audited, of each partition that is concerned. Not watched: it changes all
+    /// the time.
+    fn bytes_keys(&self) -> Vec<String> {
+        let keyspace = &self.shared.keyspace;
+        self.partitions.iter().map(|partition| keyspace.queue(*partition, Queue::Bytes)).collect()
     }
 
     fn uncounted(&self) -> impl Iterator<Item = (Rate, SessionId)> {
@@ -100,8 +115,16 @@ impl<'s> Group<'s> {
         let _watching = replies::next(&mut replies)?;
         let values = replies::values(replies::next(&mut replies)?)?;
         let reading = Reading { time_us: replies::time_us(&replies::next(&mut replies)?)?, sent, received };
-        for (slot, value) in self.slots.iter_mut().zip(values) {
-            slot.take_in(value);
+        let (states, bytes) = values.split_at(self.slots.len().min(values.len()));
+        for (slot, value) in self.slots.iter_mut().zip(states) {
+            slot.take_in(value.clone());
+        }
+        if let Some(budget) = self.shared.audit {
+            for slot in &mut self.slots {
+                let place = self.partitions.iter().position(|partition| *partition == slot.partition);
+                let waiting = place.and_then(|place| bytes.get(place)?.as_ref()).map_or(0, replies::decimal);
+                slot.room = budget.room(waiting);
+            }
         }
         self.shared.authority.learn(&reading);
         Ok(reading)
@@ -178,6 +201,7 @@ impl<'s> Group<'s> {
                     Ok(Committed { record, verdict: Some(verdict), quota, now })
                 }
                 Some(Answer::Limited) => Ok(Committed { record: None, verdict: None, quota, now }),
+                Some(Answer::NoRoom(why)) => Err(StoreError::Unavailable(why)),
                 Some(Answer::Unreadable) => Err(StoreError::Unreadable),
                 Some(Answer::Unknown) => Err(StoreError::UnknownOutcome),
                 None => Err(StoreError::Unavailable("the command was not judged")),

@@ -28,12 +28,13 @@ use tokio::sync::{Mutex as AsyncMutex, mpsc, oneshot};
 use tracing::{error, info, warn};
 
 use crate::clock::Clock;
-use crate::engine::{Millis, SessionId, Timestamp};
+use crate::engine::{Millis, SessionId, StateTag, Timestamp};
 use crate::redis::{self, Keyspace, Link, LinkError, Server, Unfit};
 
 use super::arrival::{Arrival, Arrivals};
 use super::metrics::Metrics;
 use super::{Answer, Commit, Committed, Listener, Quota, Rate, Read, Store, StoreError, Wait, Watch, Watched};
+pub use audit::Budget;
 use authority::Authority;
 use claim::Claim;
 use committer::Committer;
@@ -65,8 +66,8 @@ pub struct Options {
     pub timeout: Duration,
     /// How long a deleted session is remembered.
     pub tombstone_ttl: Millis,
-    /// Whether changes are audited.
-    pub is_audited: bool,
+    /// How much may wait to be audited; `None` when changes are not.
+    pub audit: Option<Budget>,
     /// What is counted.
     pub metrics: Metrics,
 }
@@ -91,7 +92,7 @@ struct Shared {
     timers: Timers,
     tombstone_ttl: Millis,
     timeout: Duration,
-    is_audited: bool,
+    audit: Option<Budget>,
     history: History,
     metrics: Metrics,
     /// The run of the server that the last connection led to.
@@ -109,7 +110,7 @@ struct Shared {
 impl RedisStore {
     /// The store on a server that need not answer yet. Its tasks run until the last clone is dropped.
     pub fn new(clock: Clock, options: Options, listener: Arc<dyn Listener>) -> Self {
-        let Options { server, keyspace, timeout, tombstone_ttl, is_audited, metrics } = options;
+        let Options { server, keyspace, timeout, tombstone_ttl, audit, metrics } = options;
         let shared = Arc::new(Shared {
             authority: Authority::new(&clock),
             arrivals: Arrivals::new(clock.clone()),
@@ -120,7 +121,7 @@ impl RedisStore {
             timers: Timers::default(),
             tombstone_ttl,
             timeout,
-            is_audited,
+            audit,
             history: History::default(),
             metrics,
             run: AsyncMutex::default(),
@@ -136,7 +137,7 @@ impl RedisStore {
         });
         let readers = (0..READERS).map(|_| {
             let (sender, inbox) = mpsc::channel(WAITING_MAX);
-            tokio::spawn(reader::read(Arc::clone(&shared), inbox));
+            tokio::spawn(reader::serve(Arc::clone(&shared), inbox));
             sender
         });
         let (feed, inbox) = mpsc::unbounded_channel();
@@ -198,7 +199,7 @@ impl Store for RedisStore {
                 // The feed is gone when the store is.
                 let _ = feed.send(Ask::Unwatch(id));
             });
-            let Read { snapshot, now } = self.read(id).await?;
+            let Read { snapshot, now, .. } = self.read(id).await?;
             let countdown = snapshot.as_ref().map(|snapshot| snapshot.countdown()).unwrap_or_default();
             Ok(Watched { snapshot, countdown, now, watch })
         })
@@ -227,6 +228,10 @@ impl Store for RedisStore {
                 }
             }
         })
+    }
+
+    fn queued(&self, id: SessionId) -> Answer<'_, Option<StateTag>> {
+        Box::pin(self.ask(move |reply| Lookup::Queued(id, reply)))
     }
 
     fn active(&self) -> usize {

@@ -10,8 +10,8 @@ use redis::Pipeline;
 use tokio::sync::{mpsc, oneshot};
 use tracing::debug;
 
-use crate::engine::{SessionId, Timestamp};
-use crate::redis::LinkError;
+use crate::engine::{SessionId, StateTag, Timestamp};
+use crate::redis::{LinkError, Queue};
 use crate::store::metrics::{Operation, Role};
 use crate::store::{Quota, Rate, Read, Snapshot, StoreError};
 use crate::wire::{self, Kept};
@@ -33,6 +33,8 @@ pub(super) enum Lookup {
     State(SessionId, Reply<Read>),
     /// The state of a session, deleted ones included.
     Kept(SessionId, Reply<Found>),
+    /// The newest change of a session that waits to be audited.
+    Queued(SessionId, Reply<Option<StateTag>>),
     /// The time.
     Time(Reply<Timestamp>),
     /// One more hit on a limit.
@@ -78,7 +80,7 @@ pub(super) fn begin<T>(
 const AWAY: StoreError = StoreError::Unavailable("the store does not answer");
 
 /// Answers over one connection until nobody can ask any more.
-pub(super) async fn read(shared: Arc<Shared>, mut inbox: mpsc::Receiver<Lookup>) {
+pub(super) async fn serve(shared: Arc<Shared>, mut inbox: mpsc::Receiver<Lookup>) {
     let mut line = Line::new(Role::Reads);
     while let Some(first) = inbox.recv().await {
         let mut batch = Batch::default();
@@ -108,6 +110,7 @@ struct Batch {
     keys: Vec<String>,
     states: Vec<Want>,
     times: Vec<Reply<Timestamp>>,
+    queued: Vec<(SessionId, Reply<Option<StateTag>>)>,
     probes: Vec<String>,
     counts: Vec<(String, Rate, Reply<Quota>)>,
 }
@@ -124,6 +127,7 @@ impl Batch {
                 self.keys.push(shared.keyspace.session(id));
                 self.states.push(Want::Kept(reply));
             }
+            Lookup::Queued(id, reply) => self.queued.push((id, reply)),
             Lookup::Time(reply) => self.times.push(reply),
             Lookup::Probe(channel) => self.probes.push(channel),
             Lookup::Count(client, rate, reply) => {
@@ -136,10 +140,10 @@ impl Batch {
     /// while nobody used it: then it is asked once more, but nothing is counted twice.
     async fn look_up(mut self, shared: &Arc<Shared>, line: &mut Line) -> Result<(), LinkError> {
         let was_used = line.is_made();
-        let asked = match line.ask(shared, Operation::Read, &self.commands()).await {
+        let asked = match line.ask(shared, Operation::Read, &self.commands(shared)).await {
             Err(LinkError::Lost(_)) if was_used => {
                 self.counts.clear();
-                line.ask(shared, Operation::Read, &self.commands()).await
+                line.ask(shared, Operation::Read, &self.commands(shared)).await
             }
             asked => asked,
         };
@@ -152,6 +156,9 @@ impl Batch {
         for _ in &self.probes {
             replies::next(&mut replies)?;
         }
+        for (_, reply) in self.queued {
+            let _ = reply.send(Ok(replies::tag(&replies::next(&mut replies)?)));
+        }
         let values = if self.keys.is_empty() { Vec::new() } else { replies::values(replies::next(&mut replies)?)? };
         let reading = Reading { time_us: replies::time_us(&replies::next(&mut replies)?)?, sent, received };
         shared.authority.learn(&reading);
@@ -162,7 +169,7 @@ impl Batch {
         for (want, value) in self.states.into_iter().zip(values) {
             match want {
                 Want::Read(reply) => {
-                    let _ = reply.send(snapshot(value).map(|snapshot| Read { snapshot, now }));
+                    let _ = reply.send(read(value, now));
                 }
                 Want::Kept(reply) => {
                     let kept = value.map(|value| wire::glance(&value)).transpose();
@@ -175,13 +182,17 @@ impl Batch {
         Ok(())
     }
 
-    fn commands(&self) -> Pipeline {
+    fn commands(&self, shared: &Shared) -> Pipeline {
         let mut commands = redis::pipe();
         for (key, rate, _) in &self.counts {
             limits::count(&mut commands, key, *rate);
         }
         for channel in &self.probes {
             commands.cmd("PUBLISH").arg(channel).arg("");
+        }
+        for (id, _) in &self.queued {
+            let pending = shared.keyspace.queue(shared.keyspace.partition(*id), Queue::Pending);
+            commands.cmd("HGET").arg(pending).arg(id.to_string());
         }
         if !self.keys.is_empty() {
             commands.cmd("MGET").arg(&self.keys);
@@ -192,11 +203,13 @@ impl Batch {
 }
 
 /// What is kept, as it is.
-fn snapshot(value: Option<Bytes>) -> Result<Option<Snapshot>, StoreError> {
-    let Some(value) = value else { return Ok(None) };
+fn read(value: Option<Bytes>, now: Timestamp) -> Result<Read, StoreError> {
+    let Some(value) = value else { return Ok(Read { snapshot: None, is_buried: false, now }) };
     match wire::glance(&value) {
-        Ok((deadline, Kept::State(tag, members))) => Ok(Some(Snapshot { tag, deadline, members })),
-        Ok((_, Kept::Tombstone(_))) => Ok(None),
+        Ok((deadline, Kept::State(tag, members))) => {
+            Ok(Read { snapshot: Some(Snapshot { tag, deadline, members }), is_buried: false, now })
+        }
+        Ok((_, Kept::Tombstone(_))) => Ok(Read { snapshot: None, is_buried: true, now }),
         Err(wire::NotStored) => Err(StoreError::Unreadable),
     }
 }

@@ -5,6 +5,7 @@
 use bytes::Bytes;
 use redis::Value;
 
+use crate::engine::StateTag;
 use crate::redis::LinkError;
 
 /// What came of a transaction.
@@ -61,6 +62,18 @@ pub(super) fn values(reply: Value) -> Result<Vec<Option<Bytes>>, LinkError> {
         other => Err(unexpected("MGET", &other)),
     };
     values.into_iter().map(value).collect()
+}
+
+/// A number as it is written; zero when it is none.
+pub(super) fn decimal(digits: &Bytes) -> u64 {
+    std::str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok()).unwrap_or_default()
+}
+
+/// A state's tag as it is queued.
+pub(super) fn tag(reply: &Value) -> Option<StateTag> {
+    let Value::BulkString(text) = reply else { return None };
+    let (epoch, version) = std::str::from_utf8(text).ok()?.split_once('.')?;
+    Some(StateTag { epoch: epoch.parse().ok()?, version: version.parse().ok()? })
 }
 
 /// An integer.

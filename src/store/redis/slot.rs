@@ -7,11 +7,12 @@ use redis::Pipeline;
 
 use crate::clock::Moment;
 use crate::engine::{Entry, Millis, Refusal, SessionId, StateTag, Timestamp, Uuid};
+use crate::redis::{Keyspace, Partition};
 use crate::store::{Current, Decision, Record, Verdict, Write};
 use crate::wire::{self, Kept, Mark};
 
 use super::Shared;
-use super::audit::Jobs;
+use super::audit::{Jobs, Room};
 use super::authority::Reading;
 use super::job::{Attempt, Job};
 
@@ -23,6 +24,9 @@ const CHANGES_MAX: usize = wire::EVENTS_MAX - 2;
 pub(super) struct Slot {
     pub(super) id: SessionId,
     pub(super) key: String,
+    pub(super) partition: Partition,
+    /// What may still be audited.
+    pub(super) room: Room,
     mark: Mark,
     pub(super) record: Option<Arc<Record>>,
     pub(super) buried: Option<StateTag>,
@@ -50,6 +54,8 @@ pub(super) enum Answer {
     Judged { record: Option<Arc<Record>>, verdict: Verdict, writes: bool },
     /// Its limit is reached.
     Limited,
+    /// Too much waits to be audited already.
+    NoRoom(&'static str),
     /// What is stored cannot be read.
     Unreadable,
     /// It may have been carried out before, too long ago to tell.
@@ -66,10 +72,12 @@ pub(super) enum Judged {
 }
 
 impl Slot {
-    pub(super) fn new(id: SessionId, key: String) -> Self {
+    pub(super) fn new(id: SessionId, keyspace: &Keyspace) -> Self {
         Self {
             id,
-            key,
+            key: keyspace.session(id),
+            partition: keyspace.partition(id),
+            room: Room::default(),
             mark: Mark::default(),
             record: None,
             buried: None,
@@ -171,6 +179,9 @@ impl Slot {
             changed_since_arrival: arrival
                 .is_some_and(|arrival| self.changed_after(shared, arrival.moment(), arrived_us)),
         });
+        if let Some(why) = self.refused_for_room(&write, job.commit.arrival.is_some()) {
+            return Judged::Answer(Answer::NoRoom(why));
+        }
         let writes = !matches!(write, Write::Nothing);
         match write {
             Write::Nothing => {
@@ -197,6 +208,19 @@ impl Slot {
             self.mark.events.drain(..surplus);
         }
         Judged::Answer(Answer::Judged { record: self.record.clone(), verdict, writes })
+    }
+
+    /// Why a change cannot be audited and so cannot be made. What time does is nobody's wish, and a deletion makes
+    /// room in the end.
+    fn refused_for_room(&self, write: &Write, is_asked_for: bool) -> Option<&'static str> {
+        let is_put = matches!(write, Write::Put { .. }) && is_asked_for;
+        match self.room {
+            Room::None if is_put => Some("too many changes wait to be audited"),
+            Room::Scarce if is_put && self.record.is_none() => {
+                Some("too many changes wait to be audited: no new sessions")
+            }
+            Room::Ample | Room::Scarce | Room::None => None,
+        }
     }
 
     /// Whether the state was committed after a command arrived. Of its own commits this instance knows when they
@@ -236,7 +260,7 @@ impl Slot {
     }
 
     fn audit(&mut self, shared: &Shared, event: Uuid, record: &Record, tag: StateTag, entry: &Entry) {
-        if shared.is_audited {
+        if shared.audit.is_some() {
             self.jobs.push(wire::job(event, self.id, tag, entry, &record.encoded().members()));
         }
     }
@@ -254,8 +278,7 @@ impl Slot {
         transaction: &mut Pipeline,
         jobs: &mut Jobs,
     ) {
-        let partition = shared.keyspace.partition(self.id);
-        let deadlines = shared.keyspace.deadlines(partition);
+        let deadlines = shared.keyspace.deadlines(self.partition);
         let name = self.id.to_string();
         if !self.is_changed() {
             transaction.cmd("ZREM").arg(deadlines).arg(name);
@@ -265,7 +288,7 @@ impl Slot {
             transaction.cmd("PUBLISH").arg(channel).arg(message.as_slice());
         }
         if let Some(newest) = self.tag() {
-            jobs.add(partition, self.id, newest, std::mem::take(&mut self.jobs));
+            jobs.add(self.partition, self.id, newest, std::mem::take(&mut self.jobs));
         }
         let deadline = self.record.as_ref().and_then(|record| record.session().deadline());
         self.mark.deadline = deadline;

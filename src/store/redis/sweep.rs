@@ -1,5 +1,5 @@
 //! The sweep: finds deadlines that are overdue although their instance should have fired them, because it
-//! died, and how many audit jobs wait. Does not know how they are fired.
+//! died. Does not know how they are fired.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,11 +9,11 @@ use tracing::warn;
 
 use crate::clock::Moment;
 use crate::engine::{SessionId, Timestamp, Uuid};
-use crate::redis::{LinkError, Queue};
+use crate::redis::LinkError;
 use crate::store::metrics::{Operation, Role};
 
 use super::line::Line;
-use super::{Shared, jitter, replies};
+use super::{Shared, jitter};
 
 /// How often to look.
 const INTERVAL: Duration = Duration::from_millis(100);
@@ -57,15 +57,7 @@ async fn look(shared: &Arc<Shared>, line: &mut Line) -> Result<(), LinkError> {
         commands.cmd("ZRANGE").arg(key).arg("-inf").arg(until_ms).arg("BYSCORE");
         commands.arg("LIMIT").arg(0).arg(FOUND_MAX).arg("WITHSCORES");
     }
-    for partition in shared.keyspace.all() {
-        commands.cmd("LLEN").arg(shared.keyspace.queue(partition, Queue::Wait));
-        commands.cmd("ZCARD").arg(shared.keyspace.queue(partition, Queue::Delayed));
-    }
-    let mut replies = line.ask(shared, Operation::Sweep, &commands).await?.replies;
-    let lengths = replies.split_off(usize::from(shared.keyspace.partitions()));
-    let lengths: Result<Vec<_>, _> = lengths.iter().map(replies::integer).collect();
-    shared.metrics.queued(lengths?.iter().sum());
-    for reply in replies {
+    for reply in line.ask(shared, Operation::Sweep, &commands).await?.replies {
         let Value::Array(found) = reply else { return Err(LinkError::Refused(format!("{reply:?}"))) };
         for pair in found.chunks(2) {
             if let [Value::BulkString(name), Value::BulkString(score)] = pair

@@ -1,0 +1,72 @@
+//! A job on its way through the queue: its bytes, what must be known of it, and how often it was tried. The
+//! counts stand before the job, which is never encoded again: `2 1 {...}` was tried twice and its worker died
+//! once; a job without counts is new. Does not know where it is queued.
+
+use crate::wire::{self, JobName};
+
+/// A job and its counts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Carried {
+    /// As it is queued.
+    entry: Vec<u8>,
+    /// Where the job begins.
+    start: usize,
+    attempts: u32,
+    reaps: u32,
+    /// What it is called; a job that has no name cannot be written, and is dead.
+    pub(super) name: Option<JobName>,
+}
+
+impl Carried {
+    /// The job that is queued as `entry`.
+    pub(super) fn parse(entry: Vec<u8>) -> Self {
+        let start = entry.iter().position(|byte| *byte == b'{').unwrap_or(entry.len());
+        let counts = std::str::from_utf8(&entry[..start]).unwrap_or_default();
+        let mut counts = counts.split(' ').map(|count| count.parse().unwrap_or_default());
+        let (attempts, reaps) = (counts.next().unwrap_or_default(), counts.next().unwrap_or_default());
+        let name = wire::job_name(&entry[start..]);
+        Self { start, attempts, reaps, name, entry }
+    }
+
+    /// The job.
+    pub(super) fn job(&self) -> &[u8] {
+        &self.entry[self.start..]
+    }
+
+    /// How often it could not be written although the database was there.
+    pub(super) fn attempts(&self) -> u32 {
+        self.attempts
+    }
+
+    /// As it is queued when it is tried once more.
+    pub(super) fn again(&self) -> Vec<u8> {
+        let mut entry = format!("{} {} ", self.attempts + 1, self.reaps).into_bytes();
+        entry.extend_from_slice(self.job());
+        entry
+    }
+
+    /// As it is kept among the dead.
+    pub(super) fn dead(&self, error: &str) -> Vec<u8> {
+        wire::dead_job(self.job(), error, self.attempts + 1)
+    }
+}
+
+/// A dead job as it is queued anew.
+pub(super) fn revived(job: &[u8]) -> Vec<u8> {
+    [b"0 0 ", job].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Carried;
+
+    #[test]
+    fn counts_stand_before_the_job() {
+        let new = Carried::parse(br#"{"a":1}"#.to_vec());
+        assert_eq!((new.job(), new.attempts()), (&br#"{"a":1}"#[..], 0));
+        let again = Carried::parse(new.again());
+        assert_eq!((again.job(), again.attempts(), again.again()), (new.job(), 1, br#"2 0 {"a":1}"#.to_vec()));
+        assert_eq!(Carried::parse(br#"3 2 {"a":1}"#.to_vec()).again(), br#"4 2 {"a":1}"#);
+        assert_eq!(Carried::parse(b"what".to_vec()).name, None);
+    }
+}

@@ -1,0 +1,122 @@
+//! What people who run the server want to know of the queue, and may do with jobs that were given up. Does not
+//! know how they are asked.
+
+use crate::engine::Timestamp;
+use crate::redis::{LinkError, Partition, Queue as Part};
+use crate::wire::{self, DeadJob};
+
+use super::carried::{self, Carried};
+use super::queue::{Queue, bytes, list, named, number};
+use super::scripts::Script;
+
+/// What is queued, over all partitions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Jobs that wait.
+    pub waiting: u64,
+    /// Jobs that are being written.
+    pub held: u64,
+    /// Jobs that are tried again later.
+    pub delayed: u64,
+    /// Jobs that were given up.
+    pub dead: u64,
+    /// Bytes of all of them.
+    pub bytes: u64,
+    /// When the oldest job that waits was made.
+    pub oldest: Option<Timestamp>,
+}
+
+impl Queue {
+    /// What is queued.
+    pub async fn stats(&mut self) -> Result<Stats, LinkError> {
+        let mut stats = Stats::default();
+        for partition in self.keyspace.all() {
+            let mut commands = redis::pipe();
+            commands.cmd("LLEN").arg(self.key(partition, Part::Wait));
+            commands.cmd("ZCARD").arg(self.key(partition, Part::Delayed));
+            commands.cmd("LLEN").arg(self.key(partition, Part::Dead));
+            commands.cmd("GET").arg(self.key(partition, Part::Bytes));
+            commands.cmd("LINDEX").arg(self.key(partition, Part::Wait)).arg(0);
+            commands.cmd("ZRANGE").arg(self.key(partition, Part::Lease)).arg(0).arg(-1);
+            let replies = self.ask(&commands).await?;
+            let [waiting, delayed, dead, bytes_held, oldest, leases] = &replies[..] else { continue };
+            stats.waiting += number(waiting);
+            stats.delayed += number(delayed);
+            stats.dead += number(dead);
+            stats.bytes += number(bytes_held);
+            let name = Carried::parse(bytes(oldest.clone())).name;
+            stats.oldest = stats.oldest.into_iter().chain(name.map(|name| name.at)).min();
+            let mut commands = redis::pipe();
+            for name in list(leases.clone()) {
+                commands.cmd("LLEN").arg(self.batch(partition, &String::from_utf8_lossy(&name)));
+            }
+            if !commands.is_empty() {
+                stats.held += self.ask(&commands).await?.iter().map(number).sum::<u64>();
+            }
+        }
+        Ok(stats)
+    }
+
+    /// The oldest dead jobs, `most` of them at most.
+    pub async fn dead(&mut self, most: usize) -> Result<Vec<DeadJob>, LinkError> {
+        let found = self.dead_entries(most).await?;
+        Ok(found.into_iter().filter_map(|(_, entry)| wire::read_dead_job(&entry)).collect())
+    }
+
+    /// Lets dead jobs wait again: those of these events, or all; returns how many.
+    pub async fn redrive(&mut self, events: &[String]) -> Result<u64, LinkError> {
+        let mut count = 0;
+        for (partition, entry) in self.dead_entries(usize::MAX).await? {
+            let Some(DeadJob { job, .. }) = wire::read_dead_job(&entry) else { continue };
+            if !events.is_empty() && !is_named(&job, events) {
+                continue;
+            }
+            let keys = [self.key(partition, Part::Dead), self.key(partition, Part::Wait)];
+            let moved = self.run(Script::Redrive, &keys, |call| {
+                call.arg(entry.as_slice()).arg(carried::revived(&job));
+            });
+            count += number(&moved.await?);
+        }
+        Ok(count)
+    }
+
+    /// Takes the dead job of an event away for good; returns whether there was one.
+    pub async fn drop_dead(&mut self, event: &str) -> Result<bool, LinkError> {
+        let events = [event.to_owned()];
+        for (partition, entry) in self.dead_entries(usize::MAX).await? {
+            let Some(DeadJob { job, .. }) = wire::read_dead_job(&entry) else { continue };
+            if !is_named(&job, &events) {
+                continue;
+            }
+            let (session, tag) = wire::job_name(&job).map(named).unwrap_or_default();
+            let parts = [Part::Dead, Part::Bytes, Part::Pending];
+            let keys = parts.map(|part| self.key(partition, part));
+            let gone = self.run(Script::Drop, &keys, |call| {
+                call.arg(entry.as_slice()).arg(job.len()).arg(session).arg(tag);
+            });
+            return Ok(number(&gone.await?) > 0);
+        }
+        Ok(false)
+    }
+
+    async fn dead_entries(&mut self, most: usize) -> Result<Vec<(Partition, Vec<u8>)>, LinkError> {
+        let mut found = Vec::new();
+        for partition in self.keyspace.all() {
+            let left = most.saturating_sub(found.len());
+            if left == 0 {
+                break;
+            }
+            let end = i64::try_from(left).unwrap_or(0) - 1;
+            let mut commands = redis::pipe();
+            commands.cmd("LRANGE").arg(self.key(partition, Part::Dead)).arg(0).arg(end);
+            let entries = self.ask(&commands).await?.into_iter().flat_map(list);
+            found.extend(entries.map(|entry| (partition, entry)));
+        }
+        Ok(found)
+    }
+}
+
+fn is_named(job: &[u8], events: &[String]) -> bool {
+    wire::job_name(job)
+        .is_some_and(|name| events.iter().any(|event| event.eq_ignore_ascii_case(&name.event.to_string())))
+}

@@ -1,0 +1,193 @@
+//! Threads that write batches, each with a sink of its own. Decides whose fault a failure is: a job's, which is
+//! then tried again or given up, or the database's, which is then waited for. Does not know Redis.
+
+use std::sync::Arc;
+use std::thread;
+
+use crossbeam_channel::{Receiver, Sender};
+use parking_lot::{Condvar, Mutex};
+use tokio::sync::mpsc;
+use tracing::{error, info, warn};
+
+use super::fault;
+use super::queue::{Batch, Fate};
+use super::sink::{Sink, WriteError};
+
+/// Threads, and the way to them.
+pub(super) struct Pool {
+    tasks: Sender<Batch>,
+    gate: Arc<Gate>,
+}
+
+/// A batch that is done with.
+pub(super) struct Report {
+    pub(super) batch: Batch,
+    /// What became of each job; `None` when the pool was stopped before.
+    pub(super) fates: Option<Vec<Fate>>,
+}
+
+/// What the threads know of the database, all of them at once.
+#[derive(Default)]
+struct Gate {
+    standing: Mutex<Standing>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Standing {
+    is_stopping: bool,
+    /// How often it was away since it answered last.
+    failures: u32,
+    /// Why it is away.
+    away: Option<String>,
+    /// Transactions that were committed.
+    successes: u64,
+}
+
+impl Pool {
+    /// A thread for each sink; what they have done comes to `reports`.
+    pub(super) fn start(sinks: Vec<Box<dyn Sink>>, reports: mpsc::UnboundedSender<Report>) -> std::io::Result<Self> {
+        // A batch is sent only when a thread is idle, so that it never waits for long.
+        let (tasks, inbox) = crossbeam_channel::bounded(sinks.len());
+        let gate = Arc::new(Gate::default());
+        for (number, sink) in sinks.into_iter().enumerate() {
+            let mut thread = Thread { sink, inbox: inbox.clone(), reports: reports.clone(), gate: Arc::clone(&gate) };
+            thread::Builder::new().name(format!("writer-{number}")).spawn(move || thread.run())?;
+        }
+        Ok(Self { tasks, gate })
+    }
+
+    /// Gives a batch to an idle thread; gives it back when there is none.
+    pub(super) fn give(&self, batch: Batch) -> Result<(), Batch> {
+        self.tasks.try_send(batch).map_err(|refused| refused.into_inner())
+    }
+
+    /// Why the database is away.
+    pub(super) fn away(&self) -> Option<String> {
+        self.gate.standing.lock().away.clone()
+    }
+
+    /// Whoever waits for the database gives its batch back.
+    pub(super) fn stop(&self) {
+        self.gate.standing.lock().is_stopping = true;
+        self.gate.changed.notify_all();
+    }
+}
+
+/// One thread. It ends with the pool.
+struct Thread {
+    sink: Box<dyn Sink>,
+    inbox: Receiver<Batch>,
+    reports: mpsc::UnboundedSender<Report>,
+    gate: Arc<Gate>,
+}
+
+impl Thread {
+    fn run(&mut self) {
+        while let Ok(batch) = self.inbox.recv() {
+            let fates = self.write(&batch);
+            if self.reports.send(Report { batch, fates }).is_err() {
+                return;
+            }
+        }
+    }
+
+    /// `None` when it was stopped before it knew.
+    fn write(&mut self, batch: &Batch) -> Option<Vec<Fate>> {
+        let jobs: Vec<_> = batch.jobs.iter().map(|job| job.job()).collect();
+        loop {
+            let before = self.gate.standing.lock().successes;
+            match self.try_write(&jobs) {
+                Ok(()) => return Some(vec![Fate::Written; jobs.len()]),
+                Err(WriteError::Away(why)) => self.gate.wait(&why)?,
+                Err(_) if jobs.len() > 1 => match self.write_each(batch)? {
+                    Ok(fates) => return Some(fates),
+                    Err(why) => self.gate.wait(&why)?,
+                },
+                Err(WriteError::Unclear(why)) => {
+                    let attempts = batch.jobs[0].attempts();
+                    if attempts == 0 && self.gate.standing.lock().successes == before {
+                        self.gate.wait(&why)?;
+                        // It failed where others pass: then the fault is its own.
+                        if self.gate.standing.lock().successes == before {
+                            continue;
+                        }
+                    }
+                    return Some(vec![fate(attempts, why)]);
+                }
+                Err(WriteError::Job(why)) => return Some(vec![fate(batch.jobs[0].attempts(), why)]),
+                Err(WriteError::Never(why)) => return Some(vec![Fate::Dead(why)]),
+            }
+        }
+    }
+
+    /// Each job by itself, so that one that cannot be written keeps no other from it; `Err` when none could be and
+    /// it is not clear whether that is the jobs' fault.
+    fn write_each(&mut self, batch: &Batch) -> Option<Result<Vec<Fate>, String>> {
+        let mut fates = Vec::with_capacity(batch.jobs.len());
+        let mut unclear = None;
+        for job in &batch.jobs {
+            let fate = loop {
+                match self.try_write(&[job.job()]) {
+                    Ok(()) => break Fate::Written,
+                    Err(WriteError::Away(why)) => self.gate.wait(&why)?,
+                    Err(WriteError::Never(why)) => break Fate::Dead(why),
+                    Err(WriteError::Job(why)) => break fate(job.attempts(), why),
+                    Err(WriteError::Unclear(why)) => {
+                        unclear = Some(why.clone());
+                        break fate(job.attempts(), why);
+                    }
+                }
+            };
+            fates.push(fate);
+        }
+        match unclear {
+            Some(why) if !fates.contains(&Fate::Written) => Some(Err(why)),
+            Some(_) | None => Some(Ok(fates)),
+        }
+    }
+
+    fn try_write(&mut self, jobs: &[&[u8]]) -> Result<(), WriteError> {
+        let result = self.sink.write(jobs);
+        if result.is_ok() {
+            self.gate.succeeded();
+        }
+        result
+    }
+}
+
+fn fate(attempts: u32, why: String) -> Fate {
+    match fault::retry_pause(attempts) {
+        Some(pause) => Fate::Delayed(pause, why),
+        None => Fate::Dead(why),
+    }
+}
+
+impl Gate {
+    fn succeeded(&self) {
+        let mut standing = self.standing.lock();
+        standing.successes += 1;
+        standing.failures = 0;
+        if standing.away.take().is_some() {
+            info!("the audit's database answers again");
+            self.changed.notify_all();
+        }
+    }
+
+    /// Waits a while for the database, or until it answers somebody else; `None` when the pool is stopped.
+    fn wait(&self, why: &str) -> Option<()> {
+        let mut standing = self.standing.lock();
+        if standing.away.is_none() {
+            warn!(why, "the audit's database is away: changes wait in the queue");
+        } else if standing.failures.is_power_of_two() {
+            error!(why, failures = standing.failures, "the audit's database is still away");
+        }
+        standing.away = Some(why.to_owned());
+        standing.failures = standing.failures.saturating_add(1);
+        let pause = fault::away_pause(standing.failures);
+        if !standing.is_stopping {
+            self.changed.wait_for(&mut standing, pause);
+        }
+        (!standing.is_stopping).then_some(())
+    }
+}

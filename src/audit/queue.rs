@@ -1,0 +1,267 @@
+//! The queue of audit jobs in Redis, as a handful of operations on one connection. Does not know when they are
+//! called for, nor what a job says.
+
+use std::time::Duration;
+
+use redis::{Pipeline, Value};
+
+use crate::engine::{StateTag, Timestamp};
+use crate::redis::{Keyspace, Link, LinkError, Partition, Queue as Part, Server};
+use crate::wire::{self, JobName};
+
+use super::carried::Carried;
+use super::scripts::{Script, Scripts};
+
+/// Jobs in a batch at most.
+pub(super) const BATCH_MAX: usize = 128;
+/// How long a batch is its holder's, unless the lease is renewed.
+const LEASE: Duration = Duration::from_secs(15);
+/// How often a job may be alone with somebody who dies before it is taken for the cause.
+const REAPS_MAX: u32 = 3;
+/// Batches that are looked at, and delayed jobs that are promoted, at once.
+const SOME: usize = 100;
+
+/// The queue.
+pub struct Queue {
+    server: Server,
+    pub(super) keyspace: Keyspace,
+    /// Names this process's batches.
+    worker: String,
+    batches: u64,
+    connected: Option<(Link, Scripts)>,
+}
+
+/// Jobs that are held under a lease.
+#[derive(Clone, Debug)]
+pub(super) struct Batch {
+    partition: Partition,
+    name: String,
+    pub(super) jobs: Vec<Carried>,
+}
+
+impl Batch {
+    /// Whether it is the same one.
+    pub(super) fn is(&self, other: &Batch) -> bool {
+        self.name == other.name
+    }
+}
+
+/// What became of a job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    Written,
+    /// Tried again after a while.
+    Delayed(Duration, String),
+    /// Given up.
+    Dead(String),
+}
+
+impl Queue {
+    /// The queue on a server, for a process that is called `worker` and nobody else is.
+    pub fn new(server: Server, keyspace: Keyspace, worker: String) -> Self {
+        Self { server, keyspace, worker, batches: 0, connected: None }
+    }
+
+    /// Jobs of any partition that has some, held under a lease.
+    pub(super) async fn fetch(&mut self) -> Result<Option<Batch>, LinkError> {
+        let all: Vec<_> = self.keyspace.all().collect();
+        let mut commands = redis::pipe();
+        for partition in &all {
+            commands.cmd("LLEN").arg(self.keyspace.queue(*partition, Part::Wait));
+        }
+        let lengths = self.ask(&commands).await?;
+        let longest = all.into_iter().zip(lengths.iter().map(number)).max_by_key(|(_, waiting)| *waiting);
+        let Some((partition, 1..)) = longest else { return Ok(None) };
+        self.batches += 1;
+        let name = format!("{}:{}", self.worker, self.batches);
+        let keys = [self.key(partition, Part::Wait), self.batch(partition, &name), self.key(partition, Part::Lease)];
+        let lease_ms = LEASE.as_millis() as u64;
+        let reply = self.run(Script::Fetch, &keys, |call| {
+            call.arg(BATCH_MAX).arg(lease_ms).arg(&name);
+        });
+        let Value::Array(entries) = reply.await? else { return Ok(None) };
+        let jobs: Vec<_> = entries.into_iter().map(|entry| Carried::parse(bytes(entry))).collect();
+        Ok((!jobs.is_empty()).then_some(Batch { partition, name, jobs }))
+    }
+
+    /// Ends a batch; returns the time, or `None` when the lease had been lost.
+    pub(super) async fn settle(&mut self, batch: &Batch, fates: &[Fate]) -> Result<Option<Timestamp>, LinkError> {
+        let mut written_bytes = 0;
+        let (mut written, mut delayed, mut dead, mut done) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        for (job, fate) in batch.jobs.iter().zip(fates) {
+            let name = job.name.map(named);
+            let (session, tag) = name.unwrap_or_default();
+            match fate {
+                Fate::Written => {
+                    written_bytes += job.job().len();
+                    written.push((session, tag));
+                    done.extend(job.name.as_ref().map(wire::done_job));
+                }
+                Fate::Delayed(pause, _) => delayed.push((pause.as_millis() as u64, job.again(), session, tag)),
+                Fate::Dead(error) => dead.push((job.dead(error), session, tag)),
+            }
+        }
+        let partition = batch.partition;
+        let parts = [Part::Pending, Part::Bytes, Part::Done, Part::Delayed, Part::Dead];
+        let mut keys = vec![self.batch(partition, &batch.name), self.key(partition, Part::Lease)];
+        keys.extend(parts.map(|part| self.key(partition, part)));
+        let reply = self.run(Script::Settle, &keys, |call| {
+            call.arg(&batch.name).arg(written_bytes).arg(written.len()).arg(&written);
+            call.arg(delayed.len());
+            for (due_ms, job, session, tag) in &delayed {
+                call.arg(*due_ms).arg(job.as_slice()).arg(session).arg(tag);
+            }
+            call.arg(dead.len());
+            for (entry, session, tag) in &dead {
+                call.arg(entry.as_slice()).arg(session).arg(tag);
+            }
+            call.arg(done.len());
+            for entry in &done {
+                call.arg(entry.as_slice());
+            }
+        });
+        let now_ms = number(&reply.await?);
+        Ok((now_ms > 0).then(|| Timestamp::from_ms(now_ms)))
+    }
+
+    /// Gives a batch back as it was.
+    pub(super) async fn release(&mut self, batch: &Batch) -> Result<(), LinkError> {
+        let partition = batch.partition;
+        let keys =
+            [self.batch(partition, &batch.name), self.key(partition, Part::Lease), self.key(partition, Part::Wait)];
+        let released = self.run(Script::Release, &keys, |call| {
+            call.arg(&batch.name);
+        });
+        released.await.map(|_| ())
+    }
+
+    /// The time that leases go by.
+    pub(super) async fn now(&mut self) -> Result<Timestamp, LinkError> {
+        let mut commands = redis::pipe();
+        commands.cmd("TIME");
+        Ok(Timestamp::from_ms(self.ask(&commands).await?.first().map_or(0, time_ms)))
+    }
+
+    /// Holds on to batches.
+    pub(super) async fn renew(&mut self, batches: &[&Batch]) -> Result<(), LinkError> {
+        let end_ms = self.now().await?.as_ms() + LEASE.as_millis() as u64;
+        let mut commands = redis::pipe();
+        for batch in batches {
+            commands.cmd("ZADD").arg(self.key(batch.partition, Part::Lease)).arg("XX").arg(end_ms).arg(&batch.name);
+        }
+        self.ask(&commands).await.map(|_| ())
+    }
+
+    /// Gives back what others hold who do not renew their leases; returns how many jobs wait again, and how many
+    /// are dead.
+    pub(super) async fn reap(&mut self) -> Result<(u64, u64), LinkError> {
+        let (mut waiting, mut dead) = (0, 0);
+        for partition in self.keyspace.all() {
+            let now_ms = self.now().await?.as_ms();
+            let mut commands = redis::pipe();
+            commands.cmd("ZRANGE").arg(self.key(partition, Part::Lease)).arg("-inf").arg(now_ms).arg("BYSCORE");
+            commands.arg("LIMIT").arg(0).arg(SOME);
+            for name in self.ask(&commands).await?.into_iter().flat_map(list) {
+                let name = String::from_utf8_lossy(&name).into_owned();
+                let parts = [Part::Lease, Part::Wait, Part::Dead];
+                let mut keys = vec![self.batch(partition, &name)];
+                keys.extend(parts.map(|part| self.key(partition, part)));
+                let reply = self.run(Script::Reap, &keys, |call| {
+                    call.arg(&name).arg(REAPS_MAX);
+                });
+                if let Value::Array(counts) = reply.await? {
+                    waiting += counts.first().map_or(0, number);
+                    dead += counts.get(1).map_or(0, number);
+                }
+            }
+        }
+        Ok((waiting, dead))
+    }
+
+    /// Lets delayed jobs wait whose time has come.
+    pub(super) async fn promote(&mut self) -> Result<(), LinkError> {
+        for partition in self.keyspace.all() {
+            let keys = [self.key(partition, Part::Delayed), self.key(partition, Part::Wait)];
+            let promoted = self.run(Script::Promote, &keys, |call| {
+                call.arg(SOME);
+            });
+            promoted.await?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn key(&self, partition: Partition, part: Part) -> String {
+        self.keyspace.queue(partition, part)
+    }
+
+    pub(super) fn batch(&self, partition: Partition, name: &str) -> String {
+        self.keyspace.batch(partition, name)
+    }
+
+    pub(super) async fn run(
+        &mut self,
+        script: Script,
+        keys: &[String],
+        arguments: impl FnOnce(&mut Pipeline),
+    ) -> Result<Value, LinkError> {
+        let mut commands = redis::pipe();
+        let (_, scripts) = self.connected().await?;
+        arguments(scripts.call(script, keys, &mut commands));
+        match self.ask(&commands).await?.pop() {
+            Some(Value::ServerError(error)) => {
+                // It may have forgotten the scripts.
+                self.connected = None;
+                Err(LinkError::Refused(error.to_string()))
+            }
+            Some(reply) => Ok(reply),
+            None => Err(LinkError::Lost("a reply is missing".to_owned())),
+        }
+    }
+
+    pub(super) async fn ask(&mut self, commands: &Pipeline) -> Result<Vec<Value>, LinkError> {
+        let (link, _) = self.connected().await?;
+        let replies = link.ask(commands).await;
+        if replies.is_err() {
+            self.connected = None;
+        }
+        replies
+    }
+
+    async fn connected(&mut self) -> Result<&mut (Link, Scripts), LinkError> {
+        if self.connected.is_none() {
+            let mut link = self.server.connect().await?;
+            let scripts = Scripts::load(&mut link).await?;
+            return Ok(self.connected.insert((link, scripts)));
+        }
+        self.connected.as_mut().ok_or_else(|| LinkError::Lost("it was never made".to_owned()))
+    }
+}
+
+pub(super) fn named(name: JobName) -> (String, String) {
+    let JobName { session, tag: StateTag { epoch, version }, .. } = name;
+    (session.to_string(), format!("{epoch}.{version}"))
+}
+
+pub(super) fn number(reply: &Value) -> u64 {
+    redis::from_redis_value_ref::<Option<i64>>(reply).ok().flatten().map_or(0, |number| number.max(0) as u64)
+}
+
+pub(super) fn bytes(reply: Value) -> Vec<u8> {
+    match reply {
+        Value::BulkString(bytes) => bytes,
+        Value::SimpleString(text) => text.into_bytes(),
+        _ => Vec::new(),
+    }
+}
+
+pub(super) fn list(reply: Value) -> Vec<Vec<u8>> {
+    match reply {
+        Value::Array(entries) => entries.into_iter().map(bytes).collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn time_ms(reply: &Value) -> u64 {
+    let (seconds, micros): (u64, u64) = redis::from_redis_value_ref(reply).unwrap_or_default();
+    seconds * 1_000 + micros / 1_000
+}

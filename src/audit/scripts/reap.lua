@@ -1,0 +1,24 @@
+#!lua flags=allow-oom
+-- Gives back a batch whose lease is over, each of its jobs to be tried alone.
+-- KEYS: the batch's list, leases, wait, dead
+-- ARGV: the batch's name, reaps of a job that was alone after which it is dead
+-- Returns how many jobs wait again, and how many are dead.
+local score = redis.call('ZSCORE', KEYS[2], ARGV[1])
+local time = redis.call('TIME')
+if not score or tonumber(score) > time[1] * 1000 + math.floor(time[2] / 1000) then return { 0, 0 } end
+redis.call('ZREM', KEYS[2], ARGV[1])
+local jobs = redis.call('LRANGE', KEYS[1], 0, -1)
+redis.call('DEL', KEYS[1])
+local dead = 0
+for _, entry in ipairs(jobs) do
+  local attempts, reaps, job = string.match(entry, '^(%d+) (%d+) (.*)$')
+  if not job then attempts, reaps, job = '0', '0', entry end
+  if #jobs == 1 then reaps = reaps + 1 end
+  if tonumber(reaps) >= tonumber(ARGV[2]) then
+    dead = dead + 1
+    redis.call('RPUSH', KEYS[4], '{"error":"whoever writes it dies","attempts":' .. attempts .. ',"job":' .. job .. '}')
+  else
+    redis.call('RPUSH', KEYS[3], attempts .. ' ' .. string.format('%d', reaps) .. ' ' .. job)
+  end
+end
+return { #jobs - dead, dead }

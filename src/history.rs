@@ -1,0 +1,98 @@
+//! A page of a session's history: what the archive holds of it, in order, and never past a gap that what is
+//! still on its way may fill. Does not know where it is kept.
+
+use crate::engine::StateTag;
+use crate::store::Change;
+
+/// Bytes of a page, but for its last change.
+const BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// A page.
+#[derive(Debug)]
+pub struct Page {
+    /// In the order of their tags.
+    pub changes: Vec<Change>,
+    /// Whether the archive holds more than this.
+    pub has_more: bool,
+    /// The newest change that is on its way to the archive.
+    pub queued: Option<StateTag>,
+}
+
+impl Page {
+    /// The page after `after`, from what the archive holds: at least one change more than `limit`, if there are so
+    /// many. `queued` was read before the archive was.
+    pub fn new(mut changes: Vec<Change>, after: Option<StateTag>, limit: usize, queued: Option<StateTag>) -> Self {
+        let mut last = after.map(|tag| (tag, false));
+        let mut bytes = 0;
+        let mut count = 0;
+        for change in changes.iter().take(limit) {
+            if bytes > BYTES_MAX || (queued.is_some() && !follows(last, change)) {
+                break;
+            }
+            bytes += change.job.len();
+            last = Some((change.tag, change.is_deletion));
+            count += 1;
+        }
+        let has_more = changes.len() > count;
+        changes.truncate(count);
+        Self { changes, has_more, queued }
+    }
+
+    /// What to ask for next: what comes after the last change of this page.
+    pub fn next(&self, after: Option<StateTag>) -> Option<StateTag> {
+        self.changes.last().map(|change| change.tag).or(after)
+    }
+}
+
+/// Whether nothing can be missing between a change, of which is known whether it was a deletion, and the next.
+fn follows(last: Option<(StateTag, bool)>, change: &Change) -> bool {
+    let StateTag { epoch, version } = change.tag;
+    match last {
+        None => version == 1,
+        Some((last, _)) if version == last.version + 1 => true,
+        Some((last, _)) if epoch == last.epoch => false,
+        // An id that comes back begins anew; after a loss an earlier version is the base of a later epoch.
+        Some((last, was_deletion)) => (version == 1 && was_deletion) || (version > 1 && version <= last.version),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Page, StateTag};
+    use crate::store::Change;
+
+    fn tags(page: &Page) -> Vec<(u64, u64)> {
+        page.changes.iter().map(|change| (change.tag.epoch, change.tag.version)).collect()
+    }
+
+    fn page(held: &[(u64, u64)], after: Option<(u64, u64)>, limit: usize, is_queued: bool) -> (Vec<(u64, u64)>, bool) {
+        let tag = |&(epoch, version): &(u64, u64)| StateTag { epoch, version };
+        let change = |at: &(u64, u64)| Change { tag: tag(at), is_deletion: at.1 == 9, job: bytes::Bytes::new() };
+        let queued = is_queued.then_some(StateTag { epoch: 99, version: 1 });
+        let page = Page::new(held.iter().map(change).collect(), after.as_ref().map(tag), limit, queued);
+        (tags(&page), page.has_more)
+    }
+
+    #[test]
+    fn ends_at_its_limit() {
+        assert_eq!(page(&[(1, 1), (1, 2), (1, 3)], None, 2, false), (vec![(1, 1), (1, 2)], true));
+        assert_eq!(page(&[(1, 3)], Some((1, 2)), 2, true), (vec![(1, 3)], false));
+    }
+
+    #[test]
+    fn ends_at_a_gap_that_may_be_filled() {
+        let held = [(1, 1), (1, 2), (1, 4)];
+        assert_eq!(page(&held, None, 10, true), (vec![(1, 1), (1, 2)], true));
+        assert_eq!(page(&held, None, 10, false), (held.to_vec(), false));
+        assert_eq!(page(&[(1, 2)], None, 10, true), (vec![], true));
+        assert_eq!(page(&[(1, 4)], Some((1, 2)), 10, true), (vec![], true));
+    }
+
+    #[test]
+    fn goes_on_over_epochs() {
+        // Recovered, set back, deleted and created again.
+        let held = [(1, 1), (1, 2), (5, 3), (7, 3), (7, 4), (7, 5), (7, 6), (7, 7), (7, 8), (7, 9), (8, 1)];
+        assert_eq!(page(&held, None, 20, true), (held.to_vec(), false));
+        assert_eq!(page(&[(1, 8), (2, 1)], Some((1, 7)), 20, true), (vec![(1, 8)], true));
+    }
+}

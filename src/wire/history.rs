@@ -1,0 +1,108 @@
+//! History as REST clients ask for it and get it. Does not know where it is kept.
+
+use bytes::Bytes;
+
+use crate::engine::{StateTag, Timestamp};
+
+use super::problems::{Code, Problem, Problems};
+use super::write::Write;
+
+const LIMIT_DEFAULT: usize = 100;
+const LIMIT_MAX: usize = 200;
+
+/// Which part of a history is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HistoryQuery {
+    /// Changes after this one.
+    pub after: Option<StateTag>,
+    /// So many at most.
+    pub limit: usize,
+}
+
+/// Reads `after=<epoch>.<version>&limit=<count>`; `None` when there are problems.
+pub fn history_query(query: &str, problems: &mut Problems) -> Option<HistoryQuery> {
+    let found = problems.len();
+    let given = |name: &str| query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
+    let mut after = None;
+    if let Some(text) = given("after").filter(|text| !text.is_empty()) {
+        after = tag(text);
+        if after.is_none() {
+            let message = "Must be an epoch and a version with a dot between them".into();
+            problems.push(Problem { field: "after".into(), message, code: Code::InvalidFormat });
+        }
+    }
+    let mut limit = LIMIT_DEFAULT;
+    if let Some(text) = given("limit").filter(|text| !text.is_empty()) {
+        let (message, code) = match text.parse() {
+            Ok(0) => ("Must be at least 1".into(), Code::TooSmall),
+            Ok(number) if number > LIMIT_MAX => (format!("Must be at most {LIMIT_MAX}").into(), Code::TooBig),
+            Ok(number) => {
+                limit = number;
+                return (problems.len() == found).then_some(HistoryQuery { after, limit });
+            }
+            Err(_) => ("Must be an integer".into(), Code::InvalidType),
+        };
+        problems.push(Problem { field: "limit".into(), message, code });
+    }
+    (problems.len() == found).then_some(HistoryQuery { after, limit })
+}
+
+fn tag(text: &str) -> Option<StateTag> {
+    let (epoch, version) = text.split_once('.')?;
+    Some(StateTag { epoch: epoch.parse().ok()?, version: version.parse().ok()? })
+}
+
+/// A page of history: changes as they were audited.
+pub fn history<'c>(
+    changes: impl Iterator<Item = &'c [u8]>,
+    next: Option<StateTag>,
+    has_more: bool,
+    queued: Option<StateTag>,
+    now: Timestamp,
+) -> Bytes {
+    let mut out = Vec::with_capacity(16 * 1_024);
+    out.raw(r#"{"data":["#);
+    for (place, change) in changes.enumerate() {
+        if place > 0 {
+            out.raw(",");
+        }
+        out.extend_from_slice(change);
+    }
+    out.raw(r#"],"has_more":"#);
+    out.boolean(has_more);
+    for (name, tag) in [(r#","next":""#, next), (r#","queued":""#, queued)] {
+        if let Some(StateTag { epoch, version }) = tag {
+            out.raw(name);
+            out.number(epoch);
+            out.raw(".");
+            out.number(version);
+            out.raw("\"");
+        }
+    }
+    out.raw(r#","server_time_ms":"#);
+    out.number(now.as_ms());
+    out.raw("}");
+    out.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{HistoryQuery, StateTag, history_query};
+
+    #[test]
+    fn reads_queries() {
+        let read = |query| {
+            let mut problems = Vec::new();
+            let read = history_query(query, &mut problems);
+            let problems: Vec<_> = problems.into_iter().map(|problem| (problem.field, problem.code.name())).collect();
+            read.ok_or(problems)
+        };
+        assert_eq!(read(""), Ok(HistoryQuery { after: None, limit: 100 }));
+        let after = Some(StateTag { epoch: 17, version: 3 });
+        assert_eq!(read("x=1&limit=5&after=17.3"), Ok(HistoryQuery { after, limit: 5 }));
+        let wrong = vec![("after".to_owned(), "invalid_format"), ("limit".to_owned(), "too_big")];
+        assert_eq!(read("after=17&limit=201"), Err(wrong));
+        assert_eq!(read("limit=x"), Err(vec![("limit".to_owned(), "invalid_type")]));
+        assert_eq!(read("limit=0"), Err(vec![("limit".to_owned(), "too_small")]));
+    }
+}
