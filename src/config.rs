@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use crate::redis::Server;
+use crate::writer;
 
 /// A setting that can be given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +25,7 @@ const fn setting(name: &'static str, value: &'static str, default: &'static str,
 }
 
 /// Every setting, in the order in which people are told of them.
-pub const SETTINGS: [Setting; 18] = [
+pub const SETTINGS: [Setting; 22] = [
     setting("HOST", "ADDRESS", "127.0.0.1", "IP address to listen on; 0.0.0.0 or :: for every interface"),
     setting("PORT", "PORT", "3000", "TCP port to listen on; 0 for one that is free"),
     setting("LOG_LEVEL", "LEVEL", "info", "How much to log: off, error, warn, info, debug or trace"),
@@ -41,7 +42,26 @@ pub const SETTINGS: [Setting; 18] = [
         "1",
         "Parts that the keys in Redis are divided into; the same for every instance, for ever",
     ),
-    setting("AUDIT", "on|off", "on", "Whether changes are audited; must be off with REDIS_URL in this version"),
+    setting(
+        "AUDIT",
+        "on|off",
+        "on",
+        "Whether every change with REDIS_URL is written into DATABASE_URL; off must be said",
+    ),
+    setting(
+        "DATABASE_URL",
+        "URL",
+        "",
+        "PostgreSQL that the audit is written into, and that lost sessions come back from",
+    ),
+    setting("DATABASE_POOL_MAX", "COUNT", "10", "Threads that write the audit, each with a connection of its own"),
+    setting(
+        "AUDIT_QUEUE_MAX_BYTES",
+        "BYTES",
+        "1073741824",
+        "Changes that may wait in Redis to be written: at 80 % no new sessions, at 95 % no changes",
+    ),
+    setting("RECOVERY_MAX_AGE_S", "SECONDS", "2592000", "How old a session's last change may be for it to come back"),
     setting(
         "TOMBSTONE_TTL_S",
         "SECONDS",
@@ -84,6 +104,10 @@ pub struct Config {
     pub connections_max: u32,
     /// Where sessions are kept; `None` is in this process.
     pub redis: Option<Redis>,
+    /// Where changes are written down; `None` is nowhere.
+    pub audit: Option<Audit>,
+    /// How old a session's last change may be for it to come back.
+    pub recovery_age_max: Duration,
     /// How long a deleted session is remembered.
     pub tombstone_ttl: Duration,
     /// Sessions in this process at most.
@@ -113,6 +137,17 @@ pub struct Redis {
     pub partitions: u16,
 }
 
+/// Where changes are written down.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Audit {
+    /// The database.
+    pub url: String,
+    /// How many threads write.
+    pub threads: usize,
+    /// How many bytes may wait.
+    pub queue_bytes_max: u64,
+}
+
 /// How log lines look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
@@ -129,6 +164,7 @@ impl Config {
     pub fn read(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, Vec<String>> {
         let mut reader = Reader { lookup, problems: Vec::new() };
         let redis = reader.redis();
+        let audit = reader.audit(redis.is_some());
         let host = reader.parse("HOST", "an IP address or localhost", |text| match text {
             "localhost" => Some(IpAddr::from([127, 0, 0, 1])),
             address => address.parse().ok(),
@@ -154,6 +190,8 @@ impl Config {
             rate_limit_general: reader.count("RATE_LIMIT_GENERAL", 0),
             connections_max: reader.count("MAX_CONNECTIONS", 1),
             redis,
+            audit,
+            recovery_age_max: Duration::from_secs(u64::from(reader.count("RECOVERY_MAX_AGE_S", 1))),
             tombstone_ttl: Duration::from_secs(u64::from(reader.count("TOMBSTONE_TTL_S", 1))),
             sessions_max: reader.count("MAX_SESSIONS", 1) as usize,
             idle_timeout: reader.millis("IDLE_TIMEOUT_MS"),
@@ -194,30 +232,52 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
         value
     }
 
-    /// To ignore what asks for an audit would lose it: this version does not write one.
+    fn given(&self, name: &str) -> Option<String> {
+        (self.lookup)(name).filter(|value| !value.is_empty())
+    }
+
     fn redis(&mut self) -> Option<Redis> {
-        let given = |name: &str| (self.lookup)(name).filter(|value| !value.is_empty());
-        let (url, database) = (given("REDIS_URL"), given("DATABASE_URL"));
-        let prefix = given("REDIS_PREFIX").unwrap_or_default();
-        if database.is_some() {
-            self.problems.push("DATABASE_URL: this version writes no audit; unset it, and set AUDIT=off".to_owned());
+        let prefix = self.given("REDIS_PREFIX").unwrap_or_default();
+        let partitions = self.parse("PARTITIONS", "a whole number from 1 to 999", |text| {
+            text.parse().ok().filter(|count| (1..=999).contains(count))
+        });
+        let url = self.given("REDIS_URL")?;
+        if let Err(why) = Server::parse(&url, Duration::ZERO) {
+            self.problems.push(format!("REDIS_URL: {why}"));
         }
-        let audit = self.parse("AUDIT", "on or off", |text| match text {
+        Some(Redis { url, prefix, partitions: partitions.unwrap_or(1) })
+    }
+
+    /// To go without an audit must be said; to ignore what asks for one would lose it.
+    fn audit(&mut self, is_shared: bool) -> Option<Audit> {
+        let is_on = self.parse("AUDIT", "on or off", |text| match text {
             "on" => Some(true),
             "off" => Some(false),
             _ => None,
         });
-        let partitions = self.parse("PARTITIONS", "a whole number from 1 to 999", |text| {
-            text.parse().ok().filter(|count| (1..=999).contains(count))
+        let threads = self.parse("DATABASE_POOL_MAX", "a whole number from 1 to 100", |text| {
+            text.parse().ok().filter(|threads| (1..=100).contains(threads))
         });
-        let url = url?;
-        if let Err(why) = Server::parse(&url, Duration::ZERO) {
-            self.problems.push(format!("REDIS_URL: {why}"));
+        let queue_bytes_max = self.parse("AUDIT_QUEUE_MAX_BYTES", "a whole number of bytes, at least 65536", |text| {
+            text.parse().ok().filter(|bytes| *bytes >= 65_536)
+        });
+        let url = self.given("DATABASE_URL");
+        if let Some(Err(why)) = url.as_deref().map(writer::Server::parse) {
+            self.problems.push(format!("DATABASE_URL: {why}"));
         }
-        if audit == Some(true) {
-            self.problems.push("REDIS_URL: this version writes no audit; say that you know with AUDIT=off".to_owned());
+        match (is_on, is_shared, url) {
+            (Some(true), true, Some(url)) => Some(Audit { url, threads: threads?, queue_bytes_max: queue_bytes_max? }),
+            (Some(true), true, None) => {
+                let what = "every change is written there; without it, say that you know with AUDIT=off";
+                self.problems.push(format!("DATABASE_URL: missing: {what}"));
+                None
+            }
+            (Some(true), false, Some(_)) => {
+                self.problems.push("DATABASE_URL: of use only with REDIS_URL; unset it, or set AUDIT=off".to_owned());
+                None
+            }
+            (Some(_) | None, ..) => None,
         }
-        Some(Redis { url, prefix, partitions: partitions.unwrap_or(1) })
     }
 
     fn count(&mut self, name: &str, least: u32) -> u32 {
@@ -266,12 +326,16 @@ mod tests {
     }
 
     #[test]
-    fn refuses_to_go_without_an_audit_that_was_asked_for() {
-        let redis = ("REDIS_URL", "redis://localhost");
-        assert!(read(&[redis]).expect_err("there is no audit")[0].starts_with("REDIS_URL: "));
-        assert!(read(&[redis, ("AUDIT", "off"), ("DATABASE_URL", "postgres://localhost")]).is_err());
+    fn an_audit_is_done_without_only_when_that_was_said() {
+        let (redis, database) = (("REDIS_URL", "redis://localhost"), ("DATABASE_URL", "postgres://localhost/x"));
+        assert!(read(&[redis]).expect_err("there is no audit")[0].starts_with("DATABASE_URL: missing"));
+        assert!(read(&[database]).expect_err("nothing is queued")[0].starts_with("DATABASE_URL: of use only"));
         let config = read(&[redis, ("AUDIT", "off")]).expect("that is honest");
         assert_eq!(config.redis.map(|redis| redis.url).as_deref(), Some("redis://localhost"));
+        assert_eq!(config.audit, None);
+        assert_eq!(read(&[redis, database, ("AUDIT", "off")]).expect("that is honest").audit, None);
+        let config = read(&[redis, database, ("DATABASE_POOL_MAX", "3")]).expect("that is whole");
+        assert_eq!(config.audit.map(|audit| (audit.url, audit.threads)), Some((database.1.to_owned(), 3)));
         assert!(read(&[("REDIS_URL", ""), ("PORT", "")]).is_ok());
     }
 

@@ -24,3 +24,4 @@ pub mod http;
 pub mod config;
 pub mod logging;
 pub mod serve;
+pub mod operate;

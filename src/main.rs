@@ -1,13 +1,16 @@
-//! The program: arguments and environment to a [`Config`], a server until a signal, an exit code.
+//! The program: arguments and environment to a [`Config`], a server until a signal or a task for people who run
+//! one, an exit code.
 //!
-//! Exits with 0 after an orderly stop, 1 when it cannot listen or is told twice to stop, 2 when it was told
-//! something that makes no sense.
+//! Exits with 0 after an orderly stop or when the task is done, 1 when it cannot listen, is told twice to stop, or
+//! the task cannot be done, 2 when it was told something that makes no sense.
 
 use std::process::ExitCode;
 
-use clap::{Arg, Command};
+use clap::{Arg, ArgMatches, Command, value_parser};
 use synckairos::config::{Config, SETTINGS};
+use synckairos::operate::{self, Task};
 use synckairos::{logging, serve};
+use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info};
 
@@ -18,7 +21,8 @@ const AFTER_HELP: &str = "\
 Every option can also be given as an environment variable; an option wins.
 
 Without --redis-url sessions live in this process and are lost when it ends.
-With it, any number of instances serve the same sessions.
+With it, any number of instances serve the same sessions, and every change is
+written into --database-url.
 
 Try it:
   synckairos &
@@ -33,6 +37,9 @@ fn main() -> ExitCode {
         let given = matches.try_get_one::<String>(name).ok().flatten().cloned();
         given.or_else(|| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned()))
     };
+    if let Some(("migrate", _)) = matches.subcommand() {
+        return migrate(lookup("DATABASE_URL").unwrap_or_default());
+    }
     let config = match Config::read(lookup) {
         Ok(config) => config,
         Err(problems) => {
@@ -44,17 +51,38 @@ fn main() -> ExitCode {
         }
     };
     logging::start(config.log_level, config.log_format);
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            error!(%error, "cannot start");
-            return ExitCode::FAILURE;
-        }
+    let Some(runtime) = runtime() else { return ExitCode::FAILURE };
+    let code = match task(&matches) {
+        Some(task) => runtime.block_on(operate(&config, task)),
+        None => runtime.block_on(run(config)),
     };
-    let code = runtime.block_on(run(config));
     // What still runs would be waiting for clients that do not answer.
     runtime.shutdown_background();
     code
+}
+
+fn runtime() -> Option<Runtime> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    runtime.inspect_err(|error| error!(%error, "cannot start")).ok()
+}
+
+fn migrate(url: String) -> ExitCode {
+    let Some(runtime) = runtime() else { return ExitCode::FAILURE };
+    told(runtime.block_on(operate::migrate(&url, &mut std::io::stdout())))
+}
+
+async fn operate(config: &Config, task: Task) -> ExitCode {
+    told(operate::run(config, task, &mut std::io::stdout()).await)
+}
+
+fn told(result: Result<(), String>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("synckairos: {why}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 async fn run(config: Config) -> ExitCode {
@@ -97,12 +125,58 @@ async fn run(config: Config) -> ExitCode {
     }
 }
 
+/// What is to be done beside serving.
+fn task(matches: &ArgMatches) -> Option<Task> {
+    match matches.subcommand()? {
+        ("queue", queue) => match queue.subcommand()? {
+            ("dead", options) => options.get_one("limit").copied().map(Task::Dead),
+            ("redrive", options) => {
+                Some(Task::Redrive(options.get_many("event").unwrap_or_default().cloned().collect()))
+            }
+            ("drop", options) => options.get_one("event").cloned().map(Task::Drop),
+            _ => Some(Task::Stats),
+        },
+        _ => None,
+    }
+}
+
 fn command() -> Command {
+    /// What tasks need to know too.
+    const SHARED: [&str; 4] = ["REDIS_URL", "REDIS_PREFIX", "PARTITIONS", "DATABASE_URL"];
     let options = SETTINGS.iter().map(|setting| {
         let flag = setting.name.to_ascii_lowercase().replace('_', "-");
         let default = if setting.default.is_empty() { "none" } else { setting.default };
         let help = format!("{} [env: {}] [default: {default}]", setting.help, setting.name);
-        Arg::new(setting.name).long(flag).value_name(setting.value).help(help)
+        let option = Arg::new(setting.name).long(flag).value_name(setting.value).help(help);
+        option.global(SHARED.contains(&setting.name))
     });
-    Command::new("synckairos").version(env!("CARGO_PKG_VERSION")).about(ABOUT).after_help(AFTER_HELP).args(options)
+    let event = || Arg::new("event").value_name("EVENT_ID");
+    let limit = Arg::new("limit").long("limit").value_name("COUNT").value_parser(value_parser!(usize));
+    let queue = Command::new("queue")
+        .about("Looks into the audit queue of --redis-url")
+        .subcommand_required(true)
+        .subcommand(Command::new("stats").about("Shows how much is queued"))
+        .subcommand(
+            Command::new("dead")
+                .about("Shows jobs that were given up, with their last error, oldest first")
+                .arg(limit.default_value("10").help("Jobs at most")),
+        )
+        .subcommand(
+            Command::new("redrive")
+                .about("Queues jobs again that were given up")
+                .arg(event().num_args(0..).help("Only the jobs of these events")),
+        )
+        .subcommand(
+            Command::new("drop")
+                .about("Takes a job away for good that was given up: its change is never audited")
+                .arg(event().required(true)),
+        );
+    let migrate = Command::new("migrate").about("Brings the schema of --database-url up to date, and ends");
+    Command::new("synckairos")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about(ABOUT)
+        .after_help(AFTER_HELP)
+        .args(options)
+        .subcommand(queue)
+        .subcommand(migrate)
 }

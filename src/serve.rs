@@ -8,20 +8,24 @@ use std::time::Duration;
 
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
+use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, JoinSet};
 use tracing::{info, warn};
 
+use crate::audit::{self, Consumer, Queue};
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::deadlines;
 use crate::engine::Millis;
 use crate::http;
+use crate::recovery::Recovery;
 use crate::redis::{Keyspace, Server};
 use crate::sessions::{Rates, Sessions};
 use crate::shutdown::{self, Trigger};
 use crate::store::memory::{self, Memory};
-use crate::store::redis::{Options, RedisStore};
+use crate::store::redis::{Budget, Options, RedisStore};
 use crate::store::{Metrics, Rate, Store};
+use crate::writer::{self, PostgresArchive, PostgresSink, Server as Database};
 use crate::ws::{self, Hub, Live};
 
 /// How long requests may take to finish when the server stops.
@@ -35,6 +39,8 @@ pub struct Running {
     trigger: Trigger,
     server: JoinHandle<()>,
     agents: JoinSet<()>,
+    audit: Option<JoinHandle<()>>,
+    end_audit: oneshot::Sender<()>,
 }
 
 /// Starts a server; it accepts connections when this returns.
@@ -47,7 +53,22 @@ pub async fn start(config: Config) -> io::Result<Running> {
     let mut registry = Registry::default();
     let hub = Arc::new(Hub::new(&mut registry));
     let store = store(&config, &clock, &hub, Metrics::register(&mut registry))?;
-    let sessions = Sessions::new(Arc::clone(&store), rates(&config));
+    let mut agents = JoinSet::new();
+    let audit_metrics = audit::Metrics::register(&mut registry);
+    let mut sessions = Sessions::new(Arc::clone(&store), rates(&config));
+    let mut auditor = None;
+    let mut degraded: http::Degraded = Arc::new(|| None);
+    if let (Some(redis), Some(audit)) = (&config.redis, &config.audit) {
+        let database = Database::parse(&audit.url).map_err(io::Error::other)?;
+        agents.spawn(writer::keep_migrated(database.clone()));
+        let age_max = Millis::new(config.recovery_age_max.as_millis() as u64);
+        let archive = Arc::new(PostgresArchive::start(database.clone())?);
+        sessions = sessions.with_recovery(Recovery::new(Arc::clone(&store), archive, age_max));
+        let consumer = consumer(&clock, redis, audit, &database, audit_metrics)?;
+        let standing = consumer.standing();
+        degraded = Arc::new(move || standing.degraded());
+        auditor = Some(consumer);
+    }
     let live = Live {
         sessions: sessions.clone(),
         hub: Arc::clone(&hub),
@@ -56,7 +77,6 @@ pub async fn start(config: Config) -> io::Result<Running> {
         write_timeout: config.write_timeout,
     };
 
-    let mut agents = JoinSet::new();
     agents.spawn(deadlines::fire(sessions.clone()));
     agents.spawn(ws::warn(hub, sessions.clone()));
     agents.spawn(async move { store.upkeep().await });
@@ -69,11 +89,19 @@ pub async fn start(config: Config) -> io::Result<Running> {
         request_timeout: config.request_timeout,
     };
     let cors = http::Cors::new(&config.cors_origin);
-    let server = http::Server::new(sessions, live, cors, limits, clock, registry, Arc::new(|| None));
+    let server = http::Server::new(sessions, live, cors, limits, clock, registry, degraded);
     let server = tokio::spawn(server.run(listener, shutdown));
+    // The audit ends after the server: what was acknowledged last is written too, if that is quickly done.
+    let (end_audit, audit_ends) = oneshot::channel::<()>();
+    let audit = auditor.map(|consumer| {
+        tokio::spawn(consumer.run(async {
+            // Whether it is told or forgotten.
+            let _ = audit_ends.await;
+        }))
+    });
     let store = if config.redis.is_some() { "Redis" } else { "memory" };
     info!(%address, store, version = env!("CARGO_PKG_VERSION"), "SyncKairos listens");
-    Ok(Running { address, trigger, server, agents })
+    Ok(Running { address, trigger, server, agents, audit, end_audit })
 }
 
 impl Running {
@@ -94,6 +122,12 @@ impl Running {
             warn!("some connections did not end in time");
             self.server.abort();
         }
+        let Some(audit) = self.audit else { return };
+        // It has a deadline of its own.
+        let _ = self.end_audit.send(());
+        if audit.await.is_err() {
+            warn!("the audit met a fault of ours");
+        }
     }
 }
 
@@ -106,8 +140,24 @@ fn store(config: &Config, clock: &Clock, hub: &Arc<Hub>, metrics: Metrics) -> io
     };
     let server = Server::parse(&redis.url, REDIS_REPLY_TIMEOUT).map_err(io::Error::other)?;
     let keyspace = Keyspace::new(&redis.prefix, redis.partitions);
-    let options = Options { server, keyspace, timeout: config.request_timeout, tombstone_ttl, audit: None, metrics };
+    let bytes_max = config.audit.as_ref().map(|audit| audit.queue_bytes_max / u64::from(redis.partitions));
+    let audit = bytes_max.map(|bytes_max| Budget { bytes_max });
+    let options = Options { server, keyspace, timeout: config.request_timeout, tombstone_ttl, audit, metrics };
     Ok(Arc::new(RedisStore::new(clock.clone(), options, listener)))
+}
+
+fn consumer(
+    clock: &Clock,
+    redis: &config::Redis,
+    audit: &config::Audit,
+    database: &Database,
+    metrics: audit::Metrics,
+) -> io::Result<Consumer> {
+    let server = Server::parse(&redis.url, REDIS_REPLY_TIMEOUT).map_err(io::Error::other)?;
+    let keyspace = Keyspace::new(&redis.prefix, redis.partitions);
+    let queue = Queue::new(server, keyspace);
+    let sinks = (0..audit.threads).map(|_| Box::new(PostgresSink::new(database.clone())) as _).collect();
+    Consumer::new(clock.clone(), queue, sinks, audit.queue_bytes_max / 5, metrics)
 }
 
 fn rates(config: &Config) -> Rates {

@@ -1,6 +1,7 @@
 //! All integration tests, in one binary: a file for each behaviour, `support` for what they share.
 
 mod api_docs;
+mod audit;
 mod conformance;
 mod flags;
 mod http;

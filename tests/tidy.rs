@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use synckairos::config::SETTINGS;
 
 /// Every module and which others it may name; `main` is the program.
-const MAY_IMPORT: [(&str, &[&str]); 19] = [
+const MAY_IMPORT: [(&str, &[&str]); 20] = [
     ("engine", &[]),
     ("clock", &["engine"]),
     ("wire", &["engine"]),
@@ -24,7 +24,7 @@ const MAY_IMPORT: [(&str, &[&str]); 19] = [
     ("shutdown", &[]),
     ("ws", &["engine", "wire", "store", "sessions", "problem", "shutdown"]),
     ("http", &["engine", "wire", "store", "sessions", "problem", "shutdown", "ws", "clock"]),
-    ("config", &["redis"]),
+    ("config", &["redis", "writer"]),
     ("logging", &["config"]),
     (
         "serve",
@@ -48,7 +48,8 @@ const MAY_IMPORT: [(&str, &[&str]); 19] = [
             "logging",
         ],
     ),
-    ("main", &["config", "logging", "serve"]),
+    ("operate", &["audit", "config", "redis", "wire", "writer"]),
+    ("main", &["config", "logging", "operate", "serve"]),
 ];
 
 /// Crates that live in one place, by the beginnings of paths under `src`.

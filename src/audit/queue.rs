@@ -1,6 +1,7 @@
 //! The queue of audit jobs in Redis, as a handful of operations on one connection. Does not know when they are
 //! called for, nor what a job says.
 
+use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
 use redis::{Pipeline, Value};
@@ -57,8 +58,10 @@ pub(super) enum Fate {
 }
 
 impl Queue {
-    /// The queue on a server, for a process that is called `worker` and nobody else is.
-    pub fn new(server: Server, keyspace: Keyspace, worker: String) -> Self {
+    /// The queue on a server.
+    pub fn new(server: Server, keyspace: Keyspace) -> Self {
+        // The standard library's hash keys are random: no two processes have the same name.
+        let worker = format!("{:016x}", RandomState::new().hash_one(0_u8));
         Self { server, keyspace, worker, batches: 0, connected: None }
     }
 

@@ -41,6 +41,11 @@ pub(super) fn text(at: Timestamp) -> [u8; TEXT_LEN] {
     text
 }
 
+/// The same as a string.
+pub fn instant_text(at: Timestamp) -> String {
+    text(at).iter().map(|byte| char::from(*byte)).collect()
+}
+
 /// Reads what [`text`] writes; `None` for anything else. The inverse of the above (`days_from_civil`).
 pub(super) fn parse(written: &str) -> Option<Timestamp> {
     let bytes = written.as_bytes();

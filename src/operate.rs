@@ -1,0 +1,83 @@
+//! What the program does beside serving: the audit queue as people who run it see it, and the schema of its
+//! database. Prints, and says in an error what went wrong. Does not know arguments.
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use crate::audit::{Queue, Stats};
+use crate::config::Config;
+use crate::redis::{Keyspace, Server};
+use crate::wire;
+use crate::writer;
+
+/// How long Redis may take to answer somebody who waits at a terminal.
+const REPLY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Something to do with the queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Task {
+    /// Shows what is queued.
+    Stats,
+    /// Shows jobs that were given up, so many at most.
+    Dead(usize),
+    /// Queues jobs again that were given up: those of these events, or all.
+    Redrive(Vec<String>),
+    /// Takes the job of an event away for good.
+    Drop(String),
+}
+
+/// Brings the schema of the database at `url` up to date; `Err` says why it cannot be done.
+pub async fn migrate(url: &str, out: &mut (dyn Write + Send)) -> Result<(), String> {
+    let database = writer::Server::parse(url)?;
+    // The client blocks, and has a runtime of its own.
+    let migrated = tokio::task::spawn_blocking(move || writer::migrate_now(&database)).await;
+    let migrated = migrated.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
+    let told = match migrated.applied.len() {
+        0 => writeln!(out, "the schema is up to date"),
+        _ => writeln!(out, "applied: {}", migrated.applied.join(", ")),
+    };
+    told.map_err(|error| error.to_string())
+}
+
+/// Does it; `Err` says why it cannot be done.
+pub async fn run(config: &Config, task: Task, out: &mut (dyn Write + Send)) -> Result<(), String> {
+    let told = |result: io::Result<()>| result.map_err(|error| error.to_string());
+    match task {
+        Task::Stats => {
+            let Stats { waiting, held, delayed, dead, bytes, oldest } =
+                queue(config)?.stats().await.map_err(|error| error.to_string())?;
+            let oldest = oldest.map_or("none".to_owned(), wire::instant_text);
+            told(writeln!(
+                out,
+                "waiting {waiting}\nheld {held}\ndelayed {delayed}\ndead {dead}\nbytes {bytes}\noldest {oldest}"
+            ))
+        }
+        Task::Dead(most) => {
+            let dead = queue(config)?.dead(most).await.map_err(|error| error.to_string())?;
+            for job in dead {
+                let name = wire::job_name(&job.job).map_or("no id".to_owned(), |name| name.event.to_string());
+                told(writeln!(out, "{name} after {} attempts: {}", job.attempts, job.error))?;
+                told(writeln!(out, "    {}", String::from_utf8_lossy(&job.job)))?;
+            }
+            Ok(())
+        }
+        Task::Redrive(events) => {
+            let count = queue(config)?.redrive(&events).await.map_err(|error| error.to_string())?;
+            told(writeln!(out, "{count} jobs wait again"))?;
+            if count == 0 && !events.is_empty() {
+                return Err("no dead job has such an event id".to_owned());
+            }
+            Ok(())
+        }
+        Task::Drop(event) => match queue(config)?.drop_dead(&event).await.map_err(|error| error.to_string())? {
+            true => told(writeln!(out, "{event} is gone")),
+            false => Err("no dead job has that event id".to_owned()),
+        },
+    }
+}
+
+fn queue(config: &Config) -> Result<Queue, String> {
+    let redis = config.redis.as_ref().ok_or("REDIS_URL is needed for that")?;
+    let server = Server::parse(&redis.url, REPLY_TIMEOUT)?;
+    Ok(Queue::new(server, Keyspace::new(&redis.prefix, redis.partitions)))
+}
