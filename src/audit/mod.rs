@@ -15,6 +15,7 @@ mod metrics;
 mod operator;
 mod pool;
 mod queue;
+mod replies;
 mod scripts;
 mod sink;
 

@@ -6,7 +6,8 @@ use crate::redis::{LinkError, Partition, Queue as Part};
 use crate::wire::{self, DeadJob};
 
 use super::carried::{self, Carried};
-use super::queue::{Queue, bytes, list, named, number};
+use super::queue::{Queue, named};
+use super::replies::{bytes, list, number};
 use super::scripts::Script;
 
 /// What is queued, over all partitions.

@@ -11,6 +11,7 @@ use crate::redis::{Keyspace, Link, LinkError, Partition, Queue as Part, Server};
 use crate::wire::{self, JobName};
 
 use super::carried::Carried;
+use super::replies::{bytes, list, number, time_ms};
 use super::scripts::{Script, Scripts};
 
 /// Jobs in a batch at most.
@@ -243,28 +244,4 @@ impl Queue {
 pub(super) fn named(name: JobName) -> (String, String) {
     let JobName { session, tag: StateTag { epoch, version }, .. } = name;
     (session.to_string(), format!("{epoch}.{version}"))
-}
-
-pub(super) fn number(reply: &Value) -> u64 {
-    redis::from_redis_value_ref::<Option<i64>>(reply).ok().flatten().map_or(0, |number| number.max(0) as u64)
-}
-
-pub(super) fn bytes(reply: Value) -> Vec<u8> {
-    match reply {
-        Value::BulkString(bytes) => bytes,
-        Value::SimpleString(text) => text.into_bytes(),
-        _ => Vec::new(),
-    }
-}
-
-pub(super) fn list(reply: Value) -> Vec<Vec<u8>> {
-    match reply {
-        Value::Array(entries) => entries.into_iter().map(bytes).collect(),
-        _ => Vec::new(),
-    }
-}
-
-fn time_ms(reply: &Value) -> u64 {
-    let (seconds, micros): (u64, u64) = redis::from_redis_value_ref(reply).unwrap_or_default();
-    seconds * 1_000 + micros / 1_000
 }

@@ -39,10 +39,9 @@ impl Scripts {
             commands.cmd("SCRIPT").arg("LOAD").arg(source);
         }
         let replies = link.ask(&commands).await?;
-        let name = |((script, _), reply): (&(Script, &str), Value)| match reply {
-            Value::BulkString(name) => Ok((*script, String::from_utf8_lossy(&name).into_owned())),
-            Value::SimpleString(name) => Ok((*script, name)),
-            other => Err(LinkError::Refused(format!("SCRIPT LOAD answered {other:?}"))),
+        let name = |((script, _), reply): (&(Script, &str), Value)| {
+            let name: Result<String, _> = redis::from_redis_value_ref(&reply);
+            name.map(|name| (*script, name)).map_err(|_| LinkError::Refused(format!("SCRIPT LOAD answered {reply:?}")))
         };
         SOURCES.iter().zip(replies).map(name).collect::<Result<_, _>>().map(Self)
     }
