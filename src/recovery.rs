@@ -4,8 +4,11 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::registry::Registry;
 use tokio::sync::{Semaphore, watch};
 use tracing::{info, warn};
 
@@ -29,7 +32,10 @@ pub struct Recovery {
     store: Arc<dyn Store>,
     archive: Arc<dyn Archive>,
     age_max: Millis,
-    lookups: Arc<Semaphore>,
+    patience: Duration,
+    room: Arc<Semaphore>,
+    lookups: Counter,
+    recovered: Counter,
     /// What is being looked for, so that many who ask for it make one lookup.
     running: Mutex<HashMap<SessionId, watch::Receiver<Option<Found>>>>,
 }
@@ -38,10 +44,22 @@ pub struct Recovery {
 type Found = Result<bool, StoreError>;
 
 impl Recovery {
-    /// From `archive` into `store`, unless the last change is older than `age_max`.
-    pub fn new(store: Arc<dyn Store>, archive: Arc<dyn Archive>, age_max: Millis) -> Arc<Self> {
-        let lookups = Arc::new(Semaphore::new(LOOKUPS_MAX));
-        Arc::new(Self { store, archive, age_max, lookups, running: Mutex::default() })
+    /// From `archive` into `store`, unless the last change is older than `age_max`. Whoever asks waits for `patience`
+    /// at most. What is done is counted in `registry`.
+    pub fn new(
+        store: Arc<dyn Store>,
+        archive: Arc<dyn Archive>,
+        age_max: Millis,
+        patience: Duration,
+        registry: &mut Registry,
+    ) -> Arc<Self> {
+        let (lookups, recovered) = (Counter::default(), Counter::default());
+        let help = "Sessions that were looked for in the archive";
+        registry.register("synckairos_recovery_lookups", help, lookups.clone());
+        let help = "Sessions that came back from the archive";
+        registry.register("synckairos_recovery_sessions", help, recovered.clone());
+        let room = Arc::new(Semaphore::new(LOOKUPS_MAX));
+        Arc::new(Self { store, archive, age_max, patience, room, lookups, recovered, running: Mutex::default() })
     }
 
     /// What sessions are brought back from.
@@ -52,9 +70,9 @@ impl Recovery {
     /// Looks for a session that the store was found not to have; tells whether it has it now.
     pub async fn bring_back(self: &Arc<Self>, id: SessionId) -> Found {
         let mut found = self.find(id)?;
-        match found.wait_for(Option::is_some).await {
-            Ok(found) => found.clone().unwrap_or(Err(AWAY)),
-            Err(_) => Err(AWAY),
+        match tokio::time::timeout(self.patience, found.wait_for(Option::is_some)).await {
+            Ok(Ok(found)) => found.clone().unwrap_or(Err(AWAY)),
+            Ok(Err(_)) | Err(_) => Err(AWAY),
         }
     }
 
@@ -64,7 +82,7 @@ impl Recovery {
         if let Some(found) = running.get(&id) {
             return Ok(found.clone());
         }
-        let permit = Arc::clone(&self.lookups).try_acquire_owned().map_err(|_| BUSY)?;
+        let permit = Arc::clone(&self.room).try_acquire_owned().map_err(|_| BUSY)?;
         let (tell, found) = watch::channel(None);
         running.insert(id, found.clone());
         let recovery = Arc::clone(self);
@@ -87,6 +105,7 @@ impl Recovery {
         if self.store.queued(id).await?.is_some() {
             return Err(QUEUED);
         }
+        self.lookups.inc();
         let Some(archived) = self.archive.newest(id).await? else { return Ok(false) };
         if archived.is_deleted || now.since(archived.at) > self.age_max {
             return Ok(false);
@@ -99,6 +118,7 @@ impl Recovery {
         let commit = Commit { id, arrival: None, rate: None, decide: Box::new(decide) };
         let Committed { record, .. } = self.store.commit(commit).await?;
         if let Some(record) = &record {
+            self.recovered.inc();
             let session = record.session();
             info!(session = %id, epoch = session.epoch, version = session.version, "a session was brought back");
         }

@@ -63,7 +63,8 @@ pub async fn start(config: Config) -> io::Result<Running> {
         agents.spawn(writer::keep_migrated(database.clone()));
         let age_max = Millis::new(config.recovery_age_max.as_millis() as u64);
         let archive = Arc::new(PostgresArchive::start(database.clone())?);
-        sessions = sessions.with_recovery(Recovery::new(Arc::clone(&store), archive, age_max));
+        let recovery = Recovery::new(Arc::clone(&store), archive, age_max, config.request_timeout / 2, &mut registry);
+        sessions = sessions.with_recovery(recovery);
         let consumer = consumer(&clock, redis, audit, &database, audit_metrics)?;
         let standing = consumer.standing();
         degraded = Arc::new(move || standing.degraded());

@@ -63,7 +63,7 @@ const LIVES_IN: [(&str, &[&str]); 12] = [
     ("futures_util", &["ws/", "http/", "store/redis/"]),
     ("redis", &["redis/", "store/redis/", "audit/"]),
     ("postgres", &["writer/"]),
-    ("prometheus_client", &["http/", "ws/", "audit/metrics.rs", "store/metrics.rs", "serve.rs"]),
+    ("prometheus_client", &["http/", "ws/", "audit/metrics.rs", "store/metrics.rs", "recovery.rs", "serve.rs"]),
     ("clap", &["main.rs"]),
     ("tracing_subscriber", &["logging.rs"]),
 ];

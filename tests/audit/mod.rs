@@ -1,4 +1,8 @@
-//! The audit queue on a real Redis, with what a database may do to it: `queue` with sinks that fail as they are
-//! told.
+//! The audit: `queue` with sinks that fail as they are told, everything else from a request to a row, on a real
+//! Redis and a real PostgreSQL.
 
 mod queue;
+mod recovery;
+mod rig;
+mod room;
+mod rows;

@@ -1,0 +1,98 @@
+//! Sessions that Redis has lost come back from the audit: on demand, once, and never older than they were.
+
+use serde_json::Value;
+use tokio::task::JoinSet;
+
+use crate::metrics::value as series;
+use crate::support::http::Connection;
+use crate::support::instant;
+use crate::support::sessions::{id, two_players};
+use crate::support::wait;
+
+use super::rig::Rig;
+
+const HOUR: u64 = 3_600_000;
+
+async fn read(client: &mut Connection, n: u64) -> (u16, Value) {
+    let answer = client.ask("GET", &format!("/v1/sessions/{}", id(n)), "").await;
+    (answer.status, answer.json()["data"].clone())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lost_session_comes_back_on_demand() {
+    let rig = Rig::start().await;
+    let instance = rig.instance(&[]).await;
+    let mut client = Connection::open(instance.address).await;
+    let mut ends_ms = 0;
+    for n in [1, 2, 4, 5, 3] {
+        client.create(&two_players(&id(n), if n == 3 { 1_000 } else { HOUR })).await;
+        let state = client.post(&id(n), "start", &Value::Null).await;
+        ends_ms = instant::ms(&state["deadline_at"]);
+    }
+    let before = client.post(&id(1), "switch", &Value::Null).await;
+    let deleted = client.ask("DELETE", &format!("/v1/sessions/{}", id(4)), "").await;
+    assert_eq!(deleted.status, 204);
+    rig.drained().await;
+    redis::cmd("FLUSHALL").exec(&mut rig.redis.connect()).expect("it answers");
+
+    let mut tasks = JoinSet::new();
+    for _ in 0..100 {
+        let address = instance.address;
+        tasks.spawn(async move { read(&mut Connection::open(address).await, 2).await });
+    }
+    while let Some(task) = tasks.join_next().await {
+        let (status, state) = task.expect("the client ends well");
+        assert_eq!((status, &state["version"]), (200, &3.into()));
+    }
+    let metrics = client.ask("GET", "/metrics", "").await.body;
+    assert_eq!(series(&metrics, "synckairos_recovery_lookups_total"), 1.0, "they share one lookup");
+
+    // A command brings a session back as well, and is carried out on it.
+    let switched = client.ask("POST", &format!("/v1/sessions/{}/switch", id(1)), "").await;
+    assert_eq!((switched.status, &switched.json()["data"]["version"]), (200, &5.into()));
+    let (_, after) = read(&mut client, 1).await;
+    assert!(after["epoch"].as_u64() > before["epoch"].as_u64() || before["epoch"].is_null(), "{before} {after}");
+    // A clock that ran out meanwhile has flagged.
+    wait::until("its time is over", async || {
+        client.ask("GET", "/v1/time", "").await.json()["timestamp_ms"].as_u64() > Some(ends_ms)
+    })
+    .await;
+    let (status, flagged) = read(&mut client, 3).await;
+    assert_eq!((status, &flagged["status"]), (200, &"expired".into()));
+    assert_eq!(read(&mut client, 4).await.0, 404, "what was deleted stays so");
+    assert_eq!(read(&mut client, 99).await.0, 404);
+    // Deleting what is lost is a deletion.
+    assert_eq!(client.ask("DELETE", &format!("/v1/sessions/{}", id(5)), "").await.status, 204);
+    assert_eq!(read(&mut client, 5).await.0, 404);
+    rig.drained().await;
+    for (n, expected) in [
+        (1, "session_created session_started cycle_switched session_recovered cycle_switched"),
+        (2, "session_created session_started session_recovered"),
+        (4, "session_created session_started session_deleted"),
+        (5, "session_created session_started session_recovered session_deleted"),
+    ] {
+        let history = client.ask("GET", &format!("/v1/sessions/{}/events", id(n)), "").await.json();
+        let history = history["data"].as_array().expect("a list");
+        let told: Vec<_> = history.iter().filter_map(|change| change["event_type"].as_str()).collect();
+        assert_eq!(told.join(" "), expected, "session {n}");
+        assert!(history.iter().enumerate().all(|(place, change)| change["version"] == place + 1), "{history:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_older_state_never_comes_back() {
+    let rig = Rig::start().await;
+    let instance = rig.instance(&[]).await;
+    let mut client = Connection::open(instance.address).await;
+    client.create(&two_players(&id(1), HOUR)).await;
+    rig.drained().await;
+    rig.postgres(|postgres| postgres.signal("STOP")).await;
+    client.post(&id(1), "start", &Value::Null).await;
+    redis::cmd("DEL").arg(format!("session:{}", id(1))).exec(&mut rig.redis.connect()).expect("it answers");
+    let answer = client.ask("GET", &format!("/v1/sessions/{}", id(1)), "").await;
+    assert_eq!((answer.status, answer.code().as_str()), (503, "UNAVAILABLE"), "its last change is on its way");
+    rig.postgres(|postgres| postgres.signal("CONT")).await;
+    rig.drained().await;
+    let (status, state) = read(&mut client, 1).await;
+    assert_eq!((status, &state["version"], &state["status"]), (200, &3.into(), &"running".into()));
+}

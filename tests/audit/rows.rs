@@ -1,0 +1,107 @@
+//! From a request to a row: what is audited, and how it is read back.
+
+use serde_json::{Value, json};
+
+use crate::metrics::value as series;
+use crate::support::http::Connection;
+use crate::support::sessions::{id, participant, two_players};
+use crate::support::wait;
+
+use super::rig::Rig;
+
+const HOUR: u64 = 3_600_000;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_change_has_its_row_and_its_place_in_history() {
+    let rig = Rig::start().await;
+    let instance = rig.instance(&[]).await;
+    let mut client = Connection::open(instance.address).await;
+    let path = format!("/v1/sessions/{}", id(1));
+    let mut body = two_players(&id(1), HOUR);
+    body["metadata"] = json!({"table": 7, "empty": null});
+    client.create(&body).await;
+    client.post(&id(1), "start", &Value::Null).await;
+    client.post(&id(1), "switch", &Value::Null).await;
+    let state = client.post(&id(1), "pause", &Value::Null).await;
+    rig.drained().await;
+
+    let rows = rig.rows("select * from sync_events order by version").await;
+    let told: Vec<_> = rows.iter().map(|row| row["event_type"].as_str().unwrap_or_default()).collect();
+    assert_eq!(told, ["session_created", "session_started", "cycle_switched", "session_paused"]);
+    assert_eq!(rows[3]["state_snapshot"], state, "the state is the one that clients saw");
+    assert_eq!(rows[2]["participant_id"], participant(0));
+    assert_eq!(rows[2]["cycle_number"], 1);
+    let session = &rig.rows("select * from sync_sessions").await[0];
+    assert_eq!(
+        (&session["version"], &session["total_cycles"], &session["final_status"]),
+        (&4.into(), &1.into(), &Value::Null)
+    );
+    assert_eq!(session["metadata"], body["metadata"]);
+    assert_eq!(rig.number("select count(*) from sync_participants where first_active_at is not null").await, 2);
+
+    let page = client.ask("GET", &format!("{path}/events?limit=3"), "").await;
+    assert_eq!(page.status, 200, "{page:?}");
+    let page = page.json();
+    let versions = |page: &Value| -> Vec<u64> {
+        page["data"].as_array().expect("a list").iter().filter_map(|change| change["version"].as_u64()).collect()
+    };
+    assert_eq!((versions(&page), &page["has_more"]), (vec![1, 2, 3], &true.into()));
+    let next = page["next"].as_str().expect("a cursor");
+    let rest = client.ask("GET", &format!("{path}/events?after={next}"), "").await.json();
+    assert_eq!((versions(&rest), &rest["has_more"]), (vec![4], &false.into()));
+    assert_eq!(rest["data"][0]["state"], state);
+    assert_eq!(rest.get("queued"), None, "all is written");
+    let end = rest["next"].as_str().expect("a cursor");
+    let nothing = client.ask("GET", &format!("{path}/events?after={end}"), "").await.json();
+    assert_eq!((versions(&nothing), nothing["next"].as_str()), (vec![], Some(end)), "what comes is after it");
+    let unknown = client.ask("GET", &format!("/v1/sessions/{}/events", id(2)), "").await;
+    assert_eq!((unknown.status, unknown.code().as_str()), (404, "SESSION_NOT_FOUND"));
+
+    assert_eq!(client.ask("DELETE", &path, "").await.status, 204);
+    rig.drained().await;
+    let last = &rig.rows("select * from sync_events order by version desc limit 1").await[0];
+    assert_eq!((&last["event_type"], &last["version"]), (&"session_deleted".into(), &5.into()));
+    assert_eq!(rig.number("select count(*) from sync_sessions where deleted_at is not null and version = 5").await, 1);
+    let mut metrics = String::new();
+    wait::until("what is queued is counted", async || {
+        metrics = client.ask("GET", "/metrics", "").await.body;
+        series(&metrics, "synckairos_db_write_queue_size") == 0.0
+            && series(&metrics, "synckairos_audit_queue_bytes") == 0.0
+    })
+    .await;
+    assert_eq!(series(&metrics, "synckairos_audit_written_total"), 5.0);
+    assert_eq!(
+        rig.operate(&["queue", "stats"]).await,
+        (Some(0), "waiting 0\nheld 0\ndelayed 0\ndead 0\nbytes 0\noldest none\n".to_owned())
+    );
+    assert_eq!(rig.operate(&["migrate"]).await, (Some(0), "the schema is up to date\n".to_owned()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clients_do_not_notice_that_the_database_is_away() {
+    let rig = Rig::start().await;
+    let instance = rig.instance(&[]).await;
+    let mut client = Connection::open(instance.address).await;
+    client.create(&two_players(&id(1), HOUR)).await;
+    rig.drained().await;
+    rig.postgres(|postgres| postgres.stop()).await;
+    client.post(&id(1), "start", &Value::Null).await;
+    for _ in 0..50 {
+        client.post(&id(1), "switch", &Value::Null).await;
+    }
+    wait::until("it is told", async || {
+        let ready = client.ask("GET", "/ready", "").await;
+        assert_eq!(ready.status, 200);
+        ready.json()["status"] == "degraded"
+    })
+    .await;
+    let history = client.ask("GET", &format!("/v1/sessions/{}/events", id(1)), "").await;
+    assert_eq!((history.status, history.code().as_str()), (503, "UNAVAILABLE"));
+    let unknown = client.ask("GET", &format!("/v1/sessions/{}", id(9)), "").await;
+    assert_eq!((unknown.status, unknown.code().as_str()), (503, "UNAVAILABLE"), "perhaps it is only lost");
+    rig.postgres(|postgres| postgres.start_again()).await;
+    rig.drained().await;
+    assert_eq!(rig.number("select count(distinct version) from sync_events").await, 52);
+    wait::until("it is told", async || client.ask("GET", "/ready", "").await.json()["status"] == "ready").await;
+    assert_eq!(rig.number("select count(*) from sync_events").await, 52, "none twice");
+}
