@@ -2,7 +2,7 @@
 //! still on its way may fill. Does not know where it is kept.
 
 use crate::engine::StateTag;
-use crate::store::Change;
+use crate::store::{Change, Queued};
 
 /// Bytes of a page, but for its last change.
 const BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -21,12 +21,13 @@ pub struct Page {
 impl Page {
     /// The page after `after`, from what the archive holds: at least one change more than `limit`, if there are so
     /// many. `queued` was read before the archive was.
-    pub fn new(mut changes: Vec<Change>, after: Option<StateTag>, limit: usize, queued: Option<StateTag>) -> Self {
+    pub fn new(mut changes: Vec<Change>, after: Option<StateTag>, limit: usize, queued: Queued) -> Self {
+        let may_be_filled = queued != Queued::default();
         let mut last = after.map(|tag| (tag, false));
         let mut bytes = 0;
         let mut count = 0;
         for change in changes.iter().take(limit) {
-            if bytes > BYTES_MAX || (queued.is_some() && !follows(last, change)) {
+            if bytes > BYTES_MAX || (may_be_filled && !follows(last, change)) {
                 break;
             }
             bytes += change.job.len();
@@ -35,7 +36,7 @@ impl Page {
         }
         let has_more = changes.len() > count;
         changes.truncate(count);
-        Self { changes, has_more, queued }
+        Self { changes, has_more, queued: queued.newest }
     }
 
     /// What to ask for next: what comes after the last change of this page.
@@ -59,7 +60,7 @@ fn follows(last: Option<(StateTag, bool)>, change: &Change) -> bool {
 #[cfg(test)]
 mod tests {
     use super::{Page, StateTag};
-    use crate::store::Change;
+    use crate::store::{Change, Queued};
 
     fn tags(page: &Page) -> Vec<(u64, u64)> {
         page.changes.iter().map(|change| (change.tag.epoch, change.tag.version)).collect()
@@ -68,7 +69,7 @@ mod tests {
     fn page(held: &[(u64, u64)], after: Option<(u64, u64)>, limit: usize, is_queued: bool) -> (Vec<(u64, u64)>, bool) {
         let tag = |&(epoch, version): &(u64, u64)| StateTag { epoch, version };
         let change = |at: &(u64, u64)| Change { tag: tag(at), is_deletion: at.1 == 9, job: bytes::Bytes::new() };
-        let queued = is_queued.then_some(StateTag { epoch: 99, version: 1 });
+        let queued = Queued { newest: None, has_stragglers: is_queued };
         let page = Page::new(held.iter().map(change).collect(), after.as_ref().map(tag), limit, queued);
         (tags(&page), page.has_more)
     }

@@ -102,7 +102,7 @@ impl Recovery {
             return Ok(snapshot.is_some());
         }
         // In this order: what is not queued any more has been written.
-        if self.store.queued(id).await?.is_some() {
+        if self.store.queued(id).await?.newest.is_some() {
             return Err(QUEUED);
         }
         self.lookups.inc();

@@ -12,8 +12,8 @@ use crate::engine::{
 use crate::history::Page;
 use crate::recovery::Recovery;
 use crate::store::{
-    Arrival, Commit, Committed, Current, Decision, Quota, Rate, Read, Record, Snapshot, Store, StoreError, Verdict,
-    Wait, Watched, Write,
+    Arrival, Commit, Committed, Current, Decision, Queued, Quota, Rate, Read, Record, Snapshot, Store, StoreError,
+    Verdict, Wait, Watched, Write,
 };
 use crate::wire::{self, Merge};
 
@@ -218,7 +218,7 @@ impl Sessions {
         // In this order: what is not queued any more has been written.
         let queued = self.store.queued(id).await.map_err(Failure::Store)?;
         let changes = recovery.archive().changes(id, after, limit + 1).await.map_err(Failure::Store)?;
-        if changes.is_empty() && after.is_none() && queued.is_none() {
+        if changes.is_empty() && after.is_none() && queued == Queued::default() {
             return Err(Failure::Refused(id, Refusal::NotFound));
         }
         Ok(Page::new(changes, after, limit, queued))

@@ -1,6 +1,7 @@
 //! A job on its way through the queue: its bytes, what must be known of it, and how often it was tried. The
 //! counts stand before the job, which is never encoded again: `2 1 {...}` was tried twice and its worker died
-//! once; a job without counts is new. Does not know where it is queued.
+//! once; a job without counts is new. One that was tried, or is queued anew, stands apart: others of its session may
+//! be written before it. Does not know where it is queued.
 
 use crate::wire::{self, JobName};
 
@@ -38,6 +39,11 @@ impl Carried {
         self.attempts
     }
 
+    /// Whether others of its session may have been written before it.
+    pub(super) fn is_apart(&self) -> bool {
+        self.attempts > 0
+    }
+
     /// As it is queued when it is tried once more.
     pub(super) fn again(&self) -> Vec<u8> {
         let mut entry = format!("{} {} ", self.attempts + 1, self.reaps).into_bytes();
@@ -51,9 +57,9 @@ impl Carried {
     }
 }
 
-/// A dead job as it is queued anew.
+/// A dead job as it is queued anew: it still stands apart.
 pub(super) fn revived(job: &[u8]) -> Vec<u8> {
-    [b"0 0 ", job].concat()
+    [b"1 0 ", job].concat()
 }
 
 #[cfg(test)]

@@ -98,11 +98,13 @@ impl Queue {
             match fate {
                 Fate::Written => {
                     written_bytes += job.job().len();
-                    written.push((session, tag));
+                    written.push((session, tag, u8::from(job.is_apart())));
                     done.extend(job.name.as_ref().map(wire::done_job));
                 }
-                Fate::Delayed(pause, _) => delayed.push((pause.as_millis() as u64, job.again(), session, tag)),
-                Fate::Dead(error) => dead.push((job.dead(error), session, tag)),
+                Fate::Delayed(pause, _) => {
+                    delayed.push((pause.as_millis() as u64, job.again(), session, u8::from(!job.is_apart())));
+                }
+                Fate::Dead(error) => dead.push((job.dead(error), session, u8::from(!job.is_apart()))),
             }
         }
         let partition = batch.partition;
@@ -112,12 +114,12 @@ impl Queue {
         let reply = self.run(Script::Settle, &keys, |call| {
             call.arg(&batch.name).arg(written_bytes).arg(written.len()).arg(&written);
             call.arg(delayed.len());
-            for (due_ms, job, session, tag) in &delayed {
-                call.arg(*due_ms).arg(job.as_slice()).arg(session).arg(tag);
+            for (due_ms, job, session, apart) in &delayed {
+                call.arg(*due_ms).arg(job.as_slice()).arg(session).arg(*apart);
             }
             call.arg(dead.len());
-            for (entry, session, tag) in &dead {
-                call.arg(entry.as_slice()).arg(session).arg(tag);
+            for (entry, session, apart) in &dead {
+                call.arg(entry.as_slice()).arg(session).arg(*apart);
             }
             call.arg(done.len());
             for entry in &done {
@@ -167,11 +169,15 @@ impl Queue {
             commands.arg("LIMIT").arg(0).arg(SOME);
             for name in self.ask(&commands).await?.into_iter().flat_map(list) {
                 let name = String::from_utf8_lossy(&name).into_owned();
-                let parts = [Part::Lease, Part::Wait, Part::Dead];
+                let mut first = redis::pipe();
+                first.cmd("LINDEX").arg(self.batch(partition, &name)).arg(0);
+                let first = self.ask(&first).await?.pop().map(bytes).unwrap_or_default();
+                let session = Carried::parse(first).name.map(named).unwrap_or_default().0;
+                let parts = [Part::Lease, Part::Wait, Part::Dead, Part::Pending];
                 let mut keys = vec![self.batch(partition, &name)];
                 keys.extend(parts.map(|part| self.key(partition, part)));
                 let reply = self.run(Script::Reap, &keys, |call| {
-                    call.arg(&name).arg(REAPS_MAX);
+                    call.arg(&name).arg(REAPS_MAX).arg(&session);
                 });
                 if let Value::Array(counts) = reply.await? {
                     waiting += counts.first().map_or(0, number);

@@ -17,8 +17,8 @@ use super::arrival::{Arrival, Arrivals};
 use super::limits::Limits;
 use super::metrics::Metrics;
 use super::{
-    Answer, Commit, Committed, Current, Decision, Listener, Quota, Rate, Read, Record, Store, StoreError, Update, Wait,
-    Watch, Watched, Write,
+    Answer, Commit, Committed, Current, Decision, Listener, Queued, Quota, Rate, Read, Record, Store, StoreError,
+    Update, Wait, Watch, Watched, Write,
 };
 
 const SHARDS: usize = 64;
@@ -191,8 +191,8 @@ impl Store for Memory {
         })
     }
 
-    fn queued(&self, _: SessionId) -> Answer<'_, Option<StateTag>> {
-        Box::pin(async { Ok(None) })
+    fn queued(&self, _: SessionId) -> Answer<'_, Queued> {
+        Box::pin(async { Ok(Queued::default()) })
     }
 
     fn active(&self) -> usize {

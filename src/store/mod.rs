@@ -78,8 +78,8 @@ pub trait Store: Send + Sync {
     /// nothing is committed.
     fn overdue(&self) -> Wait<'_, Vec<SessionId>>;
 
-    /// The newest change of a session that is on its way to the archive; `None` when all are there.
-    fn queued(&self, id: SessionId) -> Answer<'_, Option<StateTag>>;
+    /// What of a session is on its way to the archive.
+    fn queued(&self, id: SessionId) -> Answer<'_, Queued>;
 
     /// How many sessions have a running clock, as far as this instance knows.
     fn active(&self) -> usize;
@@ -104,6 +104,15 @@ pub struct Read {
     pub is_buried: bool,
     /// The authority's time at reading.
     pub now: Timestamp,
+}
+
+/// Changes that are on their way to the archive.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Queued {
+    /// The newest change, if it is among them.
+    pub newest: Option<StateTag>,
+    /// There are older ones that may come after newer ones.
+    pub has_stragglers: bool,
 }
 
 /// A decision to be made and committed.

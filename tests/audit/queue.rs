@@ -136,7 +136,8 @@ async fn a_poison_job_keeps_no_other_from_being_written() {
     assert_eq!(dead[0].job, job(60).into_bytes(), "it is kept as it was");
     let pending: BTreeMap<String, String> =
         redis::cmd("HGETALL").arg("db-writes:pending").query(&mut redis.connect()).expect("it answers");
-    assert_eq!(pending.len(), 3, "sessions that miss something are known: {pending:?}");
+    let stragglers: Vec<_> = pending.iter().filter(|(field, _)| field.ends_with(":apart")).collect();
+    assert_eq!(stragglers.len(), 3, "sessions that miss something are known: {pending:?}");
     // Time is not waited for: what is delayed is due now.
     for round in 1.. {
         let mut connection = redis.connect();

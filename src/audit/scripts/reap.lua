@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- Gives back a batch whose lease is over, each of its jobs to be tried alone.
--- KEYS: the batch's list, leases, wait, dead
--- ARGV: the batch's name, reaps of a job that was alone after which it is dead
+-- KEYS: the batch's list, leases, wait, dead, pending
+-- ARGV: the batch's name, reaps of a job that was alone after which it is dead, the session of the first job
 -- Returns how many jobs wait again, and how many are dead.
 local score = redis.call('ZSCORE', KEYS[2], ARGV[1])
 local time = redis.call('TIME')
@@ -16,6 +16,7 @@ for _, entry in ipairs(jobs) do
   if #jobs == 1 then reaps = reaps + 1 end
   if tonumber(reaps) >= tonumber(ARGV[2]) then
     dead = dead + 1
+    if tonumber(attempts) == 0 then redis.call('HINCRBY', KEYS[5], ARGV[3] .. ':apart', 1) end
     redis.call('RPUSH', KEYS[4], '{"error":"whoever writes it dies","attempts":' .. attempts .. ',"job":' .. job .. '}')
   else
     redis.call('RPUSH', KEYS[3], attempts .. ' ' .. string.format('%d', reaps) .. ' ' .. job)

@@ -2,8 +2,10 @@
 -- Ends a batch: what became of each of its jobs.
 -- KEYS: the batch's list, leases, pending, bytes, done, delayed, dead
 -- ARGV: the batch's name, bytes written,
---       then counted lists: written (session, tag), delayed (ms from now, job, session, tag),
---       dead (entry, session, tag), done (entry)
+--       then counted lists: written (session, tag, how many fewer are apart),
+--       delayed (ms from now, job, session, how many more are apart),
+--       dead (entry, session, how many more are apart), done (entry)
+-- A job is apart when others of its session may be written before it: pending counts them beside the newest tag.
 -- Returns the time in ms; 0 when the lease had been lost, so that somebody else has the jobs.
 if redis.call('ZREM', KEYS[2], ARGV[1]) == 0 then return 0 end
 redis.call('DEL', KEYS[1])
@@ -19,22 +21,27 @@ local function take()
   at = at + 1
   return ARGV[at - 1]
 end
+local function apart(session, change)
+  if tonumber(change) == 0 then return end
+  local field = session .. ':apart'
+  if redis.call('HINCRBY', KEYS[3], field, change) <= 0 then redis.call('HDEL', KEYS[3], field) end
+end
 times(function()
   local session, tag = take(), take()
   if redis.call('HGET', KEYS[3], session) == tag then redis.call('HDEL', KEYS[3], session) end
+  apart(session, -take())
 end)
 if tonumber(ARGV[2]) > 0 then
   if redis.call('DECRBY', KEYS[4], ARGV[2]) == 0 then redis.call('DEL', KEYS[4]) end
 end
 times(function()
-  local due, job, session, tag = take(), take(), take(), take()
+  local due, job = take(), take()
   redis.call('ZADD', KEYS[6], now + due, job)
-  redis.call('HSETNX', KEYS[3], session, tag)
+  apart(take(), take())
 end)
 times(function()
-  local entry, session, tag = take(), take(), take()
-  redis.call('RPUSH', KEYS[7], entry)
-  redis.call('HSETNX', KEYS[3], session, tag)
+  redis.call('RPUSH', KEYS[7], take())
+  apart(take(), take())
 end)
 local ended = 0
 times(function()

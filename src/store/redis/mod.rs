@@ -28,12 +28,12 @@ use tokio::sync::{Mutex as AsyncMutex, mpsc, oneshot};
 use tracing::{error, info, warn};
 
 use crate::clock::Clock;
-use crate::engine::{Millis, SessionId, StateTag, Timestamp};
+use crate::engine::{Millis, SessionId, Timestamp};
 use crate::redis::{self, Keyspace, Link, LinkError, Server, Unfit};
 
 use super::arrival::{Arrival, Arrivals};
 use super::metrics::Metrics;
-use super::{Answer, Commit, Committed, Listener, Quota, Rate, Read, Store, StoreError, Wait, Watch, Watched};
+use super::{Answer, Commit, Committed, Listener, Queued, Quota, Rate, Read, Store, StoreError, Wait, Watch, Watched};
 pub use audit::Budget;
 use authority::Authority;
 use claim::Claim;
@@ -230,7 +230,7 @@ impl Store for RedisStore {
         })
     }
 
-    fn queued(&self, id: SessionId) -> Answer<'_, Option<StateTag>> {
+    fn queued(&self, id: SessionId) -> Answer<'_, Queued> {
         Box::pin(self.ask(move |reply| Lookup::Queued(id, reply)))
     }
 

@@ -10,10 +10,10 @@ use redis::Pipeline;
 use tokio::sync::{mpsc, oneshot};
 use tracing::debug;
 
-use crate::engine::{SessionId, StateTag, Timestamp};
-use crate::redis::{LinkError, Queue};
+use crate::engine::{SessionId, Timestamp};
+use crate::redis::{LinkError, Queue as Part};
 use crate::store::metrics::{Operation, Role};
-use crate::store::{Quota, Rate, Read, Snapshot, StoreError};
+use crate::store::{Queued, Quota, Rate, Read, Snapshot, StoreError};
 use crate::wire::{self, Kept};
 
 use super::Shared;
@@ -33,8 +33,8 @@ pub(super) enum Lookup {
     State(SessionId, Reply<Read>),
     /// The state of a session, deleted ones included.
     Kept(SessionId, Reply<Found>),
-    /// The newest change of a session that waits to be audited.
-    Queued(SessionId, Reply<Option<StateTag>>),
+    /// What of a session waits to be audited.
+    Queued(SessionId, Reply<Queued>),
     /// The time.
     Time(Reply<Timestamp>),
     /// One more hit on a limit.
@@ -110,7 +110,7 @@ struct Batch {
     keys: Vec<String>,
     states: Vec<Want>,
     times: Vec<Reply<Timestamp>>,
-    queued: Vec<(SessionId, Reply<Option<StateTag>>)>,
+    queued: Vec<(SessionId, Reply<Queued>)>,
     probes: Vec<String>,
     counts: Vec<(String, Rate, Reply<Quota>)>,
 }
@@ -157,7 +157,7 @@ impl Batch {
             replies::next(&mut replies)?;
         }
         for (_, reply) in self.queued {
-            let _ = reply.send(Ok(replies::tag(&replies::next(&mut replies)?)));
+            let _ = reply.send(Ok(replies::queued(&replies::next(&mut replies)?)));
         }
         let values = if self.keys.is_empty() { Vec::new() } else { replies::values(replies::next(&mut replies)?)? };
         let reading = Reading { time_us: replies::time_us(&replies::next(&mut replies)?)?, sent, received };
@@ -191,8 +191,8 @@ impl Batch {
             commands.cmd("PUBLISH").arg(channel).arg("");
         }
         for (id, _) in &self.queued {
-            let pending = shared.keyspace.queue(shared.keyspace.partition(*id), Queue::Pending);
-            commands.cmd("HGET").arg(pending).arg(id.to_string());
+            let pending = shared.keyspace.queue(shared.keyspace.partition(*id), Part::Pending);
+            commands.cmd("HMGET").arg(pending).arg(id.to_string()).arg(format!("{id}:apart"));
         }
         if !self.keys.is_empty() {
             commands.cmd("MGET").arg(&self.keys);

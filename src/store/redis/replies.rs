@@ -7,6 +7,7 @@ use redis::Value;
 
 use crate::engine::StateTag;
 use crate::redis::LinkError;
+use crate::store::Queued;
 
 /// What came of a transaction.
 #[derive(Debug)]
@@ -69,11 +70,14 @@ pub(super) fn decimal(digits: &Bytes) -> u64 {
     std::str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok()).unwrap_or_default()
 }
 
-/// A state's tag as it is queued.
-pub(super) fn tag(reply: &Value) -> Option<StateTag> {
-    let Value::BulkString(text) = reply else { return None };
-    let (epoch, version) = std::str::from_utf8(text).ok()?.split_once('.')?;
-    Some(StateTag { epoch: epoch.parse().ok()?, version: version.parse().ok()? })
+/// What of a session is queued: the newest tag, and how many stand apart.
+pub(super) fn queued(reply: &Value) -> Queued {
+    let (newest, apart): (Option<String>, Option<u64>) = redis::from_redis_value_ref(reply).unwrap_or_default();
+    let tag = |text: String| {
+        let (epoch, version) = text.split_once('.')?;
+        Some(StateTag { epoch: epoch.parse().ok()?, version: version.parse().ok()? })
+    };
+    Queued { newest: newest.and_then(tag), has_stragglers: apart.is_some() }
 }
 
 /// An integer.
