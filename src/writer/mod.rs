@@ -1,1 +1,14 @@
 //! Writes the audit into PostgreSQL and reads it back. Does not know where jobs come from.
+//!
+//! A [`postgres::Client`] drives a runtime of its own: it is made, used and dropped on threads, never in a task.
+
+mod archive;
+mod schema;
+mod server;
+mod sink;
+mod tls;
+
+pub use archive::PostgresArchive;
+pub use schema::{MigrateError, Migrated, migrate};
+pub use server::Server;
+pub use sink::PostgresSink;

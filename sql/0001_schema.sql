@@ -1,0 +1,65 @@
+-- The record of every session's life. Lengths of time are whole milliseconds; (epoch, version) names a state for ever.
+
+create type sync_mode as enum ('per_participant', 'per_cycle', 'per_group', 'global', 'count_up');
+
+create type sync_status as enum ('pending', 'running', 'paused', 'expired', 'completed', 'cancelled');
+
+-- A row for each session: its newest state. Updated often, so that room is left beside each row.
+create table sync_sessions (
+    session_id uuid primary key,
+    sync_mode sync_mode not null,
+    time_per_cycle_ms bigint,
+    increment_ms bigint not null,
+    max_time_ms bigint,
+    created_at timestamptz not null,
+    started_at timestamptz,
+    completed_at timestamptz,
+    final_status sync_status check (final_status in ('expired', 'completed', 'cancelled')),
+    total_cycles bigint not null,
+    total_participants integer not null,
+    metadata jsonb,
+    last_updated_at timestamptz not null,
+    epoch bigint not null,
+    version bigint not null,
+    deleted_at timestamptz
+) with (fillfactor = 70);
+
+-- A row for each change. Never updated.
+create table sync_events (
+    id uuid primary key,
+    session_id uuid not null,
+    event_type varchar(50) not null,
+    participant_id uuid,
+    group_id uuid,
+    time_remaining_ms bigint,
+    time_elapsed_ms bigint,
+    cycle_number bigint not null,
+    "timestamp" timestamptz not null,
+    state_snapshot jsonb not null,
+    metadata jsonb not null,
+    epoch bigint not null,
+    version bigint not null
+);
+
+-- A session's history in order, and its end.
+create index sync_events_history on sync_events (session_id, epoch, version);
+
+create index sync_events_time on sync_events ("timestamp");
+
+-- A row for each participant of a session, as of the session's newest state.
+create table sync_participants (
+    id bigint generated always as identity primary key,
+    session_id uuid not null,
+    participant_id uuid not null,
+    total_time_ms bigint not null,
+    group_id uuid,
+    total_cycles bigint not null,
+    total_time_active_ms bigint not null,
+    added_at timestamptz not null,
+    first_active_at timestamptz,
+    last_active_at timestamptz,
+    metadata jsonb,
+    epoch bigint not null,
+    version bigint not null,
+    unique (session_id, participant_id)
+) with (fillfactor = 70);

@@ -1,0 +1,132 @@
+//! Who a server may be on an encrypted connection: the meanings of libpq's `sslmode`. Does not know how the
+//! encryption is asked for.
+
+use std::sync::Arc;
+
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+/// What a connection has to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// Not encrypted.
+    Disable,
+    /// Encrypted when the server can, whoever it is.
+    Prefer,
+    /// Encrypted, whoever the server is; of a certificate from `sslrootcert`, when that is given.
+    Require,
+    /// Encrypted, and the certificate is from a known authority, whatever its name.
+    VerifyCa,
+    /// Encrypted, and the certificate is the server's.
+    VerifyFull,
+}
+
+impl Mode {
+    pub(super) fn parse(name: &str) -> Result<Self, String> {
+        match name {
+            "disable" => Ok(Mode::Disable),
+            "prefer" => Ok(Mode::Prefer),
+            "require" => Ok(Mode::Require),
+            "verify-ca" => Ok(Mode::VerifyCa),
+            "verify-full" => Ok(Mode::VerifyFull),
+            _ => Err("sslmode must be disable, prefer, require, verify-ca or verify-full".to_owned()),
+        }
+    }
+
+    /// Whether plaintext is out of the question.
+    pub(super) fn is_required(self) -> bool {
+        match self {
+            Mode::Disable | Mode::Prefer => false,
+            Mode::Require | Mode::VerifyCa | Mode::VerifyFull => true,
+        }
+    }
+}
+
+/// How to encrypt, if at all; believes the authorities in the file `roots`, or else the system's.
+pub(super) fn connector(mode: Mode, roots: Option<&str>) -> Result<Option<MakeRustlsConnect>, String> {
+    let provider = Arc::new(ring::default_provider());
+    let verifier: Arc<dyn ServerCertVerifier> = match (mode, roots) {
+        (Mode::Disable, _) => return Ok(None),
+        (Mode::Prefer, _) | (Mode::Require, None) => Arc::new(Lenient { trust: None, provider: provider.clone() }),
+        (Mode::Require, Some(_)) | (Mode::VerifyCa, _) => {
+            let trust = Some(trusted(roots, &provider)?);
+            Arc::new(Lenient { trust, provider: provider.clone() })
+        }
+        (Mode::VerifyFull, _) => trusted(roots, &provider)?,
+    };
+    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let config = config.map_err(|error| error.to_string())?.dangerous().with_custom_certificate_verifier(verifier);
+    Ok(Some(MakeRustlsConnect::new(config.with_no_client_auth())))
+}
+
+fn trusted(roots: Option<&str>, provider: &Arc<CryptoProvider>) -> Result<Arc<WebPkiServerVerifier>, String> {
+    let mut store = RootCertStore::empty();
+    match roots {
+        Some(path) if path != "system" => {
+            let wrong = |error: &dyn std::fmt::Display| format!("sslrootcert {path}: {error}");
+            for certificate in CertificateDer::pem_file_iter(path).map_err(|error| wrong(&error))? {
+                store.add(certificate.map_err(|error| wrong(&error))?).map_err(|error| wrong(&error))?;
+            }
+        }
+        Some(_) | None => {
+            store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        }
+    }
+    WebPkiServerVerifier::builder_with_provider(store.into(), provider.clone())
+        .build()
+        .map_err(|error| format!("no root certificates: {error}"))
+}
+
+/// Takes a certificate for the server's whatever name is on it, and, without `trust`, whoever made it.
+#[derive(Debug)]
+struct Lenient {
+    trust: Option<Arc<WebPkiServerVerifier>>,
+    provider: Arc<CryptoProvider>,
+}
+
+impl ServerCertVerifier for Lenient {
+    fn verify_server_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let Some(trust) = &self.trust else { return Ok(ServerCertVerified::assertion()) };
+        // The name is looked at last: when it alone is wrong, the rest has been verified.
+        match trust.verify_server_cert(certificate, intermediates, name, ocsp, now) {
+            Err(Error::InvalidCertificate(
+                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+            )) => Ok(ServerCertVerified::assertion()),
+            verdict => verdict,
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls12_signature(message, certificate, signed, &self.provider.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls13_signature(message, certificate, signed, &self.provider.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
