@@ -3,6 +3,7 @@
 pub(crate) mod frames;
 pub(crate) mod http;
 pub(crate) mod instant;
+pub(crate) mod postgres;
 pub(crate) mod program;
 pub(crate) mod proxy;
 pub(crate) mod redis;

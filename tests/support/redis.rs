@@ -104,7 +104,7 @@ fn spawn(port: u16, dir: &PathBuf, options: &[String]) -> Child {
 }
 
 /// A port that nobody listens on.
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port is free");
     listener.local_addr().expect("it is bound").port()
 }
