@@ -12,7 +12,7 @@ use super::{migrated, rows, server, write};
 fn a_job_that_cannot_be_read_is_to_blame_and_takes_its_batch_along() {
     let (_database, mut client, mut sink) = migrated();
     let good = Life::begin(1, 1).1;
-    let text = String::from_utf8(good.clone()).expect("JSON is text");
+    let text = String::from_utf8(Life::begin(2, 1).1).expect("JSON is text");
     for bad in [
         text.replacen("00000000-0000-4000-8000", "nobody", 1),
         text.replace(r#""epoch":1,"#, r#""epoch":99999999999999999999,"#),
