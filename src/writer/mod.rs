@@ -9,6 +9,6 @@ mod sink;
 mod tls;
 
 pub use archive::PostgresArchive;
-pub use schema::{MigrateError, Migrated, migrate};
+pub use schema::{MigrateError, Migrated, migrate, migrate_server};
 pub use server::Server;
 pub use sink::PostgresSink;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use synckairos::writer::{MigrateError, migrate};
+use synckairos::writer::{MigrateError, migrate, migrate_server};
 
 use crate::support::postgres::Database;
 
@@ -22,7 +22,7 @@ fn instances_that_start_together_make_the_tables_once() {
     let database = Database::create();
     let server = server(&database.url());
     let applied: usize = std::thread::scope(|scope| {
-        let instance = || migrate(&mut server.connect(Duration::from_secs(10)).expect("it answers")).expect("it works");
+        let instance = || migrate_server(&server).expect("it works");
         let instances: Vec<_> = (0..4).map(|_| scope.spawn(instance)).collect();
         instances.into_iter().map(|instance| instance.join().expect("no panic").applied.len()).sum()
     });
