@@ -30,7 +30,7 @@ pub enum Task {
 pub async fn migrate(url: &str, out: &mut (dyn Write + Send)) -> Result<(), String> {
     let database = writer::Server::parse(url)?;
     // The client blocks, and has a runtime of its own.
-    let migrated = tokio::task::spawn_blocking(move || writer::migrate_now(&database)).await;
+    let migrated = tokio::task::spawn_blocking(move || writer::migrate_server(&database)).await;
     let migrated = migrated.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
     let told = match migrated.applied.len() {
         0 => writeln!(out, "the schema is up to date"),

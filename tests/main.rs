@@ -10,4 +10,5 @@ mod redis;
 mod shell;
 mod support;
 mod tidy;
+mod writer;
 mod ws;

@@ -53,7 +53,7 @@ const MAY_IMPORT: [(&str, &[&str]); 20] = [
 ];
 
 /// Crates that live in one place, by the beginnings of paths under `src`.
-const LIVES_IN: [(&str, &[&str]); 12] = [
+const LIVES_IN: [(&str, &[&str]); 16] = [
     ("serde", &["wire/"]),
     ("serde_json", &["wire/"]),
     ("itoa", &["wire/", "http/"]),
@@ -63,6 +63,10 @@ const LIVES_IN: [(&str, &[&str]); 12] = [
     ("futures_util", &["ws/", "http/", "store/redis/"]),
     ("redis", &["redis/", "store/redis/", "audit/"]),
     ("postgres", &["writer/"]),
+    ("tokio_postgres_rustls", &["writer/"]),
+    ("rustls", &["writer/tls.rs"]),
+    ("rustls_native_certs", &["writer/tls.rs"]),
+    ("crossbeam_channel", &["writer/", "audit/"]),
     ("prometheus_client", &["http/", "ws/", "audit/metrics.rs", "store/metrics.rs", "recovery.rs", "serve.rs"]),
     ("clap", &["main.rs"]),
     ("tracing_subscriber", &["logging.rs"]),

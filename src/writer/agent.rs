@@ -4,20 +4,11 @@ use std::time::Duration;
 
 use tracing::{error, info, warn};
 
-use super::schema::{MigrateError, Migrated, migrate};
-use super::server::{Server, described};
+use super::schema::{MigrateError, Migrated, migrate_server};
+use super::server::Server;
 
 /// How long to leave a database alone that does not answer.
 const PAUSE: Duration = Duration::from_secs(2);
-/// How long a statement may take, but for migrations themselves.
-const STATEMENT_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// Migrates once. Blocks; not to be called in a task.
-pub fn migrate_now(server: &Server) -> Result<Migrated, MigrateError> {
-    let client = server.connect(STATEMENT_TIMEOUT);
-    let mut client = client.map_err(|error| MigrateError::Database(described(&error)))?;
-    migrate(&mut client)
-}
 
 /// Migrates as soon as it can be done, and then does nothing. Ends only when it cannot ever be done.
 pub async fn keep_migrated(server: Server) {
@@ -25,7 +16,7 @@ pub async fn keep_migrated(server: Server) {
     loop {
         let asked = server.clone();
         // The client blocks, and has a runtime of its own.
-        match tokio::task::spawn_blocking(move || migrate_now(&asked)).await {
+        match tokio::task::spawn_blocking(move || migrate_server(&asked)).await {
             Ok(Ok(Migrated { applied })) => {
                 info!(?applied, "the audit's tables are there");
                 return std::future::pending().await;

@@ -9,8 +9,8 @@ mod server;
 mod sink;
 mod tls;
 
-pub use agent::{keep_migrated, migrate_now};
+pub use agent::keep_migrated;
 pub use archive::PostgresArchive;
-pub use schema::{MigrateError, Migrated, migrate};
+pub use schema::{MigrateError, Migrated, migrate, migrate_server};
 pub use server::Server;
 pub use sink::PostgresSink;

@@ -2,16 +2,20 @@
 //! into them.
 
 use std::fmt;
+use std::time::Duration;
 
 use postgres::{Client, Error, Transaction};
 
-use super::server::described;
+use super::server::{Server, described};
 
 /// In order; a name begins with its number.
 const MIGRATIONS: [(&str, &str); 1] = [("0001_schema", include_str!("../../sql/0001_schema.sql"))];
 
 /// Held while a migration is applied, so that instances that start together do it one after the other.
 const LOCK: i64 = 0x0053_796e_634b_6169;
+
+/// How long anything but a migration may take.
+const STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long other instances' migrations are waited for, and one may take.
 const TIMEOUT: &str = "10min";
@@ -48,6 +52,11 @@ impl From<Error> for MigrateError {
     fn from(error: Error) -> Self {
         MigrateError::Database(described(&error))
     }
+}
+
+/// Connects to a server and applies what is missing. Blocks; not to be called in a task.
+pub fn migrate_server(server: &Server) -> Result<Migrated, MigrateError> {
+    migrate(&mut server.connect(STATEMENT_TIMEOUT)?)
 }
 
 /// Applies what is missing, each migration in a transaction of its own. Any number of instances may do so at once.

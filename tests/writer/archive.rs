@@ -1,0 +1,94 @@
+//! The record is read back: the newest state, and all changes in order.
+
+use serde_json::Value;
+use synckairos::engine::{SessionId, StateTag};
+use synckairos::store::{Archive, StoreError};
+use synckairos::writer::{PostgresArchive, migrate};
+use tokio::runtime::Runtime;
+
+use crate::support::postgres::Postgres;
+
+use super::life::{BEGIN_MS, Life, uuid};
+use super::{migrated, server, write};
+
+/// Clients of PostgreSQL that block must not be in a task, so that a test only waits in one.
+fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")
+}
+
+fn json(bytes: &[u8]) -> Value {
+    serde_json::from_slice(bytes).expect("it is JSON")
+}
+
+#[test]
+fn the_newest_state_is_read_back() {
+    let (database, _client, mut sink) = migrated();
+    let runtime = runtime();
+    let archive = PostgresArchive::start(server(&database.url())).expect("there are threads");
+    let newest = || runtime.block_on(archive.newest(SessionId(uuid(1)))).expect("it answers");
+    assert_eq!(newest(), None);
+    let jobs = Life::whole(1, 4);
+    write(&mut sink, &jobs[..6]).expect("it is written");
+    let found = newest().expect("it is there");
+    assert_eq!(found.tag, StateTag { epoch: 4, version: 6 });
+    assert_eq!(found.at.as_ms(), BEGIN_MS + 5_000);
+    assert!(!found.is_deleted);
+    assert_eq!(json(&found.state), json(&jobs[5])["state"], "with all that is null in it");
+    write(&mut sink, &jobs).expect("it is written");
+    assert!(newest().expect("it is there").is_deleted);
+    write(&mut sink, &[Life::begin(1, 5).1]).expect("it is written");
+    let found = newest().expect("it is there");
+    assert_eq!((found.tag, found.is_deleted), (StateTag { epoch: 5, version: 1 }, false));
+}
+
+#[test]
+fn changes_are_read_back_as_the_jobs_they_were() {
+    let (database, _client, mut sink) = migrated();
+    let runtime = runtime();
+    let archive = PostgresArchive::start(server(&database.url())).expect("there are threads");
+    let mut jobs = Life::whole(1, 1);
+    jobs.push(Life::begin(1, 2).1);
+    let backwards: Vec<_> = jobs.iter().rev().cloned().collect();
+    write(&mut sink, &backwards).expect("it is written");
+    write(&mut sink, &Life::whole(2, 1)).expect("it is written");
+    for size in [1, 3, 100] {
+        let (mut after, mut found) = (None, Vec::new());
+        loop {
+            let changes = runtime.block_on(archive.changes(SessionId(uuid(1)), after, size)).expect("it answers");
+            assert!(changes.len() <= size);
+            let Some(last) = changes.last() else { break };
+            after = Some(last.tag);
+            found.extend(changes);
+        }
+        assert_eq!(found.len(), jobs.len());
+        for (change, job) in found.iter().zip(&jobs) {
+            let job = json(job);
+            assert_eq!(json(&change.job), job);
+            assert_eq!(change.is_deletion, job["event_type"] == "session_deleted");
+            assert_eq!(
+                (Some(change.tag.epoch), Some(change.tag.version)),
+                (job["epoch"].as_u64(), job["version"].as_u64())
+            );
+        }
+    }
+}
+
+#[test]
+fn an_archive_outlives_its_server_and_never_hangs_with_it() {
+    let mut postgres = Postgres::start();
+    migrate(&mut postgres.connect("postgres")).expect("the database is empty");
+    let runtime = runtime();
+    let archive = PostgresArchive::start(server(&postgres.url("postgres"))).expect("there are threads");
+    let newest = || runtime.block_on(archive.newest(SessionId(uuid(1))));
+    assert_eq!(newest(), Ok(None));
+    postgres.stop();
+    assert!(matches!(newest(), Err(StoreError::Unavailable(_))));
+    postgres.start_again();
+    assert_eq!(newest(), Ok(None));
+    postgres.stop();
+    postgres.start_again();
+    postgres.signal("STOP");
+    assert!(matches!(newest(), Err(StoreError::Unavailable(_))), "whoever connects hears nothing");
+    postgres.signal("CONT");
+    assert_eq!(newest(), Ok(None));
+}

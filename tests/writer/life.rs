@@ -1,0 +1,83 @@
+//! A session's life as the audit's jobs tell it, made by the engine itself.
+
+use synckairos::engine::{
+    Command, Entry, Event, Millis, Mode, NewParticipant, NewSession, OnTimeout, ParticipantId, Session, SessionId,
+    Timestamp, Uuid, judge,
+};
+use synckairos::wire;
+
+pub(crate) const SWITCH: Command = Command::Switch { next: None, current: None };
+
+/// 2025-01-01T00:00:00Z.
+pub(crate) const BEGIN_MS: u64 = 1_735_689_600_000;
+
+/// A UUID that shows its number.
+pub(crate) fn uuid(n: u64) -> Uuid {
+    Uuid::from_bits(0x4000_8000_0000_0000_0000 | u128::from(n))
+}
+
+/// A session, and a number that no event of it had.
+pub(crate) struct Life {
+    session: Session,
+    next_event: u64,
+}
+
+impl Life {
+    /// A session of two participants with a minute each, and its first job.
+    pub(crate) fn begin(n: u64, epoch: u64) -> (Self, Vec<u8>) {
+        let participant = |place: u64| NewParticipant {
+            id: ParticipantId(uuid(n * 100 + place)),
+            index: place,
+            total_time: Millis::new(60_000),
+            group: None,
+        };
+        let new = NewSession {
+            id: SessionId(uuid(n)),
+            mode: Mode::PerParticipant,
+            on_timeout: OnTimeout::Expire,
+            participants: vec![participant(0), participant(1)],
+            groups: Vec::new(),
+            total_time: Millis::new(120_000),
+            time_per_cycle: None,
+            increment: Millis::new(2_000),
+            max_time: None,
+            warn_at: [].into(),
+            metadata: Some(r#"{"table":7,"nothing":null}"#.into()),
+        };
+        let at = Timestamp::from_ms(BEGIN_MS);
+        let session = new.create(epoch, at);
+        let entry = Entry::of(None, vec![Event::Created], &session, at).expect("something happened");
+        let mut life = Self { session, next_event: (n * 1_000 + epoch) * 1_000_000 };
+        let job = life.job(&entry, at);
+        (life, job)
+    }
+
+    /// The job of a change so long after the beginning.
+    pub(crate) fn step(&mut self, command: &Command, after_ms: u64) -> Vec<u8> {
+        let at = Timestamp::from_ms(BEGIN_MS + after_ms);
+        let mut judgement = judge(&self.session, command, &Default::default(), at);
+        judgement.verdict.expect("the command fits");
+        if *command == Command::Delete {
+            judgement.events.push(Event::Deleted);
+            judgement.session.version = self.session.version + 1;
+        }
+        let entry =
+            Entry::of(Some(&self.session), judgement.events, &judgement.session, at).expect("something happened");
+        self.session = judgement.session;
+        self.job(&entry, at)
+    }
+
+    fn job(&mut self, entry: &Entry, at: Timestamp) -> Vec<u8> {
+        self.next_event += 1;
+        let members = wire::encode(&self.session, at).members();
+        wire::job(uuid(self.next_event), self.session.id, self.session.tag(), entry, &members)
+    }
+
+    /// All of a life: created, started, switched, paused, resumed, completed, deleted.
+    pub(crate) fn whole(n: u64, epoch: u64) -> Vec<Vec<u8>> {
+        let (mut life, created) = Self::begin(n, epoch);
+        let commands = [Command::Start, SWITCH, Command::Pause, Command::Resume, Command::Complete, Command::Delete];
+        let rest = commands.iter().zip(1..).map(|(command, second)| life.step(command, second * 1_000));
+        [created].into_iter().chain(rest).collect()
+    }
+}

@@ -1,0 +1,40 @@
+//! The record in a real PostgreSQL: what is written, in whatever order and by however many, and read back.
+
+mod archive;
+mod life;
+mod refused;
+mod schema;
+mod speed;
+mod tls;
+mod written;
+
+use postgres::Client;
+use synckairos::audit::{Sink, WriteError};
+use synckairos::writer::{PostgresSink, Server, migrate};
+
+use crate::support::postgres::Database;
+
+/// A server by its URL.
+fn server(url: &str) -> Server {
+    Server::parse(url).expect("a URL")
+}
+
+/// A database with its tables, a connection of the test's own, and a writer.
+fn migrated() -> (Database, Client, PostgresSink) {
+    let database = Database::create();
+    let mut client = database.connect();
+    migrate(&mut client).expect("the database is empty");
+    let sink = PostgresSink::new(server(&database.url()));
+    (database, client, sink)
+}
+
+/// Writes jobs in one batch.
+fn write(sink: &mut PostgresSink, jobs: &[Vec<u8>]) -> Result<(), WriteError> {
+    sink.write(&jobs.iter().map(Vec::as_slice).collect::<Vec<_>>())
+}
+
+/// All rows of a query as one text.
+fn rows(client: &mut Client, sql: &str) -> String {
+    let sql = format!("select coalesce(json_agg(it)::text, '') from ({sql}) as it");
+    client.query_one(&sql, &[]).expect("the query fits").get(0)
+}

@@ -1,0 +1,49 @@
+//! How fast jobs are written. Prints, and asserts nothing:
+//! `cargo test --release -- --ignored --nocapture how_many_jobs`.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+use synckairos::engine::Command;
+use synckairos::writer::{PostgresSink, migrate};
+
+use crate::support::postgres::Postgres;
+
+use super::life::{Life, SWITCH};
+use super::{server, write};
+
+#[test]
+#[ignore = "a measurement"]
+fn how_many_jobs_are_written_per_second() {
+    let postgres = Postgres::start_with(&["max_wal_size=4GB"], &[]);
+    migrate(&mut postgres.connect("postgres")).expect("the database is empty");
+    for (connections, size, sessions) in [(10, 64, 1_000), (10, 128, 1_000), (10, 128, 10_000), (10, 128, 50)] {
+        let mut lives: Vec<_> =
+            (0..sessions).map(|n| Life::begin(n + 1, connections * 100_000 + sessions + size)).collect();
+        let mut jobs: Vec<_> = lives.iter_mut().map(|(_, created)| std::mem::take(created)).collect();
+        jobs.extend(lives.iter_mut().map(|(life, _)| life.step(&Command::Start, 1_000)));
+        let mut second = 2;
+        while jobs.len() < 100_000 {
+            jobs.extend(lives.iter_mut().map(|(life, _)| life.step(&SWITCH, 1_000 + second * 10)));
+            second += 1;
+        }
+        let bytes = jobs.iter().map(Vec::len).sum::<usize>() / jobs.len();
+        let batches: Vec<_> = jobs.chunks(size as usize).collect();
+        let next = AtomicUsize::new(0);
+        let start = Instant::now();
+        std::thread::scope(|scope| {
+            for _ in 0..connections {
+                scope.spawn(|| {
+                    let mut sink = PostgresSink::new(server(&postgres.url("postgres")));
+                    while let Some(batch) = batches.get(next.fetch_add(1, Ordering::Relaxed)) {
+                        write(&mut sink, batch).expect("it is written");
+                    }
+                });
+            }
+        });
+        let rate = jobs.len() as f64 / start.elapsed().as_secs_f64();
+        println!(
+            "{connections} connections, batches of {size} jobs of {bytes} bytes, {sessions} sessions: {rate:.0} jobs/s"
+        );
+    }
+}
