@@ -1,6 +1,7 @@
 //! The audit: `queue` with sinks that fail as they are told, everything else from a request to a row, on a real
 //! Redis and a real PostgreSQL.
 
+mod chaos;
 mod queue;
 mod recovery;
 mod rig;

@@ -58,6 +58,18 @@ impl Connection {
         Self { tcp, read: Vec::new() }
     }
 
+    /// A connection to a server that may be gone.
+    pub(crate) async fn try_open(address: SocketAddr) -> Option<Self> {
+        let tcp = TcpStream::connect(address).await.ok()?;
+        Some(Self { tcp, read: Vec::new() })
+    }
+
+    /// A request without a body; `None` when the server does not answer any more.
+    pub(crate) async fn try_ask(&mut self, method: &str, path: &str) -> Option<Answer> {
+        self.send(format!("{method} {path} HTTP/1.1\r\nhost: test\r\n\r\n").as_bytes()).await;
+        self.answer(method == "HEAD").await
+    }
+
     /// A request with a body (empty for none) and its answer.
     pub(crate) async fn ask(&mut self, method: &str, path: &str, body: &str) -> Answer {
         self.ask_with(method, path, &[], body).await

@@ -12,7 +12,8 @@ pub(crate) struct Program {
     pub(crate) address: SocketAddr,
     /// The line of its log that says that it listens.
     pub(crate) started: serde_json::Value,
-    log: BufReader<ChildStderr>,
+    /// Until somebody else reads it.
+    log: Option<BufReader<ChildStderr>>,
 }
 
 /// The program with nothing of the test's own environment.
@@ -46,17 +47,26 @@ impl Program {
                 break (said, address);
             }
         };
-        Self { child, address, started, log }
+        Self { child, address, started, log: Some(log) }
     }
 
     /// The next line of its log; empty when it has ended.
     pub(crate) fn log_line(&mut self) -> String {
-        line(&mut self.log)
+        self.log.as_mut().map(line).unwrap_or_default()
     }
 
     /// The rest of its log, when it has ended.
     pub(crate) fn log_rest(&mut self) -> Vec<String> {
-        self.log.by_ref().lines().map(|line| line.expect("the log is text")).collect()
+        let log = self.log.as_mut().expect("nobody else reads it");
+        log.by_ref().lines().map(|line| line.expect("the log is text")).collect()
+    }
+
+    /// Lets its log be read by nobody, however long it gets; shows what is worth it.
+    pub(crate) fn leave_log(&mut self, is_shown: impl Fn(&str) -> bool + Send + 'static) {
+        let Some(log) = self.log.take() else { return };
+        std::thread::spawn(move || {
+            log.lines().map_while(Result::ok).filter(|line| is_shown(line)).for_each(|line| println!("{line}"));
+        });
     }
 
     /// Its resident memory (Linux).
