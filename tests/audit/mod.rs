@@ -2,6 +2,7 @@
 //! Redis and a real PostgreSQL.
 
 mod chaos;
+mod outage;
 mod queue;
 mod recovery;
 mod rig;

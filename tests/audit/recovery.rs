@@ -1,5 +1,8 @@
 //! Sessions that Redis has lost come back from the audit: on demand, once, and never older than they were.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
 use serde_json::Value;
 use tokio::task::JoinSet;
 
@@ -36,7 +39,7 @@ async fn a_lost_session_comes_back_on_demand() {
     redis::cmd("FLUSHALL").exec(&mut rig.redis.connect()).expect("it answers");
 
     let mut tasks = JoinSet::new();
-    for _ in 0..100 {
+    for _ in 0..1_000 {
         let address = instance.address;
         tasks.spawn(async move { read(&mut Connection::open(address).await, 2).await });
     }
@@ -95,4 +98,66 @@ async fn an_older_state_never_comes_back() {
     rig.drained().await;
     let (status, state) = read(&mut client, 1).await;
     assert_eq!((status, &state["version"], &state["status"]), (200, &3.into(), &"running".into()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_audited_comes_back_though_redis_is_emptied_under_load() {
+    const CLIENTS: u64 = 8;
+    let rig = Rig::start().await;
+    let mut instances = [rig.instance(&[]).await, rig.instance(&[]).await];
+    instances.iter_mut().for_each(|instance| instance.leave_log(|_| false));
+    let addresses = [instances[0].address, instances[1].address];
+    let is_over = Arc::new(AtomicBool::new(false));
+    let done = Arc::new(AtomicU64::new(0));
+    let mut clients = JoinSet::new();
+    for n in 0..CLIENTS {
+        let (is_over, done) = (Arc::clone(&is_over), Arc::clone(&done));
+        let mut client = Connection::open(addresses[n as usize % 2]).await;
+        client.create(&two_players(&id(n), HOUR)).await;
+        client.post(&id(n), "start", &Value::Null).await;
+        clients.spawn(async move {
+            let mut tags = Vec::new();
+            while !is_over.load(Ordering::Relaxed) {
+                let answer = client.ask("POST", &format!("/v1/sessions/{}/switch", id(n)), "").await;
+                match answer.status {
+                    200 => {
+                        let tag = answer.header("etag").expect("a tag").trim_matches('"').to_owned();
+                        let tag =
+                            tag.split_once('.').map(|(epoch, version)| (epoch.parse::<u64>(), version.parse::<u64>()));
+                        let Some((Ok(epoch), Ok(version))) = tag else { panic!("{answer:?}") };
+                        tags.push((epoch, version));
+                        done.fetch_add(1, Ordering::Relaxed);
+                    }
+                    // What was queued is on its way, or the change was in the middle of it.
+                    503 => {}
+                    _ => panic!("{answer:?}"),
+                }
+            }
+            tags
+        });
+    }
+    wait::until("there is load", async || done.load(Ordering::Relaxed) > 500).await;
+    wait::until("some of it is audited", async || rig.number("select count(*) from sync_sessions").await == CLIENTS)
+        .await;
+    redis::cmd("FLUSHALL").exec(&mut rig.redis.connect()).expect("it answers");
+    let audited = rig.rows("select session_id, epoch, version from sync_sessions").await;
+    let before = done.load(Ordering::Relaxed);
+    wait::until("all goes on", async || done.load(Ordering::Relaxed) > before + 500).await;
+    is_over.store(true, Ordering::Relaxed);
+    while let Some(client) = clients.join_next().await {
+        let tags = client.expect("the client ends well");
+        assert!(tags.is_sorted_by(|earlier, later| earlier < later), "no state is issued twice: {tags:?}");
+        assert!(tags.first().map(|tag| tag.0) < tags.last().map(|tag| tag.0), "it came back with a higher epoch");
+    }
+    rig.drained().await;
+    let mut client = Connection::open(addresses[0]).await;
+    for row in audited {
+        let session = row["session_id"].as_str().expect("an id").to_owned();
+        let state = client.ask("GET", &format!("/v1/sessions/{session}"), "").await.json()["data"].clone();
+        let tag = |value: &Value| (value["epoch"].as_u64(), value["version"].as_u64());
+        assert!(tag(&state) > tag(&row) && state["version"].as_u64() > row["version"].as_u64(), "{state} after {row}");
+    }
+    let twice =
+        "select count(*) from (select 1 from sync_events group by session_id, epoch, version having count(*) > 1) x";
+    assert_eq!(rig.number(twice).await, 0);
 }
