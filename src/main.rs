@@ -1,6 +1,6 @@
 //! The program: arguments and environment to a [`Config`], a server until a signal, an exit code.
 //!
-//! Exits with 0 after an orderly stop, 1 when it cannot listen or is told twice to stop, 2 when it was told
+//! Exits with 0 after an orderly stop, 1 when it cannot listen or keep sessions, or is told twice to stop, 2 when it was told
 //! something that makes no sense.
 
 use std::process::ExitCode;
@@ -17,8 +17,9 @@ auctions, exams, meetings, live shows.";
 const AFTER_HELP: &str = "\
 Every option can also be given as an environment variable; an option wins.
 
-Without --redis-url sessions live in this process and are lost when it ends.
-With it, any number of instances serve the same sessions.
+Sessions live in this process and are lost when it ends.
+With --data-dir they are kept in a file, and come back after a restart or a crash.
+With --redis-url any number of instances serve the same sessions.
 
 Try it:
   synckairos &
@@ -66,8 +67,12 @@ async fn run(config: Config) -> ExitCode {
     let address = config.address;
     let mut running = match serve::start(config).await {
         Ok(running) => running,
-        Err(error) => {
+        Err(serve::Failure::Listen(error)) => {
             error!(%address, %error, "cannot listen");
+            return ExitCode::FAILURE;
+        }
+        Err(serve::Failure::Store(error)) => {
+            error!(%error, "cannot keep sessions");
             return ExitCode::FAILURE;
         }
     };
@@ -86,10 +91,13 @@ async fn run(config: Config) -> ExitCode {
     };
     info!(signal, "stopping; once more to stop at once");
     tokio::select! {
-        () = running.stop() => {
-            info!("stopped");
-            ExitCode::SUCCESS
-        }
+        is_kept = running.stop() => match is_kept {
+            true => {
+                info!("stopped");
+                ExitCode::SUCCESS
+            }
+            false => ExitCode::FAILURE,
+        },
         signal = told() => {
             error!(signal, "stopped at once");
             ExitCode::FAILURE

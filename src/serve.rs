@@ -19,6 +19,7 @@ use crate::http;
 use crate::redis::{Keyspace, Server};
 use crate::sessions::{Rates, Sessions};
 use crate::shutdown::{self, Trigger};
+use crate::store::file::DataDir;
 use crate::store::memory::{self, Memory};
 use crate::store::redis::{Options, RedisStore};
 use crate::store::{Metrics, Rate, Store};
@@ -35,18 +36,34 @@ pub struct Running {
     trigger: Trigger,
     server: JoinHandle<()>,
     agents: JoinSet<()>,
+    data: Option<DataDir>,
+}
+
+/// Why a server cannot start.
+#[derive(Debug)]
+pub enum Failure {
+    /// Nothing can listen there.
+    Listen(io::Error),
+    /// Sessions cannot be kept there.
+    Store(io::Error),
 }
 
 /// Starts a server; it accepts connections when this returns.
-pub async fn start(config: Config) -> io::Result<Running> {
-    let listener = TcpListener::bind(config.address).await?;
-    let address = listener.local_addr()?;
+pub async fn start(config: Config) -> Result<Running, Failure> {
+    let listener = TcpListener::bind(config.address).await.map_err(Failure::Listen)?;
+    let address = listener.local_addr().map_err(Failure::Listen)?;
     let (trigger, shutdown) = shutdown::channel();
 
     let clock = Clock::system();
     let mut registry = Registry::default();
     let hub = Arc::new(Hub::new(&mut registry));
-    let store = store(&config, &clock, &hub, Metrics::register(&mut registry))?;
+    let metrics = Metrics::register(&mut registry);
+    let data = config.data_dir.as_ref().map(|path| {
+        let (clock, metrics) = (clock.clone(), metrics.clone());
+        DataDir::open(path, clock, config.request_timeout, metrics)
+    });
+    let data = data.transpose().map_err(Failure::Store)?;
+    let store = store(&config, &clock, &hub, metrics, data.as_ref()).map_err(Failure::Store)?;
     let sessions = Sessions::new(Arc::clone(&store), rates(&config));
     let live = Live {
         sessions: sessions.clone(),
@@ -71,9 +88,20 @@ pub async fn start(config: Config) -> io::Result<Running> {
     let cors = http::Cors::new(&config.cors_origin);
     let server = http::Server::new(sessions, live, cors, limits, clock, registry);
     let server = tokio::spawn(server.run(listener, shutdown));
-    let store = if config.redis.is_some() { "Redis" } else { "memory" };
-    info!(%address, store, version = env!("CARGO_PKG_VERSION"), "SyncKairos listens");
-    Ok(Running { address, trigger, server, agents })
+    let version = env!("CARGO_PKG_VERSION");
+    match (&config.redis, &data) {
+        (Some(_), _) => info!(%address, store = "Redis", version, "SyncKairos listens"),
+        (None, Some(data)) => {
+            info!(%address, store = "file", path = %data.path().display(), version, "SyncKairos listens");
+        }
+        (None, None) => info!(
+            %address,
+            store = "memory",
+            version,
+            "SyncKairos listens; sessions are lost when it ends: --data-dir or --redis-url keeps them"
+        ),
+    }
+    Ok(Running { address, trigger, server, agents, data })
 }
 
 impl Running {
@@ -87,22 +115,37 @@ impl Running {
         self.agents.join_next().await;
     }
 
-    /// Stops accepting, lets requests finish, closes WebSockets; what has not ended in time is dropped.
-    pub async fn stop(mut self) {
+    /// Stops accepting, lets requests finish, closes WebSockets; what has not ended in time is dropped. Returns whether
+    /// everything that was to be written is.
+    pub async fn stop(mut self) -> bool {
         self.trigger.begin();
         if tokio::time::timeout(STOP_TIMEOUT, &mut self.server).await.is_err() {
             warn!("some connections did not end in time");
             self.server.abort();
         }
+        self.agents.shutdown().await;
+        match &self.data {
+            Some(data) => data.close().await,
+            None => true,
+        }
     }
 }
 
-fn store(config: &Config, clock: &Clock, hub: &Arc<Hub>, metrics: Metrics) -> io::Result<Arc<dyn Store>> {
+fn store(
+    config: &Config,
+    clock: &Clock,
+    hub: &Arc<Hub>,
+    metrics: Metrics,
+    data: Option<&DataDir>,
+) -> io::Result<Arc<dyn Store>> {
     let tombstone_ttl = Millis::new(config.tombstone_ttl.as_millis() as u64);
     let listener = Arc::clone(hub) as _;
     let Some(redis) = &config.redis else {
         let limit = memory::Limit { sessions_max: config.sessions_max, tombstone_ttl };
-        return Ok(Arc::new(Memory::new(clock.clone(), limit, listener, metrics)));
+        return Ok(match data {
+            Some(data) => Arc::new(Memory::open(clock.clone(), limit, listener, metrics, data)?),
+            None => Arc::new(Memory::new(clock.clone(), limit, listener, metrics)),
+        });
     };
     let server = Server::parse(&redis.url, REDIS_REPLY_TIMEOUT).map_err(io::Error::other)?;
     let keyspace = Keyspace::new(&redis.prefix, redis.partitions);

@@ -2,6 +2,7 @@
 
 mod api_docs;
 mod conformance;
+mod file;
 mod flags;
 mod http;
 mod metrics;

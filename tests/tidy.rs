@@ -48,7 +48,7 @@ const MAY_IMPORT: [(&str, &[&str]); 17] = [
 ];
 
 /// Crates that live in one place, by the beginnings of paths under `src`.
-const LIVES_IN: [(&str, &[&str]); 12] = [
+const LIVES_IN: [(&str, &[&str]); 13] = [
     ("serde", &["wire/"]),
     ("serde_json", &["wire/"]),
     ("itoa", &["wire/", "http/"]),
@@ -57,6 +57,7 @@ const LIVES_IN: [(&str, &[&str]); 12] = [
     ("tokio_tungstenite", &["ws/"]),
     ("futures_util", &["ws/", "http/", "store/redis/"]),
     ("redis", &["redis/", "store/redis/", "audit/"]),
+    ("redb", &["store/file/tables.rs"]),
     ("postgres", &["writer/"]),
     ("prometheus_client", &["http/", "ws/", "audit/metrics.rs", "store/metrics.rs", "serve.rs"]),
     ("clap", &["main.rs"]),

@@ -21,7 +21,7 @@ mod write;
 pub use answer::{Details, Text, error, http_error, ready, session, switched, time};
 pub use decode::{Undecodable, decode, decode_frame, has_warnings};
 pub use inbound::{Asked, Inbound, Order, inbound};
-pub use job::job;
+pub use job::{Told, job, read_job};
 pub use message::{
     connected, deleted, expired, invalid_message, message_error, pong, result_data, result_error, sync, update, warning,
 };
