@@ -16,7 +16,7 @@ async fn a_session_comes_back_as_it_was_and_its_next_change_has_a_new_epoch() {
     assert_eq!((&program.started["store"], &program.started["path"]), (&"file".into(), &directory.text().into()));
     let mut client = Connection::open(program.address).await;
     let mut body = two_players(&id(1), HOUR);
-    body["metadata"] = serde_json::json!({"z": [1.5], "a": "\u{e9}\u{0}\"]],"});
+    body["metadata"] = serde_json::json!({"z": [1.5], "a": "\u{e9}\"]],"});
     client.create(&body).await;
     let started = client.post(&id(1), "start", &Value::Null).await;
     program.child.kill().expect("it runs");
