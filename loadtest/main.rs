@@ -3,7 +3,8 @@
 //!
 //!     cargo build --release && cargo run --release --example loadtest
 //!
-//! starts both servers and prints a table. Every answer is checked; a wrong one ends the run.
+//! starts both servers and prints a table. Every answer is checked; a wrong one ends the run. The server inherits the
+//! environment: with DATA_DIR it keeps sessions in a file.
 
 mod across;
 mod bare;

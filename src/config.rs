@@ -2,6 +2,7 @@
 //! through a function so that nothing here touches the environment. Does not know what the values do.
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::redis::Server;
@@ -25,7 +26,7 @@ const fn setting(name: &'static str, value: &'static str, default: &'static str,
 }
 
 /// Every setting, in the order in which people are told of them.
-pub const SETTINGS: [Setting; 22] = [
+pub const SETTINGS: [Setting; 23] = [
     setting("HOST", "ADDRESS", "127.0.0.1", "IP address to listen on; 0.0.0.0 or :: for every interface"),
     setting("PORT", "PORT", "3000", "TCP port to listen on; 0 for one that is free"),
     setting("LOG_LEVEL", "LEVEL", "info", "How much to log: off, error, warn, info, debug or trace"),
@@ -34,6 +35,12 @@ pub const SETTINGS: [Setting; 22] = [
     setting("RATE_LIMIT_SWITCH", "COUNT", "10", "Switches of one session per second; 0 for no limit"),
     setting("RATE_LIMIT_GENERAL", "COUNT", "0", "Requests of one client address per minute; 0 for no limit"),
     setting("MAX_CONNECTIONS", "COUNT", "20000", "Open connections at most, WebSockets included"),
+    setting(
+        "DATA_DIR",
+        "DIR",
+        "",
+        "Directory in which sessions and their history are kept over a restart; in memory only when not given",
+    ),
     setting("REDIS_URL", "URL", "", "Redis that keeps the sessions of all instances; in this process when not given"),
     setting("REDIS_PREFIX", "TEXT", "", "What every key and channel in Redis begins with"),
     setting(
@@ -102,6 +109,8 @@ pub struct Config {
     pub rate_limit_general: u32,
     /// Open connections at most.
     pub connections_max: u32,
+    /// Where this process keeps its sessions over a restart; `None` is nowhere.
+    pub data_dir: Option<PathBuf>,
     /// Where sessions are kept; `None` is in this process.
     pub redis: Option<Redis>,
     /// Where changes are written down; `None` is nowhere.
@@ -165,6 +174,7 @@ impl Config {
         let mut reader = Reader { lookup, problems: Vec::new() };
         let redis = reader.redis();
         let audit = reader.audit(redis.is_some());
+        let data_dir = reader.data_dir();
         let host = reader.parse("HOST", "an IP address or localhost", |text| match text {
             "localhost" => Some(IpAddr::from([127, 0, 0, 1])),
             address => address.parse().ok(),
@@ -189,6 +199,7 @@ impl Config {
             rate_limit_switch: reader.count("RATE_LIMIT_SWITCH", 0),
             rate_limit_general: reader.count("RATE_LIMIT_GENERAL", 0),
             connections_max: reader.count("MAX_CONNECTIONS", 1),
+            data_dir,
             redis,
             audit,
             recovery_age_max: Duration::from_secs(u64::from(reader.count("RECOVERY_MAX_AGE_S", 1))),
@@ -234,6 +245,15 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
 
     fn given(&self, name: &str) -> Option<String> {
         (self.lookup)(name).filter(|value| !value.is_empty())
+    }
+
+    /// Sessions live in one place.
+    fn data_dir(&mut self) -> Option<PathBuf> {
+        let dir = self.given("DATA_DIR")?;
+        if self.given("REDIS_URL").is_some() {
+            self.problems.push("DATA_DIR: sessions are kept there or in Redis; unset it or REDIS_URL".to_owned());
+        }
+        Some(PathBuf::from(dir))
     }
 
     fn redis(&mut self) -> Option<Redis> {
@@ -337,6 +357,16 @@ mod tests {
         let config = read(&[redis, database, ("DATABASE_POOL_MAX", "3")]).expect("that is whole");
         assert_eq!(config.audit.map(|audit| (audit.url, audit.threads)), Some((database.1.to_owned(), 3)));
         assert!(read(&[("REDIS_URL", ""), ("PORT", "")]).is_ok());
+    }
+
+    #[test]
+    fn keeps_sessions_in_one_place() {
+        let dir = ("DATA_DIR", "/var/lib/synckairos");
+        let config = read(&[dir]).expect("that is one");
+        assert_eq!(config.data_dir.as_deref(), Some(std::path::Path::new(dir.1)));
+        assert_eq!(read(&[("DATA_DIR", "")]).expect("that is none").data_dir, None);
+        let problems = read(&[dir, ("REDIS_URL", "redis://localhost"), ("AUDIT", "off")]).expect_err("those are two");
+        assert_eq!(problems, ["DATA_DIR: sessions are kept there or in Redis; unset it or REDIS_URL"]);
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! The program: arguments and environment to a [`Config`], a server until a signal or a task for people who run
 //! one, an exit code.
 //!
-//! Exits with 0 after an orderly stop or when the task is done, 1 when it cannot listen, is told twice to stop, or
-//! the task cannot be done, 2 when it was told something that makes no sense.
+//! Exits with 0 after an orderly stop or when the task is done, 1 when it cannot listen or keep sessions, is told
+//! twice to stop, or the task cannot be done, 2 when it was told something that makes no sense.
 
 use std::process::ExitCode;
 
@@ -20,9 +20,10 @@ auctions, exams, meetings, live shows.";
 const AFTER_HELP: &str = "\
 Every option can also be given as an environment variable; an option wins.
 
-Without --redis-url sessions live in this process and are lost when it ends.
-With it, any number of instances serve the same sessions, and every change is
-written into --database-url.
+Sessions live in this process and are lost when it ends.
+With --data-dir they are kept in a file, and come back after a restart or a crash.
+With --redis-url any number of instances serve the same sessions, and every change
+is written into --database-url.
 
 Try it:
   synckairos &
@@ -94,8 +95,12 @@ async fn run(config: Config) -> ExitCode {
     let address = config.address;
     let mut running = match serve::start(config).await {
         Ok(running) => running,
-        Err(error) => {
+        Err(serve::Failure::Listen(error)) => {
             error!(%address, %error, "cannot listen");
+            return ExitCode::FAILURE;
+        }
+        Err(serve::Failure::Store(error)) => {
+            error!(%error, "cannot keep sessions");
             return ExitCode::FAILURE;
         }
     };
@@ -114,10 +119,13 @@ async fn run(config: Config) -> ExitCode {
     };
     info!(signal, "stopping; once more to stop at once");
     tokio::select! {
-        () = running.stop() => {
-            info!("stopped");
-            ExitCode::SUCCESS
-        }
+        is_kept = running.stop() => match is_kept {
+            true => {
+                info!("stopped");
+                ExitCode::SUCCESS
+            }
+            false => ExitCode::FAILURE,
+        },
         signal = told() => {
             error!(signal, "stopped at once");
             ExitCode::FAILURE

@@ -22,9 +22,10 @@ use crate::recovery::Recovery;
 use crate::redis::{Keyspace, Server};
 use crate::sessions::{Rates, Sessions};
 use crate::shutdown::{self, Trigger};
+use crate::store::file::DataDir;
 use crate::store::memory::{self, Memory};
 use crate::store::redis::{Budget, Options, RedisStore};
-use crate::store::{Metrics, Rate, Store};
+use crate::store::{Archive, Metrics, Rate, Store};
 use crate::writer::{self, PostgresArchive, PostgresSink, Server as Database};
 use crate::ws::{self, Hub, Live};
 
@@ -41,34 +42,54 @@ pub struct Running {
     agents: JoinSet<()>,
     audit: Option<JoinHandle<()>>,
     end_audit: oneshot::Sender<()>,
+    data: Option<DataDir>,
+}
+
+/// Why a server cannot start.
+#[derive(Debug)]
+pub enum Failure {
+    /// Nothing can listen there.
+    Listen(io::Error),
+    /// Sessions cannot be kept there.
+    Store(io::Error),
 }
 
 /// Starts a server; it accepts connections when this returns.
-pub async fn start(config: Config) -> io::Result<Running> {
-    let listener = TcpListener::bind(config.address).await?;
-    let address = listener.local_addr()?;
+pub async fn start(config: Config) -> Result<Running, Failure> {
+    let listener = TcpListener::bind(config.address).await.map_err(Failure::Listen)?;
+    let address = listener.local_addr().map_err(Failure::Listen)?;
     let (trigger, shutdown) = shutdown::channel();
 
     let clock = Clock::system();
     let mut registry = Registry::default();
     let hub = Arc::new(Hub::new(&mut registry));
-    let store = store(&config, &clock, &hub, Metrics::register(&mut registry))?;
+    let metrics = Metrics::register(&mut registry);
+    let data = config.data_dir.as_ref().map(|path| {
+        let (clock, metrics) = (clock.clone(), metrics.clone());
+        DataDir::open(path, clock, config.request_timeout, metrics)
+    });
+    let data = data.transpose().map_err(Failure::Store)?;
+    let store = store(&config, &clock, &hub, metrics, data.as_ref()).map_err(Failure::Store)?;
     let mut agents = JoinSet::new();
     let audit_metrics = audit::Metrics::register(&mut registry);
-    let mut sessions = Sessions::new(Arc::clone(&store), rates(&config));
     let mut auditor = None;
+    let mut archive: Option<Arc<dyn Archive>> = data.as_ref().map(DataDir::archive);
     let mut degraded: http::Degraded = Arc::new(|| None);
     if let (Some(redis), Some(audit)) = (&config.redis, &config.audit) {
-        let database = Database::parse(&audit.url).map_err(io::Error::other)?;
+        let database = Database::parse(&audit.url).map_err(|why| Failure::Store(io::Error::other(why)))?;
         agents.spawn(writer::keep_migrated(database.clone()));
-        let age_max = Millis::new(config.recovery_age_max.as_millis() as u64);
-        let archive = Arc::new(PostgresArchive::start(database.clone())?);
-        let recovery = Recovery::new(Arc::clone(&store), archive, age_max, config.request_timeout / 2, &mut registry);
-        sessions = sessions.with_recovery(recovery);
-        let consumer = consumer(&clock, redis, audit, &database, audit_metrics)?;
+        archive = Some(Arc::new(PostgresArchive::start(database.clone()).map_err(Failure::Store)?));
+        let consumer = consumer(&clock, redis, audit, &database, audit_metrics).map_err(Failure::Store)?;
         let standing = consumer.standing();
         degraded = Arc::new(move || standing.degraded());
         auditor = Some(consumer);
+    }
+    let mut sessions = Sessions::new(Arc::clone(&store), rates(&config));
+    if let Some(archive) = archive {
+        let age_max = Millis::new(config.recovery_age_max.as_millis() as u64);
+        let patience = config.request_timeout / 2;
+        let recovery = Recovery::new(Arc::clone(&store), archive, age_max, patience, &mut registry);
+        sessions = sessions.with_recovery(recovery);
     }
     let live = Live {
         sessions: sessions.clone(),
@@ -100,9 +121,20 @@ pub async fn start(config: Config) -> io::Result<Running> {
             let _ = audit_ends.await;
         }))
     });
-    let store = if config.redis.is_some() { "Redis" } else { "memory" };
-    info!(%address, store, version = env!("CARGO_PKG_VERSION"), "SyncKairos listens");
-    Ok(Running { address, trigger, server, agents, audit, end_audit })
+    let version = env!("CARGO_PKG_VERSION");
+    match (&config.redis, &data) {
+        (Some(_), _) => info!(%address, store = "Redis", version, "SyncKairos listens"),
+        (None, Some(data)) => {
+            info!(%address, store = "file", path = %data.path().display(), version, "SyncKairos listens");
+        }
+        (None, None) => info!(
+            %address,
+            store = "memory",
+            version,
+            "SyncKairos listens; sessions are lost when it ends: --data-dir or --redis-url keeps them"
+        ),
+    }
+    Ok(Running { address, trigger, server, agents, audit, end_audit, data })
 }
 
 impl Running {
@@ -113,31 +145,56 @@ impl Running {
 
     /// Waits until something has ended that must not end before the server: a fault of ours.
     pub async fn failed(&mut self) {
-        self.agents.join_next().await;
+        let audit = async {
+            match &mut self.audit {
+                Some(audit) => drop(audit.await),
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = self.agents.join_next() => {}
+            () = audit => {}
+        }
     }
 
-    /// Stops accepting, lets requests finish, closes WebSockets; what has not ended in time is dropped.
-    pub async fn stop(mut self) {
+    /// Stops accepting, lets requests finish, closes WebSockets; what has not ended in time is dropped. Returns whether
+    /// everything that was to be written is.
+    pub async fn stop(mut self) -> bool {
         self.trigger.begin();
         if tokio::time::timeout(STOP_TIMEOUT, &mut self.server).await.is_err() {
             warn!("some connections did not end in time");
             self.server.abort();
         }
-        let Some(audit) = self.audit else { return };
-        // It has a deadline of its own.
-        let _ = self.end_audit.send(());
-        if audit.await.is_err() {
-            warn!("the audit met a fault of ours");
+        self.agents.shutdown().await;
+        if let Some(audit) = self.audit {
+            // It has a deadline of its own.
+            let _ = self.end_audit.send(());
+            if audit.await.is_err() {
+                warn!("the audit met a fault of ours");
+            }
+        }
+        match &self.data {
+            Some(data) => data.close().await,
+            None => true,
         }
     }
 }
 
-fn store(config: &Config, clock: &Clock, hub: &Arc<Hub>, metrics: Metrics) -> io::Result<Arc<dyn Store>> {
+fn store(
+    config: &Config,
+    clock: &Clock,
+    hub: &Arc<Hub>,
+    metrics: Metrics,
+    data: Option<&DataDir>,
+) -> io::Result<Arc<dyn Store>> {
     let tombstone_ttl = Millis::new(config.tombstone_ttl.as_millis() as u64);
     let listener = Arc::clone(hub) as _;
     let Some(redis) = &config.redis else {
         let limit = memory::Limit { sessions_max: config.sessions_max, tombstone_ttl };
-        return Ok(Arc::new(Memory::new(clock.clone(), limit, listener, metrics)));
+        return Ok(match data {
+            Some(data) => Arc::new(Memory::open(clock.clone(), limit, listener, metrics, data)?),
+            None => Arc::new(Memory::new(clock.clone(), limit, listener, metrics)),
+        });
     };
     let server = Server::parse(&redis.url, REDIS_REPLY_TIMEOUT).map_err(io::Error::other)?;
     let keyspace = Keyspace::new(&redis.prefix, redis.partitions);

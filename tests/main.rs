@@ -3,6 +3,7 @@
 mod api_docs;
 mod audit;
 mod conformance;
+mod file;
 mod flags;
 mod http;
 mod metrics;

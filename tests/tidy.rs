@@ -53,7 +53,7 @@ const MAY_IMPORT: [(&str, &[&str]); 20] = [
 ];
 
 /// Crates that live in one place, by the beginnings of paths under `src`.
-const LIVES_IN: [(&str, &[&str]); 16] = [
+const LIVES_IN: [(&str, &[&str]); 17] = [
     ("serde", &["wire/"]),
     ("serde_json", &["wire/"]),
     ("itoa", &["wire/", "http/"]),
@@ -62,6 +62,7 @@ const LIVES_IN: [(&str, &[&str]); 16] = [
     ("tokio_tungstenite", &["ws/"]),
     ("futures_util", &["ws/", "http/", "store/redis/"]),
     ("redis", &["redis/", "store/redis/", "audit/"]),
+    ("redb", &["store/file/tables.rs"]),
     ("postgres", &["writer/"]),
     ("tokio_postgres_rustls", &["writer/"]),
     ("rustls", &["writer/tls.rs"]),

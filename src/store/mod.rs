@@ -28,6 +28,7 @@
 
 mod archive;
 mod arrival;
+pub mod file;
 mod limits;
 pub mod memory;
 mod metrics;

@@ -4,9 +4,37 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::engine::{Entry, Event, SessionId, StateTag, Timestamp, Uuid};
+use crate::engine::{Entry, Event, Kind, SessionId, StateTag, Timestamp, Uuid};
 
 use super::write::Write;
+
+/// What an archive has to know of a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Told<'a> {
+    /// When the change was made.
+    pub at: Timestamp,
+    /// It deleted the session.
+    pub is_deletion: bool,
+    /// The state that it made, or ended: a JSON object.
+    pub state: &'a [u8],
+}
+
+/// Reads a job as [`job`] wrote it; `None` when it is none.
+pub fn read_job(job: &[u8]) -> Option<Told<'_>> {
+    #[derive(Deserialize)]
+    struct Written<'a> {
+        event_type: &'a str,
+        timestamp_ms: u64,
+        #[serde(borrow)]
+        state: &'a RawValue,
+    }
+    let written: Written<'_> = serde_json::from_slice(job).ok()?;
+    Some(Told {
+        at: Timestamp::from_ms(written.timestamp_ms),
+        is_deletion: written.event_type == Kind::SessionDeleted.name(),
+        state: written.state.get().as_bytes(),
+    })
+}
 
 /// The change `event`, which made the state `tag`; `members` is that state without its opening brace.
 pub fn job(event: Uuid, id: SessionId, tag: StateTag, entry: &Entry, members: &[u8]) -> Vec<u8> {

@@ -24,7 +24,7 @@ pub use decode::{Undecodable, decode, decode_frame, has_warnings};
 pub use history::{HistoryQuery, history, history_query};
 pub use inbound::{Asked, Inbound, Order, inbound};
 pub use instant::instant_text;
-pub use job::{DeadJob, JobName, dead_job, done_job, job, job_name, read_dead_job};
+pub use job::{DeadJob, JobName, Told, dead_job, done_job, job, job_name, read_dead_job, read_job};
 pub use message::{
     connected, deleted, expired, invalid_message, message_error, pong, result_data, result_error, sync, update, warning,
 };

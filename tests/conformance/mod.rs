@@ -9,6 +9,7 @@ mod backend;
 mod changes;
 mod deadlines;
 mod deletion;
+mod file;
 mod limits;
 mod memory;
 mod recorder;

@@ -1,8 +1,11 @@
-//! The embedded store: sessions in this process, in shards that are locked for the length of a decision.
-//! Time is the operating system's. Does not know what a session is beyond its record.
+//! The embedded store: sessions in this process, in shards that are locked for the length of a decision. With a data
+//! directory, changes are entered into its journal under the same lock and waited for after it. Time is the operating
+//! system's. Does not know what a session is beyond its record, nor how the journal is written.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+mod shard;
+
 use std::hash::{BuildHasher, RandomState};
+use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -10,16 +13,19 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use crate::clock::{Clock, Moment};
-use crate::engine::{Millis, SessionId, StateTag, Timestamp, Uuid};
+use crate::clock::Clock;
+use crate::engine::{Millis, SessionId, Timestamp, Uuid};
 
 use super::arrival::{Arrival, Arrivals};
+use super::file::{self, Change, DataDir, Journal, Written};
 use super::limits::Limits;
 use super::metrics::Metrics;
 use super::{
     Answer, Commit, Committed, Current, Decision, Listener, Queued, Quota, Rate, Read, Record, Store, StoreError,
     Update, Wait, Watch, Watched, Write,
 };
+
+use shard::{Entry, Kept, Shard};
 
 const SHARDS: usize = 64;
 /// How many overdue sessions are handed out at once.
@@ -52,42 +58,15 @@ struct Shared {
     shards: Box<[Mutex<Shard>]>,
     sessions: AtomicUsize,
     alarm: Alarm,
+    /// Where changes are written down; `None` when they are not.
+    journal: Option<Arc<Journal>>,
 }
 
-/// Everything about a session lives in its shard and changes under one lock.
-#[derive(Default)]
-struct Shard {
-    entries: HashMap<SessionId, Entry>,
-    watched: HashMap<SessionId, usize>,
-    deadlines: BTreeSet<(Timestamp, SessionId)>,
-    expiries: BTreeSet<(Timestamp, SessionId)>,
-    /// Deleted sessions, oldest first; some may have come back.
-    buried: VecDeque<(StateTag, SessionId)>,
-}
-
-struct Entry {
-    kept: Kept,
-    /// When it was committed, to be compared with arrivals.
-    committed: Moment,
-    expires: Timestamp,
-}
-
-enum Kept {
-    Session(Arc<Record>),
-    Tombstone(StateTag),
-}
-
-impl Kept {
-    fn record(&self) -> Option<&Arc<Record>> {
-        match self {
-            Kept::Session(record) => Some(record),
-            Kept::Tombstone(_) => None,
-        }
-    }
-
-    fn deadline(&self) -> Option<Timestamp> {
-        self.record().and_then(|record| record.session().deadline())
-    }
+/// A decision that was carried out, and what its answer has to wait for.
+struct Done {
+    committed: Committed,
+    written: Option<Written>,
+    is_change: bool,
 }
 
 /// Wakes whoever waits for the earliest deadline.
@@ -107,6 +86,33 @@ impl Alarm {
 impl Memory {
     /// An empty store whose watched sessions' changes go to `listener`.
     pub fn new(clock: Clock, limit: Limit, listener: Arc<dyn Listener>, metrics: Metrics) -> Self {
+        Self::with(clock, limit, listener, metrics, None)
+    }
+
+    /// A store of the sessions that are kept in `data`, and whose changes are on the disk before they are acknowledged.
+    ///
+    /// # Errors
+    ///
+    /// When what is kept there cannot be read.
+    pub fn open(
+        clock: Clock,
+        limit: Limit,
+        listener: Arc<dyn Listener>,
+        metrics: Metrics,
+        data: &DataDir,
+    ) -> io::Result<Self> {
+        let store = Self::with(clock, limit, listener, metrics, Some(data.journal()));
+        store.0.restore(data.remembered()?);
+        Ok(store)
+    }
+
+    fn with(
+        clock: Clock,
+        limit: Limit,
+        listener: Arc<dyn Listener>,
+        metrics: Metrics,
+        journal: Option<Arc<Journal>>,
+    ) -> Self {
         Self(Arc::new(Shared {
             arrivals: Arrivals::new(clock.clone()),
             clock,
@@ -119,6 +125,7 @@ impl Memory {
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
             sessions: AtomicUsize::new(0),
             alarm: Alarm { earliest_ms: AtomicU64::new(u64::MAX), moved: Notify::new() },
+            journal,
         }))
     }
 }
@@ -149,7 +156,8 @@ impl Store for Memory {
                 return Ok(Committed { record: None, verdict: None, quota, now: self.0.clock.now() });
             }
             loop {
-                if let Some(committed) = self.0.try_commit(&mut commit)? {
+                if let Some(Done { committed, written, is_change }) = self.0.try_commit(&mut commit)? {
+                    self.0.settled(written, is_change).await?;
                     return Ok(Committed { quota, ..committed });
                 }
                 // A command that arrived before the deadline is between its arrival and this very lock.
@@ -206,19 +214,17 @@ impl Store for Memory {
 
     fn upkeep(&self) -> Wait<'_, ()> {
         Box::pin(async move {
-            loop {
-                let now = self.0.clock.now();
-                for shard in &self.0.shards {
-                    let gone = shard.lock().remove_expired(now);
-                    self.0.leave(gone);
-                }
-                self.0.clock.sleep_until(now + SWEEP_INTERVAL).await;
+            let Some(journal) = &self.0.journal else { return self.0.sweep().await };
+            tokio::select! {
+                () = self.0.sweep() => {}
+                () = journal.ended() => {}
             }
         })
     }
 
     fn missing(&self) -> Option<String> {
-        None
+        let why = self.0.journal.as_ref()?.fault()?;
+        Some(format!("the file that keeps sessions cannot be written: {why}"))
     }
 }
 
@@ -227,8 +233,69 @@ impl Shared {
         &self.shards[self.hasher.hash_one(id) as usize % SHARDS]
     }
 
+    /// Takes in what was kept. Lifetimes that are over are found by the upkeep.
+    fn restore(&self, mut remembered: Vec<file::Remembered>) {
+        // Tombstones are forgotten oldest first.
+        remembered.sort_unstable_by_key(|remembered| match &remembered.kept {
+            file::Kept::Session(record) => record.session().epoch,
+            file::Kept::Tombstone(tag) => tag.epoch,
+        });
+        let committed = self.clock.moment();
+        for file::Remembered { id, kept, expires } in remembered {
+            let mut shard = self.shard(id).lock();
+            let kept = match kept {
+                file::Kept::Session(record) => {
+                    self.sessions.fetch_add(1, Ordering::Relaxed);
+                    Kept::Session(record)
+                }
+                file::Kept::Tombstone(tag) => {
+                    shard.buried.push_back((tag, id));
+                    Kept::Tombstone(tag)
+                }
+            };
+            if let Some(deadline) = kept.deadline() {
+                self.alarm.set(deadline);
+            }
+            shard.insert(id, Entry { kept, committed, expires, is_restored: true, number: 0 });
+        }
+    }
+
+    /// Waits until what an answer says, or is based on, is on the disk.
+    async fn settled(&self, written: Option<Written>, is_change: bool) -> Result<(), StoreError> {
+        let (Some(journal), Some(written)) = (&self.journal, written) else { return Ok(()) };
+        match journal.wait(written, is_change).await {
+            true => Ok(()),
+            false if is_change => Err(StoreError::UnknownOutcome),
+            false => Err(StoreError::Unavailable("the file cannot be written")),
+        }
+    }
+
+    /// Takes away what has outlived its lifetime.
+    async fn sweep(&self) {
+        loop {
+            let now = self.clock.now();
+            for shard in &self.shards {
+                let gone = shard.lock().remove_expired(now, |id| self.forget(id));
+                self.leave(gone);
+            }
+            self.clock.sleep_until(now + SWEEP_INTERVAL).await;
+        }
+    }
+
+    fn forget(&self, id: SessionId) {
+        if let Some(journal) = &self.journal {
+            journal.forget(id);
+        }
+    }
+
+    /// Enters a change into the journal, if there is one; returns its number there.
+    fn enter(&self, id: SessionId, change: impl FnOnce() -> Change) -> Result<(u64, Option<Written>), StoreError> {
+        let Some(journal) = &self.journal else { return Ok((0, None)) };
+        journal.enter(id, change()).map(|(number, written)| (number, Some(written)))
+    }
+
     /// `None` when the deadline must not be taken for passed yet.
-    fn try_commit(&self, commit: &mut Commit) -> Result<Option<Committed>, StoreError> {
+    fn try_commit(&self, commit: &mut Commit) -> Result<Option<Done>, StoreError> {
         let id = commit.id;
         let mut shard = self.shard(id).lock();
         let now = self.clock.now();
@@ -246,44 +313,55 @@ impl Shared {
         let last_change = record.map_or(Timestamp::default(), |record| record.session().updated_at);
         let Decision { write, verdict } = (commit.decide)(Current {
             record,
-            epoch: entry.map_or(0, |entry| match &entry.kept {
-                Kept::Session(record) => record.session().epoch,
-                Kept::Tombstone(tag) => tag.epoch + 1,
-            }),
+            epoch: entry.map_or(0, |entry| entry.next_epoch(now)),
             at: arrived.max(last_change),
             now,
             changed_since_arrival: entry
                 .is_some_and(|entry| commit.arrival.as_ref().is_some_and(|arrival| entry.committed > arrival.moment())),
         });
-        if let Some(passed) = deadline.filter(|&deadline| deadline <= now && !matches!(write, Write::Nothing)) {
+        let is_change = !matches!(write, Write::Nothing);
+        if let Some(passed) = deadline.filter(|&deadline| deadline <= now && is_change) {
             self.metrics.fired(passed, now.as_ms() * 1_000);
         }
-        let record = match write {
-            Write::Nothing => record.cloned(),
-            Write::Put { record, notices, .. } => {
+        let (record, written) = match write {
+            Write::Nothing => {
+                // What an answer is based on must not be lost after it.
+                let number = entry.map_or(0, |entry| entry.number);
+                let written = match &self.journal {
+                    Some(journal) => journal.settled(number)?,
+                    None => None,
+                };
+                (record.cloned(), written)
+            }
+            Write::Put { record, notices, entry } => {
                 if is_new && !self.admit() {
                     return Err(StoreError::Unavailable("the server holds as many sessions as it may"));
                 }
                 let expires = now + record.lifetime(now);
-                let replaced = self.put(&mut shard, id, Kept::Session(Arc::clone(&record)), expires);
+                let entered = self.enter(id, || Change::put(&record, entry, expires));
+                let (number, written) = entered.inspect_err(|_| self.leave(usize::from(is_new)))?;
+                let replaced = self.put(&mut shard, id, Kept::Session(Arc::clone(&record)), expires, number);
                 self.leave(usize::from(is_new && replaced));
                 if shard.watched.contains_key(&id) {
                     self.tell(id, &record, notices);
                 }
-                Some(record)
+                (Some(record), written)
             }
-            Write::Delete { tag, notice, .. } => {
-                let replaced = self.put(&mut shard, id, Kept::Tombstone(tag), now + self.limit.tombstone_ttl);
+            Write::Delete { tag, notice, last, entry } => {
+                let expires = now + self.limit.tombstone_ttl;
+                let (number, written) = self.enter(id, || Change::delete(tag, last, entry, expires))?;
+                let replaced = self.put(&mut shard, id, Kept::Tombstone(tag), expires, number);
                 self.leave(usize::from(replaced));
                 shard.buried.push_back((tag, id));
-                shard.forget(self.limit.sessions_max.div_ceil(SHARDS), now);
+                shard.forget(self.limit.sessions_max.div_ceil(SHARDS), now, |id| self.forget(id));
                 if shard.watched.contains_key(&id) {
                     self.listener.update(id, &Update::Deleted { tag, frame: notice });
                 }
-                None
+                (None, written)
             }
         };
-        Ok(Some(Committed { record, verdict: Some(verdict), quota: None, now }))
+        let committed = Committed { record, verdict: Some(verdict), quota: None, now };
+        Ok(Some(Done { committed, written, is_change }))
     }
 
     /// Takes in one more session, if there is room for it.
@@ -298,16 +376,12 @@ impl Shared {
     }
 
     /// Returns whether there was a session before.
-    fn put(&self, shard: &mut Shard, id: SessionId, kept: Kept, expires: Timestamp) -> bool {
-        let deadline = kept.deadline();
-        let old = shard.entries.insert(id, Entry { kept, committed: self.clock.moment(), expires });
-        let old_deadline = old.as_ref().and_then(|old| old.kept.deadline());
-        let old_expires = old.as_ref().map(|old| old.expires);
-        reindex(&mut shard.expiries, id, old_expires, Some(expires));
-        reindex(&mut shard.deadlines, id, old_deadline, deadline);
-        if let Some(deadline) = deadline {
+    fn put(&self, shard: &mut Shard, id: SessionId, kept: Kept, expires: Timestamp, number: u64) -> bool {
+        if let Some(deadline) = kept.deadline() {
             self.alarm.set(deadline);
         }
+        let committed = self.clock.moment();
+        let old = shard.insert(id, Entry { kept, committed, expires, is_restored: false, number });
         old.is_some_and(|old| old.kept.record().is_some())
     }
 
@@ -335,78 +409,5 @@ impl Shared {
             }
         }
         overdue
-    }
-}
-
-impl Shard {
-    fn record(&self, id: SessionId, now: Timestamp) -> Option<Arc<Record>> {
-        self.entries.get(&id).filter(|entry| entry.expires > now)?.kept.record().cloned()
-    }
-
-    fn is_deleted(&self, id: SessionId, now: Timestamp) -> bool {
-        let entry = self.entries.get(&id).filter(|entry| entry.expires > now);
-        entry.is_some_and(|entry| matches!(entry.kept, Kept::Tombstone(_)))
-    }
-
-    fn unwatch(&mut self, id: SessionId) {
-        if let Some(watchers) = self.watched.get_mut(&id) {
-            *watchers -= 1;
-            if *watchers == 0 {
-                self.watched.remove(&id);
-            }
-        }
-    }
-
-    /// Drops the oldest tombstones beyond `most`. An epoch that lies before now cannot come back in a process
-    /// whose time does not run backwards.
-    fn forget(&mut self, most: usize, now: Timestamp) {
-        while self.buried.len() > most
-            && let Some((tag, id)) = self.buried.pop_front_if(|(tag, _)| tag.epoch < now.as_ms())
-        {
-            if self.is_buried(tag, id)
-                && let Some(entry) = self.entries.remove(&id)
-            {
-                reindex(&mut self.expiries, id, Some(entry.expires), None);
-            }
-        }
-    }
-
-    /// Whether the tombstone `tag` still stands.
-    fn is_buried(&self, tag: StateTag, id: SessionId) -> bool {
-        self.entries.get(&id).is_some_and(|entry| matches!(entry.kept, Kept::Tombstone(kept) if kept == tag))
-    }
-
-    /// Returns how many sessions went.
-    fn remove_expired(&mut self, now: Timestamp) -> usize {
-        let mut gone = 0;
-        while let Some(&(expires, id)) = self.expiries.first().filter(|(expires, _)| *expires <= now) {
-            self.expiries.remove(&(expires, id));
-            if let Some(entry) = self.entries.remove(&id) {
-                reindex(&mut self.deadlines, id, entry.kept.deadline(), None);
-                gone += usize::from(entry.kept.record().is_some());
-            }
-        }
-        while let Some(&(tag, id)) = self.buried.front()
-            && !self.is_buried(tag, id)
-        {
-            self.buried.pop_front();
-        }
-        gone
-    }
-}
-
-fn reindex(
-    index: &mut BTreeSet<(Timestamp, SessionId)>,
-    id: SessionId,
-    old: Option<Timestamp>,
-    new: Option<Timestamp>,
-) {
-    if old != new {
-        if let Some(old) = old {
-            index.remove(&(old, id));
-        }
-        if let Some(new) = new {
-            index.insert((new, id));
-        }
     }
 }

@@ -1,0 +1,151 @@
+//! A part of the sessions with all that is known of them: states, deadlines, lifetimes, tombstones, who is watched. Does
+//! not know when it is locked, nor who is told of what.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
+
+use crate::clock::Moment;
+use crate::engine::{SessionId, StateTag, Timestamp};
+use crate::store::Record;
+
+/// Everything about a session lives in its shard and changes under one lock.
+#[derive(Default)]
+pub(super) struct Shard {
+    pub(super) entries: HashMap<SessionId, Entry>,
+    pub(super) watched: HashMap<SessionId, usize>,
+    pub(super) deadlines: BTreeSet<(Timestamp, SessionId)>,
+    pub(super) expiries: BTreeSet<(Timestamp, SessionId)>,
+    /// Deleted sessions, oldest first; some may have come back.
+    pub(super) buried: VecDeque<(StateTag, SessionId)>,
+}
+
+pub(super) struct Entry {
+    pub(super) kept: Kept,
+    /// When it was committed, to be compared with arrivals.
+    pub(super) committed: Moment,
+    pub(super) expires: Timestamp,
+    /// It was read back by a start, and newer states may have been seen that were not acknowledged.
+    pub(super) is_restored: bool,
+    /// Its place in the journal; zero when it is not written anywhere or known to be.
+    pub(super) number: u64,
+}
+
+pub(super) enum Kept {
+    Session(Arc<Record>),
+    Tombstone(StateTag),
+}
+
+impl Entry {
+    /// The least epoch that a state after this one may have.
+    pub(super) fn next_epoch(&self, now: Timestamp) -> u64 {
+        let (own, is_over) = match &self.kept {
+            Kept::Session(record) => (record.session().epoch, false),
+            Kept::Tombstone(tag) => (tag.epoch, true),
+        };
+        match (self.is_restored, is_over) {
+            (true, _) => now.as_ms().max(own + 1),
+            (false, true) => own + 1,
+            (false, false) => own,
+        }
+    }
+}
+
+impl Kept {
+    pub(super) fn record(&self) -> Option<&Arc<Record>> {
+        match self {
+            Kept::Session(record) => Some(record),
+            Kept::Tombstone(_) => None,
+        }
+    }
+
+    pub(super) fn deadline(&self) -> Option<Timestamp> {
+        self.record().and_then(|record| record.session().deadline())
+    }
+}
+
+impl Shard {
+    /// Takes in what is kept of a session now; returns what was kept before.
+    pub(super) fn insert(&mut self, id: SessionId, entry: Entry) -> Option<Entry> {
+        let (deadline, expires) = (entry.kept.deadline(), entry.expires);
+        let old = self.entries.insert(id, entry);
+        let old_deadline = old.as_ref().and_then(|old| old.kept.deadline());
+        let old_expires = old.as_ref().map(|old| old.expires);
+        reindex(&mut self.expiries, id, old_expires, Some(expires));
+        reindex(&mut self.deadlines, id, old_deadline, deadline);
+        old
+    }
+
+    pub(super) fn record(&self, id: SessionId, now: Timestamp) -> Option<Arc<Record>> {
+        self.entries.get(&id).filter(|entry| entry.expires > now)?.kept.record().cloned()
+    }
+
+    /// Whether the session was deleted, as far as is remembered.
+    pub(super) fn is_deleted(&self, id: SessionId, now: Timestamp) -> bool {
+        let entry = self.entries.get(&id).filter(|entry| entry.expires > now);
+        entry.is_some_and(|entry| matches!(entry.kept, Kept::Tombstone(_)))
+    }
+
+    pub(super) fn unwatch(&mut self, id: SessionId) {
+        if let Some(watchers) = self.watched.get_mut(&id) {
+            *watchers -= 1;
+            if *watchers == 0 {
+                self.watched.remove(&id);
+            }
+        }
+    }
+
+    /// Drops the oldest tombstones beyond `most`. An epoch that lies before now cannot come back in a process
+    /// whose time does not run backwards. Tells of each.
+    pub(super) fn forget(&mut self, most: usize, now: Timestamp, mut tell: impl FnMut(SessionId)) {
+        while self.buried.len() > most
+            && let Some((tag, id)) = self.buried.pop_front_if(|(tag, _)| tag.epoch < now.as_ms())
+        {
+            if self.is_buried(tag, id)
+                && let Some(entry) = self.entries.remove(&id)
+            {
+                reindex(&mut self.expiries, id, Some(entry.expires), None);
+                tell(id);
+            }
+        }
+    }
+
+    /// Whether the tombstone `tag` still stands.
+    fn is_buried(&self, tag: StateTag, id: SessionId) -> bool {
+        self.entries.get(&id).is_some_and(|entry| matches!(entry.kept, Kept::Tombstone(kept) if kept == tag))
+    }
+
+    /// Returns how many sessions went, and tells of each, tombstones included.
+    pub(super) fn remove_expired(&mut self, now: Timestamp, mut tell: impl FnMut(SessionId)) -> usize {
+        let mut gone = 0;
+        while let Some(&(expires, id)) = self.expiries.first().filter(|(expires, _)| *expires <= now) {
+            self.expiries.remove(&(expires, id));
+            if let Some(entry) = self.entries.remove(&id) {
+                reindex(&mut self.deadlines, id, entry.kept.deadline(), None);
+                gone += usize::from(entry.kept.record().is_some());
+                tell(id);
+            }
+        }
+        while let Some(&(tag, id)) = self.buried.front()
+            && !self.is_buried(tag, id)
+        {
+            self.buried.pop_front();
+        }
+        gone
+    }
+}
+
+fn reindex(
+    index: &mut BTreeSet<(Timestamp, SessionId)>,
+    id: SessionId,
+    old: Option<Timestamp>,
+    new: Option<Timestamp>,
+) {
+    if old != new {
+        if let Some(old) = old {
+            index.remove(&(old, id));
+        }
+        if let Some(new) = new {
+            index.insert((new, id));
+        }
+    }
+}

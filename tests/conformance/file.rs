@@ -1,0 +1,33 @@
+//! The embedded store with a data directory: the contract, with every change on the disk before it is acknowledged.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use synckairos::clock::Clock;
+use synckairos::engine::Millis;
+use synckairos::store::file::DataDir;
+use synckairos::store::memory::{Limit, Memory};
+use synckairos::store::{Listener, Metrics, Store};
+
+use super::Backend;
+use crate::support::directory::Directory;
+
+/// A store in a directory of its own.
+struct Kept(Memory, #[expect(dead_code, reason = "it ends with the store")] Directory);
+
+impl Backend for Kept {
+    async fn open(listener: Arc<dyn Listener>) -> Self {
+        let directory = Directory::new();
+        let (clock, metrics) = (Clock::system(), Metrics::default());
+        let data = DataDir::open(directory.path(), clock.clone(), Duration::from_secs(20), metrics.clone());
+        let limit = Limit { sessions_max: 1_000, tombstone_ttl: Millis::new(3_600_000) };
+        let store = Memory::open(clock, limit, listener, metrics, &data.expect("it is new"));
+        Self(store.expect("there is nothing"), directory)
+    }
+
+    fn store(&self) -> Arc<dyn Store> {
+        Arc::new(self.0.clone())
+    }
+}
+
+crate::conformance::cases!(Kept);
