@@ -127,10 +127,13 @@ impl Postgres {
         self.wait();
     }
 
-    /// Sends it a signal by name, such as `STOP`.
+    /// Sends it a signal by name, such as `STOP`, and those that serve its connections too.
     pub(crate) fn signal(&self, name: &str) {
+        let own = self.child.id().to_string();
+        let children = Command::new("pgrep").args(["-P", &own]).output().map(|said| said.stdout).unwrap_or_default();
+        let children = String::from_utf8(children).expect("numbers are text");
         let mut kill = Command::new("kill");
-        let _ = kill.arg(format!("-{name}")).arg(self.child.id().to_string()).stderr(Stdio::null()).status();
+        let _ = kill.arg(format!("-{name}")).arg(own).args(children.split_whitespace()).stderr(Stdio::null()).status();
     }
 
     fn wait(&mut self) {

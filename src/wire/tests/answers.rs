@@ -1,6 +1,8 @@
 //! What REST clients get, byte for byte.
 
-use super::super::{Code, Details, Problem, Text, encode, error, http_error, ready, session, switched, time};
+use super::super::{
+    Code, Details, Problem, Text, encode, error, http_error, not_ready, ready, session, switched, time,
+};
 use super::sample::{self, NOON, SWITCH, after, after_noon};
 use super::table::long;
 use crate::engine::{Command, Outcome};
@@ -60,7 +62,8 @@ fn the_servers_own_answers() {
     for (answer, expected) in [
         (time(NOON), r#"{"timestamp_ms":1769860800000,"server_version":"2.0.0","drift_tolerance_ms":50}"#),
         (ready(None), r#"{"status":"ready"}"#),
-        (ready(Some("no \"Redis\"\n")), r#"{"status":"not_ready","error":"no \"Redis\"\n"}"#),
+        (ready(Some("no rows")), r#"{"status":"degraded","error":"no rows"}"#),
+        (not_ready("no \"Redis\"\n"), r#"{"status":"not_ready","error":"no \"Redis\"\n"}"#),
     ] {
         assert_eq!(answer, expected);
     }
