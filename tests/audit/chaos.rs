@@ -185,7 +185,7 @@ async fn play(client: u64, seed: u64, stage: Arc<Stage>) -> Tally {
     let mut connection = None;
     let mut life = 0;
     while !stage.is_over.load(Ordering::Relaxed) {
-        let n = 1_000 * client + SESSIONS_EACH * life + dice.below(SESSIONS_EACH);
+        let n = 1_000_000 * client + SESSIONS_EACH * life + dice.below(SESSIONS_EACH);
         let session = id(n);
         let (method, path, body) = match tally.done.contains_key(&session) {
             false => ("POST", "/v1/sessions".to_owned(), two_players(&session, HOUR).to_string()),
