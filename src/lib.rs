@@ -13,8 +13,6 @@ pub mod redis;
 pub mod audit;
 pub mod store;
 pub mod writer;
-pub mod history;
-pub mod recovery;
 pub mod sessions;
 pub mod deadlines;
 pub mod problem;

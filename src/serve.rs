@@ -14,13 +14,12 @@ use tracing::{info, warn};
 
 use crate::audit::{self, Consumer, Queue};
 use crate::clock::Clock;
-use crate::config::{self, Config};
+use crate::config::Config;
 use crate::deadlines;
 use crate::engine::Millis;
 use crate::http;
-use crate::recovery::Recovery;
 use crate::redis::{Keyspace, Server};
-use crate::sessions::{Rates, Sessions};
+use crate::sessions::{Rates, Recovery, Sessions};
 use crate::shutdown::{self, Trigger};
 use crate::store::file::DataDir;
 use crate::store::memory::{self, Memory};
@@ -71,19 +70,9 @@ pub async fn start(config: Config) -> Result<Running, Failure> {
     let data = data.transpose().map_err(Failure::Store)?;
     let store = store(&config, &clock, &hub, metrics, data.as_ref()).map_err(Failure::Store)?;
     let mut agents = JoinSet::new();
-    let audit_metrics = audit::Metrics::register(&mut registry);
-    let mut auditor = None;
-    let mut archive: Option<Arc<dyn Archive>> = data.as_ref().map(DataDir::archive);
-    let mut degraded: http::Degraded = Arc::new(|| None);
-    if let (Some(redis), Some(audit)) = (&config.redis, &config.audit) {
-        let database = Database::parse(&audit.url).map_err(|why| Failure::Store(io::Error::other(why)))?;
-        agents.spawn(writer::keep_migrated(database.clone()));
-        archive = Some(Arc::new(PostgresArchive::start(database.clone()).map_err(Failure::Store)?));
-        let consumer = consumer(&clock, redis, audit, &database, audit_metrics).map_err(Failure::Store)?;
-        let standing = consumer.standing();
-        degraded = Arc::new(move || standing.degraded());
-        auditor = Some(consumer);
-    }
+    let audit = Audit::new(&config, &clock, &mut registry, &mut agents).map_err(Failure::Store)?;
+    let Audit { archive, consumer, degraded } = audit;
+    let archive = archive.or_else(|| data.as_ref().map(DataDir::archive));
     let mut sessions = Sessions::new(Arc::clone(&store), rates(&config));
     if let Some(archive) = archive {
         let age_max = Millis::new(config.recovery_age_max.as_millis() as u64);
@@ -115,7 +104,7 @@ pub async fn start(config: Config) -> Result<Running, Failure> {
     let server = tokio::spawn(server.run(listener, shutdown));
     // The audit ends after the server: what was acknowledged last is written too, if that is quickly done.
     let (end_audit, audit_ends) = oneshot::channel::<()>();
-    let audit = auditor.map(|consumer| {
+    let audit = consumer.map(|consumer| {
         tokio::spawn(consumer.run(async {
             // Whether it is told or forgotten.
             let _ = audit_ends.await;
@@ -204,18 +193,30 @@ fn store(
     Ok(Arc::new(RedisStore::new(clock.clone(), options, listener)))
 }
 
-fn consumer(
-    clock: &Clock,
-    redis: &config::Redis,
-    audit: &config::Audit,
-    database: &Database,
-    metrics: audit::Metrics,
-) -> io::Result<Consumer> {
-    let server = Server::parse(&redis.url, REDIS_REPLY_TIMEOUT).map_err(io::Error::other)?;
-    let keyspace = Keyspace::new(&redis.prefix, redis.partitions);
-    let queue = Queue::new(server, keyspace);
-    let sinks = (0..audit.threads).map(|_| Box::new(PostgresSink::new(database.clone())) as _).collect();
-    Consumer::new(clock.clone(), queue, sinks, audit.queue_bytes_max / 5, metrics)
+/// Where changes are written down and read back, if they are.
+struct Audit {
+    archive: Option<Arc<dyn Archive>>,
+    consumer: Option<Consumer>,
+    degraded: http::Degraded,
+}
+
+impl Audit {
+    fn new(config: &Config, clock: &Clock, registry: &mut Registry, agents: &mut JoinSet<()>) -> io::Result<Self> {
+        let metrics = audit::Metrics::register(registry);
+        let (Some(redis), Some(audit)) = (&config.redis, &config.audit) else {
+            return Ok(Self { archive: None, consumer: None, degraded: Arc::new(|| None) });
+        };
+        let database = Database::parse(&audit.url).map_err(io::Error::other)?;
+        agents.spawn(writer::keep_migrated(database.clone()));
+        let server = Server::parse(&redis.url, REDIS_REPLY_TIMEOUT).map_err(io::Error::other)?;
+        let queue = Queue::new(server, Keyspace::new(&redis.prefix, redis.partitions));
+        let sinks = (0..audit.threads).map(|_| Box::new(PostgresSink::new(database.clone())) as _).collect();
+        let consumer = Consumer::new(clock.clone(), queue, sinks, audit.queue_bytes_max / 5, metrics)?;
+        let standing = consumer.standing();
+        let archive: Arc<dyn Archive> = Arc::new(PostgresArchive::start(database)?);
+        let degraded: http::Degraded = Arc::new(move || standing.degraded());
+        Ok(Self { archive: Some(archive), consumer: Some(consumer), degraded })
+    }
 }
 
 fn rates(config: &Config) -> Rates {

@@ -18,6 +18,6 @@ mod socket;
 
 pub use connection::Limits;
 pub use cors::Cors;
+pub use handlers::about::Degraded;
 pub use router::{RESOURCES, Resource};
 pub use server::Server;
-pub use service::Degraded;

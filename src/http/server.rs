@@ -18,9 +18,10 @@ use crate::ws::Live;
 
 use super::connection::{self, Limits, Shared};
 use super::cors::Cors;
+use super::handlers::about::Degraded;
 use super::linger;
 use super::metrics::Metrics;
-use super::service::{Degraded, Service};
+use super::service::Service;
 
 /// How long to leave the listener alone that could not accept, for want of file descriptors most likely.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);

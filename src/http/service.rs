@@ -25,14 +25,12 @@ use crate::ws;
 use super::body::{self, Body, Unread};
 use super::cors::Cors;
 use super::framing;
-use super::handlers::{about, sessions};
+use super::handlers::about::{self, Degraded};
+use super::handlers::sessions;
 use super::metrics::Metrics;
 use super::quota;
 use super::reply::{self, Reply, Response};
 use super::router::{Endpoint, Route, route};
-
-/// Says why the server is not what it should be although it serves.
-pub type Degraded = Arc<dyn Fn() -> Option<String> + Send + Sync>;
 
 /// Answers requests.
 pub(super) struct Service {

@@ -32,6 +32,7 @@ pub mod file;
 mod limits;
 pub mod memory;
 mod metrics;
+mod random;
 mod record;
 pub mod redis;
 

@@ -1,5 +1,7 @@
 //! The endpoints that tell of the server itself. Does not know sessions.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use hyper::StatusCode;
 use hyper::header::{CACHE_CONTROL, HeaderValue};
@@ -11,11 +13,13 @@ use crate::sessions::Sessions;
 use crate::wire;
 
 use super::super::reply::{Reply, Response};
-use super::super::service::Degraded;
 
 /// The OpenAPI description of everything that is served; a test holds it against the router.
 const API_DOCS_JSON: &str = include_str!("../openapi.json");
 const API_DOCS: &str = include_str!("../api_docs.html");
+
+/// Says why the server is not what it should be although it serves.
+pub type Degraded = Arc<dyn Fn() -> Option<String> + Send + Sync>;
 
 pub(in crate::http) async fn time(sessions: &Sessions) -> Result<Response, Problem> {
     let now = sessions.now().await?;

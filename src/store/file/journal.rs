@@ -4,7 +4,6 @@
 //! While the database cannot be written, nothing new is taken in. What had been taken in is kept and tried again, so that
 //! what this process shows and what the file holds come together again.
 
-use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,10 +14,11 @@ use tokio::sync::{oneshot, watch};
 use tracing::{error, info};
 
 use crate::clock::Clock;
-use crate::engine::{Entry, SessionId, StateTag, Timestamp, Uuid};
+use crate::engine::SessionId;
 use crate::store::metrics::Operation;
-use crate::store::{Metrics, Record, StoreError};
+use crate::store::{Metrics, StoreError};
 
+use super::change::Change;
 use super::tables::{Fault, Line, Tables};
 
 /// What may wait, in bytes of states; when it is full changes are refused.
@@ -27,51 +27,6 @@ const QUEUE_BYTES_MAX: usize = 64 << 20;
 const ROW_BYTES: usize = 1_024;
 /// How long to leave a database alone that could not be written.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
-
-/// A change that is to be written.
-pub(in crate::store) struct Change {
-    /// Its id in the audit.
-    pub(in crate::store) event: Uuid,
-    /// Which state it makes.
-    pub(in crate::store) tag: StateTag,
-    /// The state, or the one that was deleted.
-    pub(in crate::store) record: Arc<Record>,
-    /// What is left of the session.
-    pub(in crate::store) made: Made,
-    /// What is written into the audit.
-    pub(in crate::store) entry: Entry,
-    /// How long it is kept.
-    pub(in crate::store) expires: Timestamp,
-}
-
-/// What a change leaves behind.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::store) enum Made {
-    /// A state.
-    State,
-    /// The end of the session.
-    Tombstone,
-}
-
-impl Change {
-    /// A new state.
-    pub(in crate::store) fn put(record: &Arc<Record>, entry: Entry, expires: Timestamp) -> Self {
-        let tag = record.session().tag();
-        Self { event: uuid(), tag, record: Arc::clone(record), made: Made::State, entry, expires }
-    }
-
-    /// The end of a session.
-    pub(in crate::store) fn delete(tag: StateTag, last: Arc<Record>, entry: Entry, expires: Timestamp) -> Self {
-        Self { event: uuid(), tag, record: last, made: Made::Tombstone, entry, expires }
-    }
-}
-
-/// A name that nobody else gives (RFC 9562, section 5.4): the standard library's hash keys are random.
-fn uuid() -> Uuid {
-    let bits = || u128::from(RandomState::new().hash_one(0_u8));
-    let random = bits() << 64 | bits();
-    Uuid::from_bits(random & !(0xf << 76) & !(0b11 << 62) | 4 << 76 | 0b10 << 62)
-}
 
 /// Where changes go.
 pub(in crate::store) struct Journal {

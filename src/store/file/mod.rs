@@ -2,6 +2,7 @@
 //! is acknowledged. One process at a time may have it. Does not know how states are kept in memory.
 
 mod archive;
+mod change;
 mod journal;
 mod tables;
 
@@ -19,7 +20,8 @@ use super::{Archive, Metrics, Record};
 use archive::Library;
 use tables::Tables;
 
-pub(super) use journal::{Change, Journal, Written};
+pub(super) use change::Change;
+pub(super) use journal::{Journal, Written};
 
 /// The database's name in the directory.
 const DATABASE: &str = "synckairos.redb";

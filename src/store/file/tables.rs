@@ -20,7 +20,7 @@ use tracing::warn;
 use crate::engine::{SessionId, StateTag, Timestamp, Uuid};
 use crate::wire::{self, Mark};
 
-use super::journal::{Change, Made};
+use super::change::{Change, Made};
 use super::{Kept, Record, Remembered};
 
 const CHANGES: TableDefinition<'_, &[u8; 32], &[u8]> = TableDefinition::new("changes");

@@ -16,6 +16,7 @@ use crate::clock::Moment;
 use crate::engine::{SessionId, Uuid};
 use crate::redis::LinkError;
 use crate::store::metrics::Role;
+use crate::store::random;
 use crate::store::{Countdown, Snapshot, StoreError, Update};
 use crate::wire::{self, Heard, Kept};
 
@@ -71,7 +72,7 @@ impl Feed {
         readers: Arc<[mpsc::Sender<Lookup>]>,
         inbox: mpsc::UnboundedReceiver<Ask>,
     ) -> Self {
-        let probe = shared.keyspace.probe_channel(jitter::bits());
+        let probe = shared.keyspace.probe_channel(random::bits());
         Self { shared, readers, inbox, topics: HashMap::new(), probe, run: None, interrupted: false }
     }
 

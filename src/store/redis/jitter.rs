@@ -1,22 +1,10 @@
 //! Random pauses, so that instances that met once do not meet again. Does not know why they wait.
 
-use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
-use crate::engine::Uuid;
+use crate::store::random;
 
 /// A length between the two, in microseconds.
 pub(super) fn between_us(least: u64, most: u64) -> Duration {
-    Duration::from_micros(least + bits() % (most - least + 1))
-}
-
-/// Bits that nobody can foresee: the standard library's hash keys are random.
-pub(super) fn bits() -> u64 {
-    RandomState::new().hash_one(0_u8)
-}
-
-/// A name that nobody else gives (RFC 9562, section 5.4).
-pub(super) fn uuid() -> Uuid {
-    let random = u128::from(bits()) << 64 | u128::from(bits());
-    Uuid::from_bits(random & !(0xf << 76) & !(0b11 << 62) | 4 << 76 | 0b10 << 62)
+    Duration::from_micros(least + random::bits() % (most - least + 1))
 }

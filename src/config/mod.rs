@@ -1,6 +1,8 @@
 //! What the server can be told: one table of settings, each with a flag and an environment variable, read
 //! through a function so that nothing here touches the environment. Does not know what the values do.
 
+mod settings;
+
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,89 +10,7 @@ use std::time::Duration;
 use crate::redis::Server;
 use crate::writer;
 
-/// A setting that can be given.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Setting {
-    /// The environment variable; the flag is the same in lower case with dashes.
-    pub name: &'static str,
-    /// What the value looks like.
-    pub value: &'static str,
-    /// What is used when it is not given.
-    pub default: &'static str,
-    /// What it is for, in a line.
-    pub help: &'static str,
-}
-
-const fn setting(name: &'static str, value: &'static str, default: &'static str, help: &'static str) -> Setting {
-    Setting { name, value, default, help }
-}
-
-/// Every setting, in the order in which people are told of them.
-pub const SETTINGS: [Setting; 23] = [
-    setting("HOST", "ADDRESS", "127.0.0.1", "IP address to listen on; 0.0.0.0 or :: for every interface"),
-    setting("PORT", "PORT", "3000", "TCP port to listen on; 0 for one that is free"),
-    setting("LOG_LEVEL", "LEVEL", "info", "How much to log: off, error, warn, info, debug or trace"),
-    setting("LOG_FORMAT", "FORMAT", "auto", "text, json, or auto: text on a terminal, JSON otherwise"),
-    setting("CORS_ORIGIN", "ORIGIN", "*", "Origin whose pages may read answers in a browser; * for every one"),
-    setting("RATE_LIMIT_SWITCH", "COUNT", "10", "Switches of one session per second; 0 for no limit"),
-    setting("RATE_LIMIT_GENERAL", "COUNT", "0", "Requests of one client address per minute; 0 for no limit"),
-    setting("MAX_CONNECTIONS", "COUNT", "20000", "Open connections at most, WebSockets included"),
-    setting(
-        "DATA_DIR",
-        "DIR",
-        "",
-        "Directory in which sessions and their history are kept over a restart; in memory only when not given",
-    ),
-    setting("REDIS_URL", "URL", "", "Redis that keeps the sessions of all instances; in this process when not given"),
-    setting("REDIS_PREFIX", "TEXT", "", "What every key and channel in Redis begins with"),
-    setting(
-        "PARTITIONS",
-        "COUNT",
-        "1",
-        "Parts that the keys in Redis are divided into; the same for every instance, for ever",
-    ),
-    setting(
-        "AUDIT",
-        "on|off",
-        "on",
-        "Whether every change with REDIS_URL is written into DATABASE_URL; off must be said",
-    ),
-    setting(
-        "DATABASE_URL",
-        "URL",
-        "",
-        "PostgreSQL that the audit is written into, and that lost sessions come back from",
-    ),
-    setting("DATABASE_POOL_MAX", "COUNT", "10", "Threads that write the audit, each with a connection of its own"),
-    setting(
-        "AUDIT_QUEUE_MAX_BYTES",
-        "BYTES",
-        "1073741824",
-        "Changes that may wait in Redis to be written: at 80 % no new sessions, at 95 % no changes",
-    ),
-    setting("RECOVERY_MAX_AGE_S", "SECONDS", "2592000", "How old a session's last change may be for it to come back"),
-    setting(
-        "TOMBSTONE_TTL_S",
-        "SECONDS",
-        "3600",
-        "How long a deleted session is remembered, so that nothing brings it back",
-    ),
-    setting(
-        "MAX_SESSIONS",
-        "COUNT",
-        "1000000",
-        "Sessions in this process at most, 2 KB each for two participants; more are refused with 503",
-    ),
-    setting(
-        "IDLE_TIMEOUT_MS",
-        "MS",
-        "75000",
-        "How long a connection may wait for its next request, or for its client to read an answer",
-    ),
-    setting("HEADER_TIMEOUT_MS", "MS", "5000", "How long the head of a request may take to arrive"),
-    setting("BODY_TIMEOUT_MS", "MS", "10000", "How long the body of a request may take to arrive"),
-    setting("REQUEST_TIMEOUT_MS", "MS", "2000", "How long an answer may take; then 503"),
-];
+pub use settings::{SETTINGS, Setting};
 
 /// All settings, read and checked.
 #[derive(Clone, Debug)]

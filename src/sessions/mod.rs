@@ -1,24 +1,23 @@
 //! The way of every change: load, settle, apply, encode, commit. The only place where the engine, the wire
 //! and a store meet. Does not know who asks, or over which protocol.
 
+mod history;
+mod judged;
+mod recovery;
+mod request;
+
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::engine::{
-    self, Command, Entry, Event, Judgement, NewSession, Outcome, Precondition, Refusal, Session, SessionId, StateTag,
-    Timestamp,
-};
-use crate::history::Page;
-use crate::recovery::Recovery;
+use crate::engine::{Command, NewSession, Outcome, Refusal, SessionId, StateTag, Timestamp};
 use crate::store::{
-    Arrival, Commit, Committed, Current, Decision, Queued, Quota, Rate, Read, Record, Snapshot, Store, StoreError,
-    Verdict, Wait, Watched, Write,
+    Arrival, Commit, Committed, Current, Queued, Quota, Rate, Read, Record, Snapshot, Store, StoreError, Wait, Watched,
 };
-use crate::wire::{self, Merge};
 
-/// How many clocks that ran out in one change clients are told of one by one: the latest ones.
-const EXPIRED_NOTICES_MAX: usize = 16;
+pub use history::Page;
+pub use recovery::Recovery;
+pub use request::Request;
 
 /// All sessions of a store.
 #[derive(Clone)]
@@ -36,23 +35,6 @@ pub struct Rates {
     pub switch: Option<Rate>,
     /// Requests of one client.
     pub general: Option<Rate>,
-}
-
-/// A command and what must hold for it.
-#[derive(Debug)]
-pub struct Request {
-    /// What is asked for.
-    pub command: Command,
-    /// The change of metadata that belongs to a [`Command::Patch`].
-    pub merge: Option<Merge>,
-    /// What the caller believes the session to be.
-    pub precondition: Precondition,
-}
-
-impl From<Command> for Request {
-    fn from(command: Command) -> Self {
-        Self { command, merge: None, precondition: Precondition::default() }
-    }
 }
 
 /// What came of a request.
@@ -156,7 +138,7 @@ impl Sessions {
     /// Begins a session.
     pub async fn create(&self, arrival: Arrival, new: NewSession) -> Result<Done, Failure> {
         let id = new.id;
-        let decide = move |current: Current<'_>| create(&new, &current);
+        let decide = move |current: Current<'_>| judged::create(&new, &current);
         self.commit(Commit { id, arrival: Some(arrival), rate: None, decide: Box::new(decide) }).await.result
     }
 
@@ -246,7 +228,7 @@ impl Sessions {
 
     async fn ask(&self, id: SessionId, arrival: Option<Arrival>, rate: Option<Rate>, request: Arc<Request>) -> Asked {
         if self.recovery.is_none() {
-            let decide = move |current: Current<'_>| decide(id, &request, &current);
+            let decide = move |current: Current<'_>| judged::decide(id, &request, &current);
             let reply = self.commit(Commit { id, arrival, rate, decide: Box::new(decide) }).await;
             return Asked { reply, is_missing: false };
         }
@@ -255,7 +237,7 @@ impl Sessions {
         let decide = move |current: Current<'_>| {
             // Of a session that was deleted the next epoch is known.
             is_missing.store(current.record.is_none() && current.epoch == 0, Ordering::Relaxed);
-            decide(id, &request, &current)
+            judged::decide(id, &request, &current)
         };
         let reply = self.commit(Commit { id, arrival, rate, decide: Box::new(decide) }).await;
         Asked { reply, is_missing: missing.load(Ordering::Relaxed) }
@@ -276,81 +258,4 @@ impl Sessions {
             Err(error) => Reply { result: Err(Failure::Store(error)), quota: None },
         }
     }
-}
-
-fn create(new: &NewSession, current: &Current<'_>) -> Decision {
-    if current.record.is_some() {
-        return nothing(Err(Refusal::Exists));
-    }
-    let epoch = current.epoch.max(current.now.as_ms());
-    let session = new.create(epoch, current.at);
-    match Entry::of(None, vec![Event::Created], &session, current.at) {
-        Some(entry) => put(session, Vec::new(), entry, current.now, Ok(Outcome::default())),
-        None => unreachable!("something happened"),
-    }
-}
-
-fn decide(id: SessionId, request: &Request, current: &Current<'_>) -> Decision {
-    let Some(record) = current.record else {
-        return nothing(match request.command {
-            Command::Delete => Ok(Outcome::default()),
-            Command::Settle
-            | Command::Start
-            | Command::Pause
-            | Command::Resume
-            | Command::Switch { .. }
-            | Command::Complete
-            | Command::Cancel
-            | Command::Patch(_) => Err(Refusal::NotFound),
-        });
-    };
-    let before = record.session();
-    let merged = merged(request, before);
-    let command = match &merged {
-        Ok(Some(command)) => command,
-        Ok(None) => &request.command,
-        // What time has done counts, and so does what the caller believes, whatever becomes of the command.
-        Err(_) => &Command::Settle,
-    };
-    let Judgement { session, mut events, verdict } = engine::judge(before, command, &request.precondition, current.at);
-    let verdict = verdict.and_then(|outcome| merged.map(|_| outcome));
-    let verdict = verdict.map_err(|refusal| excuse(refusal, &session, request, current));
-    let notices = wire::expired(id, &events, current.now, EXPIRED_NOTICES_MAX);
-    let is_deleted = matches!((&request.command, &verdict), (Command::Delete, Ok(_)));
-    if is_deleted {
-        events.push(Event::Deleted);
-    }
-    let Some(entry) = Entry::of(Some(before), events, &session, current.at) else { return nothing(verdict) };
-    if is_deleted {
-        let tag = StateTag { epoch: current.epoch, version: before.version + 1 };
-        let last = Arc::new(Record::read(Session { epoch: tag.epoch, version: tag.version, ..session }));
-        return Decision { write: Write::Delete { tag, notice: wire::deleted(id, current.now), last, entry }, verdict };
-    }
-    put(Session { epoch: current.epoch, ..session }, notices, entry, current.now, verdict)
-}
-
-/// The command with the metadata that its merge makes, if it has one.
-fn merged(request: &Request, before: &Session) -> Result<Option<Command>, Refusal> {
-    let (Command::Patch(settings), Some(merge)) = (&request.command, &request.merge) else { return Ok(None) };
-    let metadata = merge.apply(before.metadata.as_deref()).map_err(|wire::TooLarge| Refusal::MetadataTooLarge)?;
-    let mut settings = settings.clone();
-    settings.metadata = Some(metadata);
-    Ok(Some(Command::Patch(settings)))
-}
-
-/// A command that was refused because of a change that its sender could not know is a conflict.
-fn excuse(refusal: Refusal, session: &Session, request: &Request, current: &Current<'_>) -> Refusal {
-    if refusal.depends_on_state() && current.changed_since_arrival {
-        Refusal::Conflict { actual_version: session.version, expected_version: request.precondition.version }
-    } else {
-        refusal
-    }
-}
-
-fn put(session: Session, notices: Vec<bytes::Bytes>, entry: Entry, now: Timestamp, verdict: Verdict) -> Decision {
-    Decision { write: Write::Put { record: Arc::new(Record::new(session, now)), notices, entry }, verdict }
-}
-
-fn nothing(verdict: Verdict) -> Decision {
-    Decision { write: Write::Nothing, verdict }
 }

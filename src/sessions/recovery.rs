@@ -13,13 +13,11 @@ use tokio::sync::{Semaphore, watch};
 use tracing::{info, warn};
 
 use crate::engine::{Command, Entry, Event, Judgement, Millis, Outcome, Refusal, Session, SessionId, judge};
-use crate::store::{
-    Archive, Archived, Commit, Committed, Current, Decision, Read, Record, Store, StoreError, Verdict, Write,
-};
+use crate::store::{Archive, Archived, Commit, Committed, Current, Decision, Read, Store, StoreError};
 use crate::wire;
 
-/// Clocks that ran out meanwhile clients are told of one by one: the latest ones.
-const EXPIRED_NOTICES_MAX: usize = 16;
+use super::judged;
+
 /// Lookups at the same time; one more is refused, so that a scan of random ids is no load.
 const LOOKUPS_MAX: usize = 32;
 
@@ -129,27 +127,20 @@ impl Recovery {
 /// Puts a state back if there is still nothing, with what time has done since.
 fn restore(session: &Session, archived: &Archived, current: &Current<'_>) -> Decision {
     if current.record.is_some() {
-        return nothing(Ok(Outcome::default()));
+        return judged::nothing(Ok(Outcome::default()));
     }
     if current.epoch > 0 {
         // It was deleted meanwhile.
-        return nothing(Err(Refusal::NotFound));
+        return judged::nothing(Err(Refusal::NotFound));
     }
     let before = Session { version: archived.tag.version, ..session.clone() };
     let Judgement { session, mut events, .. } = judge(&before, &Command::Settle, &Default::default(), current.now);
-    let notices = wire::expired(session.id, &events, current.now, EXPIRED_NOTICES_MAX);
+    let notices = judged::notices(session.id, &events, current.now);
     events.push(Event::Recovered);
     let epoch = current.now.as_ms().max(archived.tag.epoch + 1);
     let session = Session { epoch, version: archived.tag.version + 1, updated_at: current.now, ..session };
     match Entry::of(Some(&before), events, &session, current.now) {
-        Some(entry) => {
-            let record = Arc::new(Record::new(session, current.now));
-            Decision { write: Write::Put { record, notices, entry }, verdict: Ok(Outcome::default()) }
-        }
+        Some(entry) => judged::put(session, notices, entry, current.now, Ok(Outcome::default())),
         None => unreachable!("it was recovered"),
     }
-}
-
-fn nothing(verdict: Verdict) -> Decision {
-    Decision { write: Write::Nothing, verdict }
 }

@@ -1,0 +1,107 @@
+//! What becomes of a request, as a store asks it: the engine's judgement, encoded, with what clients are told and what
+//! is audited. Pure, so that a store may ask again. Does not know stores.
+
+use std::sync::Arc;
+
+use crate::engine::{
+    self, Command, Entry, Event, Judgement, NewSession, Outcome, Refusal, Session, SessionId, StateTag, Timestamp,
+};
+use crate::store::{Current, Decision, Record, Verdict, Write};
+use crate::wire;
+
+use super::request::Request;
+
+/// How many clocks that ran out in one change clients are told of one by one: the latest ones.
+const EXPIRED_NOTICES_MAX: usize = 16;
+
+/// A new session.
+pub(super) fn create(new: &NewSession, current: &Current<'_>) -> Decision {
+    if current.record.is_some() {
+        return nothing(Err(Refusal::Exists));
+    }
+    let epoch = current.epoch.max(current.now.as_ms());
+    let session = new.create(epoch, current.at);
+    match Entry::of(None, vec![Event::Created], &session, current.at) {
+        Some(entry) => put(session, Vec::new(), entry, current.now, Ok(Outcome::default())),
+        None => unreachable!("something happened"),
+    }
+}
+
+/// A change of one, or none when there is none.
+pub(super) fn decide(id: SessionId, request: &Request, current: &Current<'_>) -> Decision {
+    let Some(record) = current.record else {
+        return nothing(match request.command {
+            Command::Delete => Ok(Outcome::default()),
+            Command::Settle
+            | Command::Start
+            | Command::Pause
+            | Command::Resume
+            | Command::Switch { .. }
+            | Command::Complete
+            | Command::Cancel
+            | Command::Patch(_) => Err(Refusal::NotFound),
+        });
+    };
+    let before = record.session();
+    let merged = merged(request, before);
+    let command = match &merged {
+        Ok(Some(command)) => command,
+        Ok(None) => &request.command,
+        // What time has done counts, and so does what the caller believes, whatever becomes of the command.
+        Err(_) => &Command::Settle,
+    };
+    let Judgement { session, mut events, verdict } = engine::judge(before, command, &request.precondition, current.at);
+    let verdict = verdict.and_then(|outcome| merged.map(|_| outcome));
+    let verdict = verdict.map_err(|refusal| excuse(refusal, &session, request, current));
+    let notices = notices(id, &events, current.now);
+    let is_deleted = matches!((&request.command, &verdict), (Command::Delete, Ok(_)));
+    if is_deleted {
+        events.push(Event::Deleted);
+    }
+    let Some(entry) = Entry::of(Some(before), events, &session, current.at) else { return nothing(verdict) };
+    if is_deleted {
+        let tag = StateTag { epoch: current.epoch, version: before.version + 1 };
+        let last = Arc::new(Record::read(Session { epoch: tag.epoch, version: tag.version, ..session }));
+        return Decision { write: Write::Delete { tag, notice: wire::deleted(id, current.now), last, entry }, verdict };
+    }
+    put(Session { epoch: current.epoch, ..session }, notices, entry, current.now, verdict)
+}
+
+/// The command with the metadata that its merge makes, if it has one.
+fn merged(request: &Request, before: &Session) -> Result<Option<Command>, Refusal> {
+    let (Command::Patch(settings), Some(merge)) = (&request.command, &request.merge) else { return Ok(None) };
+    let metadata = merge.apply(before.metadata.as_deref()).map_err(|wire::TooLarge| Refusal::MetadataTooLarge)?;
+    let mut settings = settings.clone();
+    settings.metadata = Some(metadata);
+    Ok(Some(Command::Patch(settings)))
+}
+
+/// A command that was refused because of a change that its sender could not know is a conflict.
+fn excuse(refusal: Refusal, session: &Session, request: &Request, current: &Current<'_>) -> Refusal {
+    if refusal.depends_on_state() && current.changed_since_arrival {
+        Refusal::Conflict { actual_version: session.version, expected_version: request.precondition.version }
+    } else {
+        refusal
+    }
+}
+
+/// A new state.
+pub(super) fn put(
+    session: Session,
+    notices: Vec<bytes::Bytes>,
+    entry: Entry,
+    now: Timestamp,
+    verdict: Verdict,
+) -> Decision {
+    Decision { write: Write::Put { record: Arc::new(Record::new(session, now)), notices, entry }, verdict }
+}
+
+/// No change.
+pub(super) fn nothing(verdict: Verdict) -> Decision {
+    Decision { write: Write::Nothing, verdict }
+}
+
+/// Clocks that ran out, as clients are told of them.
+pub(super) fn notices(id: SessionId, events: &[Event], now: Timestamp) -> Vec<bytes::Bytes> {
+    wire::expired(id, events, now, EXPIRED_NOTICES_MAX)
+}

@@ -1,0 +1,21 @@
+//! What can be asked of a session. Does not know who asks.
+
+use crate::engine::{Command, Precondition};
+use crate::wire::Merge;
+
+/// A command and what must hold for it.
+#[derive(Debug)]
+pub struct Request {
+    /// What is asked for.
+    pub command: Command,
+    /// The change of metadata that belongs to a [`Command::Patch`].
+    pub merge: Option<Merge>,
+    /// What the caller believes the session to be.
+    pub precondition: Precondition,
+}
+
+impl From<Command> for Request {
+    fn from(command: Command) -> Self {
+        Self { command, merge: None, precondition: Precondition::default() }
+    }
+}

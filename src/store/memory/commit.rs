@@ -1,0 +1,136 @@
+//! How a decision is asked for and carried out: under the lock of one shard, which is all that a transaction takes
+//! here. Does not know who waits for it.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use crate::engine::{SessionId, Timestamp};
+use crate::store::file::{Change, Written};
+use crate::store::{Arrival, Commit, Committed, Current, Decision, Record, StoreError, Update, Write};
+
+use super::shard::{Entry, Kept, Shard};
+use super::{SHARDS, Shared};
+
+/// A decision that was carried out, and what its answer has to wait for.
+pub(super) struct Done {
+    pub(super) committed: Committed,
+    pub(super) written: Option<Written>,
+    pub(super) is_change: bool,
+}
+
+impl Shared {
+    /// Waits until what an answer says, or is based on, is on the disk.
+    pub(super) async fn settled(&self, written: Option<Written>, is_change: bool) -> Result<(), StoreError> {
+        let (Some(journal), Some(written)) = (&self.journal, written) else { return Ok(()) };
+        match journal.wait(written, is_change).await {
+            true => Ok(()),
+            false if is_change => Err(StoreError::UnknownOutcome),
+            false => Err(StoreError::Unavailable("the file cannot be written")),
+        }
+    }
+
+    /// Enters a change into the journal, if there is one; returns its number there.
+    fn enter(&self, id: SessionId, change: impl FnOnce() -> Change) -> Result<(u64, Option<Written>), StoreError> {
+        let Some(journal) = &self.journal else { return Ok((0, None)) };
+        journal.enter(id, change()).map(|(number, written)| (number, Some(written)))
+    }
+
+    /// `None` when the deadline must not be taken for passed yet.
+    pub(super) fn try_commit(&self, commit: &mut Commit) -> Result<Option<Done>, StoreError> {
+        let id = commit.id;
+        let mut shard = self.shard(id).lock();
+        let now = self.clock.now();
+        let entry = shard.entries.get(&id).filter(|entry| entry.expires > now);
+        let record = entry.and_then(|entry| entry.kept.record());
+        let is_new = record.is_none();
+        let deadline = entry.and_then(|entry| entry.kept.deadline());
+        if let Some(deadline) = deadline.filter(|&deadline| deadline <= now)
+            && self.arrivals.any_in_time(id, commit.arrival.as_ref(), |at, _| at < deadline)
+        {
+            return Ok(None);
+        }
+
+        let arrived = commit.arrival.as_ref().map_or(now, Arrival::at);
+        let last_change = record.map_or(Timestamp::default(), |record| record.session().updated_at);
+        let Decision { write, verdict } = (commit.decide)(Current {
+            record,
+            epoch: entry.map_or(0, |entry| entry.next_epoch(now)),
+            at: arrived.max(last_change),
+            now,
+            changed_since_arrival: entry
+                .is_some_and(|entry| commit.arrival.as_ref().is_some_and(|arrival| entry.committed > arrival.moment())),
+        });
+        let is_change = !matches!(write, Write::Nothing);
+        if let Some(passed) = deadline.filter(|&deadline| deadline <= now && is_change) {
+            self.metrics.fired(passed, now.as_ms() * 1_000);
+        }
+        let (record, written) = match write {
+            Write::Nothing => {
+                // What an answer is based on must not be lost after it.
+                let number = entry.map_or(0, |entry| entry.number);
+                let written = match &self.journal {
+                    Some(journal) => journal.settled(number)?,
+                    None => None,
+                };
+                (record.cloned(), written)
+            }
+            Write::Put { record, notices, entry } => {
+                if is_new && !self.admit() {
+                    return Err(StoreError::Unavailable("the server holds as many sessions as it may"));
+                }
+                let expires = now + record.lifetime(now);
+                let entered = self.enter(id, || Change::put(&record, entry, expires));
+                let (number, written) = entered.inspect_err(|_| self.leave(usize::from(is_new)))?;
+                let replaced = self.put(&mut shard, id, Kept::Session(Arc::clone(&record)), expires, number);
+                self.leave(usize::from(is_new && replaced));
+                if shard.watched.contains_key(&id) {
+                    self.tell(id, &record, notices);
+                }
+                (Some(record), written)
+            }
+            Write::Delete { tag, notice, last, entry } => {
+                let expires = now + self.limit.tombstone_ttl;
+                let (number, written) = self.enter(id, || Change::delete(tag, last, entry, expires))?;
+                let replaced = self.put(&mut shard, id, Kept::Tombstone(tag), expires, number);
+                self.leave(usize::from(replaced));
+                shard.buried.push_back((tag, id));
+                shard.forget(self.limit.sessions_max.div_ceil(SHARDS), now, |id| self.forget(id));
+                if shard.watched.contains_key(&id) {
+                    self.listener.update(id, &Update::Deleted { tag, frame: notice });
+                }
+                (None, written)
+            }
+        };
+        let committed = Committed { record, verdict: Some(verdict), quota: None, now };
+        Ok(Some(Done { committed, written, is_change }))
+    }
+
+    /// Takes in one more session, if there is room for it.
+    fn admit(&self) -> bool {
+        let one_more = |held: usize| (held < self.limit.sessions_max).then_some(held + 1);
+        self.sessions.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).is_ok()
+    }
+
+    /// So many sessions are gone.
+    pub(super) fn leave(&self, sessions: usize) {
+        self.sessions.fetch_sub(sessions, Ordering::Relaxed);
+    }
+
+    /// Returns whether there was a session before.
+    fn put(&self, shard: &mut Shard, id: SessionId, kept: Kept, expires: Timestamp, number: u64) -> bool {
+        if let Some(deadline) = kept.deadline() {
+            self.alarm.set(deadline);
+        }
+        let committed = self.clock.moment();
+        let old = shard.insert(id, Entry { kept, committed, expires, is_restored: false, number });
+        old.is_some_and(|old| old.kept.record().is_some())
+    }
+
+    fn tell(&self, id: SessionId, record: &Record, notices: Vec<bytes::Bytes>) {
+        let (tag, frame) = (record.session().tag(), record.encoded().frame());
+        self.listener.update(id, &Update::State { tag, frame, countdown: record.countdown() });
+        for notice in notices {
+            self.listener.update(id, &Update::Notice(notice));
+        }
+    }
+}
