@@ -17,6 +17,10 @@ const CHANGE_MAX_LEN: usize = 4 * MAX_LEN;
 /// How deep it may be nested: what JSON readers take by default.
 const MAX_DEPTH: usize = 100;
 
+/// How far from zero an exponent may be. A jsonb number has at most 16,383 digits behind its point (PostgreSQL
+/// documentation, section 8.1.2), and a number here has at most [`MAX_LEN`] before its exponent.
+const EXPONENT_MAX: u32 = 9_999;
+
 /// Metadata would become longer than it may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooLarge;
@@ -89,8 +93,14 @@ pub(super) fn change(value: &RawValue) -> Looked<Merge> {
     if value.get() == "null" { Ok(Merge::Remove) } else { compact(value, CHANGE_MAX_LEN).map(Merge::With) }
 }
 
+/// How far a number's exponent is from zero, or farther than any that is allowed.
+fn exponent(number: &str) -> u32 {
+    let Some((_, exponent)) = number.split_once(['e', 'E']) else { return 0 };
+    exponent.trim_start_matches(['+', '-']).parse().unwrap_or(u32::MAX)
+}
+
 /// An object without space between its tokens, each string in its shortest form. Refuses what a database
-/// could not keep: NUL, lone surrogates, and numbers beyond 64-bit floats.
+/// could not keep: NUL, lone surrogates, numbers beyond 64-bit floats, and exponents without end.
 fn compact(value: &RawValue, len_max: usize) -> Looked<Arc<str>> {
     if !value.get().starts_with('{') {
         return Err(read::unexpected("object", value));
@@ -105,6 +115,9 @@ fn compact(value: &RawValue, len_max: usize) -> Looked<Arc<str>> {
             b'"' if token.contains('\\') => text.push_str(&shortest(token)?),
             b'{' | b'[' if depth == MAX_DEPTH => {
                 return Err(fault(Code::TooBig, format!("Must be nested at most {MAX_DEPTH} deep")));
+            }
+            b'-' | b'0'..=b'9' if exponent(token) > EXPONENT_MAX => {
+                return Err(fault(Code::TooBig, format!("Must not contain exponents beyond {EXPONENT_MAX}")));
             }
             b'-' | b'0'..=b'9' if !token.parse().is_ok_and(f64::is_finite) => {
                 return Err(fault(Code::TooBig, "Must not contain numbers beyond 64-bit floats"));

@@ -105,3 +105,89 @@ async fn clients_do_not_notice_that_the_database_is_away() {
     wait::until("it is told", async || client.ask("GET", "/ready", "").await.json()["status"] == "ready").await;
     assert_eq!(rig.number("select count(*) from sync_events").await, 52, "none twice");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_is_accepted_can_be_audited() {
+    let rig = Rig::start().await;
+    let instance = rig.instance(&[]).await;
+    let mut client = Connection::open(instance.address).await;
+    let nested = format!("{{\"a\":{}{}}}", "[".repeat(99), "]".repeat(99));
+    let long = format!("{{\"a\":{}}}", "9".repeat(300));
+    let odd = [
+        r#"{"a":1e308,"b":1e-400,"c":-0,"d":1E+2}"#,
+        r#"{"a":1e-9999,"b":0.00000000000000000000000000000001}"#,
+        r#"{"a":1e-20000}"#,
+        r#"{"a":0e20000}"#,
+        r#"{"a":1e-400000000000}"#,
+        r#"{"a":"\ud83d\ude00 \u001f \"","":null,"a":2}"#,
+        &nested,
+        &long,
+    ];
+    let mut accepted = 0;
+    for (n, metadata) in odd.iter().enumerate() {
+        let body = format!(
+            r#"{{"session_id":"{}","sync_mode":"global","total_time_ms":86400000,"metadata":{metadata},"participants":[{{"participant_id":"{}","participant_index":9007199254740991,"total_time_ms":86400000}}]}}"#,
+            id(n as u64),
+            participant(0)
+        );
+        let answer = client.ask("POST", "/v1/sessions", &body).await;
+        match answer.status {
+            201 => accepted += 1,
+            400 => assert_eq!(answer.code(), "VALIDATION_ERROR", "{answer:?}"),
+            _ => panic!("{answer:?}"),
+        }
+    }
+    assert!(accepted >= 4, "{accepted} were accepted");
+    wait::until("all is written or put aside", async || {
+        let said = rig.operate(&["queue", "stats"]).await.1;
+        said.contains("waiting 0\nheld 0\n")
+    })
+    .await;
+    let said = rig.operate(&["queue", "dead"]).await.1;
+    assert_eq!(said, "");
+    let delayed: Vec<String> = redis::cmd("ZRANGE")
+        .arg("db-writes:delayed")
+        .arg(0)
+        .arg(-1)
+        .query(&mut rig.redis.connect())
+        .expect("it answers");
+    assert!(delayed.is_empty(), "{delayed:?}");
+    assert_eq!(rig.number("select count(*) from sync_events").await, accepted);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_orderly_stop_under_load_leaves_no_lease_behind_and_loses_nothing() {
+    const CLIENTS: u64 = 8;
+    let rig = Rig::start().await;
+    let mut instance = rig.instance(&[]).await;
+    let mut clients = tokio::task::JoinSet::new();
+    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    for n in 0..CLIENTS {
+        let (mut client, tell) = (Connection::open(instance.address).await, tell.clone());
+        client.create(&two_players(&id(n), HOUR)).await;
+        client.post(&id(n), "start", &Value::Null).await;
+        clients.spawn(async move {
+            let mut acknowledged = 2;
+            while let Some(answer) = client.try_ask("POST", &format!("/v1/sessions/{}/switch", id(n))).await {
+                assert_eq!(answer.status, 200, "{answer:?}");
+                acknowledged += 1;
+                let _ = tell.send(());
+            }
+            acknowledged
+        });
+    }
+    for _ in 0..500 {
+        told.recv().await.expect("there is load");
+    }
+    instance.signal("TERM");
+    assert_eq!(instance.ended().await, Some(0));
+    let mut acknowledged = 0;
+    while let Some(client) = clients.join_next().await {
+        acknowledged += client.expect("the client ends well");
+    }
+    let leases: u64 = redis::cmd("ZCARD").arg("db-writes:lease").query(&mut rig.redis.connect()).expect("it answers");
+    assert_eq!(leases, 0);
+    let _other = rig.instance(&[]).await;
+    rig.drained().await;
+    assert_eq!(rig.number("select count(*) from sync_events").await, acknowledged);
+}
