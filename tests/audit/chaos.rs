@@ -12,6 +12,7 @@ use serde_json::Value;
 use tokio::task::JoinSet;
 
 use crate::metrics::value as series;
+use crate::support::dice::{Dice, scale};
 use crate::support::http::{Answer, Connection};
 use crate::support::program::Program;
 use crate::support::sessions::{id, two_players};
@@ -22,20 +23,6 @@ const INSTANCES: usize = 3;
 const CLIENTS: u64 = 8;
 const SESSIONS_EACH: u64 = 4;
 const HOUR: u64 = 3_600_000;
-
-/// Numbers that look random and are the same for the same seed.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, end: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % end
-    }
-}
-
-fn scale(name: &str, default: u64) -> u64 {
-    std::env::var(name).map_or(default, |text| text.parse().expect("a number"))
-}
 
 /// What all clients share.
 struct Stage {

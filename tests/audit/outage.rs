@@ -9,6 +9,7 @@ use serde_json::Value;
 use tokio::task::JoinSet;
 
 use crate::metrics::value as series;
+use crate::support::dice::scale;
 use crate::support::http::Connection;
 use crate::support::sessions::{id, two_players};
 
@@ -26,7 +27,7 @@ const OVER: u8 = 2;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn clients_go_on_while_the_database_is_away() {
-    let away = Duration::from_secs(std::env::var("SYNCKAIROS_TEST_AWAY_S").map_or(20, |text| text.parse().expect("s")));
+    let away = Duration::from_secs(scale("SYNCKAIROS_TEST_AWAY_S", 20));
     let rig = Rig::start().await;
     let mut instance = rig.instance(&[]).await;
     instance.leave_log(|_| false);

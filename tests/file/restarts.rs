@@ -1,9 +1,12 @@
 //! A restart: what comes back and as what, and what happens meanwhile.
 
 use serde_json::Value;
+use synckairos::clock::Clock;
 
 use crate::support::directory::Directory;
 use crate::support::http::Connection;
+use crate::support::instant;
+use crate::support::program::Program;
 use crate::support::sessions::{id, two_players};
 use crate::support::wait;
 
@@ -68,7 +71,8 @@ async fn a_clock_that_ran_out_meanwhile_flags_without_anybody_asking() {
     program.child.kill().expect("it runs");
     program.ended().await;
     let deadline = started["deadline_at"].clone();
-    tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
+    let deadline_ms = instant::ms(&deadline);
+    wait::until("its time is over", async || Clock::system().now().as_ms() > deadline_ms).await;
 
     let mut program = start(&directory);
     let mut client = Connection::open(program.address).await;
@@ -113,4 +117,35 @@ async fn an_orderly_stop_loses_nothing() {
     for n in created {
         client.read(&id(n)).await;
     }
+}
+
+#[tokio::test]
+async fn history_is_served_over_restarts() {
+    let directory = Directory::new();
+    let path = format!("/v1/sessions/{}", id(1));
+    let told = async |program: &Program, query: &str| {
+        let mut client = Connection::open(program.address).await;
+        let answer = client.ask("GET", &format!("{path}/events{query}"), "").await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        let page = answer.json();
+        let told = page["data"].as_array().expect("a list").iter();
+        (told.map(|change| change["event_type"].to_string()).collect::<Vec<_>>().join(" "), page["next"].clone())
+    };
+    let mut program = start(&directory);
+    let mut client = Connection::open(program.address).await;
+    client.create(&two_players(&id(1), HOUR)).await;
+    client.post(&id(1), "start", &Value::Null).await;
+    let (before, next) = told(&program, "").await;
+    assert_eq!(before, r#""session_created" "session_started""#);
+    program.child.kill().expect("it runs");
+    program.ended().await;
+
+    let program = start(&directory);
+    let mut client = Connection::open(program.address).await;
+    client.post(&id(1), "switch", &Value::Null).await;
+    assert_eq!(client.ask("DELETE", &path, "").await.status, 204);
+    let after = format!("?after={}", next.as_str().expect("a cursor"));
+    assert_eq!(told(&program, &after).await.0, r#""cycle_switched" "session_deleted""#);
+    let unknown = client.ask("GET", &format!("/v1/sessions/{}/events", id(2)), "").await;
+    assert_eq!((unknown.status, unknown.code().as_str()), (404, "SESSION_NOT_FOUND"));
 }

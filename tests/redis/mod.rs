@@ -17,6 +17,7 @@ use std::net::SocketAddr;
 
 use serde_json::Value;
 
+use crate::support::dice::{Dice, scale};
 use crate::support::http::{Answer, Connection};
 use crate::support::program::Program;
 use crate::support::server::Server;
@@ -66,19 +67,4 @@ async fn switch(client: &mut Connection, n: u64) -> Answer {
 /// The version that an answer tells.
 fn version(answer: &Answer) -> u64 {
     answer.json()["data"]["version"].as_u64().unwrap_or_else(|| panic!("no version: {answer:?}"))
-}
-
-/// Numbers that look random and are the same every time.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, end: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % end
-    }
-}
-
-/// A number that the environment may raise.
-fn scale(name: &str, default: u64) -> u64 {
-    std::env::var(name).map_or(default, |text| text.parse().expect("a number"))
 }
