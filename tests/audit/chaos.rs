@@ -11,7 +11,6 @@ use parking_lot::Mutex;
 use serde_json::Value;
 use tokio::task::JoinSet;
 
-use crate::metrics::value as series;
 use crate::support::dice::{Dice, scale};
 use crate::support::http::{Answer, Connection};
 use crate::support::program::Program;
@@ -28,6 +27,8 @@ const HOUR: u64 = 3_600_000;
 struct Stage {
     addresses: Mutex<Vec<SocketAddr>>,
     acknowledged: AtomicU64,
+    /// Sessions that instances reported as set back by Redis.
+    behind: Arc<AtomicU64>,
     is_over: AtomicBool,
 }
 
@@ -58,13 +59,15 @@ async fn chaos(redis: &[&str], forgets_nothing: bool) {
     println!("seed {seed}: {faults} faults");
     let mut dice = Dice(seed);
     let mut rig = Rig::start_with(redis).await;
+    let behind = Arc::new(AtomicU64::new(0));
     let mut instances = Vec::new();
     for _ in 0..INSTANCES {
-        instances.push(instance(&rig).await);
+        instances.push(instance(&rig, &behind).await);
     }
     let stage = Arc::new(Stage {
         addresses: Mutex::new(instances.iter().map(|instance| instance.address).collect()),
         acknowledged: AtomicU64::new(0),
+        behind,
         is_over: AtomicBool::new(false),
     });
     let mut clients = JoinSet::new();
@@ -98,13 +101,21 @@ async fn chaos(redis: &[&str], forgets_nothing: bool) {
         "seed {seed}: {counts:?}; in {took:?} {done} changes acknowledged, {} of unknown outcome, {} refused; {rows} rows",
         tally.unknown, tally.refused
     );
-    let behind = behind(&instances).await;
+    let behind = stage.behind.load(Ordering::Relaxed);
     check(&rig, &tally, forgets_nothing, behind, &instances).await;
 }
 
-async fn instance(rig: &Rig) -> Program {
+/// An instance whose reports outlive it.
+async fn instance(rig: &Rig, behind: &Arc<AtomicU64>) -> Program {
     let mut program = rig.instance(&[("DATABASE_POOL_MAX", "3")]).await;
-    program.leave_log(|line| line.contains("fault of ours") || line.contains("given up") || line.contains("in part"));
+    let behind = Arc::clone(behind);
+    program.leave_log(move |line| {
+        if line.contains("forgot acknowledged changes") {
+            let said: Value = serde_json::from_str(line).expect("a log line is JSON");
+            behind.fetch_add(said["behind"].as_u64().expect("a number"), Ordering::Relaxed);
+        }
+        line.contains("fault of ours") || line.contains("given up") || line.contains("in part")
+    });
     program
 }
 
@@ -123,7 +134,7 @@ async fn strike(
         0 => {
             instances[victim].child.kill().expect("it runs");
             instances[victim].ended().await;
-            let new = instance(rig).await;
+            let new = instance(rig, &stage.behind).await;
             stage.addresses.lock()[victim] = new.address;
             instances[victim] = new;
             "instance killed"
@@ -263,16 +274,6 @@ async fn patiently(what: &str, mut condition: impl FnMut() -> bool) {
         assert!(start.elapsed() < Duration::from_secs(60), "never came true: {what}");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-}
-
-/// How many sessions the instances reported as set back by Redis.
-async fn behind(instances: &[Program]) -> u64 {
-    let mut behind = 0;
-    for instance in instances {
-        let metrics = Connection::open(instance.address).await.ask("GET", "/metrics", "").await.body;
-        behind += series(&metrics, "synckairos_store_sessions_behind_total") as u64;
-    }
-    behind
 }
 
 async fn check(rig: &Rig, tally: &Tally, forgets_nothing: bool, behind: u64, instances: &[Program]) {
