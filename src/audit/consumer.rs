@@ -25,8 +25,6 @@ const IDLE_PAUSE: Duration = Duration::from_millis(20);
 const AWAY_PAUSE: Duration = Duration::from_millis(500);
 /// How often leases are renewed, and what others left behind is looked for.
 const ROUNDS: Duration = Duration::from_secs(1);
-/// Leases are renewed every so many rounds.
-const RENEW_ROUNDS: u32 = 4;
 /// How long threads may take to finish when the server stops.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -100,7 +98,6 @@ impl Consumer {
         let mut stop = std::pin::pin!(stop);
         let mut rounds = tokio::time::interval(ROUNDS);
         rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut round = 0_u32;
         let mut pause = Duration::ZERO;
         loop {
             let can_take = self.held.len() < self.threads && self.unsettled.is_empty();
@@ -112,10 +109,7 @@ impl Consumer {
                     pause = Duration::ZERO;
                     self.settle(report).await
                 }
-                _ = rounds.tick() => {
-                    round = round.wrapping_add(1);
-                    self.go_round(round).await
-                }
+                _ = rounds.tick() => self.go_round().await,
                 () = tokio::time::sleep(pause), if can_take => self.take().await.map(|found| {
                     pause = if found { Duration::ZERO } else { IDLE_PAUSE };
                 }),
@@ -186,11 +180,12 @@ impl Consumer {
     }
 
     /// What has to be done now and then.
-    async fn go_round(&mut self, round: u32) -> Result<(), LinkError> {
+    async fn go_round(&mut self) -> Result<(), LinkError> {
         while let Some(report) = self.unsettled.pop() {
             self.settle(report).await?;
         }
-        if round.is_multiple_of(RENEW_ROUNDS) && !self.held.is_empty() {
+        // Before what is over is taken back: after an outage that may be our own.
+        if !self.held.is_empty() {
             let held: Vec<_> = self.held.iter().map(|(batch, _)| batch).collect();
             self.queue.renew(&held).await?;
         }
