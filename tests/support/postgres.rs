@@ -130,10 +130,9 @@ impl Postgres {
     /// Sends it a signal by name, such as `STOP`, and those that serve its connections too.
     pub(crate) fn signal(&self, name: &str) {
         let own = self.child.id().to_string();
-        let children = Command::new("pgrep").args(["-P", &own]).output().map(|said| said.stdout).unwrap_or_default();
-        let children = String::from_utf8(children).expect("numbers are text");
+        let children = children(&own);
         let mut kill = Command::new("kill");
-        let _ = kill.arg(format!("-{name}")).arg(own).args(children.split_whitespace()).stderr(Stdio::null()).status();
+        let _ = kill.arg(format!("-{name}")).arg(own).args(children).stderr(Stdio::null()).status();
     }
 
     fn wait(&mut self) {
@@ -154,6 +153,18 @@ impl Drop for Postgres {
         self.stop();
         let _ = fs::remove_dir_all(&self.dir);
     }
+}
+
+/// The processes that a process has started (Linux).
+fn children(parent: &str) -> Vec<String> {
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let numbers = processes.filter_map(|process| process.file_name().into_string().ok());
+    let is_child = |number: &String| {
+        let stat = fs::read_to_string(format!("/proc/{number}/stat")).unwrap_or_default();
+        // Behind the name, which may hold anything: the state, then the parent.
+        stat.rsplit(')').next().is_some_and(|rest| rest.split_whitespace().nth(1) == Some(parent))
+    };
+    numbers.filter(|number| number.bytes().all(|byte| byte.is_ascii_digit()) && is_child(number)).collect()
 }
 
 fn spawn(port: u16, dir: &Path, settings: &[String]) -> Child {
