@@ -207,6 +207,7 @@ impl Consumer {
         }
         known.stats = stats;
         known.away = self.pool.away();
+        self.metrics.away(known.away.is_some());
         Ok(())
     }
 

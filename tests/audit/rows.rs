@@ -95,6 +95,8 @@ async fn clients_do_not_notice_that_the_database_is_away() {
         ready.json()["status"] == "degraded"
     })
     .await;
+    let metrics = client.ask("GET", "/metrics", "").await.body;
+    assert_eq!(series(&metrics, "synckairos_audit_database_away"), 1.0);
     let history = client.ask("GET", &format!("/v1/sessions/{}/events", id(1)), "").await;
     assert_eq!((history.status, history.code().as_str()), (503, "UNAVAILABLE"));
     let unknown = client.ask("GET", &format!("/v1/sessions/{}", id(9)), "").await;
