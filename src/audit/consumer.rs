@@ -107,7 +107,7 @@ impl Consumer {
                 Some(report) = self.reports.recv() => {
                     // Where some jobs were, there may be more.
                     pause = Duration::ZERO;
-                    self.settle(report).await
+                    self.settle(report, true).await
                 }
                 _ = rounds.tick() => self.go_round().await,
                 () = tokio::time::sleep(pause), if can_take => self.take().await.map(|found| {
@@ -125,25 +125,29 @@ impl Consumer {
     /// Gives jobs to an idle thread; `false` when there were none.
     async fn take(&mut self) -> Result<bool, LinkError> {
         let Some(batch) = self.queue.fetch().await? else { return Ok(false) };
+        self.give(batch);
+        Ok(true)
+    }
+
+    fn give(&mut self, batch: Batch) {
         self.metrics.fetched(batch.jobs.len());
         self.held.push((batch.clone(), self.clock.moment()));
         if let Err(batch) = self.pool.give(batch) {
             // There are as many threads as batches that may be held.
             debug_assert!(false, "no thread is idle");
-            return self.settle(Report { batch, fates: None }).await.map(|()| true);
+            self.unsettled.push(Report { batch, fates: None });
         }
-        Ok(true)
     }
 
     /// Tells the queue what became of a batch; it is told again later when it does not answer.
-    async fn settle(&mut self, report: Report) -> Result<(), LinkError> {
+    async fn settle(&mut self, report: Report, wants_more: bool) -> Result<(), LinkError> {
         let Report { batch, fates } = &report;
         let told = match fates {
-            Some(fates) => self.queue.settle(batch, fates).await,
-            None => self.queue.release(batch).await.map(|()| None),
+            Some(fates) => self.queue.settle(batch, fates, wants_more).await,
+            None => self.queue.release(batch).await.map(|()| (None, None)),
         };
-        let now = match told {
-            Ok(now) => now,
+        let (now, next) = match told {
+            Ok(told) => told,
             Err(error) => {
                 self.unsettled.push(report);
                 return Err(error);
@@ -152,6 +156,9 @@ impl Consumer {
         if let Some(place) = self.held.iter().position(|(held, _)| held.is(batch)) {
             let (_, since) = self.held.swap_remove(place);
             self.metrics.settled(self.clock.moment().since(since));
+        }
+        if let Some(next) = next {
+            self.give(next);
         }
         match (fates, now) {
             (Some(fates), Some(now)) => self.count(batch, fates, now),
@@ -182,7 +189,7 @@ impl Consumer {
     /// What has to be done now and then.
     async fn go_round(&mut self) -> Result<(), LinkError> {
         while let Some(report) = self.unsettled.pop() {
-            self.settle(report).await?;
+            self.settle(report, false).await?;
         }
         // Before what is over is taken back: after an outage that may be our own.
         if !self.held.is_empty() {
@@ -241,7 +248,7 @@ impl Consumer {
 
     async fn tell_last(&mut self, report: Report) {
         let name = report.batch.clone();
-        let done = self.settle(report).await;
+        let done = self.settle(report, false).await;
         self.tell(&done);
         self.held.retain(|(held, _)| !held.is(&name));
     }

@@ -11,7 +11,7 @@ use crate::redis::{Keyspace, Link, LinkError, Partition, Queue as Part, Server};
 use crate::wire::{self, JobName};
 
 use super::carried::Carried;
-use super::replies::{bytes, list, number, time_ms};
+use super::replies::{bytes, list, number, refusal, time_ms};
 use super::scripts::{Script, Scripts};
 
 /// Jobs in a batch at most.
@@ -42,6 +42,12 @@ pub(super) struct Batch {
 }
 
 impl Batch {
+    /// What a fetch came to.
+    fn fetched(partition: Partition, name: String, reply: Value) -> Option<Self> {
+        let jobs: Vec<_> = list(reply).into_iter().map(Carried::parse).collect();
+        (!jobs.is_empty()).then_some(Self { partition, name, jobs })
+    }
+
     /// Whether it is the same one.
     pub(super) fn is(&self, other: &Batch) -> bool {
         self.name == other.name
@@ -76,20 +82,31 @@ impl Queue {
         let lengths = self.ask(&commands).await?;
         let longest = all.into_iter().zip(lengths.iter().map(number)).max_by_key(|(_, waiting)| *waiting);
         let Some((partition, 1..)) = longest else { return Ok(None) };
+        let mut commands = redis::pipe();
+        let name = self.add_fetch(partition, &mut commands).await?;
+        let reply = self.ask_scripts(&commands).await?.pop();
+        Ok(reply.and_then(|reply| Batch::fetched(partition, name, reply)))
+    }
+
+    /// Adds what fetches a batch; returns its name.
+    async fn add_fetch(&mut self, partition: Partition, commands: &mut Pipeline) -> Result<String, LinkError> {
         self.batches += 1;
         let name = format!("{}:{}", self.worker, self.batches);
         let keys = [self.key(partition, Part::Wait), self.batch(partition, &name), self.key(partition, Part::Lease)];
-        let lease_ms = LEASE.as_millis() as u64;
-        let reply = self.run(Script::Fetch, &keys, |call| {
-            call.arg(BATCH_MAX).arg(lease_ms).arg(&name);
-        });
-        let Value::Array(entries) = reply.await? else { return Ok(None) };
-        let jobs: Vec<_> = entries.into_iter().map(|entry| Carried::parse(bytes(entry))).collect();
-        Ok((!jobs.is_empty()).then_some(Batch { partition, name, jobs }))
+        let (_, scripts) = self.connected().await?;
+        let call = scripts.call(Script::Fetch, &keys, commands);
+        call.arg(BATCH_MAX).arg(LEASE.as_millis() as u64).arg(&name);
+        Ok(name)
     }
 
-    /// Ends a batch; returns the time, or `None` when the lease had been lost.
-    pub(super) async fn settle(&mut self, batch: &Batch, fates: &[Fate]) -> Result<Option<Timestamp>, LinkError> {
+    /// Ends a batch; returns the time, or `None` when the lease had been lost. What waits in the same partition is
+    /// fetched in the same round trip, when it is wanted: there is somebody now who has nothing to do.
+    pub(super) async fn settle(
+        &mut self,
+        batch: &Batch,
+        fates: &[Fate],
+        wants_more: bool,
+    ) -> Result<(Option<Timestamp>, Option<Batch>), LinkError> {
         let mut written_bytes = 0;
         let (mut written, mut delayed, mut dead, mut done) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for (job, fate) in batch.jobs.iter().zip(fates) {
@@ -111,23 +128,30 @@ impl Queue {
         let parts = [Part::Pending, Part::Bytes, Part::Done, Part::Delayed, Part::Dead];
         let mut keys = vec![self.batch(partition, &batch.name), self.key(partition, Part::Lease)];
         keys.extend(parts.map(|part| self.key(partition, part)));
-        let reply = self.run(Script::Settle, &keys, |call| {
-            call.arg(&batch.name).arg(written_bytes).arg(written.len()).arg(&written);
-            call.arg(delayed.len());
-            for (due_ms, job, session, apart) in &delayed {
-                call.arg(*due_ms).arg(job.as_slice()).arg(session).arg(*apart);
-            }
-            call.arg(dead.len());
-            for (entry, session, apart) in &dead {
-                call.arg(entry.as_slice()).arg(session).arg(*apart);
-            }
-            call.arg(done.len());
-            for entry in &done {
-                call.arg(entry.as_slice());
-            }
-        });
-        let now_ms = number(&reply.await?);
-        Ok((now_ms > 0).then(|| Timestamp::from_ms(now_ms)))
+        let mut commands = redis::pipe();
+        let (_, scripts) = self.connected().await?;
+        let call = scripts.call(Script::Settle, &keys, &mut commands);
+        call.arg(&batch.name).arg(written_bytes).arg(written.len()).arg(&written);
+        call.arg(delayed.len());
+        for (due_ms, job, session, apart) in &delayed {
+            call.arg(*due_ms).arg(job.as_slice()).arg(session).arg(*apart);
+        }
+        call.arg(dead.len());
+        for (entry, session, apart) in &dead {
+            call.arg(entry.as_slice()).arg(session).arg(*apart);
+        }
+        call.arg(done.len());
+        for entry in &done {
+            call.arg(entry.as_slice());
+        }
+        let next = match wants_more {
+            true => Some(self.add_fetch(partition, &mut commands).await?),
+            false => None,
+        };
+        let mut replies = self.ask_scripts(&commands).await?.into_iter();
+        let now_ms = replies.next().as_ref().map_or(0, number);
+        let next = next.zip(replies.next()).and_then(|(name, reply)| Batch::fetched(partition, name, reply));
+        Ok(((now_ms > 0).then(|| Timestamp::from_ms(now_ms)), next))
     }
 
     /// Gives a batch back as it was.
@@ -217,15 +241,19 @@ impl Queue {
         let mut commands = redis::pipe();
         let (_, scripts) = self.connected().await?;
         arguments(scripts.call(script, keys, &mut commands));
-        match self.ask(&commands).await?.pop() {
-            Some(Value::ServerError(error)) => {
-                // It may have forgotten the scripts.
-                self.connected = None;
-                Err(LinkError::Refused(error.to_string()))
-            }
-            Some(reply) => Ok(reply),
-            None => Err(LinkError::Lost("a reply is missing".to_owned())),
+        let reply = self.ask_scripts(&commands).await?.pop();
+        reply.ok_or_else(|| LinkError::Lost("a reply is missing".to_owned()))
+    }
+
+    /// The replies of scripts; an error of one is the error of all.
+    async fn ask_scripts(&mut self, commands: &Pipeline) -> Result<Vec<Value>, LinkError> {
+        let replies = self.ask(commands).await?;
+        if let Some(why) = replies.iter().find_map(refusal) {
+            // It may have forgotten the scripts.
+            self.connected = None;
+            return Err(LinkError::Refused(why));
         }
+        Ok(replies)
     }
 
     pub(super) async fn ask(&mut self, commands: &Pipeline) -> Result<Vec<Value>, LinkError> {
