@@ -16,7 +16,7 @@ use crate::support::sessions::{id, two_players};
 use super::rig::Rig;
 
 const CLIENTS: u64 = 8;
-const SESSIONS_EACH: u64 = 25;
+const SESSIONS_EACH: u64 = 99;
 const HOUR: u64 = 3_600_000;
 /// So that what waits is bounded by time and not by the machine.
 const PACE: Duration = Duration::from_millis(4);
