@@ -7,11 +7,11 @@ use std::time::Duration;
 use redis::{Pipeline, Value};
 
 use crate::engine::{StateTag, Timestamp};
-use crate::redis::{Keyspace, Link, LinkError, Partition, Queue as Part, Server};
+use crate::redis::{Keyspace, Link, LinkError, Partition, Queue as Part, Server, refusal};
 use crate::wire::{self, JobName};
 
 use super::carried::Carried;
-use super::replies::{bytes, list, number, refusal, time_ms};
+use super::replies::{bytes, list, number, time_ms};
 use super::scripts::{Script, Scripts};
 
 /// Jobs in a batch at most.

@@ -27,10 +27,3 @@ pub(super) fn time_ms(reply: &Value) -> u64 {
     let (seconds, micros): (u64, u64) = redis::from_redis_value_ref(reply).unwrap_or_default();
     seconds * 1_000 + micros / 1_000
 }
-
-pub(super) fn refusal(reply: &Value) -> Option<String> {
-    match reply {
-        Value::ServerError(error) => Some(error.to_string()),
-        _ => None,
-    }
-}

@@ -98,3 +98,8 @@ impl Link {
         Ok(replies)
     }
 }
+
+/// Why the server refused a command, if that is its reply.
+pub fn refusal(reply: &Value) -> Option<String> {
+    if let Value::ServerError(error) = reply { Some(error.to_string()) } else { None }
+}

@@ -7,4 +7,4 @@ mod link;
 
 pub use fitness::{Unfit, unfit};
 pub use keyspace::{Keyspace, Partition, Queue};
-pub use link::{Link, LinkError, Server};
+pub use link::{Link, LinkError, Server, refusal};

@@ -15,6 +15,7 @@ use crate::support::dice::{Dice, scale};
 use crate::support::http::{Answer, Connection};
 use crate::support::program::Program;
 use crate::support::sessions::{id, two_players};
+use crate::support::wait;
 
 use super::rig::Rig;
 
@@ -77,14 +78,12 @@ async fn chaos(redis: &[&str], forgets_nothing: bool) {
     let mut counts = BTreeMap::new();
     let start = Instant::now();
     for _ in 0..faults {
-        let target = stage.acknowledged.load(Ordering::Relaxed) + changes_between;
-        patiently("clients are served", || stage.acknowledged.load(Ordering::Relaxed) >= target).await;
+        served(&stage, changes_between).await;
         let (kind, length_ms) = (dice.below(6), 100 + dice.below(1_500));
         let name = strike(kind, length_ms, &mut dice, &mut rig, &mut instances, &stage).await;
         *counts.entry(name).or_insert(0) += 1;
     }
-    let target = stage.acknowledged.load(Ordering::Relaxed) + changes_between;
-    patiently("clients are served", || stage.acknowledged.load(Ordering::Relaxed) >= target).await;
+    served(&stage, changes_between).await;
     stage.is_over.store(true, Ordering::Relaxed);
     let mut tally = Tally::default();
     while let Some(client) = clients.join_next().await {
@@ -254,26 +253,20 @@ async fn try_ask(connection: &mut Connection, method: &str, path: &str, body: &s
 
 /// Leases end, pauses double: this takes longer than other things.
 async fn drained(rig: &Rig) {
-    let start = Instant::now();
-    loop {
-        let (code, said) = rig.operate(&["queue", "stats"]).await;
-        let is_empty = ["waiting 0\n", "held 0\n", "delayed 0\n"].iter().all(|part| said.contains(part));
-        if code == Some(0) && is_empty {
-            assert!(said.contains("dead 0\n"), "{said}");
-            assert!(said.contains("bytes 0\n"), "{said}");
-            return;
-        }
-        assert!(start.elapsed() < Duration::from_secs(120), "never drained: {said}");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    let mut said = String::new();
+    wait::within(Duration::from_secs(120), "the queue is empty", async || {
+        said = rig.operate(&["queue", "stats"]).await.1;
+        ["waiting 0\n", "held 0\n", "delayed 0\n"].iter().all(|part| said.contains(part))
+    })
+    .await;
+    assert!(said.contains("dead 0\nbytes 0\n"), "{said}");
 }
 
-async fn patiently(what: &str, mut condition: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !condition() {
-        assert!(start.elapsed() < Duration::from_secs(60), "never came true: {what}");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+/// Waits until clients are told of so many changes.
+async fn served(stage: &Stage, changes: u64) {
+    let target = stage.acknowledged.load(Ordering::Relaxed) + changes;
+    let is_there = async || stage.acknowledged.load(Ordering::Relaxed) >= target;
+    wait::within(Duration::from_secs(60), "clients are served", is_there).await;
 }
 
 async fn check(rig: &Rig, tally: &Tally, forgets_nothing: bool, behind: u64, instances: &[Program]) {

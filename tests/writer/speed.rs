@@ -1,5 +1,5 @@
-//! How fast jobs are written. Prints, and asserts nothing:
-//! `cargo test --release -- --ignored --nocapture how_many_jobs`.
+//! Ten connections that write the same sessions: every job has its row. With SYNCKAIROS_TEST_JOBS=100000, a release build
+//! and `--nocapture` it tells how many a second.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
@@ -7,23 +7,26 @@ use std::time::Instant;
 use synckairos::engine::Command;
 use synckairos::writer::{PostgresSink, migrate};
 
+use crate::support::dice::scale;
 use crate::support::postgres::Postgres;
 
 use super::life::{Life, SWITCH};
 use super::{server, write};
 
 #[test]
-#[ignore = "a measurement"]
-fn how_many_jobs_are_written_per_second() {
+fn ten_connections_write_every_job_once() {
+    let least = scale("SYNCKAIROS_TEST_JOBS", 2_000) as usize;
+
     let postgres = Postgres::start_with(&["max_wal_size=4GB"], &[]);
     migrate(&mut postgres.connect("postgres")).expect("the database is empty");
     for (connections, size, sessions) in [(10, 64, 1_000), (10, 128, 1_000), (10, 128, 10_000), (10, 128, 50)] {
+        postgres.connect("postgres").batch_execute("truncate sync_events").expect("it answers");
         let mut lives: Vec<_> =
             (0..sessions).map(|n| Life::begin(n + 1, connections * 100_000 + sessions + size)).collect();
         let mut jobs: Vec<_> = lives.iter_mut().map(|(_, created)| std::mem::take(created)).collect();
         jobs.extend(lives.iter_mut().map(|(life, _)| life.step(&Command::Start, 1_000)));
         let mut second = 2;
-        while jobs.len() < 100_000 {
+        while jobs.len() < least {
             jobs.extend(lives.iter_mut().map(|(life, _)| life.step(&SWITCH, 1_000 + second * 10)));
             second += 1;
         }
@@ -41,7 +44,10 @@ fn how_many_jobs_are_written_per_second() {
                 });
             }
         });
-        let rate = jobs.len() as f64 / start.elapsed().as_secs_f64();
+        let took = start.elapsed();
+        let rows = postgres.connect("postgres").query_one("select count(*) from sync_events", &[]).expect("it answers");
+        assert_eq!(rows.get::<_, i64>(0), jobs.len() as i64);
+        let rate = jobs.len() as f64 / took.as_secs_f64();
         println!(
             "{connections} connections, batches of {size} jobs of {bytes} bytes, {sessions} sessions: {rate:.0} jobs/s"
         );

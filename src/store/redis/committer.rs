@@ -3,7 +3,8 @@
 //! ```text
 //! 1  counters of rate limits   UNWATCH   WATCH keys   MGET keys   TIME
 //!    decide each command in order of arrival; commands on one session build on each other
-//! 2  MULTI   per change: PUBLISHes   per session: SETEX state, ZADD or ZREM deadline   EXEC
+//! 2  MULTI   per change: PUBLISHes   per session: SETEX state, ZADD or ZREM deadline
+//!            per partition: RPUSH audit jobs, HSET pending, INCRBY bytes   EXEC
 //! ```
 //!
 //! Knows how a group stands or falls; does not know what a command is.

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use redis::Value;
 
 use crate::engine::StateTag;
-use crate::redis::LinkError;
+use crate::redis::{LinkError, refusal};
 use crate::store::Queued;
 
 /// What came of a transaction.
@@ -90,11 +90,4 @@ pub(super) fn integer(reply: &Value) -> Result<i64, LinkError> {
 
 fn unexpected(command: &str, reply: &Value) -> LinkError {
     LinkError::Refused(refusal(reply).unwrap_or_else(|| format!("{command} answered {reply:?}")))
-}
-
-fn refusal(reply: &Value) -> Option<String> {
-    match reply {
-        Value::ServerError(error) => Some(error.to_string()),
-        _ => None,
-    }
 }

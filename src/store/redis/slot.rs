@@ -180,7 +180,9 @@ impl Slot {
                 .is_some_and(|arrival| self.changed_after(shared, arrival.moment(), arrived_us)),
         });
         if let Some(why) = self.refused_for_room(&write, job.commit.arrival.is_some()) {
-            return Judged::Answer(Answer::NoRoom(why));
+            // What was sent before may still be carried out.
+            let answer = if job.attempt.is_some() { Answer::Unknown } else { Answer::NoRoom(why) };
+            return Judged::Answer(answer);
         }
         let writes = !matches!(write, Write::Nothing);
         match write {
