@@ -78,6 +78,6 @@ pub async fn run(config: &Config, task: Task, out: &mut (dyn Write + Send)) -> R
 
 fn queue(config: &Config) -> Result<Queue, String> {
     let redis = config.redis.as_ref().ok_or("REDIS_URL is needed for that")?;
-    let server = Server::parse(&redis.url, REPLY_TIMEOUT)?;
+    let server = Server::parse(&redis.url, &redis.certificates, REPLY_TIMEOUT)?;
     Ok(Queue::new(server, Keyspace::new(&redis.prefix, redis.partitions)))
 }

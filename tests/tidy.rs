@@ -12,7 +12,7 @@ const MAY_IMPORT: [(&str, &[&str]); 18] = [
     ("engine", &[]),
     ("clock", &["engine"]),
     ("wire", &["engine"]),
-    ("redis", &["engine"]),
+    ("redis", &["engine", "clock"]),
     ("audit", &["engine", "wire", "clock", "redis"]),
     ("store", &["engine", "wire", "clock", "redis"]),
     ("writer", &["engine", "wire", "clock", "audit", "store"]),

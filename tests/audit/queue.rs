@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use serde_json::Value;
 use synckairos::audit::{Consumer, Metrics, Queue, Sink, Stats, WriteError};
 use synckairos::clock::Clock;
-use synckairos::redis::{Keyspace, Server};
+use synckairos::redis::{Certificates, Keyspace, Server};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -61,7 +61,10 @@ fn push(redis: &Redis, numbers: impl Iterator<Item = u64>) {
 }
 
 fn queue(redis: &Redis) -> Queue {
-    Queue::new(Server::parse(&redis.url(), Duration::from_secs(1)).expect("a URL"), Keyspace::new("", 1))
+    Queue::new(
+        Server::parse(&redis.url(), &Certificates::default(), Duration::from_secs(1)).expect("a URL"),
+        Keyspace::new("", 1),
+    )
 }
 
 async fn stats(redis: &Redis) -> Stats {

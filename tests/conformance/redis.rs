@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use synckairos::clock::Clock;
 use synckairos::engine::Millis;
-use synckairos::redis::{Keyspace, Server};
+use synckairos::redis::{Certificates, Keyspace, Server};
 use synckairos::store::redis::{Budget, Options, RedisStore};
 use synckairos::store::{Listener, Metrics, Store};
 
@@ -22,14 +22,14 @@ impl<const PARTITIONS: u16, const AUDITED: bool> Backend for Alone<PARTITIONS, A
     async fn open(listener: Arc<dyn Listener>) -> Self {
         let redis = Redis::start();
         let options = Options {
-            server: Server::parse(&redis.url(), Duration::from_secs(1)).expect("a URL"),
+            server: Server::parse(&redis.url(), &Certificates::default(), Duration::from_secs(1)).expect("a URL"),
             keyspace: Keyspace::new("", PARTITIONS),
             timeout: Duration::from_secs(2),
             tombstone_ttl: Millis::new(3_600_000),
             audit: AUDITED.then_some(Budget { bytes_max: 1 << 30 }),
             metrics: Metrics::default(),
         };
-        let store = RedisStore::new(Clock::system(), options, listener);
+        let store = RedisStore::new(&Clock::system(), &options, &listener);
         store.now().await.expect("the server answers");
         Self(store, redis)
     }

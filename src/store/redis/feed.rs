@@ -90,7 +90,9 @@ impl Feed {
 
     /// Serves one connection; returns when nobody can ask any more.
     async fn connected(&mut self) -> Result<(), LinkError> {
-        let (mut sink, mut stream) = self.shared.server.subscribe().await?.split();
+        let subscriber = self.shared.server.subscribe().await?;
+        let place = subscriber.place;
+        let (mut sink, mut stream) = subscriber.pubsub.split();
         let mut channels = vec![self.probe.clone()];
         channels.extend(self.topics.keys().map(|id| self.shared.keyspace.session_channel(*id)));
         for some in channels.chunks(1_000) {
@@ -121,6 +123,9 @@ impl Feed {
                     None => return Err(LinkError::Lost("the connection for updates was closed".to_owned())),
                 },
                 _ = tick.tick() => {
+                    if !place.is_current() {
+                        return Err(LinkError::Elsewhere("updates are published by another server now".to_owned()));
+                    }
                     let silence = self.shared.clock.moment().since(heard);
                     if silence >= SILENCE_MAX {
                         return Err(LinkError::Lost("the connection for updates is silent".to_owned()));
