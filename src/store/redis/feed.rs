@@ -13,7 +13,7 @@ use tokio::time::MissedTickBehavior;
 use tracing::{debug, info, warn};
 
 use crate::clock::Moment;
-use crate::engine::{SessionId, Uuid};
+use crate::engine::SessionId;
 use crate::redis::LinkError;
 use crate::store::metrics::Role;
 use crate::store::random;
@@ -190,10 +190,9 @@ impl Feed {
     /// Reads every watched session again: what was published meanwhile is lost, but a state is whole. Another
     /// run of the server may have forgotten states, and then clients are told what is true now.
     async fn catch_up(&mut self) -> Result<(), LinkError> {
-        // Of no session: only to learn which run this is, however few are watched.
-        let none = SessionId(Uuid::from_bits(0));
-        let run = self.find(&[none]).await?.into_iter().map(|(_, found)| found.run_id).next();
-        let is_other = self.run.is_some() && self.run != run;
+        let run = reader::ask(&self.readers, self.shared.patience(), Lookup::Run).await;
+        let run = run.map_err(|_| LinkError::Lost("nobody says which run of the server this is".to_owned()))?;
+        let is_other = self.run.as_ref().is_some_and(|before| *before != run);
         let ids: Vec<_> = self.topics.keys().copied().collect();
         for some in ids.chunks(CATCH_UP_MAX) {
             for (id, found) in self.find(some).await? {
@@ -214,7 +213,7 @@ impl Feed {
             }
         }
         // Only now: whoever was interrupted in between has not told everybody.
-        self.run = run;
+        self.run = Some(run);
         Ok(())
     }
 

@@ -37,6 +37,8 @@ pub(super) enum Lookup {
     Queued(SessionId, Reply<Queued>),
     /// The time.
     Time(Reply<Timestamp>),
+    /// The run of the server.
+    Run(Reply<Arc<str>>),
     /// One more hit on a limit.
     Count(IpAddr, Rate, Reply<Quota>),
     /// Something published on a channel, for whoever listens to it.
@@ -49,8 +51,6 @@ pub(super) struct Found {
     pub(super) kept: Option<(Option<Timestamp>, Kept)>,
     /// The authority's time at reading.
     pub(super) now: Timestamp,
-    /// The run of the server that was asked.
-    pub(super) run_id: Arc<str>,
 }
 
 /// Asks one of the readers, and waits for its answer, but not for ever.
@@ -110,6 +110,7 @@ struct Batch {
     keys: Vec<String>,
     states: Vec<Want>,
     times: Vec<Reply<Timestamp>>,
+    runs: Vec<Reply<Arc<str>>>,
     queued: Vec<(SessionId, Reply<Queued>)>,
     probes: Vec<String>,
     counts: Vec<(String, Rate, Reply<Quota>)>,
@@ -129,6 +130,7 @@ impl Batch {
             }
             Lookup::Queued(id, reply) => self.queued.push((id, reply)),
             Lookup::Time(reply) => self.times.push(reply),
+            Lookup::Run(reply) => self.runs.push(reply),
             Lookup::Probe(channel) => self.probes.push(channel),
             Lookup::Count(client, rate, reply) => {
                 self.counts.push((shared.keyspace.general_limit(client), rate, reply));
@@ -166,6 +168,9 @@ impl Batch {
         for reply in self.times {
             let _ = reply.send(Ok(now));
         }
+        for reply in self.runs {
+            let _ = reply.send(Ok(Arc::clone(&run_id)));
+        }
         for (want, value) in self.states.into_iter().zip(values) {
             match want {
                 Want::Read(reply) => {
@@ -173,8 +178,7 @@ impl Batch {
                 }
                 Want::Kept(reply) => {
                     let kept = value.map(|value| wire::glance(&value)).transpose();
-                    let run_id = Arc::clone(&run_id);
-                    let found = kept.map(|kept| Found { kept, now, run_id });
+                    let found = kept.map(|kept| Found { kept, now });
                     let _ = reply.send(found.map_err(|wire::NotStored| StoreError::Unreadable));
                 }
             }
