@@ -52,6 +52,12 @@ impl Place {
         self.node.as_ref().map(|node| node.host.as_str())
     }
 
+    /// A connection to another server of the same Cluster.
+    pub(super) async fn elsewhere(&self, node: &Node) -> Result<Link, LinkError> {
+        let client = self.server.nodes.address.at(node).map_err(LinkError::Refused)?;
+        self.server.link(&client, Some(node.clone())).await
+    }
+
     /// Whether it is said to be one of a Cluster.
     pub(super) fn is_of_cluster(&self) -> bool {
         self.server.is_cluster()
@@ -97,15 +103,16 @@ impl Server {
     /// A connection that nobody else uses.
     pub async fn connect(&self) -> Result<Link, LinkError> {
         let (client, node) = self.client().await?;
+        // Who does not answer may not be the one any more.
+        self.link(&client, node).await.inspect_err(|_| self.nodes.doubt())
+    }
+
+    async fn link(&self, client: &Client, node: Option<Node>) -> Result<Link, LinkError> {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT_TIMEOUT))
             .set_response_timeout(Some(self.reply_timeout));
-        let link = async {
-            let connection = client.get_multiplexed_async_connection_with_config(&config).await?;
-            Link::new(connection, Place { server: self.clone(), node }).await
-        };
-        // Who does not answer may not be the one any more.
-        link.await.inspect_err(|_| self.nodes.doubt())
+        let connection = client.get_multiplexed_async_connection_with_config(&config).await?;
+        Link::new(connection, Place { server: self.clone(), node }).await
     }
 
     /// A connection that is told what is published.
