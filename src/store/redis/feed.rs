@@ -81,6 +81,7 @@ impl Feed {
         loop {
             match self.connected().await {
                 Ok(()) => return,
+                Err(error) if self.run.is_none() => debug!(%error, "updates are not connected yet"),
                 Err(error) if std::mem::replace(&mut self.interrupted, true) => debug!(%error, "still interrupted"),
                 Err(error) => warn!(%error, "updates are interrupted"),
             }
@@ -90,7 +91,7 @@ impl Feed {
 
     /// Serves one connection; returns when nobody can ask any more.
     async fn connected(&mut self) -> Result<(), LinkError> {
-        let subscriber = self.shared.server.subscribe().await?;
+        let subscriber = self.shared.subscribe().await?;
         let place = subscriber.place;
         let (mut sink, mut stream) = subscriber.pubsub.split();
         let mut channels = vec![self.probe.clone()];
