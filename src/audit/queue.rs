@@ -89,7 +89,7 @@ impl Queue {
         let Some((partition, 1..)) = longest else { return Ok(None) };
         let mut commands = redis::pipe();
         let name = self.add_fetch(partition, &mut commands).await?;
-        let reply = self.ask_scripts(&commands).await?.pop();
+        let reply = self.ask(&commands).await?.pop();
         Ok(reply.and_then(|reply| Batch::fetched(partition, name, reply)))
     }
 
@@ -153,7 +153,7 @@ impl Queue {
             true => Some(self.add_fetch(partition, &mut commands).await?),
             false => None,
         };
-        let mut replies = self.ask_scripts(&commands).await?.into_iter();
+        let mut replies = self.ask(&commands).await?.into_iter();
         let now_ms = replies.next().as_ref().map_or(0, number);
         let next = next.zip(replies.next()).and_then(|(name, reply)| Batch::fetched(partition, name, reply));
         Ok(((now_ms > 0).then(|| Timestamp::from_ms(now_ms)), next))
@@ -246,25 +246,19 @@ impl Queue {
         let mut commands = redis::pipe();
         let (_, scripts) = self.connected().await?;
         arguments(scripts.call(script, keys, &mut commands));
-        let reply = self.ask_scripts(&commands).await?.pop();
+        let reply = self.ask(&commands).await?.pop();
         reply.ok_or_else(|| LinkError::Lost("a reply is missing".to_owned()))
     }
 
-    /// The replies of scripts; an error of one is the error of all.
-    async fn ask_scripts(&mut self, commands: &Pipeline) -> Result<Vec<Value>, LinkError> {
-        let replies = self.ask(commands).await?;
-        if let Some(why) = replies.iter().find_map(refusal) {
-            // It may have forgotten the scripts.
-            self.connected = None;
-            return Err(LinkError::Refused(why));
-        }
-        Ok(replies)
-    }
-
+    /// The replies to commands; an error of one is the error of all.
     pub(super) async fn ask(&mut self, commands: &Pipeline) -> Result<Vec<Value>, LinkError> {
         let (link, _) = self.connected().await?;
-        let replies = link.ask(commands).await;
+        let replies = link.ask(commands).await.and_then(|replies| match replies.iter().find_map(refusal) {
+            Some(why) => Err(LinkError::Refused(why)),
+            None => Ok(replies),
+        });
         if replies.is_err() {
+            // It may have forgotten the scripts.
             self.connected = None;
         }
         replies

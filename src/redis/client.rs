@@ -18,6 +18,8 @@ use super::link::LinkError;
 
 /// How long a connection may take to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(1_000);
+/// How long of that may go by until it is agreed how to encrypt: then it can be told that nobody answered to that.
+const TLS_TIMEOUT: Duration = Duration::from_millis(800);
 
 /// How long an answer to a login may be.
 const LINE_LEN_MAX: usize = 4_096;
@@ -97,7 +99,7 @@ impl Client {
             hello.extend(redis::cmd("SELECT").arg(self.login.db()).get_packed_command());
             count += 1;
         }
-        let broken = |error: std::io::Error| LinkError::Lost(format!("{self}: {error}"));
+        let broken = |error: std::io::Error| self.gone(&error);
         stream.write_all(&hello).await.map_err(broken)?;
         stream.flush().await.map_err(broken)?;
         for _ in 0..count {
@@ -118,9 +120,21 @@ impl Client {
         let stream = TcpStream::connect((host.as_str(), port)).await.map_err(away)?;
         stream.set_nodelay(true).map_err(away)?;
         let Some(config) = &self.tls else { return Ok(Box::new(stream)) };
-        let name = ServerName::try_from(host.clone()).map_err(|error| LinkError::Refused(format!("{self}: {error}")))?;
-        let stream = TlsConnector::from(Arc::clone(config)).connect(name, stream).await;
-        Ok(Box::new(stream.map_err(|error| LinkError::Lost(format!("{self}: TLS: {error}")))?))
+        let name =
+            ServerName::try_from(host.clone()).map_err(|error| LinkError::Refused(format!("{self}: {error}")))?;
+        let stream = TlsConnector::from(Arc::clone(config)).connect(name, stream);
+        match tokio::time::timeout(TLS_TIMEOUT, stream).await {
+            Ok(Ok(stream)) => Ok(Box::new(stream)),
+            Ok(Err(error)) => Err(LinkError::Lost(format!("{self}: TLS: {error}"))),
+            Err(_) => Err(LinkError::Lost(format!("{self}: TLS: no answer in time; perhaps it speaks none"))),
+        }
+    }
+
+    /// What to say when it went away at the first words.
+    pub(super) fn gone(&self, why: &dyn fmt::Display) -> LinkError {
+        let is_bare = self.tls.is_none() && self.host().is_some();
+        let perhaps = if is_bare { "; perhaps it speaks TLS only: rediss://" } else { "" };
+        LinkError::Lost(format!("{self}: {why}{perhaps}"))
     }
 
     async fn in_time<T>(&self, made: impl Future<Output = Result<T, LinkError>>) -> Result<T, LinkError> {

@@ -8,8 +8,8 @@ use redis::{Pipeline, RedisError, ServerError, ServerErrorKind, Value};
 
 use super::client::{Client, Connection};
 use super::server::Place;
-use super::{cluster, fitness};
 use super::table::Node;
+use super::{cluster, fitness};
 
 /// A connection of one's own.
 pub struct Link {
@@ -70,7 +70,11 @@ impl Link {
     /// Greets the server at `client`; one that only follows another is refused.
     pub(super) async fn new(mut connection: Connection, place: Place, client: &Client) -> Result<Self, LinkError> {
         let mut hello = redis::cmd("INFO");
-        let info: String = hello.arg("server").arg("replication").query_async(&mut connection.wire).await?;
+        let said = hello.arg("server").arg("replication").query_async(&mut connection.wire).await;
+        let info: String = said.map_err(|error| {
+            let error = LinkError::from(error);
+            if let LinkError::Lost(why) = error { client.gone(&why) } else { error }
+        })?;
         let field = |name: &str| fitness::field(&info, name).unwrap_or_default();
         if let Some(why) = fitness::misplaced(field("redis_mode"), place.is_of_cluster()) {
             return Err(LinkError::Unfit(Unfit { why: format!("the server at {client} {why}"), is_lasting: true }));

@@ -5,6 +5,7 @@ mod address;
 mod client;
 mod cluster;
 mod fitness;
+mod gate;
 mod keyspace;
 mod link;
 mod nodes;
@@ -15,6 +16,7 @@ mod table;
 
 pub use address::Certificates;
 pub use fitness::examine;
+pub use gate::Gate;
 pub use keyspace::{Keyspace, Partition, Queue};
 pub use link::{Link, LinkError, Unfit, refusal};
 pub use server::{Place, Server, Subscriber};

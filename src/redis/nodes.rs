@@ -1,9 +1,10 @@
 //! What is known of the servers behind a URL: who answers for which slot. Asks those who know when it is in doubt.
 //! Does not know what is kept on them.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use tokio::sync::Mutex as AsyncMutex;
 use tokio::task::JoinSet;
 use tracing::info;
@@ -12,6 +13,7 @@ use crate::clock::{Clock, Moment};
 
 use super::address::{Address, Topology};
 use super::client::Client;
+use super::gate::Gate;
 use super::link::LinkError;
 use super::table::{Node, Table};
 use super::{cluster, sentinel};
@@ -35,8 +37,10 @@ pub(super) struct Nodes {
     pub(super) address: Address,
     clock: Clock,
     known: RwLock<Known>,
-    /// When they were asked last; whoever wants to ask holds it.
-    asked: AsyncMutex<Option<Moment>>,
+    /// When they were asked last, and whether anybody said something; whoever wants to ask holds it.
+    asked: AsyncMutex<(Option<Moment>, Gate)>,
+    /// The ways to each.
+    gates: Mutex<HashMap<String, Gate>>,
 }
 
 #[derive(Debug)]
@@ -50,7 +54,25 @@ impl Nodes {
     pub(super) fn new(address: Address) -> Self {
         let told = Told { epoch: 0, table: Table::default() };
         let known = RwLock::new(Known { told, is_in_doubt: true });
-        Self { address, clock: Clock::system(), known, asked: AsyncMutex::default() }
+        Self { address, clock: Clock::system(), known, asked: AsyncMutex::default(), gates: Mutex::default() }
+    }
+
+    /// What comes of going to a server; who has just failed keeps others from it.
+    pub(super) async fn go<T>(
+        &self,
+        client: &Client,
+        made: impl Future<Output = Result<T, LinkError>>,
+    ) -> Result<T, LinkError> {
+        let name = client.to_string();
+        self.gates.lock().entry(name.clone()).or_default().enter(self.clock.moment())?;
+        let made = made.await;
+        let mut gates = self.gates.lock();
+        let gate = gates.entry(name).or_default();
+        match &made {
+            Ok(_) => gate.open(),
+            Err(why) => gate.fail(why, self.clock.moment()),
+        }
+        made
     }
 
     /// What is known may be wrong.
@@ -90,12 +112,15 @@ impl Nodes {
         if is_answered {
             return Ok(());
         }
-        if let Some(at) = *asked {
-            tokio::time::sleep((at + PAUSE).since(self.clock.moment())).await;
+        let (at, gate) = &mut *asked;
+        gate.enter(self.clock.moment())?;
+        if let Some(at) = at {
+            tokio::time::sleep((*at + PAUSE).since(self.clock.moment())).await;
         }
         let told = self.ask().await;
-        *asked = Some(self.clock.moment());
-        let told = told?;
+        *at = Some(self.clock.moment());
+        let told = told.inspect_err(|why| gate.fail(why, self.clock.moment()))?;
+        gate.open();
         let mut known = self.known.write();
         known.is_in_doubt = false;
         // Somebody who was cut off may not have heard of what is known here.

@@ -67,7 +67,17 @@ fn queued(keyspace: &Keyspace, partition: Partition, is_of_cluster: bool) -> Pip
         commands.cmd("ZRANGE").arg(&index).arg(0).arg(0).cmd("ZCARD").arg(&index).cmd("ZSCORE").arg(&index).arg("");
     }
     let pending = queue(Queue::Pending);
-    commands.cmd("HSET").arg(&pending).arg("").arg("").cmd("HGET").arg(&pending).arg("").cmd("HDEL").arg(&pending).arg("");
+    commands
+        .cmd("HSET")
+        .arg(&pending)
+        .arg("")
+        .arg("")
+        .cmd("HGET")
+        .arg(&pending)
+        .arg("")
+        .cmd("HDEL")
+        .arg(&pending)
+        .arg("");
     commands.cmd("HMGET").arg(&pending).arg("").cmd("HINCRBY").arg(&pending).arg("").arg(1);
     let bytes = queue(Queue::Bytes);
     commands.cmd("INCRBY").arg(&bytes).arg(1).cmd("DECRBY").arg(&bytes).arg(1).cmd("DEL").arg(&bytes);

@@ -105,14 +105,16 @@ impl Server {
     }
 
     async fn link(&self, client: &Client, node: Option<Node>) -> Result<Link, LinkError> {
-        let connection = client.connect(self.reply_timeout).await?;
-        Link::new(connection, Place { server: self.clone(), node }, client).await
+        let place = Place { server: self.clone(), node };
+        let made = async { Link::new(client.connect(self.reply_timeout).await?, place, client).await };
+        self.nodes.go(client, made).await
     }
 
     /// A connection that is told what is published.
     pub async fn subscribe(&self) -> Result<Subscriber, LinkError> {
         let (client, node) = self.client().await?;
-        let pubsub = client.subscribe().await.inspect_err(|_| self.nodes.doubt())?;
+        let pubsub = self.nodes.go(&client, client.subscribe()).await;
+        let pubsub = pubsub.inspect_err(|_| self.nodes.doubt())?;
         Ok(Subscriber { pubsub, place: Place { server: self.clone(), node } })
     }
 

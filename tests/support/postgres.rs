@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use postgres::{Client, NoTls};
 
+use super::certificates::Certificate;
 use super::redis::free_port;
 
 /// A server that is killed when the last test that uses it ends, and its files removed.
@@ -62,6 +63,13 @@ impl Postgres {
         Self::start_with(&["fsync=off"], &[])
     }
 
+    /// A server that can speak TLS and shows a certificate.
+    pub(crate) fn start_encrypted(settings: &[&str], certificate: &Certificate) -> Self {
+        let files = [("c.crt", certificate.pem.as_str()), ("c.key", certificate.key.as_str())];
+        let encryption = ["ssl=on", "ssl_cert_file=c.crt", "ssl_key_file=c.key"];
+        Self::start_with(&[settings, &encryption].concat(), &files)
+    }
+
     /// A server with settings and files of the test's own; files are in its working directory.
     pub(crate) fn start_with(settings: &[&str], files: &[(&str, &str)]) -> Self {
         static SERVERS: AtomicU32 = AtomicU32::new(0);
@@ -91,14 +99,6 @@ impl Postgres {
     /// A database's URL.
     pub(crate) fn url(&self, database: &str) -> String {
         format!("postgres://postgres@127.0.0.1:{}/{database}", self.port)
-    }
-
-    /// The path of one of the test's own files.
-    pub(crate) fn file(&self, name: &str) -> String {
-        // The server's working directory is nobody else's.
-        let copy = self.dir.join(name);
-        fs::copy(self.dir.join("data").join(name), &copy).expect("it is there");
-        copy.display().to_string()
     }
 
     /// A connection of the test's own.

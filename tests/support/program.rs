@@ -12,6 +12,8 @@ pub(crate) struct Program {
     pub(crate) address: SocketAddr,
     /// The line of its log that says that it listens.
     pub(crate) started: serde_json::Value,
+    /// What it said before that.
+    early: Vec<String>,
     /// Until somebody else reads it.
     log: Option<BufReader<ChildStderr>>,
 }
@@ -39,6 +41,7 @@ impl Program {
         let mut child = command.stderr(Stdio::piped()).spawn().expect("the program runs");
         let mut log = BufReader::new(child.stderr.take().expect("the log is piped"));
         // What it connects to may answer before it listens.
+        let mut early = Vec::new();
         let (started, address) = loop {
             let line = line(&mut log);
             let said: serde_json::Value =
@@ -46,8 +49,9 @@ impl Program {
             if let Some(address) = said["address"].as_str().and_then(|text| text.parse().ok()) {
                 break (said, address);
             }
+            early.push(line);
         };
-        Self { child, address, started, log: Some(log) }
+        Self { child, address, started, early, log: Some(log) }
     }
 
     /// The next line of its log; empty when it has ended.
@@ -59,6 +63,12 @@ impl Program {
     pub(crate) fn log_rest(&mut self) -> Vec<String> {
         let log = self.log.as_mut().expect("nobody else reads it");
         log.by_ref().lines().map(|line| line.expect("the log is text")).collect()
+    }
+
+    /// All that it said but that it listens, when it has ended.
+    pub(crate) fn log_whole(&mut self) -> Vec<String> {
+        let early = std::mem::take(&mut self.early);
+        early.into_iter().chain(self.log_rest()).collect()
     }
 
     /// Lets its log be read by nobody, however long it gets; shows what is worth it.

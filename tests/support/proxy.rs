@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -25,8 +25,10 @@ pub(crate) struct Proxy {
     _task: JoinSet<()>,
 }
 
-/// What goes wrong.
+/// What goes wrong, and how often somebody came.
+#[derive(Default)]
 struct Faults {
+    connections: AtomicU64,
     /// Connections made before the latest generation are cut.
     generation: watch::Sender<u64>,
     /// How many more times a connection is to be cut when a transaction was forwarded and not answered yet.
@@ -46,20 +48,14 @@ impl Proxy {
     pub(crate) async fn start(port: u16) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port is free");
         let address = listener.local_addr().expect("it is bound");
-        let faults = Arc::new(Faults {
-            generation: watch::Sender::new(0),
-            cuts_at_exec: AtomicU32::new(0),
-            cuts_done: AtomicU32::new(0),
-            muted: watch::Sender::new(0),
-            swallows: AtomicBool::new(false),
-            swallows_from_exec: AtomicBool::new(false),
-        });
+        let faults = Arc::new(Faults::default());
         let mut task = JoinSet::new();
         let given = Arc::clone(&faults);
         task.spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((client, _)) = listener.accept().await {
                 while connections.try_join_next().is_some() {}
+                given.connections.fetch_add(1, Ordering::SeqCst);
                 connections.spawn(connection(client, port, Arc::clone(&given)));
             }
         });
@@ -69,6 +65,16 @@ impl Proxy {
     /// Redis through it.
     pub(crate) fn url(&self) -> String {
         format!("redis://{}", self.address)
+    }
+
+    /// Where it listens.
+    pub(crate) fn port(&self) -> u16 {
+        self.address.port()
+    }
+
+    /// How many connections were made to it.
+    pub(crate) fn connections(&self) -> u64 {
+        self.faults.connections.load(Ordering::SeqCst)
     }
 
     /// Cuts every connection; new ones can be made.

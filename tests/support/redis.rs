@@ -1,47 +1,108 @@
 //! Real Redis servers, each a process of its own on a free port, with its files in a directory of its own.
 
 use std::net::TcpListener;
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
+
+use super::certificates::{Authority, Certificate};
+use super::directory::Directory;
 
 /// A server that is killed when the test ends, and its files removed.
 pub(crate) struct Redis {
     child: Child,
     port: u16,
-    dir: PathBuf,
+    dir: Directory,
+    setup: Setup,
+}
+
+/// How a server is to be.
+#[derive(Clone, Default)]
+pub(crate) struct Setup {
     options: Vec<String>,
+    /// It listens with TLS only.
+    is_encrypted: bool,
+    /// What it is called in its URL.
+    host: Option<String>,
+    password: Option<String>,
+}
+
+impl Setup {
+    /// A server that forgets everything when it ends.
+    pub(crate) fn forgetful() -> Self {
+        Self::default().options(&["--save", "", "--appendonly", "no"])
+    }
+
+    /// More options, as the program takes them.
+    pub(crate) fn options(mut self, options: &[&str]) -> Self {
+        self.options.extend(options.iter().map(|&option| option.to_owned()));
+        self
+    }
+
+    /// Listens with TLS only, and is called by the name for which it has a certificate of `authority`.
+    pub(crate) fn encrypted(self, name: &str, authority: &Authority) -> Self {
+        let Certificate { pem_file, key_file, .. } = authority.certify(name);
+        let certificate = ["--tls-cert-file", &pem_file, "--tls-key-file", &key_file];
+        let clients = ["--tls-ca-cert-file", &authority.file(), "--tls-auth-clients", "no"];
+        Self { is_encrypted: true, host: Some(name.to_owned()), ..self.options(&certificate).options(&clients) }
+    }
+
+    /// Lets nobody in who has no certificate of its authority.
+    pub(crate) fn with_certified_clients(self) -> Self {
+        self.options(&["--tls-auth-clients", "yes"])
+    }
+
+    /// Lets nobody in who does not know a password.
+    pub(crate) fn with_password(self, password: &str) -> Self {
+        Self { password: Some(password.to_owned()), ..self.options(&["--requirepass", password]) }
+    }
+
+    /// Somebody else who is let in, as an ACL says it.
+    pub(crate) fn with_user(self, rules: &str) -> Self {
+        self.options(&["--user"]).options(&rules.split(' ').collect::<Vec<_>>())
+    }
+
+    pub(crate) fn start(self) -> Redis {
+        let (dir, port) = (Directory::new(), free_port());
+        std::fs::create_dir_all(dir.path()).expect("the directory can be made");
+        let child = spawn(port, &dir, &self);
+        let redis = Redis { child, port, dir, setup: self };
+        redis.wait();
+        redis
+    }
 }
 
 impl Redis {
     /// A server that forgets everything when it ends.
     pub(crate) fn start() -> Self {
-        Self::start_with(&["--save", "", "--appendonly", "no"])
+        Setup::forgetful().start()
     }
 
     /// A server with options of the test's own.
     pub(crate) fn start_with(options: &[&str]) -> Self {
-        static SERVERS: AtomicU32 = AtomicU32::new(0);
-        let number = SERVERS.fetch_add(1, Ordering::Relaxed);
-        let dir = std::env::temp_dir().join(format!("synckairos-test-{}-{number}", std::process::id()));
-        std::fs::create_dir_all(&dir).expect("the directory can be made");
-        let port = free_port();
-        let options: Vec<_> = options.iter().map(|&option| option.to_owned()).collect();
-        let child = spawn(port, &dir, &options);
-        let redis = Self { child, port, dir, options };
-        redis.wait();
-        redis
+        Setup::default().options(options).start()
     }
 
     /// Its URL.
     pub(crate) fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}", self.port)
+        let login = self.setup.password.as_ref().map(|password| format!(":{password}@"));
+        self.url_as(&login.unwrap_or_default())
+    }
+
+    /// The same for somebody else, such as `user:password@`.
+    pub(crate) fn url_as(&self, login: &str) -> String {
+        let scheme = if self.setup.is_encrypted { "rediss" } else { "redis" };
+        let host = self.setup.host.as_deref().unwrap_or("127.0.0.1");
+        format!("{scheme}://{login}{host}:{}", self.port)
     }
 
     /// Where it listens.
     pub(crate) fn port(&self) -> u16 {
         self.port
+    }
+
+    /// The socket on which it listens too.
+    pub(crate) fn socket(&self) -> String {
+        socket(&self.dir)
     }
 
     /// How many keys it holds, but for the one that says how the others are divided.
@@ -55,7 +116,7 @@ impl Redis {
     /// Kills it at once and starts it again on its files.
     pub(crate) fn restart(&mut self) {
         self.kill();
-        self.child = spawn(self.port, &self.dir, &self.options);
+        self.child = spawn(self.port, &self.dir, &self.setup);
         self.wait();
     }
 
@@ -73,12 +134,19 @@ impl Redis {
 
     /// A connection of the test's own.
     pub(crate) fn connect(&self) -> redis::Connection {
-        redis::Client::open(self.url()).and_then(|client| client.get_connection()).expect("the server answers")
+        let client = redis::Client::open(self.own_url()).expect("a URL");
+        client.get_connection().expect("the server answers")
+    }
+
+    /// The test itself comes through the socket, whoever else is let in.
+    fn own_url(&self) -> String {
+        let password = self.setup.password.as_ref().map(|password| format!("?pass={password}"));
+        format!("unix://{}{}", self.socket(), password.unwrap_or_default())
     }
 
     fn wait(&self) {
         let start = Instant::now();
-        while redis::Client::open(self.url())
+        while redis::Client::open(self.own_url())
             .and_then(|client| client.get_connection_with_timeout(Duration::from_millis(100)))
             .and_then(|mut connection| redis::cmd("PING").exec(&mut connection))
             .is_err()
@@ -92,14 +160,19 @@ impl Redis {
 impl Drop for Redis {
     fn drop(&mut self) {
         self.kill();
-        let _ = std::fs::remove_dir_all(&self.dir);
     }
 }
 
-fn spawn(port: u16, dir: &PathBuf, options: &[String]) -> Child {
+fn socket(dir: &Directory) -> String {
+    format!("{}/socket", dir.text())
+}
+
+fn spawn(port: u16, dir: &Directory, setup: &Setup) -> Child {
     let mut command = Command::new("redis-server");
-    command.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--dir"]).arg(dir).args(options);
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let (port, socket) = (port.to_string(), socket(dir));
+    let ports = if setup.is_encrypted { &["--port", "0", "--tls-port", &port][..] } else { &["--port", &port] };
+    command.args(ports).args(["--unixsocket", &socket, "--bind", "127.0.0.1", "--dir", dir.text()]);
+    command.args(&setup.options).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     command.spawn().expect("redis-server is installed: tests/run installs it")
 }
 

@@ -2,32 +2,22 @@
 
 use std::time::Duration;
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
-
+use crate::support::certificates::Authority;
 use crate::support::postgres::{Database, Postgres};
+use crate::support::program::{command, output};
 
 use super::{rows, server};
 
-/// An authority's certificate, and a server's with its key, all as PEM.
-fn certificates(name: &str) -> (String, String, String) {
-    let authority_key = KeyPair::generate().expect("a key");
-    let mut authority = CertificateParams::new(Vec::new()).expect("no names");
-    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let authority_pem = authority.self_signed(&authority_key).expect("it signs").pem();
-    let key = KeyPair::generate().expect("a key");
-    let certificate = CertificateParams::new(vec![name.to_owned()]).expect("a name");
-    let certificate = certificate.signed_by(&key, &Issuer::new(authority, authority_key)).expect("it signs");
-    (authority_pem, certificate.pem(), key.serialize_pem())
+/// A server that speaks TLS, with a certificate for 127.0.0.1.
+fn encrypted(authority: &Authority) -> Postgres {
+    Postgres::start_encrypted(&["fsync=off"], &authority.certify("127.0.0.1"))
 }
 
 #[test]
 fn a_server_is_believed_as_far_as_the_mode_says() {
-    let (authority, certificate, key) = certificates("127.0.0.1");
-    let (stranger, _, _) = certificates("127.0.0.1");
-    let files = [("c.crt", &*certificate), ("c.key", &*key), ("root.crt", &*authority), ("other.crt", &*stranger)];
-    let settings = ["fsync=off", "ssl=on", "ssl_cert_file=c.crt", "ssl_key_file=c.key"];
-    let postgres = Postgres::start_with(&settings, &files);
-    let (root, other) = (postgres.file("root.crt"), postgres.file("other.crt"));
+    let (authority, stranger) = (Authority::new(), Authority::new());
+    let postgres = encrypted(&authority);
+    let (root, other) = (authority.file(), stranger.file());
     let is_encrypted = |host: &str, parameters: &str| {
         let url = postgres.url("postgres").replace("127.0.0.1", host);
         let mut client = server(&format!("{url}?{parameters}")).connect(Duration::from_secs(10)).ok()?;
@@ -56,5 +46,23 @@ fn a_server_without_encryption_is_refused_when_it_is_required() {
     for (mode, is_accepted) in [("disable", true), ("prefer", true), ("require", false)] {
         let answer = server(&format!("{}?sslmode={mode}", database.url())).connect(Duration::from_secs(10));
         assert_eq!(answer.is_ok(), is_accepted, "{mode}");
+    }
+}
+
+/// The program believes whom the system believes, unless it is told otherwise.
+#[test]
+fn the_system_says_whom_to_believe() {
+    let authority = Authority::new();
+    let postgres = encrypted(&authority);
+    let migrate = |parameters: &str, roots: &str| {
+        let url = format!("{}?{parameters}", postgres.url("postgres"));
+        let output = output(command().arg("migrate").env("DATABASE_URL", url).env("SSL_CERT_FILE", roots));
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    for parameters in ["sslmode=verify-full", "sslmode=verify-full&sslrootcert=system", "sslmode=verify-ca"] {
+        assert_eq!(migrate(parameters, &authority.file()), (Some(0), String::new()), "{parameters}");
+        let (code, said) = migrate(parameters, &Authority::new().file());
+        assert_eq!(code, Some(1), "{parameters}: {said}");
+        assert!(said.contains("invalid peer certificate: UnknownIssuer"), "{parameters}: {said}");
     }
 }

@@ -94,13 +94,13 @@ impl Shared {
 
     /// A connection; whether it could be made decides whether the server is ready.
     pub(super) async fn connect(self: &Arc<Self>) -> Result<Link, LinkError> {
-        if let Some(error) = self.standing.held_back(self.clock.moment()) {
-            return Err(error);
-        }
-        let link = self.try_connect().await;
+        self.standing.enter(self.clock.moment())?;
+        let made = self.server.connect().await;
+        let link = made.inspect_err(|error| self.standing.away(error, self.clock.moment()))?;
+        let link = self.examined(link).await;
         match &link {
-            Ok(_) => self.standing.succeeded(),
-            Err(error) => self.standing.failed(error, self.clock.moment()),
+            Ok(_) => self.standing.fit(),
+            Err(error) => self.standing.unfit(error, self.clock.moment()),
         }
         link
     }
@@ -113,8 +113,7 @@ impl Shared {
         }
     }
 
-    async fn try_connect(self: &Arc<Self>) -> Result<Link, LinkError> {
-        let mut link = self.server.connect().await?;
+    async fn examined(&self, mut link: Link) -> Result<Link, LinkError> {
         // Whoever comes second waits: nothing is committed to another run before what it may have forgotten is known.
         let mut run = self.run.lock().await;
         let is_same = run.as_ref() == Some(link.run_id());

@@ -8,13 +8,8 @@ use parking_lot::Mutex;
 use tracing::{error, info, warn};
 
 use crate::clock::Moment;
-use crate::redis::{LinkError, Unfit};
+use crate::redis::{Gate, LinkError, Unfit};
 
-/// How long a server is left alone after a connection to it could not be made, in milliseconds: at first, and at most,
-/// since it is twice as long each time.
-const PAUSE_MS: (u64, u64) = (20, 500);
-/// How often that is counted.
-const FAILURES_MAX: u32 = 8;
 /// How long a server is left alone that refused what it was asked.
 const REFUSED_PAUSE: Duration = Duration::from_millis(100);
 /// How soon the same is said again in the log.
@@ -33,10 +28,8 @@ struct Known {
     is_known: bool,
     /// Why the last connection could not be made.
     away: Option<LinkError>,
-    /// Until when nobody is to try again, and why.
-    held: Option<(Moment, LinkError)>,
-    /// How often somebody tried since then.
-    failures: u32,
+    /// The way to have another look at it.
+    gate: Gate,
     /// It is not known to be well since something else was said, or ever.
     is_ill: bool,
 }
@@ -45,7 +38,7 @@ impl Standing {
     /// Nothing is known of the server.
     pub(super) fn new(log: Arc<Log>) -> Self {
         log.0.lock().ill += 1;
-        let known = Known { is_known: false, away: None, held: None, failures: 0, is_ill: true };
+        let known = Known { is_known: false, away: None, gate: Gate::default(), is_ill: true };
         Self { log, known: Mutex::new(known) }
     }
 
@@ -63,46 +56,41 @@ impl Standing {
         matches!(self.known.lock().away, Some(LinkError::Unfit(Unfit { is_lasting: true, .. })))
     }
 
-    /// Why the server is not to be asked at the moment.
+    /// Why the last connection could not be made, or was not fit.
     pub(super) fn trouble(&self) -> Option<LinkError> {
-        self.known.lock().held.as_ref().map(|(_, error)| error.clone())
+        self.known.lock().away.clone()
     }
 
-    /// The same for somebody who would connect. After a failure they do so one after the other.
-    pub(super) fn held_back(&self, now: Moment) -> Option<LinkError> {
-        let mut known = self.known.lock();
-        let failures = known.failures + 1;
-        let (until, error) = known.held.as_mut()?;
-        if now < *until {
-            return Some(error.clone());
-        }
-        *until = now + pause(failures);
-        known.failures = failures.min(FAILURES_MAX);
-        None
+    /// Lets somebody have a look at the server, or says why not yet.
+    pub(super) fn enter(&self, now: Moment) -> Result<(), LinkError> {
+        self.known.lock().gate.enter(now)
     }
 
-    /// A connection was made.
-    pub(super) fn succeeded(&self) {
+    /// It was found fit.
+    pub(super) fn fit(&self) {
         let mut known = self.known.lock();
-        known.is_known = true;
-        (known.away, known.held, known.failures) = (None, None, 0);
+        (known.is_known, known.away) = (true, None);
+        known.gate.open();
     }
 
-    /// A connection could not be made.
-    pub(super) fn failed(&self, error: &LinkError, now: Moment) {
-        let mut known = self.known.lock();
-        let least = now + pause(known.failures);
-        let until = known.held.as_ref().map_or(least, |(until, _)| *until);
-        // Whoever tried may have been told so late that it is over.
-        known.held = Some((if until <= now { least } else { until }, error.clone()));
-        known.away = Some(error.clone());
-        drop(known);
+    /// It was looked at and found unfit.
+    pub(super) fn unfit(&self, error: &LinkError, now: Moment) {
+        self.known.lock().gate.fail(error, now);
+        self.away(error, now);
+    }
+
+    /// It could not be reached.
+    pub(super) fn away(&self, error: &LinkError, now: Moment) {
+        self.known.lock().away = Some(error.clone());
         self.tell(error, now);
     }
 
     /// The server refused what it was asked on a connection that stood.
     pub(super) fn refused(&self, error: &LinkError, now: Moment) {
-        self.known.lock().held = Some((now + REFUSED_PAUSE, error.clone()));
+        let mut known = self.known.lock();
+        if known.away.is_none() {
+            known.gate.hold(error, REFUSED_PAUSE, now);
+        }
     }
 
     /// Says why the server is waited for.
@@ -117,11 +105,6 @@ impl Standing {
             self.log.one_is_well();
         }
     }
-}
-
-fn pause(failures: u32) -> Duration {
-    let (first_ms, most_ms) = PAUSE_MS;
-    Duration::from_millis((first_ms << failures.min(FAILURES_MAX)).min(most_ms))
 }
 
 /// What was said in the log of all shares: many meet the same at once.
@@ -171,41 +154,5 @@ impl Log {
             told.cautions.push(what);
             warn!("{what}");
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-    use std::time::Duration;
-
-    use super::{Log, Standing};
-    use crate::clock::Clock;
-    use crate::redis::LinkError;
-
-    #[test]
-    fn those_who_would_connect_are_held_back_for_longer_and_longer_and_go_one_by_one() {
-        let (standing, mut now) = (Standing::new(Arc::<Log>::default()), Clock::system().moment());
-        let error = LinkError::Lost("gone".to_owned());
-        assert_eq!(standing.missing().as_deref(), Some("Redis has not answered yet"));
-        assert_eq!(standing.held_back(now), None);
-        standing.failed(&error, now);
-        assert_eq!(standing.missing().as_deref(), Some("Redis cannot be reached: gone"));
-        let mut pauses_ms = Vec::new();
-        for _ in 0..8 {
-            let mut pause_ms = 0;
-            while let Some(held) = standing.held_back(now) {
-                assert_eq!((&held, standing.trouble()), (&error, Some(error.clone())));
-                now = now + Duration::from_millis(1);
-                pause_ms += 1;
-            }
-            // Others wait although nobody knows yet what comes of the try.
-            assert_eq!(standing.held_back(now), Some(error.clone()));
-            standing.failed(&error, now);
-            pauses_ms.push(pause_ms);
-        }
-        assert_eq!(pauses_ms, [20, 40, 80, 160, 320, 500, 500, 500]);
-        standing.succeeded();
-        assert_eq!((standing.held_back(now), standing.missing()), (None, None));
     }
 }

@@ -1,0 +1,60 @@
+//! Certificates of the test's own: an authority, and whom it vouches for. As text and as files, which end with it.
+
+use std::fs;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+
+use super::directory::Directory;
+
+/// An authority that nobody believes unless told to.
+pub(crate) struct Authority {
+    pub(crate) pem: String,
+    issuer: Issuer<'static, KeyPair>,
+    dir: Directory,
+    issued: AtomicU32,
+}
+
+/// A certificate and its key (PEM).
+pub(crate) struct Certificate {
+    pub(crate) pem: String,
+    pub(crate) key: String,
+    /// Where they are.
+    pub(crate) pem_file: String,
+    pub(crate) key_file: String,
+}
+
+impl Authority {
+    pub(crate) fn new() -> Self {
+        let key = KeyPair::generate().expect("a key");
+        let mut params = CertificateParams::new(Vec::new()).expect("no names");
+        // No two are called the same, or one would seem to have signed what the other did.
+        static AUTHORITIES: AtomicU32 = AtomicU32::new(0);
+        let number = AUTHORITIES.fetch_add(1, Ordering::Relaxed);
+        params.distinguished_name.push(DnType::CommonName, format!("authority {number}"));
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let pem = params.self_signed(&key).expect("it signs").pem();
+        let dir = Directory::new();
+        fs::create_dir_all(dir.path()).expect("the directory can be made");
+        let authority = Self { pem, issuer: Issuer::new(params, key), dir, issued: AtomicU32::new(0) };
+        fs::write(authority.file(), &authority.pem).expect("the file can be written");
+        authority
+    }
+
+    /// Where its certificate is.
+    pub(crate) fn file(&self) -> String {
+        format!("{}/authority.pem", self.dir.text())
+    }
+
+    /// A certificate of whoever has a name.
+    pub(crate) fn certify(&self, name: &str) -> Certificate {
+        let key = KeyPair::generate().expect("a key");
+        let params = CertificateParams::new(vec![name.to_owned()]).expect("a name");
+        let (pem, key) = (params.signed_by(&key, &self.issuer).expect("it signs").pem(), key.serialize_pem());
+        let number = self.issued.fetch_add(1, Ordering::Relaxed);
+        let [pem_file, key_file] = ["pem", "key"].map(|end| format!("{}/{number}.{end}", self.dir.text()));
+        fs::write(&pem_file, &pem).expect("the file can be written");
+        fs::write(&key_file, &key).expect("the file can be written");
+        Certificate { pem, key, pem_file, key_file }
+    }
+}
