@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use synckairos::config::SETTINGS;
 
 /// Every module and which others it may name; `main` is the program.
-const MAY_IMPORT: [(&str, &[&str]); 18] = [
+const MAY_IMPORT: [(&str, &[&str]); 20] = [
     ("engine", &[]),
     ("clock", &["engine"]),
     ("wire", &["engine"]),
@@ -24,6 +24,7 @@ const MAY_IMPORT: [(&str, &[&str]); 18] = [
     ("http", &["engine", "wire", "store", "sessions", "problem", "shutdown", "ws", "clock"]),
     ("config", &["redis", "writer"]),
     ("logging", &["config"]),
+    ("notify", &[]),
     (
         "serve",
         &[
@@ -45,7 +46,8 @@ const MAY_IMPORT: [(&str, &[&str]); 18] = [
         ],
     ),
     ("operate", &["audit", "config", "redis", "wire", "writer"]),
-    ("main", &["config", "logging", "operate", "serve"]),
+    ("health", &[]),
+    ("main", &["config", "health", "logging", "notify", "operate", "serve"]),
 ];
 
 /// Crates that live in one place, by the beginnings of paths under `src`.

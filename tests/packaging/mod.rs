@@ -1,0 +1,1 @@
+//! The files that install and watch the program, held against the program.
