@@ -64,14 +64,15 @@ async fn a_server_may_live_and_not_serve() {
 
 #[tokio::test]
 async fn a_server_that_is_away_is_told() {
-    let taken = Listener::bind("127.0.0.1:0").expect("a port is free");
+    // On an address on which nobody else finds a free port.
+    let taken = Listener::bind("127.0.0.7:0").expect("a port is free");
     let port = taken.local_addr().expect("it has an address").port().to_string();
     // It accepts, and says nothing.
-    let (code, said) = told(&[], &[("PORT", &port)]).await;
-    assert_eq!((code, said), (1, format!("synckairos: http://127.0.0.1:{port}/health: no answer within 2 s")));
+    let (code, said) = told(&[], &[("HOST", "127.0.0.7"), ("PORT", &port)]).await;
+    assert_eq!((code, said), (1, format!("synckairos: http://127.0.0.7:{port}/health: no answer within 2 s")));
     drop(taken);
-    let (code, said) = told(&[], &[("PORT", &port)]).await;
-    let refused = said.starts_with(&format!("synckairos: http://127.0.0.1:{port}/health: Connection refused"));
+    let (code, said) = told(&[], &[("HOST", "127.0.0.7"), ("PORT", &port)]).await;
+    let refused = said.starts_with(&format!("synckairos: http://127.0.0.7:{port}/health: Connection refused"));
     assert_eq!((code, refused), (1, true), "{said}");
 }
 

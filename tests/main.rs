@@ -8,7 +8,9 @@ mod flags;
 mod health;
 mod http;
 mod metrics;
+#[cfg(target_os = "linux")]
 mod notify;
+#[cfg(target_os = "linux")]
 mod packaging;
 mod redis;
 mod shell;
