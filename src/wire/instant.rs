@@ -7,7 +7,7 @@ pub(super) const TEXT_LEN: usize = 24;
 
 const DAY_MS: u64 = 86_400_000;
 /// The last instant of the year 9999: nothing later can be written with four digits.
-const MAX_MS: u64 = 253_402_300_799_999;
+pub(super) const MAX_MS: u64 = 253_402_300_799_999;
 
 /// `2026-01-31T12:00:00.000Z`. The civil date comes from the day number by counting 400-year cycles that
 /// start on 1 March (H. Hinnant, "chrono-Compatible Low-Level Date Algorithms", `civil_from_days`).
