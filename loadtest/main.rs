@@ -95,7 +95,9 @@ fn run(scenario: &Scenario, told: &ArgMatches) -> Result<()> {
     });
     run.progress.clear();
     // What was measured before something went wrong may say why.
-    run.tell()?;
+    if outcome.is_ok() || !run.report.is_empty() {
+        run.tell()?;
+    }
     outcome
 }
 

@@ -35,9 +35,42 @@ pub(crate) struct Requests {
     target: Arc<Target>,
     heading: Heading,
     crew: Crew,
-    rate: Option<f64>,
+    load: Load,
     /// Each is a change that the audit has to write.
     are_changes: bool,
+}
+
+/// How much is asked for at once.
+#[derive(Clone, Debug)]
+pub(crate) struct Load {
+    rate: Option<f64>,
+    /// Under what else, if that tells it from others.
+    beside: String,
+}
+
+impl Load {
+    /// Requests a second in an open loop, or as many as answers come.
+    pub(crate) fn new(rate: Option<f64>) -> Self {
+        Self { rate, beside: String::new() }
+    }
+
+    /// The same under circumstances that have a name.
+    pub(crate) fn beside(self, what: impl Into<String>) -> Self {
+        Self { beside: what.into(), ..self }
+    }
+
+    /// What it is called.
+    pub(crate) fn name(&self, connections: usize) -> String {
+        let rate = self.rate.map(|rate| format!("{rate}/s"));
+        let beside = (!self.beside.is_empty()).then(|| self.beside.clone());
+        let parts = [rate, Some(counted(connections, "connection")), beside];
+        parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// So many of something.
+pub(crate) fn counted(count: usize, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 
 impl Requests {
@@ -45,36 +78,37 @@ impl Requests {
     pub(crate) fn reads(
         target: &Arc<Target>,
         work: &str,
-        rate: Option<f64>,
+        load: &Load,
         errands: impl IntoIterator<Item = Box<dyn Errand>>,
     ) -> Box<dyn Lane> {
-        Self::boxed(target, work, rate, errands, false)
+        Self::boxed(target, work, load, errands, false)
     }
 
     /// Requests each of which is a change.
     pub(crate) fn changes(
         target: &Arc<Target>,
         work: &str,
-        rate: Option<f64>,
+        load: &Load,
         errands: impl IntoIterator<Item = Box<dyn Errand>>,
     ) -> Box<dyn Lane> {
-        Self::boxed(target, work, rate, errands, true)
+        Self::boxed(target, work, load, errands, true)
     }
 
     fn boxed(
         target: &Arc<Target>,
         work: &str,
-        rate: Option<f64>,
+        load: &Load,
         errands: impl IntoIterator<Item = Box<dyn Errand>>,
         are_changes: bool,
     ) -> Box<dyn Lane> {
         let crew = Crew::new(&target.addresses, errands);
         let heading = Heading {
             work: work.to_owned(),
-            load: load(crew.connections(), rate),
-            merit: if rate.is_some() { Merit::Latency } else { Merit::Rate },
+            load: load.name(crew.connections()),
+            merit: if load.rate.is_some() { Merit::Latency } else { Merit::Rate },
+            has_cost: true,
         };
-        Box::new(Self { target: Arc::clone(target), heading, crew, rate, are_changes })
+        Box::new(Self { target: Arc::clone(target), heading, crew, load: load.clone(), are_changes })
     }
 }
 
@@ -89,7 +123,7 @@ impl Lane for Requests {
 
     fn turn<'t>(&'t mut self, slice: Duration, samples: &'t [Shared]) -> Turn<'t> {
         Box::pin(async move {
-            let pace = self.rate.map_or(Pace::Closed(slice), |rate| Pace::Open(rate, slice));
+            let pace = self.load.rate.map_or(Pace::Closed(slice), |rate| Pace::Open(rate, slice));
             self.crew.work(pace, &samples[0]).await?;
             if self.are_changes {
                 self.target.made(samples[0].lock().done());
@@ -100,21 +134,9 @@ impl Lane for Requests {
 }
 
 /// The floor under the same load, if the run has one.
-pub(crate) fn floor(run: &Run, connections: usize, rate: Option<f64>) -> Option<Box<dyn Lane>> {
+pub(crate) fn floor(run: &Run, connections: usize, load: &Load) -> Option<Box<dyn Lane>> {
     let floor = run.fleet.floor.as_ref()?;
-    Some(Requests::reads(floor, "bare hyper, 900 bytes", rate, (0..connections).map(|_| Bare::boxed())))
-}
-
-/// What a load is called.
-pub(crate) fn load(connections: usize, rate: Option<f64>) -> String {
-    let connections = match connections {
-        1 => "1 connection".to_owned(),
-        count => format!("{count} connections"),
-    };
-    match rate {
-        Some(rate) => format!("{rate}/s, {connections}"),
-        None => connections,
-    }
+    Some(Requests::reads(floor, "bare hyper, 900 bytes", load, (0..connections).map(|_| Bare::boxed())))
 }
 
 /// Lets lanes take turns for as many rounds as the run is told, after one that warms up, and adds their rows to its report.
@@ -137,14 +159,16 @@ pub(crate) async fn rounds_of(
             let target = Arc::clone(lane.target());
             let Heading { work, load, .. } = &rows[0].heading;
             let turn = if round == 0 { "warming up".to_owned() } else { format!("turn {round} of {rounds}") };
-            run.progress.doing(format!("{turn}: {work}, {load} {}", target.name), Some(&samples[0]));
-            let before = target.usage()?;
+            let name = if target.name.is_empty() { String::new() } else { format!(" ({})", target.name) };
+            run.progress.doing(format!("{turn}: {work}, {load}{name}"), Some(&samples[0]));
+            let (before, made) = (target.usage()?, target.changes());
             lane.turn(run.options.slice, &samples).await?;
             let usage = used(&target, &before)?;
             let drained = match &target.audit {
                 Some(_) => {
                     run.progress.doing(format!("{turn}: the audit writes what {work} has made"), None);
-                    Some(target.drained().await?)
+                    let drained = target.drained().await?;
+                    (target.changes() > made).then_some(drained)
                 }
                 None => None,
             };
@@ -152,7 +176,8 @@ pub(crate) async fn rounds_of(
             if round > 0 {
                 for (row, sample) in rows.iter_mut().zip(samples) {
                     let sample = sample.lock().clone();
-                    row.slices.push(Slice { sample, usage: usage.clone(), drained });
+                    let usage = row.heading.has_cost.then(|| usage.clone());
+                    row.slices.push(Slice { sample, usage, drained });
                 }
             }
         }

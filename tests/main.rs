@@ -6,6 +6,7 @@ mod conformance;
 mod file;
 mod flags;
 mod http;
+mod loadtest;
 mod metrics;
 mod redis;
 mod shell;

@@ -276,14 +276,16 @@ impl SwitchTogether {
 }
 
 impl Given {
-    /// One more; `false` when it was given before, or when one before it cannot come any more.
+    /// One more; `false` when it was given before, or when more are missing than can still come.
     fn add(&mut self, version: u64) -> bool {
         let is_new = version > self.all_to && self.more.insert(version);
         while self.more.remove(&(self.all_to + 1)) {
             self.all_to += 1;
         }
-        // Whoever has not been answered may have the one that is missing.
-        is_new && self.more.len() < self.connections
+        // Each of the others may have been given one that it has not read yet, for however long.
+        let newest = self.more.last().copied().unwrap_or(self.all_to);
+        let missing = newest - self.all_to - self.more.len() as u64;
+        is_new && missing < self.connections as u64
     }
 
     /// Whether none is missing, when all requests were answered.

@@ -41,7 +41,7 @@ fn row(report: &Report, row: &Row) -> Value {
         "done": row.slices.iter().map(|slice| slice.sample.done()).sum::<u64>(),
         "unsent": row.unsent(),
         "per_s": spread(row.rate()),
-        "per_s_audit_written": row.audited_rate().map(spread),
+        "per_s_audit_written": row.audited_rate(),
         "ratio_to_floor": floor.map(|floor| spread(row.ratio_to(floor))),
         "ratio_to_first": report.first(row).map(|first| spread(row.ratio_to(first))),
         "latency_ms": QUANTILES.map(at),

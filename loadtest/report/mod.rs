@@ -44,6 +44,8 @@ pub(crate) struct Heading {
     /// Such as `64 connections`.
     pub(crate) load: String,
     pub(crate) merit: Merit,
+    /// Processor time is told for so many of them.
+    pub(crate) has_cost: bool,
 }
 
 /// What says which of two is better.
@@ -59,8 +61,9 @@ pub(crate) enum Merit {
 #[derive(Debug)]
 pub(crate) struct Slice {
     pub(crate) sample: Sample,
-    pub(crate) usage: Usage,
-    /// How long the audit wrote on afterwards.
+    /// `None` when it was used for something else too.
+    pub(crate) usage: Option<Usage>,
+    /// How long the audit wrote on afterwards; `None` when there was nothing to write.
     pub(crate) drained: Option<Duration>,
 }
 
@@ -90,6 +93,11 @@ pub(crate) struct Spread {
 }
 
 impl Report {
+    /// Whether nothing was measured.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rows.is_empty() && self.figures.is_empty()
+    }
+
     /// One more figure.
     pub(crate) fn figure(&mut self, name: impl Into<String>, value: f64, unit: &'static str) {
         self.figures.push(Figure { name: name.into(), value, unit });
@@ -134,32 +142,35 @@ impl Row {
     }
 
     /// Requests a second when the time is counted in that the audit wrote on.
-    pub(crate) fn audited_rate(&self) -> Option<Spread> {
-        let rates = self.slices.iter().map(|slice| {
+    pub(crate) fn audited_rate(&self) -> Option<f64> {
+        self.median(|slice| {
             let took = slice.sample.took + slice.drained?;
             Some(slice.sample.done() as f64 / took.as_secs_f64())
-        });
-        rates.collect::<Option<Vec<_>>>().filter(|rates| !rates.is_empty()).map(|rates| Spread::of(rates.into_iter()))
+        })
     }
 
     /// Processor time of the server for 1,000 requests, in seconds.
     pub(crate) fn server_s(&self) -> Option<f64> {
-        let each = self.slices.iter().map(|slice| Some(per_1000(slice.usage.server_s?, slice)));
-        each.collect::<Option<Vec<_>>>().filter(|each| !each.is_empty()).map(|each| Spread::of(each.into_iter()).median)
+        self.median(|slice| Some(per_1000(slice.usage.as_ref()?.server_s?, slice)))
     }
 
     /// Processor time for 1,000 requests of what works for the server, in seconds.
     pub(crate) fn helper_s(&self, name: &str) -> Option<f64> {
-        let each = self.slices.iter().map(|slice| {
-            let (_, used_s) = slice.usage.helpers_s.iter().find(|(helper, _)| *helper == name)?;
+        self.median(|slice| {
+            let (_, used_s) = slice.usage.as_ref()?.helpers_s.iter().find(|(helper, _)| *helper == name)?;
             Some(per_1000(*used_s, slice))
-        });
-        each.collect::<Option<Vec<_>>>().filter(|each| !each.is_empty()).map(|each| Spread::of(each.into_iter()).median)
+        })
     }
 
     /// How much of a core the generator used.
-    pub(crate) fn generator_share(&self) -> f64 {
-        Spread::of(self.slices.iter().map(|slice| slice.usage.own_s / slice.sample.took.as_secs_f64())).median
+    pub(crate) fn generator_share(&self) -> Option<f64> {
+        self.median(|slice| Some(slice.usage.as_ref()?.own_s / slice.sample.took.as_secs_f64()))
+    }
+
+    /// The median of something that all slices have.
+    fn median(&self, value: impl Fn(&Slice) -> Option<f64>) -> Option<f64> {
+        let values: Option<Vec<_>> = self.slices.iter().map(value).collect();
+        values.filter(|values| !values.is_empty()).map(|values| Spread::of(values.into_iter()).median)
     }
 
     /// Requests that were never sent.

@@ -36,11 +36,11 @@ pub(crate) fn table(report: &Report) -> Table {
         ("p99.9 ms", each(percentile(0.999))),
         ("max ms", each(Box::new(|row| Some(ms(row.latency_ns().max() as f64 / 1e6))))),
         ("p50 ms from sending", each(Box::new(|row| Some(ms(row.service_ns()?.value_at_quantile(0.5) as f64 / 1e6))))),
-        ("per s, audit written", each(Box::new(|row| Some(rate(row.audited_rate()?.median))))),
+        ("per s, audit written", each(Box::new(|row| Some(rate(row.audited_rate()?))))),
         ("server CPU s per 1,000", each(Box::new(move |row| seconds(row.server_s())))),
         ("Redis", each(Box::new(move |row| seconds(row.helper_s("Redis"))))),
         ("PostgreSQL", each(Box::new(move |row| seconds(row.helper_s("PostgreSQL"))))),
-        ("generator, of a core", each(Box::new(|row| Some(format!("{:.2}", row.generator_share()))))),
+        ("generator, of a core", each(Box::new(|row| Some(format!("{:.2}", row.generator_share()?))))),
     ];
     let (columns, cells): (Vec<_>, Vec<_>) =
         columns.into_iter().filter(|(_, cells)| cells.iter().any(Option::is_some)).unzip();

@@ -17,7 +17,7 @@ use crate::report::{Heading, Merit, Row, Series, Slice};
 use crate::run::Run;
 use crate::servers::Needs;
 use crate::servers::target::Target;
-use crate::turns::load;
+use crate::turns::Load;
 
 use super::Scenario;
 
@@ -106,7 +106,7 @@ async fn keep_up(run: &mut Run, target: &Arc<Target>, crew: &mut Crew, pace: Pac
         Pace::Open(rate, _) => Some(rate),
         Pace::Closed(_) | Pace::Count(_) => None,
     };
-    let load = load(crew.connections(), rate);
+    let load = Load::new(rate).name(crew.connections());
     run.progress.doing(format!("switches, audited, {load}"), Some(&sample));
     let (before, start) = (target.usage()?, Instant::now());
     let (worked, points) = {
@@ -140,8 +140,8 @@ async fn keep_up(run: &mut Run, target: &Arc<Target>, crew: &mut Crew, pace: Pac
     }
     run.report.series.push(Series { name: format!("Changes that wait, {load}"), unit: "changes", points });
     let merit = if rate.is_some() { Merit::Latency } else { Merit::Rate };
-    let heading = Heading { work: "switch, audited".to_owned(), load, merit };
-    let slices = vec![Slice { sample, usage, drained: Some(drained) }];
+    let heading = Heading { work: "switch, audited".to_owned(), load, merit, has_cost: true };
+    let slices = vec![Slice { sample, usage: Some(usage), drained: Some(drained) }];
     run.report.rows.push(Row { heading, target: target.name.clone(), slices });
     Ok(kept_up)
 }

@@ -5,7 +5,7 @@ use crate::generator::failure::Result;
 use crate::options::Knob;
 use crate::run::Run;
 use crate::servers::Needs;
-use crate::turns::{Lane, Requests, floor, in_turns};
+use crate::turns::{Lane, Load, Requests, floor, in_turns};
 
 use super::Scenario;
 
@@ -28,23 +28,23 @@ waits until everything is written, and the table says what the rate is when that
 };
 
 async fn measure(run: &mut Run) -> Result<()> {
-    let (rate, count) = (run.options.rate, run.options.sessions);
+    let (load, count) = (Load::new(run.options.rate), run.options.sessions);
     let mut sessions = Vec::new();
     for target in run.targets() {
         sessions.push((run.maker.sessions(&target, count).await?, target));
     }
     for connections in run.options.connections.clone() {
         let used = connections.min(count);
-        let mut lanes: Vec<Box<dyn Lane>> = floor(run, used, rate).into_iter().collect();
+        let mut lanes: Vec<Box<dyn Lane>> = floor(run, used, &load).into_iter().collect();
         for (sessions, target) in &sessions {
             let shares = sessions.shares(used);
             let reads = shares.iter().map(|places| Read::boxed(sessions, places));
             let switches = shares.iter().map(|places| Switch::boxed(sessions, places, None));
             let creations = (0..used).map(|_| Create::boxed(&run.maker.numbers));
-            lanes.push(Requests::reads(target, "GET a session", rate, reads));
+            lanes.push(Requests::reads(target, "GET a session", &load, reads));
             let work = format!("switch over {count} sessions");
-            lanes.push(Requests::changes(target, &work, rate, switches));
-            lanes.push(Requests::changes(target, "create a session", rate, creations));
+            lanes.push(Requests::changes(target, &work, &load, switches));
+            lanes.push(Requests::changes(target, "create a session", &load, creations));
         }
         in_turns(run, lanes).await?;
     }

@@ -115,7 +115,8 @@ impl Lane for Clocks {
 
     fn headings(&self) -> Vec<Heading> {
         let load = format!("{} clocks", self.count);
-        let heading = |work: &str| Heading { work: work.to_owned(), load: load.clone(), merit: Merit::Latency };
+        let heading =
+            |work: &str| Heading { work: work.to_owned(), load: load.clone(), merit: Merit::Latency, has_cost: false };
         vec![heading("from a deadline until a client knows"), heading("until the server says so")]
     }
 

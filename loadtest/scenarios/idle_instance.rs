@@ -9,7 +9,7 @@ use crate::options::{Backend, Knob};
 use crate::run::Run;
 use crate::servers::Needs;
 use crate::servers::target::Target;
-use crate::turns::{Lane, Requests, rounds_of};
+use crate::turns::{Lane, Load, Requests, rounds_of};
 
 use super::Scenario;
 
@@ -46,9 +46,10 @@ async fn measure(run: &mut Run) -> Result<()> {
         let resting = (idle.cpu_s()? - before) / REST.as_secs_f64() * 100.0;
         run.report.figure("an instance that rests, while all rest", resting, "% of a core");
 
-        let shares = sessions.shares(CONNECTIONS);
+        let shares = sessions.shares(CONNECTIONS.min(sessions.len()));
         let errands = shares.iter().map(|places| Switch::boxed(&sessions, places, None));
-        let lane: Box<dyn Lane> = Requests::changes(&first, "switch at the other", run.options.rate, errands);
+        let load = Load::new(run.options.rate);
+        let lane: Box<dyn Lane> = Requests::changes(&first, "switch at the other", &load, errands);
         let (before, start) = (idle.cpu_s()?, std::time::Instant::now());
         let rounds = run.options.rounds();
         rounds_of(run, vec![lane], rounds, false).await?;

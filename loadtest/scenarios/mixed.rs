@@ -19,7 +19,7 @@ use crate::run::Run;
 use crate::servers::Needs;
 use crate::servers::target::Target;
 use crate::support::dice::Dice;
-use crate::turns::{Lane, Turn, in_turns, load};
+use crate::turns::{Lane, Load, Turn, in_turns};
 
 use super::Scenario;
 use super::players::{Player, Table};
@@ -118,8 +118,8 @@ impl Lane for Mixed {
     }
 
     fn headings(&self) -> Vec<Heading> {
-        let load = load(self.crew.connections(), Some(self.rate));
-        vec![Heading { work: "everything".to_owned(), load, merit: Merit::Latency }]
+        let load = Load::new(Some(self.rate)).name(self.crew.connections());
+        vec![Heading { work: "everything".to_owned(), load, merit: Merit::Latency, has_cost: true }]
     }
 
     fn turn<'t>(&'t mut self, slice: Duration, samples: &'t [Shared]) -> Turn<'t> {

@@ -5,7 +5,7 @@ use crate::generator::failure::Result;
 use crate::options::{Backend, Knob};
 use crate::run::Run;
 use crate::servers::Needs;
-use crate::turns::{Lane, Requests, floor, in_turns};
+use crate::turns::{Lane, Load, Requests, floor, in_turns};
 
 use super::Scenario;
 
@@ -40,11 +40,13 @@ async fn measure(run: &mut Run) -> Result<()> {
         let switched = SWITCHED.min(step);
         let spread: Vec<_> = (0..switched).map(|number| number * step / switched).collect();
         for connections in run.options.connections.clone() {
-            let mut lanes: Vec<Box<dyn Lane>> = floor(run, connections, None).into_iter().collect();
+            let connections = connections.min(switched);
+            let load = Load::new(None).beside(format!("{step} stored"));
+            let mut lanes: Vec<Box<dyn Lane>> = floor(run, connections, &load).into_iter().collect();
             for (target, sessions) in targets.iter().zip(&sessions) {
-                let shares = spread.chunks(switched.div_ceil(connections));
-                let errands = shares.map(|places| Switch::boxed(sessions, places, None));
-                lanes.push(Requests::changes(target, &format!("switch, {step} stored"), None, errands));
+                let share = |from: usize| spread.iter().skip(from).step_by(connections).copied().collect::<Vec<_>>();
+                let errands = (0..connections).map(|from| Switch::boxed(sessions, &share(from), None));
+                lanes.push(Requests::changes(target, "switch", &load, errands));
             }
             in_turns(run, lanes).await?;
         }

@@ -5,7 +5,7 @@ use crate::generator::failure::{Failure, Result};
 use crate::options::Knob;
 use crate::run::Run;
 use crate::servers::Needs;
-use crate::turns::{Lane, Requests, floor, in_turns};
+use crate::turns::{Lane, Load, Requests, floor, in_turns};
 
 use super::Scenario;
 
@@ -22,20 +22,20 @@ many switch, each version must be the answer to exactly one of them, and none ma
 };
 
 async fn measure(run: &mut Run) -> Result<()> {
-    let rate = run.options.rate;
+    let load = Load::new(run.options.rate);
     for connections in run.options.connections.clone() {
-        let mut lanes: Vec<Box<dyn Lane>> = floor(run, 1, rate).into_iter().collect();
-        lanes.extend(floor(run, connections, rate).filter(|_| connections > 1));
+        let mut lanes: Vec<Box<dyn Lane>> = floor(run, 1, &load).into_iter().collect();
+        lanes.extend(floor(run, connections, &load).filter(|_| connections > 1));
         let mut shared = Vec::new();
         for target in run.targets() {
             let sessions = run.maker.sessions(&target, connections + 2).await?;
             let alone = SwitchOverSocket::boxed(&sessions, connections);
-            lanes.push(Requests::changes(&target, "one session over its WebSocket", rate, [alone]));
+            lanes.push(Requests::changes(&target, "one session over its WebSocket", &load, [alone]));
             let each = (0..connections).map(|place| SwitchOverSocket::boxed(&sessions, place));
-            lanes.push(Requests::changes(&target, "a session for each, over WebSockets", rate, each));
+            lanes.push(Requests::changes(&target, "a session for each, over WebSockets", &load, each));
             let id = sessions.id(connections + 1);
             let (together, given) = SwitchTogether::boxed(&id, connections);
-            lanes.push(Requests::changes(&target, "one session for all, over HTTP", rate, together));
+            lanes.push(Requests::changes(&target, "one session for all, over HTTP", &load, together));
             shared.push((id, given));
         }
         in_turns(run, lanes).await?;

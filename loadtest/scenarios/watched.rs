@@ -18,7 +18,7 @@ use crate::report::{Heading, Merit};
 use crate::run::Run;
 use crate::servers::Needs;
 use crate::servers::target::Target;
-use crate::turns::{Lane, Turn, in_turns};
+use crate::turns::{Lane, Turn, counted, in_turns};
 
 use super::Scenario;
 
@@ -98,7 +98,7 @@ async fn measure(run: &mut Run) -> Result<()> {
     let mut lanes: Vec<Box<dyn Lane>> = Vec::new();
     for target in run.targets() {
         let sessions = run.maker.sessions(&target, count).await?;
-        run.memory_figure(&target, &format!("memory with {count} sessions at rest"));
+        run.memory_figure(&target, &format!("memory with {} at rest", counted(count, "session")));
         let topics = Topics::new(&sessions, clients);
         let writers = WRITERS.min(count);
         let shares = sessions.shares(writers);
@@ -137,9 +137,17 @@ impl Lane for Watched {
 
     fn headings(&self) -> Vec<Heading> {
         let Self { count, clients, rate, .. } = self;
-        let load = format!("{rate} switches/s over {count} sessions, {clients} clients each");
-        let heading = |work: &str| Heading { work: work.to_owned(), load: load.clone(), merit: Merit::Latency };
-        vec![heading("switch answered"), heading("seen by a client"), heading("seen by all clients of a session")]
+        let load = format!("{rate}/s, {}, {} each", counted(*count, "session"), counted(*clients, "client"));
+        let heading = |work: &str, has_cost| {
+            let (work, load) = (work.to_owned(), load.clone());
+            Heading { work, load, merit: Merit::Latency, has_cost }
+        };
+        // What it costs is told for 1,000 switches, whoever sees them.
+        vec![
+            heading("switch answered", true),
+            heading("seen by a client", false),
+            heading("seen by all clients of a session", false),
+        ]
     }
 
     fn turn<'t>(&'t mut self, slice: Duration, samples: &'t [Shared]) -> Turn<'t> {

@@ -168,12 +168,10 @@ impl Started {
             if let Some(address) = line.split('"').find_map(|part| part.parse().ok()) {
                 break address;
             }
-            eprint!("{line}");
+            complain(&line);
         };
-        // What it complains of is worth knowing; the rest would only be in the way.
         std::thread::spawn(move || {
-            let lines = log.lines().map_while(Result::ok);
-            lines.filter(|line| !line.contains("\"INFO\"")).for_each(|line| eprintln!("{line}"));
+            log.lines().map_while(Result::ok).for_each(|line| complain(&line));
         });
         started.wait()?;
         Ok(started)
@@ -208,6 +206,13 @@ impl Drop for Started {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// Shows what a server complains of; the rest of its log would only be in the way.
+fn complain(line: &str) {
+    if !line.contains("\"INFO\"") {
+        eprintln!("{}", line.trim_end());
     }
 }
 

@@ -115,6 +115,11 @@ impl Target {
         }
     }
 
+    /// How many changes were made, as far as it was told.
+    pub(crate) fn changes(&self) -> u64 {
+        self.audit.as_ref().map_or(0, |audit| audit.made.load(Ordering::Relaxed))
+    }
+
     /// From now on it is counted what the audit writes.
     pub(crate) async fn begin_audit(&self) -> Result<()> {
         if let Some(audit) = &self.audit {
