@@ -16,6 +16,8 @@ Without --url it starts the server that was built beside it (cargo build --relea
 on switches; with --file, --redis or --audit also what that server keeps sessions in. The server inherits the environment, so
 that any setting can be tried: PARTITIONS=32 loadtest baseline --redis.
 
+A server that is given by --url needs RATE_LIMIT_SWITCH=0, and a new run does not mind what earlier ones have left in it.
+
 Every answer is checked: its status, session, version and whose turn it is, one in 64 in full. A wrong one ends the run with
 exit code 1; what cannot be measured at all ends with 2.
 

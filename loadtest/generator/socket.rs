@@ -91,13 +91,15 @@ impl Socket {
                     let code = said.first_chunk().map_or(1_005, |code| u16::from_be_bytes(*code));
                     // The other side may be gone already.
                     let _ = self.tcp.write_all(&frame(CLOSE, &said)).await;
-                    return match code {
-                        1_000 => Ok(None),
-                        _ => Err(Failure::broken(format!(
-                            "the server closed a WebSocket with {code} {}",
-                            String::from_utf8_lossy(said.get(2..).unwrap_or_default())
-                        ))),
+                    let reason = String::from_utf8_lossy(said.get(2..).unwrap_or_default());
+                    let kind = match code {
+                        1_000 => return Ok(None),
+                        // Come back later.
+                        1_013 => io::ErrorKind::ResourceBusy,
+                        _ => io::ErrorKind::Other,
                     };
+                    let text = format!("the server closed a WebSocket with {code} {reason}");
+                    return Err(io::Error::new(kind, text).into());
                 }
                 PING => {
                     let pong = frame(PONG, &self.read[payload]);

@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::generator::drive::Crew;
-use crate::generator::errands::Switch;
 use crate::generator::failure::{Failure, Result};
 use crate::generator::http::{Client, request};
 use crate::generator::pace::Pace;
 use crate::generator::sample::{Sample, Shared};
 use crate::generator::sessions::Sessions;
+use crate::generator::switches::Switch;
 use crate::options::{Backend, Knob};
 use crate::report::{Heading, Merit, Row, Series, Slice};
 use crate::run::Run;

@@ -1,7 +1,8 @@
 //! What reads, switches and creations come to, next to the floor.
 
-use crate::generator::errands::{Create, Read, Switch};
+use crate::generator::errands::{Create, Read};
 use crate::generator::failure::Result;
+use crate::generator::switches::Switch;
 use crate::options::Knob;
 use crate::run::Run;
 use crate::servers::Needs;

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::generator::errands::Switch;
 use crate::generator::failure::{Failure, Result};
+use crate::generator::switches::Switch;
 use crate::options::{Backend, Knob};
 use crate::run::Run;
 use crate::servers::Needs;

@@ -1,5 +1,7 @@
 //! Everything at once, for long: does the server keep its pace, and its memory?
 
+use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -59,18 +61,22 @@ needs a long run: --duration 3600.",
 async fn measure(run: &mut Run) -> Result<()> {
     let rate = run.options.rate.expect("it has a default");
     let mut lanes: Vec<Box<dyn Lane>> = Vec::new();
-    let mut memories = Vec::new();
+    let mut seen = Vec::new();
     for target in run.targets() {
         let (players, table) = Player::boxed(&run.maker.numbers, CONNECTIONS, run.options.sessions);
         let crew = Crew::new(&target.addresses, players);
         let memory = Arc::new(Mutex::new(Vec::new()));
-        memories.push((target.name.clone(), Arc::clone(&memory)));
+        seen.push((target.name.clone(), Arc::clone(&memory), Arc::clone(&table)));
         let (visitors, begun) = (run.options.clients, Instant::now());
         lanes.push(Box::new(Mixed { target, crew, table, visitors, rate, memory, begun }));
     }
     in_turns(run, lanes).await?;
     let mut leaks = Vec::new();
-    for (name, memory) in memories {
+    for (name, memory, table) in seen {
+        let sent_away = table.sent_away.load(Ordering::Relaxed);
+        if sent_away > 0 {
+            run.report.figure(format!("{name}: visitors who were told to come back later"), sent_away as f64, "visits");
+        }
         let points = std::mem::take(&mut *memory.lock());
         if let Some((middle, last)) = thirds(&points) {
             run.report.figure(format!("{name}: memory in the middle third"), middle / 1e6, "MB");
@@ -156,14 +162,19 @@ async fn visit(target: Arc<Target>, table: Arc<Table>, mut dice: Dice) -> Failur
         let address = target.addresses[chance % target.addresses.len()];
         // Most stay as long as they like; some go early.
         let visit = tokio::time::timeout(VISIT, stay(address, &id, 1 + chance % 8)).await;
-        if let Ok(Err(failure)) = visit {
-            return failure;
+        match visit {
+            // What Redis does not have is looked for in the archive, and not for everybody who guesses.
+            Ok(Err(Failure::Broken(error))) if error.kind() == io::ErrorKind::ResourceBusy => {
+                table.sent_away.fetch_add(1, Ordering::Relaxed);
+            }
+            Ok(Err(failure)) => return failure,
+            Ok(Ok(())) | Err(_) => {}
         }
     }
 }
 
 /// Watches until a number of messages have come, or the session is gone.
-async fn stay(address: std::net::SocketAddr, id: &str, messages: usize) -> Result<()> {
+async fn stay(address: SocketAddr, id: &str, messages: usize) -> Result<()> {
     let mut socket = Socket::open(address, id).await?;
     let mut last = 0;
     for _ in 0..messages {

@@ -14,10 +14,14 @@ use crate::generator::http::{Answer, request};
 use crate::generator::sessions::{CREATED, LONG_MS, Numbers, PLAYERS, body, read_in_full};
 use crate::support::dice::Dice;
 
-/// The ids of sessions that there are at the moment, and how many changes were made of them.
+/// What players and visitors share.
 pub(super) struct Table {
+    /// Sessions that there are at the moment, or will be.
     ids: Mutex<Vec<String>>,
+    /// Changes that were made of them.
     pub(super) changes: AtomicU64,
+    /// Visitors who could not be let in.
+    pub(super) sent_away: AtomicU64,
 }
 
 impl Table {
@@ -99,7 +103,7 @@ impl Player {
         let ids: Vec<_> = (0..each * connections).map(|_| numbers.next_id()).collect();
         let known = |id: &String| Known { id: id.clone(), stage: Stage::Absent, version: 0, turn: 0 };
         let all: Vec<Vec<_>> = ids.chunks(each).map(|ids| ids.iter().map(known).collect()).collect();
-        let table = Arc::new(Table { ids: Mutex::new(ids), changes: AtomicU64::new(0) });
+        let table = Arc::new(Table { ids: Mutex::new(ids), changes: AtomicU64::new(0), sent_away: AtomicU64::new(0) });
         let player = |(place, sessions)| {
             let (numbers, table) = (Arc::clone(numbers), Arc::clone(&table));
             let (dice, asked) = (Dice(place as u64), (0, Deed::Read));

@@ -1,7 +1,7 @@
 //! What a switch takes next to few sessions that are stored, and next to many.
 
-use crate::generator::errands::Switch;
 use crate::generator::failure::Result;
+use crate::generator::switches::Switch;
 use crate::options::{Backend, Knob};
 use crate::run::Run;
 use crate::servers::Needs;

@@ -1,7 +1,7 @@
 //! Switches that follow each other as fast as they can, on one session and on some.
 
-use crate::generator::errands::{SwitchOverSocket, SwitchTogether};
 use crate::generator::failure::{Failure, Result};
+use crate::generator::switches::{SwitchOverSocket, SwitchTogether};
 use crate::options::Knob;
 use crate::run::Run;
 use crate::servers::Needs;

@@ -7,11 +7,11 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 
 use crate::generator::drive::Crew;
-use crate::generator::errands::Switch;
 use crate::generator::failure::{Failure, Result};
 use crate::generator::pace::Pace;
 use crate::generator::sample::Shared;
 use crate::generator::socket::Socket;
+use crate::generator::switches::Switch;
 use crate::generator::watch::{Topics, watch};
 use crate::options::{Backend, Knob};
 use crate::report::{Heading, Merit};

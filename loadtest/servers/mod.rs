@@ -111,7 +111,13 @@ impl Fleet {
             Backend::Audited => {
                 let setting = if options.is_durable { "fsync=on" } else { "fsync=off" };
                 let postgres = Postgres::start_with(&[setting], &[]);
-                settings.push(("DATABASE_URL", postgres.url("postgres")));
+                let url = postgres.url("postgres");
+                // Instances begin to read and write at once, and the tables should be there.
+                let migrated = Command::new(binary()?).arg("migrate").env("DATABASE_URL", &url).output()?;
+                if !migrated.status.success() {
+                    return Err(io::Error::other(String::from_utf8_lossy(&migrated.stderr).into_owned()));
+                }
+                settings.push(("DATABASE_URL", url));
                 helpers.push(("PostgreSQL", Process(postgres.process())));
                 self.postgres = Some(Arc::new(Mutex::new(postgres)));
             }
