@@ -24,7 +24,7 @@ use crate::shutdown::{self, Trigger};
 use crate::store::file::DataDir;
 use crate::store::memory::{self, Memory};
 use crate::store::redis::{Budget, Options, RedisStore};
-use crate::store::{Archive, Metrics, Rate, Store};
+use crate::store::{Archive, Listener, Metrics, Rate, Store};
 use crate::writer::{self, PostgresArchive, PostgresSink, Server as Database};
 use crate::ws::{self, Hub, Live};
 
@@ -68,10 +68,14 @@ pub async fn start(config: Config) -> Result<Running, Failure> {
         DataDir::open(path, clock, config.request_timeout, metrics)
     });
     let data = data.transpose().map_err(Failure::Store)?;
-    let store = store(&config, &clock, &hub, metrics, data.as_ref()).map_err(Failure::Store)?;
+    let redis = config.redis.as_ref().map(|redis| Server::parse(&redis.url, &redis.certificates, REDIS_REPLY_TIMEOUT));
+    let redis = redis.transpose().map_err(|why| Failure::Store(io::Error::other(why)))?;
+    let Kept { store, impaired } =
+        Kept::new(&config, &clock, &hub, metrics, data.as_ref(), redis.as_ref()).map_err(Failure::Store)?;
     let mut agents = JoinSet::new();
-    let audit = Audit::new(&config, &clock, &mut registry, &mut agents).map_err(Failure::Store)?;
+    let audit = Audit::new(&config, &clock, &mut registry, &mut agents, redis).map_err(Failure::Store)?;
     let Audit { archive, consumer, degraded } = audit;
+    let degraded: http::Degraded = Arc::new(move || impaired().or_else(|| degraded()));
     let archive = archive.or_else(|| data.as_ref().map(DataDir::archive));
     let mut sessions = Sessions::new(Arc::clone(&store), rates(&config));
     if let Some(archive) = archive {
@@ -169,28 +173,38 @@ impl Running {
     }
 }
 
-fn store(
-    config: &Config,
-    clock: &Clock,
-    hub: &Arc<Hub>,
-    metrics: Metrics,
-    data: Option<&DataDir>,
-) -> io::Result<Arc<dyn Store>> {
-    let tombstone_ttl = Millis::new(config.tombstone_ttl.as_millis() as u64);
-    let listener = Arc::clone(hub) as _;
-    let Some(redis) = &config.redis else {
-        let limit = memory::Limit { sessions_max: config.sessions_max, tombstone_ttl };
-        return Ok(match data {
-            Some(data) => Arc::new(Memory::open(clock.clone(), limit, listener, metrics, data)?),
-            None => Arc::new(Memory::new(clock.clone(), limit, listener, metrics)),
-        });
-    };
-    let server = Server::parse(&redis.url, REDIS_REPLY_TIMEOUT).map_err(io::Error::other)?;
-    let keyspace = Keyspace::new(&redis.prefix, redis.partitions);
-    let bytes_max = config.audit.as_ref().map(|audit| audit.queue_bytes_max / u64::from(redis.partitions));
-    let audit = bytes_max.map(|bytes_max| Budget { bytes_max });
-    let options = Options { server, keyspace, timeout: config.request_timeout, tombstone_ttl, audit, metrics };
-    Ok(Arc::new(RedisStore::new(clock.clone(), options, listener)))
+/// Where sessions are kept.
+struct Kept {
+    store: Arc<dyn Store>,
+    impaired: http::Degraded,
+}
+
+impl Kept {
+    fn new(
+        config: &Config,
+        clock: &Clock,
+        hub: &Arc<Hub>,
+        metrics: Metrics,
+        data: Option<&DataDir>,
+        server: Option<&Server>,
+    ) -> io::Result<Self> {
+        let tombstone_ttl = Millis::new(config.tombstone_ttl.as_millis() as u64);
+        let listener: Arc<dyn Listener> = Arc::clone(hub) as _;
+        let (Some(redis), Some(server)) = (&config.redis, server) else {
+            let limit = memory::Limit { sessions_max: config.sessions_max, tombstone_ttl };
+            let memory = match data {
+                Some(data) => Memory::open(clock.clone(), limit, listener, metrics, data)?,
+                None => Memory::new(clock.clone(), limit, listener, metrics),
+            };
+            return Ok(Self { store: Arc::new(memory), impaired: Arc::new(|| None) });
+        };
+        let (server, keyspace) = (server.clone(), Keyspace::new(&redis.prefix, redis.partitions));
+        let bytes_max = config.audit.as_ref().map(|audit| audit.queue_bytes_max / u64::from(redis.partitions));
+        let audit = bytes_max.map(|bytes_max| Budget { bytes_max });
+        let options = Options { server, keyspace, timeout: config.request_timeout, tombstone_ttl, audit, metrics };
+        let store = RedisStore::new(clock, &options, &listener);
+        Ok(Self { store: Arc::new(store.clone()), impaired: Arc::new(move || store.impaired()) })
+    }
 }
 
 /// Where changes are written down and read back, if they are.
@@ -201,17 +215,22 @@ struct Audit {
 }
 
 impl Audit {
-    fn new(config: &Config, clock: &Clock, registry: &mut Registry, agents: &mut JoinSet<()>) -> io::Result<Self> {
+    fn new(
+        config: &Config,
+        clock: &Clock,
+        registry: &mut Registry,
+        agents: &mut JoinSet<()>,
+        server: Option<Server>,
+    ) -> io::Result<Self> {
         let metrics = audit::Metrics::register(registry);
-        let (Some(redis), Some(audit)) = (&config.redis, &config.audit) else {
+        let (Some(redis), Some(server), Some(audit)) = (&config.redis, server, &config.audit) else {
             return Ok(Self { archive: None, consumer: None, degraded: Arc::new(|| None) });
         };
         let database = Database::parse(&audit.url).map_err(io::Error::other)?;
         agents.spawn(writer::keep_migrated(database.clone()));
-        let server = Server::parse(&redis.url, REDIS_REPLY_TIMEOUT).map_err(io::Error::other)?;
-        let queue = Queue::new(server, Keyspace::new(&redis.prefix, redis.partitions));
+        let queues = Queue::all(&server, &Keyspace::new(&redis.prefix, redis.partitions));
         let sinks = (0..audit.threads).map(|_| Box::new(PostgresSink::new(database.clone())) as _).collect();
-        let consumer = Consumer::new(clock.clone(), queue, sinks, audit.queue_bytes_max / 5, metrics)?;
+        let consumer = Consumer::new(clock, queues, sinks, audit.queue_bytes_max / 5, &metrics)?;
         let standing = consumer.standing();
         let archive: Arc<dyn Archive> = Arc::new(PostgresArchive::start(database)?);
         let degraded: http::Degraded = Arc::new(move || standing.degraded());

@@ -7,10 +7,13 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::redis::Server;
+use crate::redis::{Certificates, Server};
 use crate::writer;
 
 pub use settings::{SETTINGS, Setting};
+
+/// Partitions with a Cluster, unless it is said otherwise.
+const CLUSTER_PARTITIONS: u16 = 32;
 
 /// All settings, read and checked.
 #[derive(Clone, Debug)]
@@ -58,8 +61,10 @@ pub struct Config {
 /// Where in Redis sessions are kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Redis {
-    /// The server.
+    /// The server, or those that know it.
     pub url: String,
+    /// Which certificates are believed and shown.
+    pub certificates: Certificates,
     /// What names begin with.
     pub prefix: String,
     /// How many parts they are divided into.
@@ -176,16 +181,46 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
         Some(PathBuf::from(dir))
     }
 
+    /// A file that can be read.
+    fn file(&mut self, name: &str) -> Option<PathBuf> {
+        let path = PathBuf::from(self.given(name)?);
+        if let Err(error) = std::fs::File::open(&path) {
+            self.problems.push(format!("{name}: {}: {error}", path.display()));
+        }
+        Some(path)
+    }
+
     fn redis(&mut self) -> Option<Redis> {
         let prefix = self.given("REDIS_PREFIX").unwrap_or_default();
+        let given = self.given("PARTITIONS").is_some();
         let partitions = self.parse("PARTITIONS", "a whole number from 1 to 999", |text| {
             text.parse().ok().filter(|count| (1..=999).contains(count))
         });
+        let mut partitions = partitions.unwrap_or(1);
+        let authority = self.file("REDIS_CA_CERT");
+        let client = match (self.file("REDIS_CLIENT_CERT"), self.file("REDIS_CLIENT_KEY")) {
+            (Some(certificate), Some(key)) => Some((certificate, key)),
+            (None, None) => None,
+            (Some(_), None) => {
+                self.problems.push("REDIS_CLIENT_KEY: a certificate is of no use without its key".to_owned());
+                None
+            }
+            (None, Some(_)) => {
+                self.problems.push("REDIS_CLIENT_CERT: a key is of no use without its certificate".to_owned());
+                None
+            }
+        };
+        let certificates = Certificates { authority, client };
         let url = self.given("REDIS_URL")?;
-        if let Err(why) = Server::parse(&url, Duration::ZERO) {
-            self.problems.push(format!("REDIS_URL: {why}"));
+        match Server::parse(&url, &certificates, Duration::ZERO) {
+            Ok(server) if server.is_cluster() && !given => partitions = CLUSTER_PARTITIONS,
+            Ok(server) if server.is_cluster() && partitions < 2 => {
+                self.problems.push("PARTITIONS: a Cluster needs 2 or more".to_owned());
+            }
+            Ok(_) => {}
+            Err(why) => self.problems.push(format!("REDIS_URL: {why}")),
         }
-        Some(Redis { url, prefix, partitions: partitions.unwrap_or(1) })
+        Some(Redis { url, certificates, prefix, partitions })
     }
 
     /// To go without an audit must be said; to ignore what asks for one would lose it.

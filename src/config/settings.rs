@@ -18,7 +18,7 @@ const fn setting(name: &'static str, value: &'static str, default: &'static str,
 }
 
 /// Every setting, in the order in which people are told of them.
-pub const SETTINGS: [Setting; 23] = [
+pub const SETTINGS: [Setting; 26] = [
     setting("HOST", "ADDRESS", "127.0.0.1", "IP address to listen on; 0.0.0.0 or :: for every interface"),
     setting("PORT", "PORT", "3000", "TCP port to listen on; 0 for one that is free"),
     setting("LOG_LEVEL", "LEVEL", "info", "How much to log: off, error, warn, info, debug or trace"),
@@ -33,13 +33,26 @@ pub const SETTINGS: [Setting; 23] = [
         "",
         "Directory in which sessions and their history are kept over a restart; in memory only when not given",
     ),
-    setting("REDIS_URL", "URL", "", "Redis that keeps the sessions of all instances; in this process when not given"),
+    setting(
+        "REDIS_URL",
+        "URL",
+        "",
+        "Redis that keeps the sessions of all instances: redis://, redis+sentinel:// or redis+cluster://; in this process when not given",
+    ),
+    setting(
+        "REDIS_CA_CERT",
+        "FILE",
+        "",
+        "Whose certificates Redis may show (PEM); those that the system believes when not given",
+    ),
+    setting("REDIS_CLIENT_CERT", "FILE", "", "Certificate that Redis is shown (PEM)"),
+    setting("REDIS_CLIENT_KEY", "FILE", "", "Its key (PEM)"),
     setting("REDIS_PREFIX", "TEXT", "", "What every key and channel in Redis begins with"),
     setting(
         "PARTITIONS",
         "COUNT",
         "1",
-        "Parts that the keys in Redis are divided into; the same for every instance, for ever",
+        "Parts that the keys in Redis are divided into; the same for every instance, for ever; 32 for a Cluster",
     ),
     setting(
         "AUDIT",

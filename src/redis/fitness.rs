@@ -19,6 +19,10 @@ pub struct Unfit {
 
 /// Looks at the server; `None` when it can be used. Writes down how many partitions there are if nobody has.
 pub async fn unfit(link: &mut Link, keyspace: &Keyspace) -> Result<Option<Unfit>, LinkError> {
+    if link.is_misplaced() {
+        let why = "the server and REDIS_URL do not agree whether it is one of a Cluster: redis+cluster:// says so";
+        return Ok(Some(Unfit { why: why.to_owned(), is_lasting: true }));
+    }
     // A key of another type would fail inside a transaction, which Redis does not roll back.
     let mut kinds = vec![(keyspace.partition_count(), "string")];
     for partition in keyspace.all() {

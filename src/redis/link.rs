@@ -1,38 +1,35 @@
-//! Connections to a Redis server: how they are made, which run of the server they lead to, and what can go
-//! wrong on them. A connection is owned by one task, since WATCH belongs to a connection. Does not know
-//! commands.
+//! A connection to a Redis server: which run of the server it leads to, and what can go wrong on it. It is owned
+//! by one task, since WATCH belongs to a connection. Does not know commands.
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
-use redis::aio::{MultiplexedConnection, PubSub};
-use redis::io::tcp::TcpSettings;
-use redis::{AsyncConnectionConfig, Client, IntoConnectionInfo, Pipeline, RedisError, Value};
+use redis::aio::MultiplexedConnection;
+use redis::{Pipeline, RedisError, ServerErrorKind, Value};
 
-/// How long a connection may take to be made.
-const CONNECT_TIMEOUT: Duration = Duration::from_millis(1_000);
-
-/// A server, by its address.
-#[derive(Clone, Debug)]
-pub struct Server {
-    client: Client,
-    reply_timeout: Duration,
-}
+use super::cluster;
+use super::server::Place;
+use super::table::Node;
 
 /// A connection of one's own.
 pub struct Link {
     connection: MultiplexedConnection,
+    place: Place,
     run_id: Arc<str>,
+    is_cluster_mode: bool,
 }
 
-/// Why a connection did not do what it was asked. It is not to be used again, unless the server refused.
+/// Why a connection did not do what it was asked. After a loss it is not to be used again.
 #[derive(Debug)]
 pub enum LinkError {
     /// It is lost, or took too long.
     Lost(String),
     /// The server refused a command.
     Refused(String),
+    /// Another server answers for the keys now; no transaction was carried out. It is not to be used again.
+    Elsewhere(String),
+    /// The keys are on their way to another server, or nobody answers for them; no transaction was carried out.
+    NotNow(String),
 }
 
 impl fmt::Display for LinkError {
@@ -40,6 +37,8 @@ impl fmt::Display for LinkError {
         match self {
             LinkError::Lost(why) => write!(f, "the connection to Redis is lost: {why}"),
             LinkError::Refused(why) => write!(f, "Redis refused: {why}"),
+            LinkError::Elsewhere(why) => write!(f, "another Redis server is responsible: {why}"),
+            LinkError::NotNow(why) => write!(f, "no Redis server is responsible at the moment: {why}"),
         }
     }
 }
@@ -54,48 +53,98 @@ impl From<RedisError> for LinkError {
     }
 }
 
-impl Server {
-    /// The server at a URL, such as `redis://127.0.0.1:6379/0`; `Err` says what is wrong with it.
-    pub fn parse(url: &str, reply_timeout: Duration) -> Result<Self, String> {
-        let info = url.into_connection_info().map_err(|error| error.to_string())?;
-        let info = info.set_tcp_settings(TcpSettings::default().set_nodelay(true));
-        let client = Client::open(info).map_err(|error| error.to_string())?;
-        Ok(Self { client, reply_timeout })
-    }
-
-    /// A connection that nobody else uses.
-    pub async fn connect(&self) -> Result<Link, LinkError> {
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(CONNECT_TIMEOUT))
-            .set_response_timeout(Some(self.reply_timeout));
-        let mut connection = self.client.get_multiplexed_async_connection_with_config(&config).await?;
-        let info: String = redis::cmd("INFO").arg("server").query_async(&mut connection).await?;
-        let run_id = info.lines().find_map(|line| line.strip_prefix("run_id:")).unwrap_or_default();
-        Ok(Link { connection, run_id: run_id.into() })
-    }
-
-    /// A connection that is told what is published.
-    pub async fn subscribe(&self) -> Result<PubSub, LinkError> {
-        match tokio::time::timeout(CONNECT_TIMEOUT, self.client.get_async_pubsub()).await {
-            Ok(connected) => Ok(connected?),
-            Err(_) => Err(LinkError::Lost("no connection in time".to_owned())),
-        }
-    }
-}
-
 impl Link {
+    /// Greets the server; one that only follows another is refused.
+    pub(super) async fn new(mut connection: MultiplexedConnection, place: Place) -> Result<Self, LinkError> {
+        let info: String = redis::cmd("INFO").arg("server").arg("replication").query_async(&mut connection).await?;
+        let field = |name: &str| info.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
+        if field("role:") == "slave" {
+            let master = (field("master_host:"), field("master_port:"));
+            return Err(LinkError::Refused(format!("it is a replica of {}:{}", master.0, master.1)));
+        }
+        let is_cluster_mode = field("redis_mode:") == "cluster";
+        Ok(Self { connection, place, run_id: field("run_id:").into(), is_cluster_mode })
+    }
+
     /// The run of the server that this leads to: another one may have forgotten what was acknowledged.
     pub fn run_id(&self) -> &Arc<str> {
         &self.run_id
     }
 
-    /// Sends commands in one go and returns a reply for each; a refusal of one is its reply.
+    /// Whether the server is one of a Cluster although nobody said so, or the other way round.
+    pub(super) fn is_misplaced(&self) -> bool {
+        self.is_cluster_mode != self.place.is_of_cluster()
+    }
+
+    /// Sends commands in one go and returns a reply for each; a refusal of one is its reply. A server that is known
+    /// not to be responsible any more is not asked.
     pub async fn ask(&mut self, commands: &Pipeline) -> Result<Vec<Value>, LinkError> {
-        let replies = self.connection.send_packed_commands(commands, 0, commands.len()).await?;
+        if !self.place.is_current() {
+            return Err(LinkError::Elsewhere("that is known by now".to_owned()));
+        }
+        let sent = self.connection.send_packed_commands(commands, 0, commands.len()).await;
+        let replies = sent.inspect_err(|_| self.place.doubt())?;
         if replies.len() != commands.len() {
             return Err(LinkError::Lost(format!("{} replies to {} commands", replies.len(), commands.len())));
         }
+        if self.place.host().is_some() {
+            replies.iter().try_for_each(|reply| self.responsible(reply))?;
+        }
         Ok(replies)
+    }
+
+    /// The same for commands of one key each, of which some may be on their way to another server: those are asked
+    /// there.
+    pub async fn ask_following(&mut self, commands: &Pipeline) -> Result<Vec<Value>, LinkError> {
+        let mut replies = self.connection.send_packed_commands(commands, 0, commands.len()).await?;
+        let target = replies.iter().find_map(|reply| self.target(reply));
+        if let Some(node) = target.as_ref() {
+            let mut link = self.place.elsewhere(node).await?;
+            let moved: Vec<_> = (0..replies.len()).filter(|at| self.target(&replies[*at]).is_some()).collect();
+            let mut again = redis::pipe();
+            for command in moved.iter().filter_map(|at| commands.cmd_iter().nth(*at)) {
+                again.cmd("ASKING").add_command(command.clone());
+            }
+            let answers = link.connection.send_packed_commands(&again, 0, again.len()).await?;
+            for (at, answer) in moved.into_iter().zip(answers.into_iter().skip(1).step_by(2)) {
+                replies[at] = answer;
+            }
+        }
+        replies.iter().try_for_each(|reply| self.responsible(reply))?;
+        Ok(replies)
+    }
+
+    /// Where the key of a command is going, when the reply is that it is on its way.
+    fn target(&self, reply: &Value) -> Option<Node> {
+        let Value::ServerError(error) = reply else { return None };
+        let details = error.details().filter(|_| error.kind() == Some(ServerErrorKind::Ask))?;
+        cluster::redirection(details, self.place.host()).map(|(_, node)| node)
+    }
+
+    /// An error when a reply says that the server is not responsible.
+    fn responsible(&self, reply: &Value) -> Result<(), LinkError> {
+        let Value::ServerError(error) = reply else { return Ok(()) };
+        let Some(kind) = error.kind() else { return Ok(()) };
+        #[expect(clippy::wildcard_enum_match_arm, reason = "what else is refused is for the caller to judge")]
+        match kind {
+            ServerErrorKind::Moved => {
+                match error.details().and_then(|details| cluster::redirection(details, self.place.host())) {
+                    Some((slot, node)) => self.place.moved(slot, node),
+                    None => self.place.doubt(),
+                }
+                Err(LinkError::Elsewhere(error.to_string()))
+            }
+            ServerErrorKind::ReadOnly => {
+                self.place.doubt();
+                Err(LinkError::Elsewhere(error.to_string()))
+            }
+            ServerErrorKind::ClusterDown | ServerErrorKind::MasterDown => {
+                self.place.doubt();
+                Err(LinkError::NotNow(error.to_string()))
+            }
+            ServerErrorKind::Ask | ServerErrorKind::TryAgain => Err(LinkError::NotNow(error.to_string())),
+            _ => Ok(()),
+        }
     }
 }
 

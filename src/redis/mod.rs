@@ -1,10 +1,20 @@
-//! What everything in Redis shares: names, how a connection is made, and whether a
-//! server can be used at all. Does not know what is kept there.
+//! What everything in Redis shares: names, who keeps them, how a connection is made, and whether a server can be
+//! used at all. Does not know what is kept there.
 
+mod address;
+mod cluster;
 mod fitness;
 mod keyspace;
 mod link;
+mod nodes;
+mod sentinel;
+mod server;
+mod subscriber;
+mod table;
 
+pub use address::Certificates;
 pub use fitness::{Unfit, unfit};
 pub use keyspace::{Keyspace, Partition, Queue};
-pub use link::{Link, LinkError, Server, refusal};
+pub use link::{Link, LinkError, refusal};
+pub use server::Server;
+pub use subscriber::Subscriber;

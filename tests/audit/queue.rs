@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use serde_json::Value;
 use synckairos::audit::{Consumer, Metrics, Queue, Sink, Stats, WriteError};
 use synckairos::clock::Clock;
-use synckairos::redis::{Keyspace, Server};
+use synckairos::redis::{Certificates, Keyspace, Server};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -61,7 +61,10 @@ fn push(redis: &Redis, numbers: impl Iterator<Item = u64>) {
 }
 
 fn queue(redis: &Redis) -> Queue {
-    Queue::new(Server::parse(&redis.url(), Duration::from_secs(1)).expect("a URL"), Keyspace::new("", 1))
+    Queue::new(
+        Server::parse(&redis.url(), &Certificates::default(), Duration::from_secs(1)).expect("a URL"),
+        Keyspace::new("", 1),
+    )
 }
 
 async fn stats(redis: &Redis) -> Stats {
@@ -82,7 +85,7 @@ impl Running {
 
 fn start(redis: &Redis, written: &Written, verdict: Verdict) -> Running {
     let sinks = (0..4).map(|_| Box::new(Scripted { verdict: verdict.clone(), written: written.clone() }) as _);
-    let consumer = Consumer::new(Clock::system(), queue(redis), sinks.collect(), 1 << 20, Metrics::default());
+    let consumer = Consumer::new(&Clock::system(), vec![queue(redis)], sinks.collect(), 1 << 20, &Metrics::default());
     let (stop, stopped) = oneshot::channel();
     let task = tokio::spawn(consumer.expect("threads can be made").run(async {
         let _ = stopped.await;

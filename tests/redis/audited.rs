@@ -10,7 +10,7 @@ use synckairos::clock::Clock;
 use synckairos::engine::{
     Command, Millis, Mode, NewParticipant, NewSession, OnTimeout, ParticipantId, SessionId, Uuid,
 };
-use synckairos::redis::{Keyspace, Server};
+use synckairos::redis::{Certificates, Keyspace, Server};
 use synckairos::sessions::{Failure, Rates, Sessions};
 use synckairos::store::redis::{Budget, Options, RedisStore};
 use synckairos::store::{Listener, Metrics, StoreError, Update};
@@ -27,14 +27,14 @@ impl Listener for Nobody {
 
 fn sessions(url: &str, partitions: u16) -> Sessions {
     let options = Options {
-        server: Server::parse(url, Duration::from_secs(1)).expect("a URL"),
+        server: Server::parse(url, &Certificates::default(), Duration::from_secs(1)).expect("a URL"),
         keyspace: Keyspace::new("", partitions),
         timeout: Duration::from_secs(2),
         tombstone_ttl: Millis::new(3_600_000),
         audit: Some(Budget { bytes_max: 1 << 30 }),
         metrics: Metrics::default(),
     };
-    Sessions::new(Arc::new(RedisStore::new(Clock::system(), options, Arc::new(Nobody))), Rates::default())
+    Sessions::new(Arc::new(RedisStore::new(&Clock::system(), &options, &(Arc::new(Nobody) as _))), Rates::default())
 }
 
 fn id(n: u64) -> SessionId {

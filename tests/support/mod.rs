@@ -1,5 +1,6 @@
 //! What the tests share: servers, clients, sessions to create. Knows the wire format as any client does.
 
+pub(crate) mod cluster;
 pub(crate) mod dice;
 pub(crate) mod directory;
 pub(crate) mod frames;

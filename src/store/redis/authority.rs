@@ -79,6 +79,11 @@ impl Authority {
         samples.push_back(Sample { at: reading.received, round_trip, offset_us });
     }
 
+    /// Begins anew: the authority is another server.
+    pub(super) fn forget(&self) {
+        self.samples.lock().clear();
+    }
+
     /// The authority's time at a moment, in microseconds, as far as it is known; `None` before the first reading.
     pub(super) fn estimate_us(&self, moment: Moment) -> Option<u64> {
         let offset_us = self.samples.lock().front()?.offset_us;

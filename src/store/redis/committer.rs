@@ -10,11 +10,10 @@
 //! Knows how a group stands or falls; does not know what a command is.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tracing::{debug, error};
+use tracing::debug;
 
 use crate::clock::Moment;
 use crate::redis::LinkError;
@@ -62,6 +61,8 @@ enum Tried {
     Done,
     /// Another instance was faster.
     Overtaken(Vec<Job>),
+    /// Nothing was done: another server is responsible, or will be.
+    Elsewhere(Vec<Job>),
     /// The connection is lost; whose outcome is not known has an attempt.
     Lost {
         jobs: Vec<Job>,
@@ -151,6 +152,10 @@ impl Committer {
                 }
                 self.again(if was_used { Duration::ZERO } else { RECONNECT_PAUSE }, tries, unknown);
             }
+            Tried::Elsewhere(jobs) => {
+                self.line.lose();
+                self.again(RECONNECT_PAUSE, tries, jobs);
+            }
             Tried::Overtaken(left) => {
                 let sessions = by_session(left);
                 let is_one = sessions.len() == 1;
@@ -181,6 +186,10 @@ impl Committer {
         let load = self.line.ask(&self.shared, Operation::Load, &group.load()).await;
         let reading = match load.and_then(|asked| group.loaded(asked)) {
             Ok(reading) => reading,
+            Err(error @ (LinkError::Elsewhere(_) | LinkError::NotNow(_))) => {
+                debug!(%error, "cannot load sessions there");
+                return Tried::Elsewhere(group.into_jobs());
+            }
             Err(error) => {
                 debug!(%error, "cannot load sessions");
                 return Tried::Lost { jobs: group.into_jobs(), was_used };
@@ -210,8 +219,7 @@ impl Committer {
                 Tried::Overtaken(group.into_overtaken(&reading))
             }
             Ok(Executed::Broken(why)) => {
-                error!(why, "Redis executed a transaction in part: the server is not ready any more");
-                self.shared.broken.store(true, Ordering::Relaxed);
+                self.shared.give_up(&why);
                 group.into_jobs().into_iter().for_each(|job| job.fail(StoreError::Broken));
                 Tried::Done
             }
@@ -221,6 +229,10 @@ impl Committer {
                 // Perhaps another server is the right one now.
                 self.line.lose();
                 Tried::Done
+            }
+            Err(error @ (LinkError::Elsewhere(_) | LinkError::NotNow(_))) => {
+                debug!(%error, "a transaction was not carried out");
+                Tried::Elsewhere(group.into_overtaken(&reading))
             }
             Err(error @ LinkError::Lost(_)) => {
                 debug!(%error, "the outcome of a transaction is not known yet");

@@ -1,5 +1,5 @@
-//! The distributed store: sessions in Redis, shared with other instances. Time is Redis's. Knows how
-//! commands, reads and updates share connections; does not know what a session is beyond its record.
+//! The distributed store: sessions in Redis, shared with other instances. Divides them among the servers that keep
+//! them; does not know how one of these is spoken to.
 
 mod audit;
 mod authority;
@@ -14,47 +14,30 @@ mod limits;
 mod line;
 mod reader;
 mod replies;
+mod share;
+mod shared;
 mod slot;
 mod sweep;
 mod timers;
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
-use parking_lot::Mutex;
-use tokio::sync::{Mutex as AsyncMutex, mpsc, oneshot};
-use tracing::{error, info, warn};
+use futures_util::stream::{FuturesUnordered, StreamExt};
 
 use crate::clock::Clock;
 use crate::engine::{Millis, SessionId, Timestamp};
-use crate::redis::{self, Keyspace, Link, LinkError, Server, Unfit};
+use crate::redis::{Keyspace, Server};
 
-use super::arrival::{Arrival, Arrivals};
+use super::arrival::Arrival;
 use super::metrics::Metrics;
-use super::random;
-use super::{Answer, Commit, Committed, Listener, Queued, Quota, Rate, Read, Store, StoreError, Wait, Watch, Watched};
+use super::{Answer, Commit, Committed, Listener, Queued, Quota, Rate, Read, Store, Wait, Watched};
 pub use audit::Budget;
-use authority::Authority;
-use claim::Claim;
-use committer::Committer;
-use feed::{Ask, Feed};
-use history::History;
-use job::Job;
-use reader::Lookup;
-use timers::Timers;
-
-/// Committers of an instance: sessions are divided among them.
-const COMMITTERS: usize = 2;
-/// Connections for reads.
-const READERS: usize = 2;
-/// Commands and reads that may wait for each connection; one more is refused.
-const WAITING_MAX: usize = 4_096;
-/// How long to sleep before looking at the authority's clock again.
-const SLEEP_MAX: Duration = Duration::from_millis(500);
-/// How many overdue sessions are handed out at once.
-const OVERDUE_BATCH: usize = 1_024;
+use share::Share;
+use shared::Shared;
 
 /// What the store can be told.
 #[derive(Clone, Debug)]
@@ -76,263 +59,113 @@ pub struct Options {
 /// Sessions in Redis. Cloning shares the connections, which end with the last clone.
 #[derive(Clone)]
 pub struct RedisStore {
-    shared: Arc<Shared>,
-    committers: Arc<[mpsc::Sender<Job>]>,
-    readers: Arc<[mpsc::Sender<Lookup>]>,
-    feed: mpsc::UnboundedSender<Ask>,
-}
-
-/// What the store's tasks share.
-struct Shared {
-    clock: Clock,
     server: Server,
     keyspace: Keyspace,
-    authority: Authority,
-    arrivals: Arc<Arrivals>,
-    listener: Arc<dyn Listener>,
-    timers: Timers,
-    tombstone_ttl: Millis,
-    timeout: Duration,
-    audit: Option<Budget>,
-    history: History,
-    metrics: Metrics,
-    /// The run of the server that the last connection led to.
-    run: AsyncMutex<Option<Arc<str>>>,
-    /// Why the server cannot be used although it answers.
-    unfit: Mutex<Option<Unfit>>,
-    /// The last connection that was tried was made.
-    connected: AtomicBool,
-    /// The last transaction was refused.
-    refused: AtomicBool,
-    /// A transaction was executed in part: nothing can be relied on any more.
-    broken: AtomicBool,
+    /// All of them, or one for each partition, in order.
+    shares: Arc<[Share]>,
 }
 
 impl RedisStore {
-    /// The store on a server that need not answer yet. Its tasks run until the last clone is dropped.
-    pub fn new(clock: Clock, options: Options, listener: Arc<dyn Listener>) -> Self {
-        let Options { server, keyspace, timeout, tombstone_ttl, audit, metrics } = options;
-        let shared = Arc::new(Shared {
-            authority: Authority::new(&clock),
-            arrivals: Arrivals::new(clock.clone()),
-            clock,
-            server,
-            keyspace,
-            listener,
-            timers: Timers::default(),
-            tombstone_ttl,
-            timeout,
-            audit,
-            history: History::default(),
-            metrics,
-            run: AsyncMutex::default(),
-            unfit: Mutex::default(),
-            refused: AtomicBool::new(false),
-            connected: AtomicBool::new(false),
-            broken: AtomicBool::new(false),
-        });
-        let committers = (0..COMMITTERS).map(|_| {
-            let (sender, inbox) = mpsc::channel(WAITING_MAX);
-            tokio::spawn(Committer::new(Arc::clone(&shared), inbox).run());
-            sender
-        });
-        let readers = (0..READERS).map(|_| {
-            let (sender, inbox) = mpsc::channel(WAITING_MAX);
-            tokio::spawn(reader::serve(Arc::clone(&shared), inbox));
-            sender
-        });
-        let (feed, inbox) = mpsc::unbounded_channel();
-        let store = Self { committers: committers.collect(), readers: readers.collect(), feed, shared };
-        tokio::spawn(Feed::new(Arc::clone(&store.shared), store.readers.clone(), inbox).run());
-        store
+    /// The store on servers that need not answer yet. Its tasks run until the last clone is dropped.
+    pub fn new(clock: &Clock, options: &Options, listener: &Arc<dyn Listener>) -> Self {
+        let (whole, all) = (options.keyspace.clone(), options.server.clone());
+        let share = |(server, keyspace)| {
+            let options = Options { server, keyspace, ..options.clone() };
+            Share::new(clock.clone(), options, Arc::clone(listener))
+        };
+        let shares = all.shares(&whole).into_iter().map(share).collect();
+        Self { server: all, keyspace: whole, shares }
     }
 
-    async fn ask<T>(&self, lookup: impl FnOnce(reader::Reply<T>) -> Lookup) -> Result<T, StoreError> {
-        reader::ask(&self.readers, self.shared.patience(), lookup).await
+    /// What of the store cannot be reached although the rest can be served.
+    pub fn impaired(&self) -> Option<String> {
+        let missing: Vec<_> = self.shares.iter().filter_map(Share::missing).collect();
+        let first = missing.first()?;
+        (missing.len() < self.shares.len())
+            .then(|| format!("{} of {} partitions: {first}", missing.len(), self.shares.len()))
+    }
+
+    fn of(&self, id: SessionId) -> &Share {
+        match &*self.shares {
+            [whole] => whole,
+            shares => &shares[self.keyspace.place(id)],
+        }
     }
 }
 
 impl Store for RedisStore {
     fn now(&self) -> Answer<'_, Timestamp> {
-        Box::pin(self.ask(Lookup::Time))
+        self.shares[0].now()
     }
 
     fn arrive(&self, id: SessionId) -> Arrival {
-        self.shared.arrivals.enter(id)
+        self.of(id).arrive(id)
     }
 
     fn read(&self, id: SessionId) -> Answer<'_, Read> {
-        Box::pin(self.ask(move |reply| Lookup::State(id, reply)))
+        self.of(id).read(id)
     }
 
     fn commit(&self, commit: Commit) -> Answer<'_, Committed> {
-        Box::pin(async move {
-            let (reply, answer) = oneshot::channel();
-            let place = commit.id.0.bits() as usize % self.committers.len();
-            let (event, claim) = (random::uuid(), Arc::new(Claim::default()));
-            let expires = self.shared.clock.moment() + self.shared.patience();
-            let given = Arc::clone(&claim);
-            let job = Job { commit, event, expires, claim: given, quota: None, attempt: None, seen: None, reply };
-            if self.committers[place].try_send(job).is_err() {
-                return Err(StoreError::Unavailable("too many changes are waiting"));
-            }
-            let answered = match tokio::time::timeout(self.shared.patience(), answer).await {
-                Ok(answered) => answered.unwrap_or(Err(StoreError::UnknownOutcome)),
-                Err(_) if claim.withdraw() => Err(StoreError::Unavailable("the store does not answer in time")),
-                Err(_) => Err(StoreError::UnknownOutcome),
-            };
-            if matches!(answered, Err(StoreError::UnknownOutcome)) {
-                self.shared.metrics.unknown_outcome();
-            }
-            answered
-        })
+        self.of(commit.id).commit(commit)
     }
 
     fn watch(&self, id: SessionId) -> Answer<'_, Watched> {
-        Box::pin(async move {
-            let (ready, stands) = oneshot::channel();
-            const AWAY: StoreError = StoreError::Unavailable("updates are interrupted");
-            self.feed.send(Ask::Watch(id, ready)).map_err(|_| StoreError::Unavailable("the server stops"))?;
-            let standing = tokio::time::timeout(self.shared.patience(), stands).await;
-            standing.map_err(|_| AWAY)?.map_err(|_| AWAY)?;
-            let feed = self.feed.clone();
-            let watch = Watch::new(move || {
-                // The feed is gone when the store is.
-                let _ = feed.send(Ask::Unwatch(id));
-            });
-            let Read { snapshot, now, .. } = self.read(id).await?;
-            let countdown = snapshot.as_ref().map(|snapshot| snapshot.countdown()).unwrap_or_default();
-            Ok(Watched { snapshot, countdown, now, watch })
-        })
+        self.of(id).watch(id)
     }
 
     fn sleep_until(&self, at: Timestamp) -> Wait<'_, ()> {
-        Box::pin(self.shared.sleep_until(at))
+        self.shares[0].sleep_until(at)
     }
 
     fn overdue(&self) -> Wait<'_, Vec<SessionId>> {
-        Box::pin(async move {
-            loop {
-                let due = self.shared.timers.due(self.shared.estimate(), OVERDUE_BATCH);
-                if !due.is_empty() {
-                    return due;
+        if let [whole] = &*self.shares {
+            return whole.overdue();
+        }
+        let mut waits: Vec<_> = self.shares.iter().map(Store::overdue).collect();
+        // Of all shares at once: one whose sessions cannot be fired must not hide the others'.
+        Box::pin(std::future::poll_fn(move |context| {
+            let mut all = Vec::new();
+            for wait in &mut waits {
+                if let Poll::Ready(overdue) = wait.as_mut().poll(context) {
+                    all.extend(overdue);
                 }
-                let earliest = async {
-                    match self.shared.timers.earliest() {
-                        Some(deadline) => self.shared.sleep_until(deadline).await,
-                        None => std::future::pending().await,
-                    }
-                };
-                tokio::select! {
-                    () = earliest => {}
-                    () = self.shared.timers.moved.notified() => {}
-                }
+            }
+            if all.is_empty() { Poll::Pending } else { Poll::Ready(all) }
+        }))
+    }
+
+    fn queued(&self, id: SessionId) -> Answer<'_, Queued> {
+        self.of(id).queued(id)
+    }
+
+    fn active(&self) -> usize {
+        self.shares.iter().map(Store::active).sum()
+    }
+
+    fn count(&self, client: IpAddr, rate: Rate) -> Answer<'_, Quota> {
+        // Every instance must come to the same share: this hasher has no seed.
+        let mut hasher = DefaultHasher::new();
+        client.hash(&mut hasher);
+        self.shares[hasher.finish() as usize % self.shares.len()].count(client, rate)
+    }
+
+    fn upkeep(&self) -> Wait<'_, ()> {
+        Box::pin(async {
+            let mut upkeep: FuturesUnordered<_> = self.shares.iter().map(Store::upkeep).collect();
+            tokio::select! {
+                // One that is of no use any more is a fault of all.
+                _ = upkeep.next() => {}
+                () = self.server.follow() => {}
             }
         })
     }
 
-    fn queued(&self, id: SessionId) -> Answer<'_, Queued> {
-        Box::pin(self.ask(move |reply| Lookup::Queued(id, reply)))
-    }
-
-    fn active(&self) -> usize {
-        self.shared.timers.len()
-    }
-
-    fn count(&self, client: IpAddr, rate: Rate) -> Answer<'_, Quota> {
-        // What cannot be counted lets through, and then there must be time left for the request itself.
-        let patience = self.shared.timeout / 10;
-        Box::pin(reader::ask(&self.readers, patience, move |reply| Lookup::Count(client, rate, reply)))
-    }
-
-    fn upkeep(&self) -> Wait<'_, ()> {
-        Box::pin(sweep::sweep(&self.shared))
-    }
-
     fn missing(&self) -> Option<String> {
-        if self.shared.broken.load(Ordering::Relaxed) {
-            return Some("Redis executed a transaction in part".to_owned());
+        let mut missing = None;
+        for share in &*self.shares {
+            missing = Some(share.missing()?);
         }
-        if let Some(Unfit { why, .. }) = &*self.shared.unfit.lock() {
-            return Some(why.clone());
-        }
-        (!self.shared.connected.load(Ordering::Relaxed)).then(|| "Redis does not answer".to_owned())
-    }
-}
-
-impl Shared {
-    /// How long somebody waits: a little less than their request may take, so that they can be told.
-    fn patience(&self) -> Duration {
-        self.timeout * 4 / 5
-    }
-
-    /// A connection; whether it could be made decides whether the server is ready.
-    async fn connect(self: &Arc<Self>) -> Result<Link, LinkError> {
-        let link = self.try_connect().await;
-        let was = self.connected.swap(link.is_ok(), Ordering::Relaxed);
-        match &link {
-            Ok(_) if !was => info!("Redis answers"),
-            Err(error) if was => warn!(%error, "Redis does not answer any more"),
-            Ok(_) | Err(_) => {}
-        }
-        link
-    }
-
-    async fn try_connect(self: &Arc<Self>) -> Result<Link, LinkError> {
-        let mut link = self.server.connect().await?;
-        // Whoever comes second waits: nothing is committed to another run before what it may have forgotten is known.
-        let mut run = self.run.lock().await;
-        if run.as_ref() == Some(link.run_id()) {
-            return Ok(link);
-        }
-        let unfit = redis::unfit(&mut link, &self.keyspace).await?;
-        let is_new = unfit.is_some() && *self.unfit.lock() != unfit;
-        self.unfit.lock().clone_from(&unfit);
-        if let Some(Unfit { why, .. }) = unfit {
-            if is_new {
-                error!(why, "Redis cannot be used as it is");
-            }
-            return Err(LinkError::Refused(why));
-        }
-        if run.is_some() {
-            history::compare(self, &mut link).await?;
-        }
-        *run = Some(Arc::clone(link.run_id()));
-        Ok(link)
-    }
-
-    /// What this process was told is not so.
-    fn is_misled(&self) -> bool {
-        self.unfit.lock().as_ref().is_some_and(|unfit| unfit.is_lasting)
-    }
-
-    /// Takes down whether transactions are refused, and tells when that changes.
-    fn refuses(&self, why: Option<&str>) {
-        let was = self.refused.load(Ordering::Relaxed);
-        if was != why.is_some() {
-            self.refused.store(why.is_some(), Ordering::Relaxed);
-            match why {
-                Some(why) => warn!(why, "Redis refuses transactions"),
-                None => info!("Redis takes transactions again"),
-            }
-        }
-    }
-
-    /// The authority's time, as far as it is known; nothing is due before the first reading.
-    fn estimate(&self) -> Timestamp {
-        let us = self.authority.estimate_us(self.clock.moment());
-        Timestamp::from_ms(us.unwrap_or_default() / 1_000)
-    }
-
-    async fn sleep_until(&self, at: Timestamp) {
-        loop {
-            let now_us = self.authority.estimate_us(self.clock.moment()).unwrap_or_default();
-            let left_us = (at.as_ms() * 1_000).saturating_sub(now_us);
-            if left_us == 0 {
-                return;
-            }
-            // Not in one piece: what is known of the authority's clock gets better.
-            tokio::time::sleep(Duration::from_micros(left_us).min(SLEEP_MAX)).await;
-        }
+        missing
     }
 }

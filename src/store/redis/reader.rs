@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use redis::Pipeline;
+use redis::{Pipeline, Value};
 use tokio::sync::{mpsc, oneshot};
 use tracing::debug;
 
@@ -37,6 +37,8 @@ pub(super) enum Lookup {
     Queued(SessionId, Reply<Queued>),
     /// The time.
     Time(Reply<Timestamp>),
+    /// The run of the server.
+    Run(Reply<Arc<str>>),
     /// One more hit on a limit.
     Count(IpAddr, Rate, Reply<Quota>),
     /// Something published on a channel, for whoever listens to it.
@@ -49,8 +51,6 @@ pub(super) struct Found {
     pub(super) kept: Option<(Option<Timestamp>, Kept)>,
     /// The authority's time at reading.
     pub(super) now: Timestamp,
-    /// The run of the server that was asked.
-    pub(super) run_id: Arc<str>,
 }
 
 /// Asks one of the readers, and waits for its answer, but not for ever.
@@ -107,9 +107,12 @@ enum Want {
 #[derive(Default)]
 struct Batch {
     len: usize,
+    /// Keys are on their way to another server, so that each is asked for by itself.
+    is_moving: bool,
     keys: Vec<String>,
     states: Vec<Want>,
     times: Vec<Reply<Timestamp>>,
+    runs: Vec<Reply<Arc<str>>>,
     queued: Vec<(SessionId, Reply<Queued>)>,
     probes: Vec<String>,
     counts: Vec<(String, Rate, Reply<Quota>)>,
@@ -129,6 +132,7 @@ impl Batch {
             }
             Lookup::Queued(id, reply) => self.queued.push((id, reply)),
             Lookup::Time(reply) => self.times.push(reply),
+            Lookup::Run(reply) => self.runs.push(reply),
             Lookup::Probe(channel) => self.probes.push(channel),
             Lookup::Count(client, rate, reply) => {
                 self.counts.push((shared.keyspace.general_limit(client), rate, reply));
@@ -140,13 +144,18 @@ impl Batch {
     /// while nobody used it: then it is asked once more, but nothing is counted twice.
     async fn look_up(mut self, shared: &Arc<Shared>, line: &mut Line) -> Result<(), LinkError> {
         let was_used = line.is_made();
-        let asked = match line.ask(shared, Operation::Read, &self.commands(shared)).await {
-            Err(LinkError::Lost(_)) if was_used => {
-                self.counts.clear();
-                line.ask(shared, Operation::Read, &self.commands(shared)).await
-            }
-            asked => asked,
-        };
+        let mut asked = line.ask(shared, Operation::Read, &self.commands(shared)).await;
+        if let Err(LinkError::Lost(_) | LinkError::Elsewhere(_)) = asked
+            && was_used
+        {
+            self.counts.clear();
+            asked = line.ask(shared, Operation::Read, &self.commands(shared)).await;
+        }
+        if let Err(LinkError::NotNow(_)) = asked {
+            self.counts.clear();
+            self.is_moving = true;
+            asked = line.ask_following(shared, &self.commands(shared)).await;
+        }
         let Asked { replies, sent, received } = asked?;
         let run_id = line.run_id(shared).await?;
         let mut replies = replies.into_iter();
@@ -159,12 +168,19 @@ impl Batch {
         for (_, reply) in self.queued {
             let _ = reply.send(Ok(replies::queued(&replies::next(&mut replies)?)));
         }
-        let values = if self.keys.is_empty() { Vec::new() } else { replies::values(replies::next(&mut replies)?)? };
+        let values = match (self.keys.len(), self.is_moving) {
+            (0, _) => Vec::new(),
+            (_, false) => replies::values(replies::next(&mut replies)?)?,
+            (count, true) => replies::values(Value::Array(replies.by_ref().take(count).collect()))?,
+        };
         let reading = Reading { time_us: replies::time_us(&replies::next(&mut replies)?)?, sent, received };
         shared.authority.learn(&reading);
         let now = reading.now();
         for reply in self.times {
             let _ = reply.send(Ok(now));
+        }
+        for reply in self.runs {
+            let _ = reply.send(Ok(Arc::clone(&run_id)));
         }
         for (want, value) in self.states.into_iter().zip(values) {
             match want {
@@ -173,8 +189,7 @@ impl Batch {
                 }
                 Want::Kept(reply) => {
                     let kept = value.map(|value| wire::glance(&value)).transpose();
-                    let run_id = Arc::clone(&run_id);
-                    let found = kept.map(|kept| Found { kept, now, run_id });
+                    let found = kept.map(|kept| Found { kept, now });
                     let _ = reply.send(found.map_err(|wire::NotStored| StoreError::Unreadable));
                 }
             }
@@ -188,13 +203,17 @@ impl Batch {
             limits::count(&mut commands, key, *rate);
         }
         for channel in &self.probes {
-            commands.cmd("PUBLISH").arg(channel).arg("");
+            commands.cmd(shared.keyspace.publish()).arg(channel).arg("");
         }
         for (id, _) in &self.queued {
             let pending = shared.keyspace.queue(shared.keyspace.partition(*id), Part::Pending);
             commands.cmd("HMGET").arg(pending).arg(id.to_string()).arg(format!("{id}:apart"));
         }
-        if !self.keys.is_empty() {
+        if self.is_moving {
+            for key in &self.keys {
+                commands.cmd("GET").arg(key);
+            }
+        } else if !self.keys.is_empty() {
             commands.cmd("MGET").arg(&self.keys);
         }
         commands.cmd("TIME");

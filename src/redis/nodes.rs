@@ -1,0 +1,152 @@
+//! What is known of the servers behind a URL: who answers for which slot. Asks those who know when it is in doubt.
+//! Does not know what is kept on them.
+
+use std::time::Duration;
+
+use parking_lot::RwLock;
+use redis::Client;
+use tokio::sync::Mutex as AsyncMutex;
+use tokio::task::JoinSet;
+use tracing::info;
+
+use crate::clock::{Clock, Moment};
+
+use super::address::{Address, Topology};
+use super::link::LinkError;
+use super::table::{Node, Table};
+use super::{cluster, sentinel};
+
+/// How long those who know may take to answer.
+const ANSWER_TIMEOUT: Duration = Duration::from_millis(300);
+/// How soon they are asked again.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// What somebody says who should know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Told {
+    /// What is newer has a higher one.
+    pub(super) epoch: u64,
+    pub(super) table: Table,
+}
+
+/// The servers behind a URL.
+#[derive(Debug)]
+pub(super) struct Nodes {
+    pub(super) address: Address,
+    clock: Clock,
+    known: RwLock<Known>,
+    /// When they were asked last; whoever wants to ask holds it.
+    asked: AsyncMutex<Option<Moment>>,
+}
+
+#[derive(Debug)]
+struct Known {
+    told: Told,
+    is_in_doubt: bool,
+}
+
+impl Nodes {
+    /// Nothing is known yet.
+    pub(super) fn new(address: Address) -> Self {
+        let told = Told { epoch: 0, table: Table::default() };
+        let known = RwLock::new(Known { told, is_in_doubt: true });
+        Self { address, clock: Clock::system(), known, asked: AsyncMutex::default() }
+    }
+
+    /// What is known may be wrong.
+    pub(super) fn doubt(&self) {
+        self.known.write().is_in_doubt = true;
+    }
+
+    /// One slot is somebody else's.
+    pub(super) fn moved(&self, slot: u16, node: Node) {
+        let mut known = self.known.write();
+        known.told.table.moved(slot, node);
+        known.is_in_doubt = true;
+    }
+
+    pub(super) fn is_at(&self, slot: u16, node: &Node) -> bool {
+        self.known.read().told.table.node(slot) == Some(node)
+    }
+
+    /// Who answers for a slot.
+    pub(super) async fn find(&self, slot: u16) -> Result<Node, LinkError> {
+        let asked = self.known().await;
+        let node = self.known.read().told.table.node(slot).cloned();
+        match (node, asked) {
+            (Some(node), _) => Ok(node),
+            (None, Err(error)) => Err(error),
+            (None, Ok(())) => Err(LinkError::Lost(format!("nobody answers for the hash slot {slot}"))),
+        }
+    }
+
+    /// Asks whoever should know, if there is doubt. Who comes while somebody asks shares the answer.
+    pub(super) async fn known(&self) -> Result<(), LinkError> {
+        if !self.known.read().is_in_doubt {
+            return Ok(());
+        }
+        let mut asked = self.asked.lock().await;
+        let is_answered = !self.known.read().is_in_doubt;
+        if is_answered {
+            return Ok(());
+        }
+        if let Some(at) = *asked {
+            tokio::time::sleep((at + PAUSE).since(self.clock.moment())).await;
+        }
+        let told = self.ask().await;
+        *asked = Some(self.clock.moment());
+        let told = told?;
+        let mut known = self.known.write();
+        known.is_in_doubt = false;
+        // Somebody who was cut off may not have heard of what is known here.
+        if told.epoch >= known.told.epoch && told != known.told {
+            if !known.told.table.0.is_empty() {
+                let nodes: Vec<_> = told.table.nodes().iter().map(ToString::to_string).collect();
+                info!(epoch = told.epoch, ?nodes, "other servers are responsible in Redis");
+            }
+            known.told = told;
+        }
+        Ok(())
+    }
+
+    /// Asks everybody at once, and believes who knows the newest.
+    async fn ask(&self) -> Result<Told, LinkError> {
+        let mut answers = JoinSet::new();
+        for client in self.who_should_know() {
+            let topology = self.address.topology.clone();
+            answers.spawn(async move {
+                match tokio::time::timeout(ANSWER_TIMEOUT, ask_one(&client, &topology)).await {
+                    Ok(answer) => answer,
+                    Err(_) => Err(LinkError::Lost("no answer in time".to_owned())),
+                }
+            });
+        }
+        let (mut newest, mut refused): (Option<Told>, _) = (None, None);
+        while let Some(answer) = answers.join_next().await {
+            match answer {
+                Ok(Ok(told)) if newest.as_ref().is_none_or(|newest| newest.epoch < told.epoch) => newest = Some(told),
+                Ok(Err(error)) => refused = Some(error),
+                Ok(Ok(_)) | Err(_) => {}
+            }
+        }
+        newest.ok_or_else(|| refused.unwrap_or_else(|| LinkError::Lost("the URL names nobody to ask".to_owned())))
+    }
+
+    fn who_should_know(&self) -> Vec<Client> {
+        let mut clients = self.address.named.clone();
+        if self.address.topology == Topology::Cluster {
+            let known = self.known.read();
+            clients.extend(known.told.table.nodes().iter().filter_map(|node| self.address.at(node).ok()));
+        }
+        clients
+    }
+}
+
+async fn ask_one(client: &Client, topology: &Topology) -> Result<Told, LinkError> {
+    let mut connection = client.get_multiplexed_async_connection().await?;
+    match topology {
+        Topology::Single => Err(LinkError::Refused("there is nobody to ask".to_owned())),
+        Topology::Sentinel { master } => sentinel::ask(&mut connection, master).await,
+        Topology::Cluster => cluster::ask(&mut connection, super::address::host(client)).await,
+    }
+}

@@ -1,0 +1,138 @@
+//! The server that keeps some keys: which one it is now, however that is found out, and connections to it. Does not
+//! know what is asked on them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::{AsyncConnectionConfig, Client};
+
+use super::address::{Address, Certificates, Topology};
+use super::keyspace::Keyspace;
+use super::link::{Link, LinkError};
+use super::nodes::Nodes;
+use super::subscriber::Subscriber;
+use super::table::Node;
+
+/// How long a connection may take to be made.
+const CONNECT_TIMEOUT: Duration = Duration::from_millis(1_000);
+/// How often to ask who the master is, or who answers for which slot.
+const FOLLOW_INTERVAL: Duration = Duration::from_millis(500);
+
+/// The server that answers for a hash slot. With one server, or Sentinels, it answers for every slot.
+#[derive(Clone, Debug)]
+pub struct Server {
+    nodes: Arc<Nodes>,
+    slot: u16,
+    reply_timeout: Duration,
+}
+
+/// A server that a connection leads to.
+#[derive(Clone, Debug)]
+pub(super) struct Place {
+    server: Server,
+    node: Option<Node>,
+}
+
+impl Place {
+    /// Whether it is still the one that answers for the keys, as far as is known.
+    pub(super) fn is_current(&self) -> bool {
+        self.node.as_ref().is_none_or(|node| self.server.nodes.is_at(self.server.slot, node))
+    }
+
+    /// Its host, where there may be several.
+    pub(super) fn host(&self) -> Option<&str> {
+        self.node.as_ref().map(|node| node.host.as_str())
+    }
+
+    /// A connection to another server of the same Cluster.
+    pub(super) async fn elsewhere(&self, node: &Node) -> Result<Link, LinkError> {
+        let client = self.server.nodes.address.at(node).map_err(LinkError::Refused)?;
+        self.server.link(&client, Some(node.clone())).await
+    }
+
+    /// Whether it is said to be one of a Cluster.
+    pub(super) fn is_of_cluster(&self) -> bool {
+        self.server.is_cluster()
+    }
+
+    /// Somebody else may be the one.
+    pub(super) fn doubt(&self) {
+        self.server.nodes.doubt();
+    }
+
+    /// Somebody else is the one, for a slot.
+    pub(super) fn moved(&self, slot: u16, node: Node) {
+        self.server.nodes.moved(slot, node);
+    }
+}
+
+impl Server {
+    /// Where a URL leads to, such as `redis://127.0.0.1:6379/0` (`address.rs` has all forms); `Err` says what is
+    /// wrong with it.
+    pub fn parse(url: &str, certificates: &Certificates, reply_timeout: Duration) -> Result<Self, String> {
+        let nodes = Arc::new(Nodes::new(Address::parse(url, certificates)?));
+        Ok(Self { nodes, slot: 0, reply_timeout })
+    }
+
+    /// Whether its keys are divided among several servers.
+    pub fn is_cluster(&self) -> bool {
+        self.nodes.address.topology == Topology::Cluster
+    }
+
+    /// The parts of a keyspace of which each is kept by one server at a time, and where: with a Cluster its
+    /// partitions, else all of it.
+    pub fn shares(&self, keyspace: &Keyspace) -> Vec<(Server, Keyspace)> {
+        if !self.is_cluster() {
+            return vec![(self.clone(), keyspace.clone())];
+        }
+        let share = |partition| {
+            let keyspace = keyspace.share(partition);
+            (Self { slot: keyspace.slot(partition), ..self.clone() }, keyspace)
+        };
+        keyspace.all().map(share).collect()
+    }
+
+    /// A connection that nobody else uses.
+    pub async fn connect(&self) -> Result<Link, LinkError> {
+        let (client, node) = self.client().await?;
+        // Who does not answer may not be the one any more.
+        self.link(&client, node).await.inspect_err(|_| self.nodes.doubt())
+    }
+
+    async fn link(&self, client: &Client, node: Option<Node>) -> Result<Link, LinkError> {
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(CONNECT_TIMEOUT))
+            .set_response_timeout(Some(self.reply_timeout));
+        let connection = client.get_multiplexed_async_connection_with_config(&config).await?;
+        Link::new(connection, Place { server: self.clone(), node }).await
+    }
+
+    /// A connection that is told what is published.
+    pub async fn subscribe(&self) -> Result<Subscriber, LinkError> {
+        let (client, node) = self.client().await?;
+        let place = Place { server: self.clone(), node };
+        Subscriber::connect(&client, place).await.inspect_err(|_| self.nodes.doubt())
+    }
+
+    /// Keeps looking who the server is, where that may change; runs until it is dropped.
+    pub async fn follow(&self) {
+        if self.nodes.address.topology == Topology::Single {
+            return std::future::pending().await;
+        }
+        loop {
+            tokio::time::sleep(FOLLOW_INTERVAL).await;
+            self.nodes.doubt();
+            // Whoever connects is told why nobody answers.
+            let _ = self.nodes.known().await;
+        }
+    }
+
+    async fn client(&self) -> Result<(Client, Option<Node>), LinkError> {
+        if self.nodes.address.topology == Topology::Single {
+            return Ok((self.nodes.address.named[0].clone(), None));
+        }
+        let node = self.nodes.find(self.slot).await?;
+        let client = self.nodes.address.at(&node).map_err(LinkError::Refused)?;
+        Ok((client, Some(node)))
+    }
+}

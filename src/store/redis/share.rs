@@ -1,0 +1,169 @@
+//! Sessions that one Redis server keeps at a time: all of them, or with a Cluster those of a partition. Time is that
+//! server's. Knows how commands, reads and updates share connections; does not know what a session is beyond its
+//! record, nor that there may be other shares.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot};
+
+use crate::clock::Clock;
+use crate::engine::{SessionId, Timestamp};
+use crate::store::arrival::Arrival;
+use crate::store::{
+    Answer, Commit, Committed, Listener, Queued, Quota, Rate, Read, Store, StoreError, Wait, Watch, Watched, random,
+};
+
+use super::claim::Claim;
+use super::committer::Committer;
+use super::feed::{Ask, Feed};
+use super::job::Job;
+use super::reader::{self, Lookup};
+use super::shared::Shared;
+use super::{Options, sweep};
+
+/// Committers, and connections for reads, where all sessions are in one share: they are divided among them. Of many
+/// shares each has one.
+const LINES_WHOLE: usize = 2;
+/// Commands and reads that may wait for each connection; one more is refused.
+const WAITING_MAX: usize = 4_096;
+/// How many overdue sessions are handed out at once.
+const OVERDUE_BATCH: usize = 1_024;
+
+/// Sessions of a share. Cloning shares the connections, which end with the last clone.
+#[derive(Clone)]
+pub(super) struct Share {
+    shared: Arc<Shared>,
+    committers: Arc<[mpsc::Sender<Job>]>,
+    readers: Arc<[mpsc::Sender<Lookup>]>,
+    feed: mpsc::UnboundedSender<Ask>,
+}
+
+impl Share {
+    /// A share on a server that need not answer yet. Its tasks run until the last clone is dropped.
+    pub(super) fn new(clock: Clock, options: Options, listener: Arc<dyn Listener>) -> Self {
+        let is_whole = options.keyspace.all().count() == usize::from(options.keyspace.partitions());
+        let lines = if is_whole { LINES_WHOLE } else { 1 };
+        let shared = Arc::new(Shared::new(clock, options, listener));
+        let committers = (0..lines).map(|_| {
+            let (sender, inbox) = mpsc::channel(WAITING_MAX);
+            tokio::spawn(Committer::new(Arc::clone(&shared), inbox).run());
+            sender
+        });
+        let readers = (0..lines).map(|_| {
+            let (sender, inbox) = mpsc::channel(WAITING_MAX);
+            tokio::spawn(reader::serve(Arc::clone(&shared), inbox));
+            sender
+        });
+        let (feed, inbox) = mpsc::unbounded_channel();
+        let store = Self { committers: committers.collect(), readers: readers.collect(), feed, shared };
+        tokio::spawn(Feed::new(Arc::clone(&store.shared), store.readers.clone(), inbox).run());
+        store
+    }
+
+    async fn ask<T>(&self, lookup: impl FnOnce(reader::Reply<T>) -> Lookup) -> Result<T, StoreError> {
+        reader::ask(&self.readers, self.shared.patience(), lookup).await
+    }
+}
+
+impl Store for Share {
+    fn now(&self) -> Answer<'_, Timestamp> {
+        Box::pin(self.ask(Lookup::Time))
+    }
+
+    fn arrive(&self, id: SessionId) -> Arrival {
+        self.shared.arrivals.enter(id)
+    }
+
+    fn read(&self, id: SessionId) -> Answer<'_, Read> {
+        Box::pin(self.ask(move |reply| Lookup::State(id, reply)))
+    }
+
+    fn commit(&self, commit: Commit) -> Answer<'_, Committed> {
+        Box::pin(async move {
+            let (reply, answer) = oneshot::channel();
+            let place = commit.id.0.bits() as usize % self.committers.len();
+            let (event, claim) = (random::uuid(), Arc::new(Claim::default()));
+            let expires = self.shared.clock.moment() + self.shared.patience();
+            let given = Arc::clone(&claim);
+            let job = Job { commit, event, expires, claim: given, quota: None, attempt: None, seen: None, reply };
+            if self.committers[place].try_send(job).is_err() {
+                return Err(StoreError::Unavailable("too many changes are waiting"));
+            }
+            let answered = match tokio::time::timeout(self.shared.patience(), answer).await {
+                Ok(answered) => answered.unwrap_or(Err(StoreError::UnknownOutcome)),
+                Err(_) if claim.withdraw() => Err(StoreError::Unavailable("the store does not answer in time")),
+                Err(_) => Err(StoreError::UnknownOutcome),
+            };
+            if matches!(answered, Err(StoreError::UnknownOutcome)) {
+                self.shared.metrics.unknown_outcome();
+            }
+            answered
+        })
+    }
+
+    fn watch(&self, id: SessionId) -> Answer<'_, Watched> {
+        Box::pin(async move {
+            let (ready, stands) = oneshot::channel();
+            const AWAY: StoreError = StoreError::Unavailable("updates are interrupted");
+            self.feed.send(Ask::Watch(id, ready)).map_err(|_| StoreError::Unavailable("the server stops"))?;
+            let standing = tokio::time::timeout(self.shared.patience(), stands).await;
+            standing.map_err(|_| AWAY)?.map_err(|_| AWAY)?;
+            let feed = self.feed.clone();
+            let watch = Watch::new(move || {
+                // The feed is gone when the store is.
+                let _ = feed.send(Ask::Unwatch(id));
+            });
+            let Read { snapshot, now, .. } = self.read(id).await?;
+            let countdown = snapshot.as_ref().map(|snapshot| snapshot.countdown()).unwrap_or_default();
+            Ok(Watched { snapshot, countdown, now, watch })
+        })
+    }
+
+    fn sleep_until(&self, at: Timestamp) -> Wait<'_, ()> {
+        Box::pin(self.shared.sleep_until(at))
+    }
+
+    fn overdue(&self) -> Wait<'_, Vec<SessionId>> {
+        Box::pin(async move {
+            loop {
+                let due = self.shared.timers.due(self.shared.estimate(), OVERDUE_BATCH);
+                if !due.is_empty() {
+                    return due;
+                }
+                let earliest = async {
+                    match self.shared.timers.earliest() {
+                        Some(deadline) => self.shared.sleep_until(deadline).await,
+                        None => std::future::pending().await,
+                    }
+                };
+                tokio::select! {
+                    () = earliest => {}
+                    () = self.shared.timers.moved.notified() => {}
+                }
+            }
+        })
+    }
+
+    fn queued(&self, id: SessionId) -> Answer<'_, Queued> {
+        Box::pin(self.ask(move |reply| Lookup::Queued(id, reply)))
+    }
+
+    fn active(&self) -> usize {
+        self.shared.timers.len()
+    }
+
+    fn count(&self, client: IpAddr, rate: Rate) -> Answer<'_, Quota> {
+        // What cannot be counted lets through, and then there must be time left for the request itself.
+        let patience = self.shared.timeout / 10;
+        Box::pin(reader::ask(&self.readers, patience, move |reply| Lookup::Count(client, rate, reply)))
+    }
+
+    fn upkeep(&self) -> Wait<'_, ()> {
+        Box::pin(sweep::sweep(&self.shared))
+    }
+
+    fn missing(&self) -> Option<String> {
+        self.shared.missing()
+    }
+}

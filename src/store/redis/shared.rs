@@ -1,0 +1,177 @@
+//! What the tasks of a share have in common: its server, its time, and whether it can be used. Does not know what
+//! they ask.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::Mutex as AsyncMutex;
+use tracing::{error, info, warn};
+
+use crate::clock::Clock;
+use crate::engine::{Millis, Timestamp};
+use crate::redis::{self, Keyspace, Link, LinkError, Server, Unfit};
+use crate::store::Listener;
+use crate::store::arrival::Arrivals;
+use crate::store::metrics::Metrics;
+
+use super::Options;
+use super::audit::Budget;
+use super::authority::Authority;
+use super::history::{self, History};
+use super::timers::Timers;
+
+/// How long to sleep before looking at the authority's clock again.
+const SLEEP_MAX: Duration = Duration::from_millis(500);
+/// How long to sleep when nothing is known of it.
+const SLEEP_UNKNOWN: Duration = Duration::from_millis(10);
+
+/// What they have in common.
+pub(super) struct Shared {
+    pub(super) clock: Clock,
+    pub(super) server: Server,
+    pub(super) keyspace: Keyspace,
+    pub(super) authority: Authority,
+    pub(super) arrivals: Arc<Arrivals>,
+    pub(super) listener: Arc<dyn Listener>,
+    pub(super) timers: Timers,
+    pub(super) tombstone_ttl: Millis,
+    pub(super) timeout: Duration,
+    pub(super) audit: Option<Budget>,
+    pub(super) history: History,
+    pub(super) metrics: Metrics,
+    /// The run of the server that the last connection led to.
+    run: AsyncMutex<Option<Arc<str>>>,
+    /// Why the server cannot be used although it answers.
+    unfit: Mutex<Option<Unfit>>,
+    /// The last connection that was tried was made.
+    connected: AtomicBool,
+    /// The last transaction was refused.
+    pub(super) refused: AtomicBool,
+    /// A transaction was executed in part: nothing can be relied on any more.
+    broken: AtomicBool,
+}
+
+impl Shared {
+    /// Nothing is known of the server yet.
+    pub(super) fn new(clock: Clock, options: Options, listener: Arc<dyn Listener>) -> Self {
+        let Options { server, keyspace, timeout, tombstone_ttl, audit, metrics } = options;
+        Self {
+            authority: Authority::new(&clock),
+            arrivals: Arrivals::new(clock.clone()),
+            clock,
+            server,
+            keyspace,
+            listener,
+            timers: Timers::default(),
+            tombstone_ttl,
+            timeout,
+            audit,
+            history: History::default(),
+            metrics,
+            run: AsyncMutex::default(),
+            unfit: Mutex::default(),
+            refused: AtomicBool::new(false),
+            connected: AtomicBool::new(false),
+            broken: AtomicBool::new(false),
+        }
+    }
+
+    /// What is missing before the sessions can be served; `None` when nothing is.
+    pub(super) fn missing(&self) -> Option<String> {
+        if self.broken.load(Ordering::Relaxed) {
+            return Some("Redis executed a transaction in part".to_owned());
+        }
+        if let Some(Unfit { why, .. }) = &*self.unfit.lock() {
+            return Some(why.clone());
+        }
+        (!self.connected.load(Ordering::Relaxed)).then(|| "Redis does not answer".to_owned())
+    }
+
+    /// How long somebody waits: a little less than their request may take, so that they can be told.
+    pub(super) fn patience(&self) -> Duration {
+        self.timeout * 4 / 5
+    }
+
+    /// A connection; whether it could be made decides whether the server is ready.
+    pub(super) async fn connect(self: &Arc<Self>) -> Result<Link, LinkError> {
+        let link = self.try_connect().await;
+        let was = self.connected.swap(link.is_ok(), Ordering::Relaxed);
+        match &link {
+            Ok(_) if !was => info!("Redis answers"),
+            Err(error) if was => warn!(%error, "Redis does not answer any more"),
+            Ok(_) | Err(_) => {}
+        }
+        link
+    }
+
+    async fn try_connect(self: &Arc<Self>) -> Result<Link, LinkError> {
+        let mut link = self.server.connect().await?;
+        // Whoever comes second waits: nothing is committed to another run before what it may have forgotten is known.
+        let mut run = self.run.lock().await;
+        if run.as_ref() == Some(link.run_id()) {
+            return Ok(link);
+        }
+        let unfit = redis::unfit(&mut link, &self.keyspace).await?;
+        let is_new = unfit.is_some() && *self.unfit.lock() != unfit;
+        self.unfit.lock().clone_from(&unfit);
+        if let Some(Unfit { why, .. }) = unfit {
+            if is_new {
+                error!(why, "Redis cannot be used as it is");
+            }
+            return Err(LinkError::Refused(why));
+        }
+        if run.is_some() {
+            // Another server may have another clock.
+            self.authority.forget();
+            history::compare(self, &mut link).await?;
+        }
+        *run = Some(Arc::clone(link.run_id()));
+        Ok(link)
+    }
+
+    /// What this process was told is not so.
+    pub(super) fn is_misled(&self) -> bool {
+        self.unfit.lock().as_ref().is_some_and(|unfit| unfit.is_lasting)
+    }
+
+    /// A transaction was executed in part: nothing can be relied on any more.
+    pub(super) fn give_up(&self, why: &str) {
+        error!(why, "Redis executed a transaction in part: the server is not ready any more");
+        self.broken.store(true, Ordering::Relaxed);
+    }
+
+    /// Takes down whether transactions are refused, and tells when that changes.
+    pub(super) fn refuses(&self, why: Option<&str>) {
+        let was = self.refused.load(Ordering::Relaxed);
+        if was != why.is_some() {
+            self.refused.store(why.is_some(), Ordering::Relaxed);
+            match why {
+                Some(why) => warn!(why, "Redis refuses transactions"),
+                None => info!("Redis takes transactions again"),
+            }
+        }
+    }
+
+    /// The authority's time, as far as it is known; nothing is due before the first reading.
+    pub(super) fn estimate(&self) -> Timestamp {
+        let us = self.authority.estimate_us(self.clock.moment());
+        Timestamp::from_ms(us.unwrap_or_default() / 1_000)
+    }
+
+    pub(super) async fn sleep_until(&self, at: Timestamp) {
+        loop {
+            let Some(now_us) = self.authority.estimate_us(self.clock.moment()) else {
+                tokio::time::sleep(SLEEP_UNKNOWN).await;
+                continue;
+            };
+            let left_us = (at.as_ms() * 1_000).saturating_sub(now_us);
+            if left_us == 0 {
+                return;
+            }
+            // Not in one piece: what is known of the authority's clock gets better.
+            tokio::time::sleep(Duration::from_micros(left_us).min(SLEEP_MAX)).await;
+        }
+    }
+}

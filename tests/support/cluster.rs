@@ -1,0 +1,238 @@
+//! Real Redis Clusters: masters and their replicas, each a process of its own.
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use redis::Value;
+
+use super::redis::free_port;
+
+/// A Cluster whose servers are killed when the test ends, and their files removed.
+pub(crate) struct Cluster {
+    pub(crate) nodes: Vec<Node>,
+}
+
+/// A server of a Cluster.
+pub(crate) struct Node {
+    child: Child,
+    port: u16,
+    bus: u16,
+    dir: PathBuf,
+    options: Vec<String>,
+}
+
+const SLOTS: u16 = 16_384;
+
+impl Cluster {
+    /// Masters that share the slots evenly, each with so many replicas. They forget everything when they end.
+    pub(crate) fn start(masters: usize, replicas_each: usize) -> Self {
+        Self::start_with(masters, replicas_each, &["--save", "", "--appendonly", "no"])
+    }
+
+    /// The same, with options of the test's own.
+    pub(crate) fn start_with(masters: usize, replicas_each: usize, options: &[&str]) -> Self {
+        let nodes: Vec<_> = (0..masters * (1 + replicas_each)).map(|_| Node::start(options)).collect();
+        let cluster = Self { nodes };
+        cluster.nodes.iter().for_each(Node::wait);
+        for (number, node) in cluster.nodes[..masters].iter().enumerate() {
+            let at = |number: usize| (number * usize::from(SLOTS) / masters) as u16;
+            let (first, last) = (at(number), at(number + 1) - 1);
+            let mut commands = redis::pipe();
+            commands.cmd("CLUSTER").arg("SET-CONFIG-EPOCH").arg(number + 1).ignore();
+            commands.cmd("CLUSTER").arg("ADDSLOTSRANGE").arg(first).arg(last).ignore();
+            commands.exec(&mut node.connect()).expect("it answers");
+        }
+        for node in &cluster.nodes[1..] {
+            let mut meet = redis::cmd("CLUSTER");
+            meet.arg("MEET").arg("127.0.0.1").arg(cluster.nodes[0].port).arg(cluster.nodes[0].bus);
+            meet.exec(&mut node.connect()).expect("it answers");
+        }
+        let count = cluster.nodes.len();
+        until("all have met", || cluster.nodes.iter().all(|node| node.known_nodes() == count));
+        for (number, replica) in cluster.nodes[masters..].iter().enumerate() {
+            let id = cluster.nodes[number % masters].id();
+            until("it knows its master", || {
+                redis::cmd("CLUSTER").arg("REPLICATE").arg(&id).exec(&mut replica.connect()).is_ok()
+            });
+        }
+        cluster.wait();
+        cluster.wait_for_replicas();
+        cluster
+    }
+
+    /// Waits until every replica has what its master has.
+    pub(crate) fn wait_for_replicas(&self) {
+        until("replicas follow", || self.nodes.iter().all(Node::is_in_step));
+    }
+
+    /// The URL that names some of it.
+    pub(crate) fn url(&self) -> String {
+        let named: Vec<_> = self.nodes.iter().take(3).map(|node| format!("127.0.0.1:{}", node.port)).collect();
+        format!("redis+cluster://{}", named.join(","))
+    }
+
+    /// Waits until every server that runs finds all slots served.
+    pub(crate) fn wait(&self) {
+        until("the Cluster is well", || self.nodes.iter().filter(|node| node.runs()).all(Node::is_well));
+    }
+
+    /// Who answers for a slot, as those see it who run.
+    pub(crate) fn owner(&self, slot: u16) -> usize {
+        let mut found = None;
+        until("somebody answers for the slot", || {
+            let owners: HashSet<_> =
+                self.nodes.iter().filter(|node| node.runs()).map(|node| node.owner(slot)).collect();
+            found = owners.iter().next().copied().flatten();
+            owners.len() == 1 && found.is_some_and(|port| self.place(port).is_some_and(|at| self.nodes[at].runs()))
+        });
+        found.and_then(|port| self.place(port)).expect("it was found")
+    }
+
+    /// Gives a slot with its keys to another master, as operators do it, key by key.
+    pub(crate) fn migrate(&self, slot: u16, to: usize) {
+        let from = self.owner(slot);
+        assert_ne!(from, to, "it is there");
+        let (source, target) = (&self.nodes[from], &self.nodes[to]);
+        let set = |node: &Node, state: &str, id: &str| {
+            let mut command = redis::cmd("CLUSTER");
+            command.arg("SETSLOT").arg(slot).arg(state).arg(id);
+            command.exec(&mut node.connect()).expect("it answers");
+        };
+        set(target, "IMPORTING", &source.id());
+        set(source, "MIGRATING", &target.id());
+        let mut connection = source.connect();
+        loop {
+            let keys: Vec<String> = redis::cmd("CLUSTER")
+                .arg("GETKEYSINSLOT")
+                .arg(slot)
+                .arg(10)
+                .query(&mut connection)
+                .expect("it answers");
+            if keys.is_empty() {
+                break;
+            }
+            let mut command = redis::cmd("MIGRATE");
+            command.arg("127.0.0.1").arg(target.port).arg("").arg(0).arg(5_000).arg("KEYS").arg(&keys);
+            command.exec(&mut connection).expect("keys can be moved");
+        }
+        let id = target.id();
+        set(target, "NODE", &id);
+        set(source, "NODE", &id);
+        for node in self.nodes.iter().filter(|node| node.runs() && node.is_master()) {
+            set(node, "NODE", &id);
+        }
+    }
+
+    fn place(&self, port: u16) -> Option<usize> {
+        self.nodes.iter().position(|node| node.port == port)
+    }
+}
+
+impl Node {
+    fn start(options: &[&str]) -> Self {
+        static NODES: AtomicU32 = AtomicU32::new(0);
+        let number = NODES.fetch_add(1, Ordering::Relaxed);
+        let dir = std::env::temp_dir().join(format!("synckairos-test-{}-node-{number}", std::process::id()));
+        std::fs::create_dir_all(&dir).expect("the directory can be made");
+        let options: Vec<_> = options.iter().map(|&option| option.to_owned()).collect();
+        let (port, bus) = (free_port(), free_port());
+        Self { child: spawn(port, bus, &dir, &options), port, bus, dir, options }
+    }
+
+    /// A connection of the test's own.
+    pub(crate) fn connect(&self) -> redis::Connection {
+        let client = redis::Client::open(format!("redis://127.0.0.1:{}", self.port)).expect("a URL");
+        client.get_connection_with_timeout(Duration::from_secs(5)).expect("the server answers")
+    }
+
+    /// Kills it at once.
+    pub(crate) fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// Starts it again on its files.
+    pub(crate) fn start_again(&mut self) {
+        self.child = spawn(self.port, self.bus, &self.dir, &self.options);
+        self.wait();
+    }
+
+    /// Whether it was not killed.
+    pub(crate) fn runs(&self) -> bool {
+        std::path::Path::new(&format!("/proc/{}/exe", self.child.id())).exists()
+    }
+
+    pub(crate) fn is_master(&self) -> bool {
+        let role: Vec<Value> = redis::cmd("ROLE").query(&mut self.connect()).expect("it answers");
+        matches!(role.first(), Some(Value::BulkString(role)) if role == b"master")
+    }
+
+    fn is_in_step(&self) -> bool {
+        let info: String = redis::cmd("INFO").arg("replication").query(&mut self.connect()).unwrap_or_default();
+        info.contains("role:master") || info.contains("master_link_status:up")
+    }
+
+    fn id(&self) -> String {
+        redis::cmd("CLUSTER").arg("MYID").query(&mut self.connect()).expect("it answers")
+    }
+
+    fn info(&self) -> String {
+        redis::cmd("CLUSTER").arg("INFO").query(&mut self.connect()).expect("it answers")
+    }
+
+    fn known_nodes(&self) -> usize {
+        let info = self.info();
+        let known = info.lines().find_map(|line| line.strip_prefix("cluster_known_nodes:")?.trim().parse().ok());
+        known.unwrap_or_default()
+    }
+
+    fn is_well(&self) -> bool {
+        let info = self.info();
+        info.contains("cluster_state:ok") && info.contains(&format!("cluster_slots_ok:{SLOTS}"))
+    }
+
+    fn owner(&self, slot: u16) -> Option<u16> {
+        let ranges: Vec<Vec<Value>> =
+            redis::cmd("CLUSTER").arg("SLOTS").query(&mut self.connect()).expect("it answers");
+        let number = |value: &Value| redis::from_redis_value_ref::<u16>(value).ok();
+        ranges.iter().find_map(|range| {
+            let within = number(range.first()?)? <= slot && slot <= number(range.get(1)?)?;
+            let Value::Array(master) = range.get(2)? else { return None };
+            within.then(|| number(master.get(1)?)).flatten()
+        })
+    }
+
+    fn wait(&self) {
+        until("it answers", || {
+            let client = redis::Client::open(format!("redis://127.0.0.1:{}", self.port)).expect("a URL");
+            let connected = client.get_connection_with_timeout(Duration::from_millis(100));
+            connected.and_then(|mut connection| redis::cmd("PING").exec(&mut connection)).is_ok()
+        });
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.kill();
+        let _ = std::fs::remove_dir_all(&self.dir);
+    }
+}
+
+fn spawn(port: u16, bus: u16, dir: &PathBuf, options: &[String]) -> Child {
+    let mut command = Command::new("redis-server");
+    command.args(["--port", &port.to_string(), "--cluster-port", &bus.to_string(), "--bind", "127.0.0.1", "--dir"]);
+    command.arg(dir).args(["--cluster-enabled", "yes", "--cluster-node-timeout", "1000"]).args(options);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.spawn().expect("redis-server is installed: tests/run installs it")
+}
+
+fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !holds() {
+        assert!(start.elapsed() < Duration::from_secs(60), "never: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
