@@ -26,9 +26,9 @@ struct Row {
 }
 
 const ROWS: [Row; 3] = [
-    Row { work: "GET", allocations_max: 7.5, bytes_max: 1_000.0 },
-    Row { work: "switch", allocations_max: 19.0, bytes_max: 5_000.0 },
-    Row { work: "create", allocations_max: 29.0, bytes_max: 6_500.0 },
+    Row { work: "GET", allocations_max: 5.5, bytes_max: 900.0 },
+    Row { work: "switch", allocations_max: 15.0, bytes_max: 5_000.0 },
+    Row { work: "create", allocations_max: 25.0, bytes_max: 6_500.0 },
 ];
 
 #[test]
