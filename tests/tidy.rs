@@ -326,7 +326,7 @@ fn only_the_clock_asks_for_the_time() {
 #[test]
 fn every_file_says_what_it_is() {
     let mut count = 0;
-    for directory in ["src", "tests", "loadtest"] {
+    for directory in ["src", "tests", "loadtest", "benches"] {
         for file in files(&root().join(directory)) {
             let text = fs::read_to_string(&file).expect("it can be read");
             assert!(text.starts_with("//! "), "{} does not begin with what it is", file.display());
