@@ -27,8 +27,8 @@ struct Row {
 
 const ROWS: [Row; 3] = [
     Row { work: "GET", allocations_max: 5.5, bytes_max: 900.0 },
-    Row { work: "switch", allocations_max: 15.0, bytes_max: 5_000.0 },
-    Row { work: "create", allocations_max: 25.0, bytes_max: 6_500.0 },
+    Row { work: "switch", allocations_max: 15.0, bytes_max: 4_500.0 },
+    Row { work: "create", allocations_max: 25.0, bytes_max: 5_800.0 },
 ];
 
 #[test]
