@@ -4,7 +4,6 @@
 use std::time::Duration;
 
 use parking_lot::RwLock;
-use redis::Client;
 use tokio::sync::Mutex as AsyncMutex;
 use tokio::task::JoinSet;
 use tracing::info;
@@ -12,6 +11,7 @@ use tracing::info;
 use crate::clock::{Clock, Moment};
 
 use super::address::{Address, Topology};
+use super::client::Client;
 use super::link::LinkError;
 use super::table::{Node, Table};
 use super::{cluster, sentinel};
@@ -125,8 +125,9 @@ impl Nodes {
         while let Some(answer) = answers.join_next().await {
             match answer {
                 Ok(Ok(told)) if newest.as_ref().is_none_or(|newest| newest.epoch < told.epoch) => newest = Some(told),
-                Ok(Err(error)) => refused = Some(error),
-                Ok(Ok(_)) | Err(_) => {}
+                // That all of them are the wrong ones is told when nobody says anything else.
+                Ok(Err(error)) if refused.is_none() || !matches!(error, LinkError::Unfit(_)) => refused = Some(error),
+                Ok(_) | Err(_) => {}
             }
         }
         newest.ok_or_else(|| refused.unwrap_or_else(|| LinkError::Lost("the URL names nobody to ask".to_owned())))
@@ -136,17 +137,17 @@ impl Nodes {
         let mut clients = self.address.named.clone();
         if self.address.topology == Topology::Cluster {
             let known = self.known.read();
-            clients.extend(known.told.table.nodes().iter().filter_map(|node| self.address.at(node).ok()));
+            clients.extend(known.told.table.nodes().iter().map(|node| self.address.at(node)));
         }
         clients
     }
 }
 
 async fn ask_one(client: &Client, topology: &Topology) -> Result<Told, LinkError> {
-    let mut connection = client.get_multiplexed_async_connection().await?;
+    let mut connection = client.connect(ANSWER_TIMEOUT).await?;
     match topology {
         Topology::Single => Err(LinkError::Refused("there is nobody to ask".to_owned())),
-        Topology::Sentinel { master } => sentinel::ask(&mut connection, master).await,
-        Topology::Cluster => cluster::ask(&mut connection, super::address::host(client)).await,
+        Topology::Sentinel { master } => sentinel::ask(&mut connection.wire, master).await,
+        Topology::Cluster => cluster::ask(&mut connection.wire, client).await,
     }
 }

@@ -4,17 +4,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use redis::{AsyncConnectionConfig, Client};
-
 use super::address::{Address, Certificates, Topology};
+use super::client::Client;
 use super::keyspace::Keyspace;
 use super::link::{Link, LinkError};
 use super::nodes::Nodes;
 use super::subscriber::Subscriber;
 use super::table::Node;
 
-/// How long a connection may take to be made.
-const CONNECT_TIMEOUT: Duration = Duration::from_millis(1_000);
 /// How often to ask who the master is, or who answers for which slot.
 const FOLLOW_INTERVAL: Duration = Duration::from_millis(500);
 
@@ -46,8 +43,7 @@ impl Place {
 
     /// A connection to another server of the same Cluster.
     pub(super) async fn elsewhere(&self, node: &Node) -> Result<Link, LinkError> {
-        let client = self.server.nodes.address.at(node).map_err(LinkError::Refused)?;
-        self.server.link(&client, Some(node.clone())).await
+        self.server.link(&self.server.nodes.address.at(node), Some(node.clone())).await
     }
 
     /// Whether it is said to be one of a Cluster.
@@ -100,11 +96,8 @@ impl Server {
     }
 
     async fn link(&self, client: &Client, node: Option<Node>) -> Result<Link, LinkError> {
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(CONNECT_TIMEOUT))
-            .set_response_timeout(Some(self.reply_timeout));
-        let connection = client.get_multiplexed_async_connection_with_config(&config).await?;
-        Link::new(connection, Place { server: self.clone(), node }).await
+        let connection = client.connect(self.reply_timeout).await?;
+        Link::new(connection, Place { server: self.clone(), node }, client).await
     }
 
     /// A connection that is told what is published.
@@ -132,7 +125,6 @@ impl Server {
             return Ok((self.nodes.address.named[0].clone(), None));
         }
         let node = self.nodes.find(self.slot).await?;
-        let client = self.nodes.address.at(&node).map_err(LinkError::Refused)?;
-        Ok((client, Some(node)))
+        Ok((self.nodes.address.at(&node), Some(node)))
     }
 }

@@ -191,6 +191,7 @@ impl Committer {
                 return Tried::Elsewhere(group.into_jobs());
             }
             Err(error) => {
+                self.shared.failed(&error);
                 debug!(%error, "cannot load sessions");
                 return Tried::Lost { jobs: group.into_jobs(), was_used };
             }
@@ -224,6 +225,7 @@ impl Committer {
                 Tried::Done
             }
             Err(LinkError::Refused(why)) => {
+                self.shared.failed(&LinkError::Refused(why.clone()));
                 self.shared.refuses(Some(&why));
                 group.into_jobs().into_iter().for_each(|job| job.unavailable("the store refuses changes"));
                 // Perhaps another server is the right one now.
@@ -234,7 +236,7 @@ impl Committer {
                 debug!(%error, "a transaction was not carried out");
                 Tried::Elsewhere(group.into_overtaken(&reading))
             }
-            Err(error @ LinkError::Lost(_)) => {
+            Err(error @ (LinkError::Lost(_) | LinkError::Unfit(_))) => {
                 debug!(%error, "the outcome of a transaction is not known yet");
                 Tried::Lost { jobs: group.into_attempts(), was_used }
             }
