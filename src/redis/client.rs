@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use redis::aio::{MultiplexedConnection, PubSub};
-use redis::{AsyncConnectionConfig, RedisConnectionInfo};
+use redis::{AsyncConnectionConfig, ProtocolVersion, PushInfo, RedisConnectionInfo};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
+use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 use tokio_rustls::TlsConnector;
 
@@ -73,6 +74,21 @@ impl Client {
     /// A connection that is told what is published.
     pub(super) async fn subscribe(&self) -> Result<PubSub, LinkError> {
         self.in_time(async { Ok(PubSub::new(&nobody(), self.stream().await?).await?) }).await
+    }
+
+    /// A connection on which what is published in shards comes to `pushed`.
+    pub(super) async fn subscribe_sharded(
+        &self,
+        pushed: mpsc::UnboundedSender<PushInfo>,
+    ) -> Result<Connection, LinkError> {
+        self.in_time(async {
+            let config = AsyncConnectionConfig::new().set_push_sender(pushed);
+            let login = nobody().set_protocol(ProtocolVersion::RESP3);
+            let made = MultiplexedConnection::new_with_config(&login, self.stream().await?, config).await;
+            let (wire, driver) = made?;
+            Ok(Connection { wire, driver: tokio::spawn(driver).abort_handle() })
+        })
+        .await
     }
 
     /// Its name, when it is not a socket.

@@ -5,7 +5,7 @@ use redis::aio::MultiplexedConnection;
 
 use super::client::Client;
 use super::fitness;
-use super::link::{LinkError, Unfit};
+use super::link::{LinkError, Unfit, refusal};
 use super::nodes::Told;
 use super::table::{Node, Table};
 
@@ -13,15 +13,17 @@ use super::table::{Node, Table};
 pub(super) async fn ask(connection: &mut MultiplexedConnection, client: &Client) -> Result<Told, LinkError> {
     let mut commands = redis::pipe();
     commands.cmd("CLUSTER").arg("INFO").cmd("CLUSTER").arg("SLOTS");
-    let asked = commands.query_async(connection).await.map_err(LinkError::from);
-    let (info, slots): (String, Vec<Vec<Value>>) = asked.map_err(|error| match error {
-        LinkError::Refused(why) if why.contains("cluster support disabled") => {
+    let replies = connection.send_packed_commands(&commands, 0, 2).await?;
+    match replies.iter().find_map(refusal) {
+        Some(why) if why.contains("cluster support disabled") => {
             let why = fitness::misplaced("standalone", true).unwrap_or_default();
-            LinkError::Unfit(Unfit { why: format!("the server at {client} {why}"), is_lasting: true })
+            return Err(LinkError::Unfit(Unfit { why: format!("the server at {client} {why}"), is_lasting: true }));
         }
-        other @ (LinkError::Lost(_) | LinkError::Refused(_) | LinkError::Unfit(_)) => other,
-        other @ (LinkError::Elsewhere(_) | LinkError::NotNow(_)) => other,
-    })?;
+        Some(why) => return Err(LinkError::Refused(format!("{why} ({client})"))),
+        None => {}
+    }
+    let (info, slots): (String, Vec<Vec<Value>>) = redis::from_redis_value(Value::Array(replies))
+        .map_err(|error| LinkError::Refused(format!("{client} does not say who answers for which slots: {error}")))?;
     let epoch = info.lines().find_map(|line| line.strip_prefix("cluster_current_epoch:")?.trim().parse().ok());
     let ranges = slots.iter().filter_map(|range| {
         let [first, last, master, ..] = &range[..] else { return None };

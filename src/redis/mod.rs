@@ -12,6 +12,7 @@ mod nodes;
 mod privileges;
 mod sentinel;
 mod server;
+mod subscriber;
 mod table;
 
 pub use address::Certificates;
@@ -19,4 +20,5 @@ pub use fitness::examine;
 pub use gate::Gate;
 pub use keyspace::{Keyspace, Partition, Queue};
 pub use link::{Link, LinkError, Unfit, refusal};
-pub use server::{Place, Server, Subscriber};
+pub use server::Server;
+pub use subscriber::Subscriber;

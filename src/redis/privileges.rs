@@ -81,8 +81,11 @@ fn queued(keyspace: &Keyspace, partition: Partition, is_of_cluster: bool) -> Pip
     commands.cmd("HMGET").arg(&pending).arg("").cmd("HINCRBY").arg(&pending).arg("").arg(1);
     let bytes = queue(Queue::Bytes);
     commands.cmd("INCRBY").arg(&bytes).arg(1).cmd("DECRBY").arg(&bytes).arg(1).cmd("DEL").arg(&bytes);
+    let (subscribe, unsubscribe) =
+        if is_of_cluster { ("SSUBSCRIBE", "SUNSUBSCRIBE") } else { ("SUBSCRIBE", "UNSUBSCRIBE") };
     for channel in [keyspace.updates_channel(), keyspace.session_channel(id), keyspace.probe_channel(0)] {
-        commands.cmd("PUBLISH").arg(&channel).arg("").cmd("SUBSCRIBE").arg(&channel).cmd("UNSUBSCRIBE").arg(&channel);
+        commands.cmd(keyspace.publish()).arg(&channel).arg("");
+        commands.cmd(subscribe).arg(&channel).cmd(unsubscribe).arg(&channel);
     }
     commands.cmd("SCRIPT").arg("LOAD").arg("return 0").cmd("EVALSHA").arg("").arg(1).arg(&deadlines);
     commands.cmd("TIME").cmd("WAIT").arg(0).arg(0);

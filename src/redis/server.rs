@@ -4,13 +4,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use redis::aio::PubSub;
-
 use super::address::{Address, Certificates, Topology};
 use super::client::Client;
 use super::keyspace::Keyspace;
 use super::link::{Link, LinkError};
 use super::nodes::Nodes;
+use super::subscriber::Subscriber;
 use super::table::Node;
 
 /// How often to ask who the master is, or who answers for which slot.
@@ -24,24 +23,16 @@ pub struct Server {
     reply_timeout: Duration,
 }
 
-/// A connection that is told what is published.
-pub struct Subscriber {
-    /// The connection.
-    pub pubsub: PubSub,
-    /// Whom it leads to.
-    pub place: Place,
-}
-
 /// A server that a connection leads to.
 #[derive(Clone, Debug)]
-pub struct Place {
+pub(super) struct Place {
     server: Server,
     node: Option<Node>,
 }
 
 impl Place {
     /// Whether it is still the one that answers for the keys, as far as is known.
-    pub fn is_current(&self) -> bool {
+    pub(super) fn is_current(&self) -> bool {
         self.node.as_ref().is_none_or(|node| self.server.nodes.is_at(self.server.slot, node))
     }
 
@@ -113,9 +104,9 @@ impl Server {
     /// A connection that is told what is published.
     pub async fn subscribe(&self) -> Result<Subscriber, LinkError> {
         let (client, node) = self.client().await?;
-        let pubsub = self.nodes.go(&client, client.subscribe()).await;
-        let pubsub = pubsub.inspect_err(|_| self.nodes.doubt())?;
-        Ok(Subscriber { pubsub, place: Place { server: self.clone(), node } })
+        let place = Place { server: self.clone(), node };
+        let made = self.nodes.go(&client, Subscriber::connect(&client, place)).await;
+        made.inspect_err(|_| self.nodes.doubt())
     }
 
     /// Keeps looking who the server is, where that may change; runs until it is dropped.

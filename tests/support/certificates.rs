@@ -1,4 +1,5 @@
-//! Certificates of the test's own: an authority, and whom it vouches for. As text and as files, which end with it.
+//! Certificates of the test's own: an authority, and whom it vouches for. As text and as files, which end with it. And
+//! servers that show them.
 
 use std::fs;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -6,6 +7,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 
 use super::directory::Directory;
+use super::postgres::Postgres;
+use super::redis::Setup;
 
 /// An authority that nobody believes unless told to.
 pub(crate) struct Authority {
@@ -56,5 +59,22 @@ impl Authority {
         fs::write(&pem_file, &pem).expect("the file can be written");
         fs::write(&key_file, &key).expect("the file can be written");
         Certificate { pem, key, pem_file, key_file }
+    }
+}
+
+impl Setup {
+    /// Listens with TLS only, with a certificate of `authority` for the name that it is called by.
+    pub(crate) fn encrypted(self, name: &str, authority: &Authority) -> Self {
+        let Certificate { pem_file, key_file, .. } = authority.certify(name);
+        self.with_tls(name, &pem_file, &key_file, &authority.file())
+    }
+}
+
+impl Postgres {
+    /// A server that can speak TLS and shows a certificate for 127.0.0.1.
+    pub(crate) fn start_encrypted(settings: &[&str], authority: &Authority) -> Self {
+        let Certificate { pem, key, .. } = authority.certify("127.0.0.1");
+        let encryption = ["ssl=on", "ssl_cert_file=c.crt", "ssl_key_file=c.key"];
+        Self::start_with(&[settings, &encryption].concat(), &[("c.crt", &pem), ("c.key", &key)])
     }
 }

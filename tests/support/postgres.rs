@@ -11,7 +11,6 @@ use std::time::{Duration, Instant};
 
 use postgres::{Client, NoTls};
 
-use super::certificates::Certificate;
 use super::redis::free_port;
 
 /// A server that is killed when the last test that uses it ends, and its files removed.
@@ -61,13 +60,6 @@ impl Postgres {
     /// A server that may lose everything when the machine stops.
     pub(crate) fn start() -> Self {
         Self::start_with(&["fsync=off"], &[])
-    }
-
-    /// A server that can speak TLS and shows a certificate.
-    pub(crate) fn start_encrypted(settings: &[&str], certificate: &Certificate) -> Self {
-        let files = [("c.crt", certificate.pem.as_str()), ("c.key", certificate.key.as_str())];
-        let encryption = ["ssl=on", "ssl_cert_file=c.crt", "ssl_key_file=c.key"];
-        Self::start_with(&[settings, &encryption].concat(), &files)
     }
 
     /// A server with settings and files of the test's own; files are in its working directory.
@@ -127,9 +119,14 @@ impl Postgres {
         self.wait();
     }
 
+    /// The number of its process, whose children serve connections.
+    pub(crate) fn process(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends it a signal by name, such as `STOP`, and those that serve its connections too.
     pub(crate) fn signal(&self, name: &str) {
-        let own = self.child.id().to_string();
+        let own = self.process().to_string();
         let children = children(&own);
         let mut kill = Command::new("kill");
         let _ = kill.arg(format!("-{name}")).arg(own).args(children).stderr(Stdio::null()).status();

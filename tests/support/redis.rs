@@ -1,17 +1,16 @@
 //! Real Redis servers, each a process of its own on a free port, with its files in a directory of its own.
 
 use std::net::TcpListener;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
-
-use super::certificates::{Authority, Certificate};
-use super::directory::Directory;
 
 /// A server that is killed when the test ends, and its files removed.
 pub(crate) struct Redis {
     child: Child,
     port: u16,
-    dir: Directory,
+    dir: PathBuf,
     setup: Setup,
 }
 
@@ -38,11 +37,10 @@ impl Setup {
         self
     }
 
-    /// Listens with TLS only, and is called by the name for which it has a certificate of `authority`.
-    pub(crate) fn encrypted(self, name: &str, authority: &Authority) -> Self {
-        let Certificate { pem_file, key_file, .. } = authority.certify(name);
-        let certificate = ["--tls-cert-file", &pem_file, "--tls-key-file", &key_file];
-        let clients = ["--tls-ca-cert-file", &authority.file(), "--tls-auth-clients", "no"];
+    /// Listens with TLS only, and is called by the name that its certificate has; files (PEM).
+    pub(crate) fn with_tls(self, name: &str, certificate: &str, key: &str, authority: &str) -> Self {
+        let certificate = ["--tls-cert-file", certificate, "--tls-key-file", key];
+        let clients = ["--tls-ca-cert-file", authority, "--tls-auth-clients", "no"];
         Self { is_encrypted: true, host: Some(name.to_owned()), ..self.options(&certificate).options(&clients) }
     }
 
@@ -62,8 +60,11 @@ impl Setup {
     }
 
     pub(crate) fn start(self) -> Redis {
-        let (dir, port) = (Directory::new(), free_port());
-        std::fs::create_dir_all(dir.path()).expect("the directory can be made");
+        static SERVERS: AtomicU32 = AtomicU32::new(0);
+        let number = SERVERS.fetch_add(1, Ordering::Relaxed);
+        let dir = std::env::temp_dir().join(format!("synckairos-test-{}-{number}", std::process::id()));
+        std::fs::create_dir_all(&dir).expect("the directory can be made");
+        let port = free_port();
         let child = spawn(port, &dir, &self);
         let redis = Redis { child, port, dir, setup: self };
         redis.wait();
@@ -126,9 +127,14 @@ impl Redis {
         let _ = self.child.wait();
     }
 
+    /// The number of its process.
+    pub(crate) fn process(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends it a signal by name, such as `STOP`.
     pub(crate) fn signal(&self, name: &str) {
-        let status = Command::new("kill").arg(format!("-{name}")).arg(self.child.id().to_string()).status();
+        let status = Command::new("kill").arg(format!("-{name}")).arg(self.process().to_string()).status();
         assert!(status.expect("kill runs").success(), "the server is there");
     }
 
@@ -160,18 +166,19 @@ impl Redis {
 impl Drop for Redis {
     fn drop(&mut self) {
         self.kill();
+        let _ = std::fs::remove_dir_all(&self.dir);
     }
 }
 
-fn socket(dir: &Directory) -> String {
-    format!("{}/socket", dir.text())
+fn socket(dir: &Path) -> String {
+    dir.join("socket").display().to_string()
 }
 
-fn spawn(port: u16, dir: &Directory, setup: &Setup) -> Child {
+fn spawn(port: u16, dir: &Path, setup: &Setup) -> Child {
     let mut command = Command::new("redis-server");
     let (port, socket) = (port.to_string(), socket(dir));
     let ports = if setup.is_encrypted { &["--port", "0", "--tls-port", &port][..] } else { &["--port", &port] };
-    command.args(ports).args(["--unixsocket", &socket, "--bind", "127.0.0.1", "--dir", dir.text()]);
+    command.args(ports).args(["--unixsocket", &socket, "--bind", "127.0.0.1", "--dir"]).arg(dir);
     command.args(&setup.options).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     command.spawn().expect("redis-server is installed: tests/run installs it")
 }

@@ -8,15 +8,10 @@ use crate::support::program::{command, output};
 
 use super::{rows, server};
 
-/// A server that speaks TLS, with a certificate for 127.0.0.1.
-fn encrypted(authority: &Authority) -> Postgres {
-    Postgres::start_encrypted(&["fsync=off"], &authority.certify("127.0.0.1"))
-}
-
 #[test]
 fn a_server_is_believed_as_far_as_the_mode_says() {
     let (authority, stranger) = (Authority::new(), Authority::new());
-    let postgres = encrypted(&authority);
+    let postgres = Postgres::start_encrypted(&["fsync=off"], &authority);
     let (root, other) = (authority.file(), stranger.file());
     let is_encrypted = |host: &str, parameters: &str| {
         let url = postgres.url("postgres").replace("127.0.0.1", host);
@@ -53,7 +48,7 @@ fn a_server_without_encryption_is_refused_when_it_is_required() {
 #[test]
 fn the_system_says_whom_to_believe() {
     let authority = Authority::new();
-    let postgres = encrypted(&authority);
+    let postgres = Postgres::start_encrypted(&["fsync=off"], &authority);
     let migrate = |parameters: &str, roots: &str| {
         let url = format!("{}?{parameters}", postgres.url("postgres"));
         let output = output(command().arg("migrate").env("DATABASE_URL", url).env("SSL_CERT_FILE", roots));

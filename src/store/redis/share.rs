@@ -84,7 +84,7 @@ impl Store for Share {
         Box::pin(async move {
             let (reply, answer) = oneshot::channel();
             let place = commit.id.0.bits() as usize % self.committers.len();
-            let (event, claim) = (random::uuid(), Arc::new(Claim::default()));
+            let (event, claim) = (random::uuid(self.shared.clock.now()), Arc::new(Claim::default()));
             let expires = self.shared.clock.moment() + self.shared.patience();
             let given = Arc::clone(&claim);
             let job = Job { commit, event, expires, claim: given, quota: None, attempt: None, seen: None, reply };
