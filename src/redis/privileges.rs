@@ -110,6 +110,8 @@ impl Lacking {
     fn note(&mut self, commands: &Pipeline, replies: &[Value]) {
         for (command, reply) in commands.cmd_iter().zip(replies) {
             let Some(why) = refusal(reply) else { continue };
+            // What EXEC is refused for stands behind what it did then.
+            let why = why.strip_prefix("EXECABORT Transaction discarded because of: ").unwrap_or(&why);
             let (list, what) = if why.starts_with("ERR unknown") {
                 (&mut self.unknown, name(command))
             } else if !why.starts_with("NOPERM") {

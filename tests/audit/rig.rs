@@ -8,11 +8,12 @@ use serde_json::Value;
 use synckairos::engine::{SessionId, Uuid};
 use synckairos::redis::{Keyspace, Partition, Queue as Part};
 
+use crate::support::certificates::Authority;
 use crate::support::cluster::Cluster;
 use crate::support::http::Connection;
 use crate::support::postgres::Postgres;
 use crate::support::program::Program;
-use crate::support::redis::Redis;
+use crate::support::redis::{Redis, Setup};
 use crate::support::wait;
 
 /// Who keeps the sessions.
@@ -29,6 +30,12 @@ pub(super) struct Rig {
     keeper: Keeper,
     postgres: Arc<Mutex<Postgres>>,
     url: String,
+    /// What names in Redis begin with.
+    prefix: &'static str,
+    /// What instances are told beside the rest.
+    more: Vec<(&'static str, String)>,
+    /// Its files end with the rig.
+    _authority: Option<Authority>,
 }
 
 impl Rig {
@@ -45,10 +52,33 @@ impl Rig {
         Self::with(Keeper::Many(blocking(|| Cluster::start(3, 0)).await)).await
     }
 
+    /// The same with a Redis that speaks TLS only, and a database that must prove who it is.
+    pub(super) async fn start_encrypted() -> Self {
+        let authority = Authority::new();
+        let redis = Setup::forgetful().encrypted("localhost", &authority).start();
+        let certified = move || (Postgres::start_encrypted(&["fsync=off"], &authority), authority);
+        let (postgres, authority) = blocking(certified).await;
+        let url = format!("{}?sslmode=verify-full&sslrootcert={}", postgres.url("postgres"), authority.file());
+        let more = vec![("REDIS_CA_CERT", authority.file())];
+        let postgres = Arc::new(Mutex::new(postgres));
+        Self { keeper: Keeper::One(redis), postgres, url, prefix: "", more, _authority: Some(authority) }
+    }
+
+    /// The same with a Redis where instances are a user who may do no more than `rules` say.
+    pub(super) async fn start_as(login: &str, prefix: &'static str, rules: &[String]) -> Self {
+        let redis = Redis::start();
+        redis::cmd("ACL").arg("SETUSER").arg(rules).exec(&mut redis.connect()).expect("the rules are right");
+        let more = vec![("REDIS_URL", redis.url_as(login)), ("REDIS_PREFIX", prefix.to_owned())];
+        let mut rig = Self::with(Keeper::One(redis)).await;
+        (rig.prefix, rig.more) = (prefix, more);
+        rig
+    }
+
     async fn with(keeper: Keeper) -> Self {
         let postgres = blocking(Postgres::start).await;
         let url = postgres.url("postgres");
-        Self { keeper, postgres: Arc::new(Mutex::new(postgres)), url }
+        let postgres = Arc::new(Mutex::new(postgres));
+        Self { keeper, postgres, url, prefix: "", more: Vec::new(), _authority: None }
     }
 
     /// The one Redis.
@@ -64,18 +94,20 @@ impl Rig {
             Keeper::One(redis) => (redis.url(), 1),
             Keeper::Many(cluster) => (cluster.url(), PARTITIONS),
         };
-        vec![
+        let mut settings = vec![
             ("REDIS_URL", url),
             ("DATABASE_URL", self.url.clone()),
             ("PARTITIONS", partitions.to_string()),
             ("RATE_LIMIT_SWITCH", "0".to_owned()),
-        ]
+        ];
+        settings.extend(self.more.iter().cloned());
+        settings
     }
 
     fn keyspace(&self) -> Keyspace {
         match &self.keeper {
-            Keeper::One(_) => Keyspace::new("", 1),
-            Keeper::Many(_) => Keyspace::new("", PARTITIONS),
+            Keeper::One(_) => Keyspace::new(self.prefix, 1),
+            Keeper::Many(_) => Keyspace::new(self.prefix, PARTITIONS),
         }
     }
 
@@ -114,6 +146,19 @@ impl Rig {
             length.expect("it answers")
         };
         keyspace.all().map(length).sum()
+    }
+
+    /// Lets what is delayed, or held under a lease, be over now.
+    pub(super) fn hasten(&self, part: Part) {
+        let keyspace = self.keyspace();
+        for partition in keyspace.all() {
+            let (mut connection, key) = (self.connect(partition), keyspace.queue(partition, part));
+            let entries: Vec<Vec<u8>> =
+                redis::cmd("ZRANGE").arg(&key).arg(0).arg(-1).query(&mut connection).expect("it answers");
+            for entry in entries {
+                redis::cmd("ZADD").arg(&key).arg("XX").arg(1).arg(entry).exec(&mut connection).expect("it answers");
+            }
+        }
     }
 
     /// An instance that is ready.

@@ -186,3 +186,16 @@ async fn an_orderly_stop_under_load_leaves_no_lease_behind_and_loses_nothing(rig
     rig.drained().await;
     assert_eq!(rig.number("select count(*) from sync_events").await, acknowledged);
 }
+
+/// With TLS on every way nothing goes in the clear.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_to_be_encrypted_is() {
+    let rig = Rig::start_encrypted().await;
+    let instance = rig.instance(&[]).await;
+    let mut client = Connection::open(instance.address).await;
+    client.create(&two_players(&id(1), HOUR)).await;
+    rig.drained().await;
+    let own = "select ssl from pg_stat_ssl join pg_stat_activity using (pid) where application_name = 'synckairos'";
+    let connections = rig.rows(own).await;
+    assert!(!connections.is_empty() && connections.iter().all(|row| row["ssl"] == true), "{connections:?}");
+}
