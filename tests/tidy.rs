@@ -56,7 +56,7 @@ const LIVES_IN: [(&str, &[&str]); 17] = [
     ("hyper", &["http/", "ws/upgrade.rs"]),
     ("hyper_util", &["http/"]),
     ("tokio_tungstenite", &["ws/"]),
-    ("futures_util", &["ws/", "http/", "store/redis/"]),
+    ("futures_util", &["ws/", "http/", "redis/sentinel.rs", "store/redis/"]),
     ("redis", &["redis/", "store/redis/", "audit/"]),
     ("redb", &["store/file/tables.rs"]),
     ("postgres", &["writer/"]),

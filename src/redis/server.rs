@@ -47,6 +47,14 @@ impl Place {
         self.node.as_ref().is_none_or(|node| self.server.nodes.is_at(self.server.slot, node))
     }
 
+    /// Waits until it is not.
+    pub(super) async fn left(&self) {
+        match &self.node {
+            Some(node) => self.server.nodes.left(self.server.slot, node).await,
+            None => std::future::pending().await,
+        }
+    }
+
     /// Its host, where there may be several.
     pub(super) fn host(&self) -> Option<&str> {
         self.node.as_ref().map(|node| node.host.as_str())
@@ -100,23 +108,26 @@ impl Server {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT_TIMEOUT))
             .set_response_timeout(Some(self.reply_timeout));
+        let place = Place { server: self.clone(), node };
         let link = async {
             let connection = client.get_multiplexed_async_connection_with_config(&config).await?;
-            Link::new(connection, Place { server: self.clone(), node }).await
+            Link::new(connection, place.clone()).await
         };
-        // Who does not answer may not be the one any more.
-        link.await.inspect_err(|_| self.nodes.doubt())
+        self.unless_left(&place, link).await
     }
 
     /// A connection that is told what is published.
     pub async fn subscribe(&self) -> Result<Subscriber, LinkError> {
         let (client, node) = self.client().await?;
-        let pubsub = match tokio::time::timeout(CONNECT_TIMEOUT, client.get_async_pubsub()).await {
-            Ok(connected) => connected.map_err(LinkError::from),
-            Err(_) => Err(LinkError::Lost("no connection in time".to_owned())),
+        let place = Place { server: self.clone(), node };
+        let pubsub = async {
+            match tokio::time::timeout(CONNECT_TIMEOUT, client.get_async_pubsub()).await {
+                Ok(connected) => connected.map_err(LinkError::from),
+                Err(_) => Err(LinkError::Lost("no connection in time".to_owned())),
+            }
         };
-        let pubsub = pubsub.inspect_err(|_| self.nodes.doubt())?;
-        Ok(Subscriber { pubsub, place: Place { server: self.clone(), node } })
+        let pubsub = self.unless_left(&place, pubsub).await?;
+        Ok(Subscriber { pubsub, place })
     }
 
     /// Keeps looking who the server is, where that may change; runs until it is dropped.
@@ -124,11 +135,30 @@ impl Server {
         if self.nodes.address.topology == Topology::Single {
             return std::future::pending().await;
         }
+        let mut announcements = self.nodes.listen();
         loop {
-            tokio::time::sleep(FOLLOW_INTERVAL).await;
+            tokio::select! {
+                () = tokio::time::sleep(FOLLOW_INTERVAL) => {}
+                Some(()) = announcements.told.recv() => {}
+            }
             self.nodes.doubt();
             // Whoever connects is told why nobody answers.
             let _ = self.nodes.known().await;
+        }
+    }
+
+    /// What is made at a place, unless another becomes the one before it is made: a server that is halted takes
+    /// long to say nothing.
+    async fn unless_left<T>(
+        &self,
+        place: &Place,
+        made: impl Future<Output = Result<T, LinkError>>,
+    ) -> Result<T, LinkError> {
+        tokio::select! {
+            biased;
+            // Who does not answer may not be the one any more.
+            made = made => made.inspect_err(|_| self.nodes.doubt()),
+            () = place.left() => Err(LinkError::Elsewhere("that is known by now".to_owned())),
         }
     }
 

@@ -11,6 +11,7 @@ mod limits;
 mod load;
 mod outages;
 mod published;
+mod sentinel;
 mod watcher;
 
 use std::net::SocketAddr;
