@@ -4,7 +4,7 @@
 use std::io::{self, Write};
 use std::time::Duration;
 
-use crate::audit::{Queue, Stats};
+use crate::audit::{Operator, Queue, Stats};
 use crate::config::Config;
 use crate::redis::{Keyspace, Server};
 use crate::wire;
@@ -76,8 +76,8 @@ pub async fn run(config: &Config, task: Task, out: &mut (dyn Write + Send)) -> R
     }
 }
 
-fn queue(config: &Config) -> Result<Queue, String> {
+fn queue(config: &Config) -> Result<Operator, String> {
     let redis = config.redis.as_ref().ok_or("REDIS_URL is needed for that")?;
     let server = Server::parse(&redis.url, &redis.certificates, REPLY_TIMEOUT)?;
-    Ok(Queue::new(server, Keyspace::new(&redis.prefix, redis.partitions)))
+    Ok(Operator::new(Queue::all(&server, &Keyspace::new(&redis.prefix, redis.partitions))))
 }

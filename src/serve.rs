@@ -228,9 +228,9 @@ impl Audit {
         };
         let database = Database::parse(&audit.url).map_err(io::Error::other)?;
         agents.spawn(writer::keep_migrated(database.clone()));
-        let queue = Queue::new(server, Keyspace::new(&redis.prefix, redis.partitions));
+        let queues = Queue::all(&server, &Keyspace::new(&redis.prefix, redis.partitions));
         let sinks = (0..audit.threads).map(|_| Box::new(PostgresSink::new(database.clone())) as _).collect();
-        let consumer = Consumer::new(clock.clone(), queue, sinks, audit.queue_bytes_max / 5, metrics)?;
+        let consumer = Consumer::new(clock, queues, sinks, audit.queue_bytes_max / 5, &metrics)?;
         let standing = consumer.standing();
         let archive: Arc<dyn Archive> = Arc::new(PostgresArchive::start(database)?);
         let degraded: http::Degraded = Arc::new(move || standing.degraded());

@@ -8,6 +8,7 @@
 //!                '------reap-------'
 //! ```
 
+mod agent;
 mod carried;
 mod consumer;
 mod fault;
@@ -18,9 +19,11 @@ mod queue;
 mod replies;
 mod scripts;
 mod sink;
+mod standing;
 
-pub use consumer::{Consumer, Standing};
+pub use consumer::Consumer;
 pub use metrics::Metrics;
-pub use operator::Stats;
+pub use operator::{Operator, Stats};
 pub use queue::Queue;
 pub use sink::{Sink, WriteError};
+pub use standing::Standing;

@@ -1,6 +1,8 @@
 //! What people who run the server want to know of the queue, and may do with jobs that were given up. Does not
 //! know how they are asked.
 
+use std::iter::Sum;
+
 use crate::engine::Timestamp;
 use crate::redis::{LinkError, Partition, Queue as Part};
 use crate::wire::{self, DeadJob};
@@ -10,7 +12,7 @@ use super::queue::{Queue, named};
 use super::replies::{bytes, list, number};
 use super::scripts::Script;
 
-/// What is queued, over all partitions.
+/// What is queued.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
     /// Jobs that wait.
@@ -25,6 +27,66 @@ pub struct Stats {
     pub bytes: u64,
     /// When the oldest job that waits was made.
     pub oldest: Option<Timestamp>,
+}
+
+impl Sum for Stats {
+    fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
+        all.fold(Self::default(), |sum, one| Self {
+            waiting: sum.waiting + one.waiting,
+            held: sum.held + one.held,
+            delayed: sum.delayed + one.delayed,
+            dead: sum.dead + one.dead,
+            bytes: sum.bytes + one.bytes,
+            oldest: sum.oldest.into_iter().chain(one.oldest).min(),
+        })
+    }
+}
+
+/// All queues, as people see them: one.
+pub struct Operator(Vec<Queue>);
+
+impl Operator {
+    /// Who asks `queues`.
+    pub fn new(queues: Vec<Queue>) -> Self {
+        Self(queues)
+    }
+
+    /// What is queued.
+    pub async fn stats(&mut self) -> Result<Stats, LinkError> {
+        let mut all = Vec::new();
+        for queue in &mut self.0 {
+            all.push(queue.stats().await?);
+        }
+        Ok(all.into_iter().sum())
+    }
+
+    /// The oldest dead jobs, `most` of them at most.
+    pub async fn dead(&mut self, most: usize) -> Result<Vec<DeadJob>, LinkError> {
+        let mut dead = Vec::new();
+        for queue in &mut self.0 {
+            dead.extend(queue.dead(most - dead.len()).await?);
+        }
+        Ok(dead)
+    }
+
+    /// Lets dead jobs wait again: those of these events, or all; returns how many.
+    pub async fn redrive(&mut self, events: &[String]) -> Result<u64, LinkError> {
+        let mut count = 0;
+        for queue in &mut self.0 {
+            count += queue.redrive(events).await?;
+        }
+        Ok(count)
+    }
+
+    /// Takes the dead job of an event away for good; returns whether there was one.
+    pub async fn drop_dead(&mut self, event: &str) -> Result<bool, LinkError> {
+        for queue in &mut self.0 {
+            if queue.drop_dead(event).await? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
 }
 
 impl Queue {

@@ -2,11 +2,12 @@
 //! then tried again or given up, or the database's, which is then waited for. Does not know Redis.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use crossbeam_channel::{Receiver, Sender};
 use parking_lot::{Condvar, Mutex};
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tracing::{error, info, warn};
 
 use super::fault;
@@ -15,8 +16,36 @@ use super::sink::{Sink, WriteError};
 
 /// Threads, and the way to them.
 pub(super) struct Pool {
-    tasks: Sender<Batch>,
+    tasks: Sender<Task>,
+    idle: Arc<Semaphore>,
+    /// How many wait for a thread.
+    waiting: AtomicUsize,
     gate: Arc<Gate>,
+}
+
+/// A thread that is kept for somebody until this is dropped.
+pub(super) struct Idle(#[expect(dead_code, reason = "it is given back when dropped")] OwnedSemaphorePermit);
+
+/// A batch, and where to tell what became of it.
+struct Task {
+    batch: Batch,
+    report: mpsc::UnboundedSender<Report>,
+}
+
+/// Counts somebody who waits, until dropped.
+struct Waiting<'p>(&'p AtomicUsize);
+
+impl<'p> Waiting<'p> {
+    fn new(count: &'p AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// A batch that is done with.
@@ -45,21 +74,42 @@ struct Standing {
 }
 
 impl Pool {
-    /// A thread for each sink; what they have done comes to `reports`.
-    pub(super) fn start(sinks: Vec<Box<dyn Sink>>, reports: mpsc::UnboundedSender<Report>) -> std::io::Result<Self> {
-        // A batch is sent only when a thread is idle, so that it never waits for long.
+    /// A thread for each sink.
+    pub(super) fn start(sinks: Vec<Box<dyn Sink>>) -> std::io::Result<Self> {
+        // A batch is sent only to a thread that is idle, so that it never waits for long.
         let (tasks, inbox) = crossbeam_channel::bounded(sinks.len());
-        let gate = Arc::new(Gate::default());
+        let (idle, gate) = (Arc::new(Semaphore::new(sinks.len())), Arc::new(Gate::default()));
         for (number, sink) in sinks.into_iter().enumerate() {
-            let mut thread = Thread { sink, inbox: inbox.clone(), reports: reports.clone(), gate: Arc::clone(&gate) };
+            let mut thread = Thread { sink, inbox: inbox.clone(), gate: Arc::clone(&gate) };
             thread::Builder::new().name(format!("writer-{number}")).spawn(move || thread.run())?;
         }
-        Ok(Self { tasks, gate })
+        Ok(Self { tasks, idle, waiting: AtomicUsize::new(0), gate })
     }
 
-    /// Gives a batch to an idle thread; gives it back when there is none.
-    pub(super) fn give(&self, batch: Batch) -> Result<(), Batch> {
-        self.tasks.try_send(batch).map_err(|refused| refused.into_inner())
+    /// Waits for a thread that is idle, in turn.
+    pub(super) async fn idle(&self) -> Idle {
+        let _waiting = Waiting::new(&self.waiting);
+        match Arc::clone(&self.idle).acquire_owned().await {
+            Ok(permit) => Idle(permit),
+            // Nobody closes it.
+            Err(_) => std::future::pending().await,
+        }
+    }
+
+    /// Whether somebody waits for a thread.
+    pub(super) fn is_wanted(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) > 0
+    }
+
+    /// Gives a batch to the thread that is kept for it; what became of it is told there.
+    pub(super) fn give(&self, batch: Batch, report: mpsc::UnboundedSender<Report>) {
+        let refused = self.tasks.try_send(Task { batch, report });
+        if let Err(refused) = refused {
+            // There are as many threads as are kept for somebody.
+            debug_assert!(false, "no thread is idle");
+            let Task { batch, report } = refused.into_inner();
+            let _ = report.send(Report { batch, fates: None });
+        }
     }
 
     /// Why the database is away.
@@ -77,18 +127,16 @@ impl Pool {
 /// One thread. It ends with the pool.
 struct Thread {
     sink: Box<dyn Sink>,
-    inbox: Receiver<Batch>,
-    reports: mpsc::UnboundedSender<Report>,
+    inbox: Receiver<Task>,
     gate: Arc<Gate>,
 }
 
 impl Thread {
     fn run(&mut self) {
-        while let Ok(batch) = self.inbox.recv() {
+        while let Ok(Task { batch, report }) = self.inbox.recv() {
             let fates = self.write(&batch);
-            if self.reports.send(Report { batch, fates }).is_err() {
-                return;
-            }
+            // Whoever does not wait any more loses its lease.
+            let _ = report.send(Report { batch, fates });
         }
     }
 

@@ -65,6 +65,11 @@ pub(super) enum Fate {
 }
 
 impl Queue {
+    /// The queues of everything in a keyspace, each where one server keeps it.
+    pub fn all(server: &Server, keyspace: &Keyspace) -> Vec<Self> {
+        server.shares(keyspace).into_iter().map(|(server, keyspace)| Self::new(server, keyspace)).collect()
+    }
+
     /// The queue on a server.
     pub fn new(server: Server, keyspace: Keyspace) -> Self {
         // The standard library's hash keys are random: no two processes have the same name.

@@ -13,6 +13,7 @@ use redis::{Pipeline, RedisError, ServerErrorKind, Value};
 
 use super::cluster;
 use super::server::Place;
+use super::table::Node;
 
 /// A connection of one's own.
 pub struct Link {
@@ -103,6 +104,34 @@ impl Link {
             replies.iter().try_for_each(|reply| self.responsible(reply))?;
         }
         Ok(replies)
+    }
+
+    /// The same for commands of one key each, of which some may be on their way to another server: those are asked
+    /// there.
+    pub async fn ask_following(&mut self, commands: &Pipeline) -> Result<Vec<Value>, LinkError> {
+        let mut replies = self.connection.send_packed_commands(commands, 0, commands.len()).await?;
+        let target = replies.iter().find_map(|reply| self.target(reply));
+        if let Some(node) = target.as_ref() {
+            let mut link = self.place.elsewhere(node).await?;
+            let moved: Vec<_> = (0..replies.len()).filter(|at| self.target(&replies[*at]).is_some()).collect();
+            let mut again = redis::pipe();
+            for command in moved.iter().filter_map(|at| commands.cmd_iter().nth(*at)) {
+                again.cmd("ASKING").add_command(command.clone());
+            }
+            let answers = link.connection.send_packed_commands(&again, 0, again.len()).await?;
+            for (at, answer) in moved.into_iter().zip(answers.into_iter().skip(1).step_by(2)) {
+                replies[at] = answer;
+            }
+        }
+        replies.iter().try_for_each(|reply| self.responsible(reply))?;
+        Ok(replies)
+    }
+
+    /// Where the key of a command is going, when the reply is that it is on its way.
+    fn target(&self, reply: &Value) -> Option<Node> {
+        let Value::ServerError(error) = reply else { return None };
+        let details = error.details().filter(|_| error.kind() == Some(ServerErrorKind::Ask))?;
+        cluster::redirection(details, self.place.host()).map(|(_, node)| node)
     }
 
     /// An error when a reply says that the server is not responsible.

@@ -26,8 +26,10 @@ pub(super) async fn ask(connection: &mut MultiplexedConnection, master: &str) ->
     commands.cmd("SENTINEL").arg("MASTER").arg(master);
     commands.cmd("SENTINEL").arg("GET-MASTER-ADDR-BY-NAME").arg(master);
     let asked: RedisResult<(HashMap<String, String>, (String, u16))> = commands.query_async(connection).await;
-    let (fields, (host, port)) = asked
-        .map_err(|error| LinkError::Refused(format!("a Sentinel does not know the master {master:?}: {error}")))?;
+    let (fields, (host, port)) = asked.map_err(|error| match LinkError::from(error) {
+        LinkError::Refused(why) => LinkError::Refused(format!("a Sentinel does not know the master {master:?}: {why}")),
+        lost @ (LinkError::Lost(_) | LinkError::Elsewhere(_) | LinkError::NotNow(_)) => lost,
+    })?;
     match fields.get("config-epoch").and_then(|epoch| epoch.parse().ok()) {
         Some(epoch) => Ok(Told { epoch, table: Table::whole(Node { host, port }) }),
         None => Err(LinkError::Refused(format!("a Sentinel does not say since when {master:?} is where it is"))),

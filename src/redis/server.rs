@@ -60,6 +60,12 @@ impl Place {
         self.node.as_ref().map(|node| node.host.as_str())
     }
 
+    /// A connection to another server of the same Cluster.
+    pub(super) async fn elsewhere(&self, node: &Node) -> Result<Link, LinkError> {
+        let client = self.server.nodes.address.at(node).map_err(LinkError::Refused)?;
+        self.server.link(&client, Self { server: self.server.clone(), node: Some(node.clone()) }).await
+    }
+
     /// Whether it is said to be one of a Cluster.
     pub(super) fn is_of_cluster(&self) -> bool {
         self.server.is_cluster()
@@ -105,15 +111,16 @@ impl Server {
     /// A connection that nobody else uses.
     pub async fn connect(&self) -> Result<Link, LinkError> {
         let (client, node) = self.client().await?;
+        let place = Place { server: self.clone(), node };
+        self.unless_left(&place, self.link(&client, place.clone())).await
+    }
+
+    async fn link(&self, client: &Client, place: Place) -> Result<Link, LinkError> {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT_TIMEOUT))
             .set_response_timeout(Some(self.reply_timeout));
-        let place = Place { server: self.clone(), node };
-        let link = async {
-            let connection = client.get_multiplexed_async_connection_with_config(&config).await?;
-            Link::new(connection, place.clone()).await
-        };
-        self.unless_left(&place, link).await
+        let connection = client.get_multiplexed_async_connection_with_config(&config).await?;
+        Link::new(connection, place).await
     }
 
     /// A connection that is told what is published.

@@ -85,7 +85,7 @@ impl Running {
 
 fn start(redis: &Redis, written: &Written, verdict: Verdict) -> Running {
     let sinks = (0..4).map(|_| Box::new(Scripted { verdict: verdict.clone(), written: written.clone() }) as _);
-    let consumer = Consumer::new(Clock::system(), queue(redis), sinks.collect(), 1 << 20, Metrics::default());
+    let consumer = Consumer::new(&Clock::system(), vec![queue(redis)], sinks.collect(), 1 << 20, &Metrics::default());
     let (stop, stopped) = oneshot::channel();
     let task = tokio::spawn(consumer.expect("threads can be made").run(async {
         let _ = stopped.await;

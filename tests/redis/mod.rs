@@ -2,9 +2,11 @@
 
 mod audited;
 mod churn;
+mod cluster;
 mod clocks;
 mod cuts;
 mod deadlines;
+mod faulty;
 mod fitness;
 mod instances;
 mod limits;

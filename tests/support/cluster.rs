@@ -59,14 +59,13 @@ impl Cluster {
             });
         }
         cluster.wait();
-        until("replicas follow", || {
-            cluster.nodes[masters..].iter().all(|replica| {
-                let info: String =
-                    redis::cmd("INFO").arg("replication").query(&mut replica.connect()).unwrap_or_default();
-                info.contains("master_link_status:up")
-            })
-        });
+        cluster.wait_for_replicas();
         cluster
+    }
+
+    /// Waits until every replica has what its master has.
+    pub(crate) fn wait_for_replicas(&self) {
+        until("replicas follow", || self.nodes.iter().all(Node::is_in_step));
     }
 
     /// The URL that names some of it.
@@ -143,11 +142,6 @@ impl Node {
         Self { child: spawn(port, bus, &dir, &options), port, bus, dir, options }
     }
 
-    /// Where it listens.
-    pub(crate) fn port(&self) -> u16 {
-        self.port
-    }
-
     /// A connection of the test's own.
     pub(crate) fn connect(&self) -> redis::Connection {
         let client = redis::Client::open(format!("redis://127.0.0.1:{}", self.port)).expect("a URL");
@@ -174,6 +168,11 @@ impl Node {
     pub(crate) fn is_master(&self) -> bool {
         let role: Vec<Value> = redis::cmd("ROLE").query(&mut self.connect()).expect("it answers");
         matches!(role.first(), Some(Value::BulkString(role)) if role == b"master")
+    }
+
+    fn is_in_step(&self) -> bool {
+        let info: String = redis::cmd("INFO").arg("replication").query(&mut self.connect()).unwrap_or_default();
+        info.contains("role:master") || info.contains("master_link_status:up")
     }
 
     fn id(&self) -> String {

@@ -61,10 +61,25 @@ impl Line {
                 Ok(Asked { replies, sent, received })
             }
             Err(error) => {
-                self.lose();
+                // While keys are on their way it is still the one to ask for those that are not.
+                if !matches!(error, LinkError::NotNow(_)) {
+                    self.lose();
+                }
                 Err(error)
             }
         }
+    }
+
+    /// The same for commands of one key each, of which some may be on their way to another server.
+    pub(super) async fn ask_following(
+        &mut self,
+        shared: &Arc<Shared>,
+        commands: &Pipeline,
+    ) -> Result<Asked, LinkError> {
+        let link = self.made(shared).await?;
+        let sent = shared.clock.moment();
+        let replies = link.ask_following(commands).await.inspect_err(|_| self.lose())?;
+        Ok(Asked { replies, sent, received: shared.clock.moment() })
     }
 
     async fn made(&mut self, shared: &Arc<Shared>) -> Result<&mut Link, LinkError> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use redis::Pipeline;
+use redis::{Pipeline, Value};
 use tokio::sync::{mpsc, oneshot};
 use tracing::debug;
 
@@ -107,6 +107,8 @@ enum Want {
 #[derive(Default)]
 struct Batch {
     len: usize,
+    /// Keys are on their way to another server, so that each is asked for by itself.
+    is_moving: bool,
     keys: Vec<String>,
     states: Vec<Want>,
     times: Vec<Reply<Timestamp>>,
@@ -142,13 +144,18 @@ impl Batch {
     /// while nobody used it: then it is asked once more, but nothing is counted twice.
     async fn look_up(mut self, shared: &Arc<Shared>, line: &mut Line) -> Result<(), LinkError> {
         let was_used = line.is_made();
-        let asked = match line.ask(shared, Operation::Read, &self.commands(shared)).await {
-            Err(LinkError::Lost(_)) if was_used => {
-                self.counts.clear();
-                line.ask(shared, Operation::Read, &self.commands(shared)).await
-            }
-            asked => asked,
-        };
+        let mut asked = line.ask(shared, Operation::Read, &self.commands(shared)).await;
+        if let Err(LinkError::Lost(_) | LinkError::Elsewhere(_)) = asked
+            && was_used
+        {
+            self.counts.clear();
+            asked = line.ask(shared, Operation::Read, &self.commands(shared)).await;
+        }
+        if let Err(LinkError::NotNow(_)) = asked {
+            self.counts.clear();
+            self.is_moving = true;
+            asked = line.ask_following(shared, &self.commands(shared)).await;
+        }
         let Asked { replies, sent, received } = asked?;
         let run_id = line.run_id(shared).await?;
         let mut replies = replies.into_iter();
@@ -161,7 +168,11 @@ impl Batch {
         for (_, reply) in self.queued {
             let _ = reply.send(Ok(replies::queued(&replies::next(&mut replies)?)));
         }
-        let values = if self.keys.is_empty() { Vec::new() } else { replies::values(replies::next(&mut replies)?)? };
+        let values = match (self.keys.len(), self.is_moving) {
+            (0, _) => Vec::new(),
+            (_, false) => replies::values(replies::next(&mut replies)?)?,
+            (count, true) => replies::values(Value::Array(replies.by_ref().take(count).collect()))?,
+        };
         let reading = Reading { time_us: replies::time_us(&replies::next(&mut replies)?)?, sent, received };
         shared.authority.learn(&reading);
         let now = reading.now();
@@ -198,7 +209,11 @@ impl Batch {
             let pending = shared.keyspace.queue(shared.keyspace.partition(*id), Part::Pending);
             commands.cmd("HMGET").arg(pending).arg(id.to_string()).arg(format!("{id}:apart"));
         }
-        if !self.keys.is_empty() {
+        if self.is_moving {
+            for key in &self.keys {
+                commands.cmd("GET").arg(key);
+            }
+        } else if !self.keys.is_empty() {
             commands.cmd("MGET").arg(&self.keys);
         }
         commands.cmd("TIME");

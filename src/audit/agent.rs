@@ -1,0 +1,229 @@
+//! The agent that takes jobs from a queue to the threads that write them, and tells the queue what became of
+//! them. Holds the leases, and sees to what others left behind. Does not know what a job says, nor other queues.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::MissedTickBehavior;
+use tracing::{debug, error, info, warn};
+
+use crate::clock::{Clock, Moment};
+use crate::engine::Timestamp;
+use crate::redis::LinkError;
+
+use super::metrics::Metrics;
+use super::pool::{Idle, Pool, Report};
+use super::queue::{Batch, Fate, Queue};
+use super::standing::Standing;
+
+/// How long to leave Redis alone that does not answer.
+const AWAY_PAUSE: Duration = Duration::from_millis(500);
+/// How often leases are renewed, and what others left behind is looked for.
+const ROUNDS: Duration = Duration::from_secs(1);
+/// How long threads may take to finish when the server stops.
+const STOP_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The agent of a queue.
+pub(super) struct Agent {
+    clock: Clock,
+    queue: Queue,
+    /// Which one it is.
+    place: usize,
+    pool: Arc<Pool>,
+    idle_pause: Duration,
+    report: mpsc::UnboundedSender<Report>,
+    reports: mpsc::UnboundedReceiver<Report>,
+    held: Vec<Held>,
+    /// What became of batches of which the queue was not told yet.
+    unsettled: Vec<Report>,
+    metrics: Metrics,
+    standing: Standing,
+    is_away: bool,
+}
+
+/// A batch that a thread has.
+struct Held {
+    batch: Batch,
+    since: Moment,
+    thread: Idle,
+}
+
+impl Agent {
+    /// An agent that looks for jobs after `idle_pause` when there were none.
+    pub(super) fn new(
+        clock: Clock,
+        (place, queue): (usize, Queue),
+        pool: Arc<Pool>,
+        idle_pause: Duration,
+        metrics: Metrics,
+        standing: Standing,
+    ) -> Self {
+        let (report, reports) = mpsc::unbounded_channel();
+        let (held, unsettled) = (Vec::new(), Vec::new());
+        Self {
+            clock,
+            queue,
+            place,
+            pool,
+            idle_pause,
+            report,
+            reports,
+            held,
+            unsettled,
+            metrics,
+            standing,
+            is_away: false,
+        }
+    }
+
+    /// Runs until `stop`, when the pool is stopped too; gives back what the threads could not write.
+    pub(super) async fn run(mut self, stop: impl Future<Output = ()> + Send) {
+        let mut stop = std::pin::pin!(stop);
+        let mut rounds = tokio::time::interval(ROUNDS);
+        rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut pause = Duration::ZERO;
+        loop {
+            let pool = Arc::clone(&self.pool);
+            let idle = async {
+                tokio::time::sleep(pause).await;
+                pool.idle().await
+            };
+            let done = tokio::select! {
+                biased;
+                () = &mut stop => break,
+                Some(report) = self.reports.recv() => {
+                    // Where some jobs were, there may be more.
+                    pause = Duration::ZERO;
+                    self.settle(report, true).await
+                }
+                _ = rounds.tick() => self.go_round().await,
+                thread = idle, if self.unsettled.is_empty() => self.take(thread).await.map(|found| {
+                    pause = if found { Duration::ZERO } else { self.idle_pause };
+                }),
+            };
+            self.tell(&done);
+            if done.is_err() {
+                pause = AWAY_PAUSE;
+            }
+        }
+        self.finish().await;
+    }
+
+    /// Gives jobs to an idle thread; `false` when there were none.
+    async fn take(&mut self, thread: Idle) -> Result<bool, LinkError> {
+        let Some(batch) = self.queue.fetch().await? else { return Ok(false) };
+        self.give(batch, thread);
+        Ok(true)
+    }
+
+    fn give(&mut self, batch: Batch, thread: Idle) {
+        self.metrics.fetched(batch.jobs.len());
+        self.pool.give(batch.clone(), self.report.clone());
+        self.held.push(Held { batch, since: self.clock.moment(), thread });
+    }
+
+    /// Tells the queue what became of a batch; it is told again later when it does not answer.
+    async fn settle(&mut self, report: Report, wants_more: bool) -> Result<(), LinkError> {
+        let Report { batch, fates } = &report;
+        let told = match fates {
+            // Others who wait for a thread get this one.
+            Some(fates) => self.queue.settle(batch, fates, wants_more && !self.pool.is_wanted()).await,
+            None => self.queue.release(batch).await.map(|()| (None, None)),
+        };
+        let (now, next) = match told {
+            Ok(told) => told,
+            Err(error) => {
+                self.unsettled.push(report);
+                return Err(error);
+            }
+        };
+        let place = self.held.iter().position(|held| held.batch.is(batch));
+        let Some(Held { since, thread, .. }) = place.map(|place| self.held.swap_remove(place)) else { return Ok(()) };
+        self.metrics.settled(self.clock.moment().since(since));
+        if let Some(next) = next {
+            self.give(next, thread);
+        }
+        match (fates, now) {
+            (Some(fates), Some(now)) => self.count(batch, fates, now),
+            (Some(_), None) => warn!("the lease of a batch was lost: somebody else writes it too, which does no harm"),
+            (None, _) => {}
+        }
+        Ok(())
+    }
+
+    fn count(&self, batch: &Batch, fates: &[Fate], now: Timestamp) {
+        for (job, fate) in batch.jobs.iter().zip(fates) {
+            let (event, at) = (job.name.map(|name| name.event), job.name.map_or(now, |name| name.at));
+            let event = event.map(|event| event.to_string());
+            match fate {
+                Fate::Written => self.metrics.written(Duration::from_millis(now.since(at).as_ms())),
+                Fate::Delayed(pause, why) => {
+                    self.metrics.retried();
+                    warn!(event, why, pause_s = pause.as_secs(), "an audit job could not be written");
+                }
+                Fate::Dead(why) => {
+                    self.metrics.dead(1);
+                    error!(event, why, "an audit job is given up: see synckairos queue dead");
+                }
+            }
+        }
+    }
+
+    /// What has to be done now and then.
+    async fn go_round(&mut self) -> Result<(), LinkError> {
+        while let Some(report) = self.unsettled.pop() {
+            self.settle(report, false).await?;
+        }
+        // Before what is over is taken back: after an outage that may be our own.
+        if !self.held.is_empty() {
+            let held: Vec<_> = self.held.iter().map(|held| &held.batch).collect();
+            self.queue.renew(&held).await?;
+        }
+        let (waiting, dead) = self.queue.reap().await?;
+        if waiting + dead > 0 {
+            self.metrics.reaped(waiting);
+            self.metrics.dead(dead);
+            warn!(waiting, dead, "audit jobs were taken back from somebody who has died");
+        }
+        self.queue.promote().await?;
+        let (stats, now) = (self.queue.stats().await?, self.queue.now().await?);
+        let oldest_age_ms = stats.oldest.map_or(0, |oldest| now.since(oldest).as_ms());
+        self.standing.learn(self.place, stats, Duration::from_millis(oldest_age_ms), self.pool.away());
+        Ok(())
+    }
+
+    /// Tells once when Redis goes away, and once when it is back.
+    fn tell(&mut self, done: &Result<(), LinkError>) {
+        match done {
+            Ok(()) if std::mem::take(&mut self.is_away) => info!("the audit queue can be reached again"),
+            Err(error) if !std::mem::replace(&mut self.is_away, true) => {
+                warn!(%error, "the audit queue cannot be reached");
+            }
+            Ok(()) => {}
+            Err(error) => debug!(%error, "the audit queue cannot be reached"),
+        }
+    }
+
+    async fn finish(mut self) {
+        let finished = async {
+            for report in std::mem::take(&mut self.unsettled) {
+                self.tell_last(report).await;
+            }
+            while !self.held.is_empty() {
+                let Some(report) = self.reports.recv().await else { return };
+                self.tell_last(report).await;
+            }
+        };
+        if tokio::time::timeout(STOP_TIMEOUT, finished).await.is_err() {
+            warn!("some audit jobs were not finished in time: their leases give them to other instances");
+        }
+    }
+
+    async fn tell_last(&mut self, report: Report) {
+        let name = report.batch.clone();
+        let done = self.settle(report, false).await;
+        self.tell(&done);
+        self.held.retain(|held| !held.batch.is(&name));
+    }
+}

@@ -1,0 +1,69 @@
+//! What is known of the audit as a whole, for whoever asks. Does not know where it is known from.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tracing::error;
+
+use super::metrics::Metrics;
+use super::operator::Stats;
+
+/// What is known of the audit. Cloning shares it.
+#[derive(Clone)]
+pub struct Standing(Arc<Mutex<Known>>);
+
+struct Known {
+    away: Option<String>,
+    /// Of each queue, and how old its oldest job is.
+    queues: Vec<(Stats, Duration)>,
+    /// What wait in all is too much.
+    alert_bytes: u64,
+    metrics: Metrics,
+}
+
+impl Standing {
+    /// Nothing is known yet of so many queues.
+    pub(super) fn new(queues: usize, alert_bytes: u64, metrics: Metrics) -> Self {
+        let queues = vec![(Stats::default(), Duration::ZERO); queues];
+        Self(Arc::new(Mutex::new(Known { away: None, queues, alert_bytes, metrics })))
+    }
+
+    /// Why the audit is behind, although requests are served.
+    pub fn degraded(&self) -> Option<String> {
+        let known = self.0.lock();
+        if let Some(why) = &known.away {
+            return Some(format!("the audit's database is away: {why}"));
+        }
+        let Stats { bytes, dead, .. } = known.total();
+        if known.is_full() {
+            return Some(format!("{bytes} bytes wait to be audited"));
+        }
+        (dead > 0).then(|| format!("{dead} audit jobs were given up: see synckairos queue dead"))
+    }
+
+    /// Takes down what is in a queue, and why the database is away.
+    pub(super) fn learn(&self, queue: usize, stats: Stats, oldest_age: Duration, away: Option<String>) {
+        let mut known = self.0.lock();
+        let was_full = known.is_full();
+        known.queues[queue] = (stats, oldest_age);
+        known.away = away;
+        let total = known.total();
+        if known.is_full() && !was_full {
+            error!(bytes = total.bytes, waiting = total.waiting, "the audit queue is filling up");
+        }
+        let oldest_age = known.queues.iter().map(|(_, age)| *age).max().unwrap_or_default();
+        known.metrics.standing(&total, oldest_age);
+        known.metrics.away(known.away.is_some());
+    }
+}
+
+impl Known {
+    fn total(&self) -> Stats {
+        self.queues.iter().map(|(stats, _)| *stats).sum()
+    }
+
+    fn is_full(&self) -> bool {
+        self.alert_bytes > 0 && self.total().bytes >= self.alert_bytes
+    }
+}
