@@ -51,28 +51,29 @@ impl Group {
         format!("redis+sentinel://{}/{NAME}", hosts.join(","))
     }
 
-    /// The place of a master that any Sentinel announces and that is not at `before`.
-    pub(crate) fn announced(&self, before: Option<usize>) -> Option<usize> {
-        let mut command = redis::pipe();
-        command.cmd("SENTINEL").arg("GET-MASTER-ADDR-BY-NAME").arg(NAME);
-        let said = self.sentinels.iter().filter_map(|it| ask::<((String, u16),)>(it.port, &command).ok());
-        let mut places = said.filter_map(|((_, port),)| self.nodes.iter().position(|node| node.port() == port));
-        places.find(|place| Some(*place) != before)
+    /// The newest that any Sentinel announces: how many switches there were, and the place of the master.
+    pub(crate) fn announced(&self) -> (u64, usize) {
+        let mut newest = None;
+        until("the Sentinels know a master", Duration::from_millis(10), || {
+            newest = self.sentinels.iter().filter_map(|sentinel| sentinel.announced(&self.nodes)).max();
+            newest.is_some()
+        });
+        newest.expect("it was found")
     }
 
     /// The present master.
     pub(crate) fn master(&self) -> usize {
-        self.announced(None).expect("the Sentinels know a master")
+        self.announced().1
     }
 
-    /// Waits until a master is announced that is not at `before`; returns its place and when that was.
+    /// Waits until another master than that at `before` is announced; returns its place and when that was.
     pub(crate) fn switched(&self, before: usize) -> (usize, Instant) {
-        let mut found = None;
+        let mut place = before;
         until("a new master is announced", Duration::from_millis(2), || {
-            found = self.announced(Some(before));
-            found.is_some()
+            place = self.master();
+            place != before
         });
-        (found.expect("it was found"), Instant::now())
+        (place, Instant::now())
     }
 
     /// The places of all others.
@@ -98,17 +99,16 @@ impl Group {
     pub(crate) fn heal(&self) {
         let count = self.nodes.len() - 1;
         until("the group is whole", Duration::from_millis(20), || {
-            let places = self.sentinels.iter().map(|sentinel| sentinel.sees_all_well(count));
-            let Some(ports) = places.collect::<Option<Vec<_>>>() else { return false };
-            let Some(master) = self.announced(None).filter(|it| ports.iter().all(|port| *port == self.nodes[*it].port()))
-            else {
+            let master = self.master();
+            let port = self.nodes[master].port();
+            if !self.sentinels.iter().all(|sentinel| sentinel.sees_all_well(count) == Some(port)) {
                 return false;
-            };
+            }
             let follows = |place: usize| {
                 self.replication(place).is_some_and(|info| {
                     info["role"] == "slave"
                         && info["master_link_status"] == "up"
-                        && info["master_port"] == self.nodes[master].port().to_string()
+                        && info["master_port"] == port.to_string()
                 })
             };
             self.replication(master).is_some_and(|info| info["connected_slaves"] == count.to_string())
@@ -145,7 +145,8 @@ impl Sentinel {
             "bind 127.0.0.1".to_owned(),
             format!("dir {}", dir.display()),
             format!("sentinel monitor {NAME} 127.0.0.1 {master} 2"),
-            format!("sentinel down-after-milliseconds {NAME} 700"),
+            // A machine that is busy halts a server for a while.
+            format!("sentinel down-after-milliseconds {NAME} 2000"),
             format!("sentinel failover-timeout {NAME} 3000"),
             format!("sentinel parallel-syncs {NAME} 2"),
         ];
@@ -161,6 +162,16 @@ impl Sentinel {
         sooner.cmd("SENTINEL").arg("DEBUG").arg("INFO-PERIOD").arg(300).arg("PUBLISH-PERIOD").arg(500).ignore();
         until("a Sentinel answers", Duration::from_millis(10), || ask::<()>(port, &sooner).is_ok());
         sentinel
+    }
+
+    /// Since which switch the master is where: the first is told in time, or the second is newer.
+    fn announced(&self, nodes: &[Redis]) -> Option<(u64, usize)> {
+        let mut command = redis::pipe();
+        command.cmd("SENTINEL").arg("MASTER").arg(NAME);
+        command.cmd("SENTINEL").arg("GET-MASTER-ADDR-BY-NAME").arg(NAME);
+        let (fields, (_, port)): (HashMap<String, String>, (String, u16)) = ask(self.port, &command).ok()?;
+        let place = nodes.iter().position(|node| node.port() == port)?;
+        Some((fields["config-epoch"].parse().ok()?, place))
     }
 
     /// Where it takes the master to be; `None` unless all is well with so many replicas and two other Sentinels.

@@ -20,6 +20,7 @@ use super::Options;
 use super::audit::Budget;
 use super::authority::Authority;
 use super::history::{self, History};
+use super::replicas::Replicas;
 use super::timers::Timers;
 
 /// How long to sleep before looking at the authority's clock again.
@@ -39,6 +40,7 @@ pub(super) struct Shared {
     pub(super) tombstone_ttl: Millis,
     pub(super) timeout: Duration,
     pub(super) audit: Option<Budget>,
+    pub(super) replicas: Replicas,
     pub(super) history: History,
     pub(super) metrics: Metrics,
     /// The run of the server that the last connection led to.
@@ -56,7 +58,7 @@ pub(super) struct Shared {
 impl Shared {
     /// Nothing is known of the server yet.
     pub(super) fn new(clock: Clock, options: Options, listener: Arc<dyn Listener>) -> Self {
-        let Options { server, keyspace, timeout, tombstone_ttl, audit, metrics } = options;
+        let Options { server, keyspace, timeout, tombstone_ttl, audit, replicas_min, metrics } = options;
         Self {
             authority: Authority::new(&clock),
             arrivals: Arrivals::new(clock.clone()),
@@ -68,6 +70,7 @@ impl Shared {
             tombstone_ttl,
             timeout,
             audit,
+            replicas: Replicas::new(replicas_min),
             history: History::default(),
             metrics,
             run: AsyncMutex::default(),
@@ -126,6 +129,8 @@ impl Shared {
             // Another server may have another clock.
             self.authority.forget();
             history::compare(self, &mut link).await?;
+        } else {
+            self.history.begin(link.run_id());
         }
         *run = Some(Arc::clone(link.run_id()));
         Ok(link)

@@ -79,6 +79,7 @@ async fn switches(settings: &[(&str, &str)]) {
         watchers.push(Watcher::join(addresses[(session as usize + 2) % INSTANCES], &id(session)).await);
     }
     let mut switches = Vec::new();
+    let (before, _) = group.announced();
     for (number, fault) in faults().into_iter().enumerate() {
         ledger.more(150).await;
         println!("{}: a master is to be {fault:?}", number + 1);
@@ -125,11 +126,15 @@ async fn switches(settings: &[(&str, &str)]) {
         told.unknown,
         told.refused
     );
-    let unsure = switches.iter().filter(|switch| switch.kept.is_none()).count() as u64 * SESSIONS * INSTANCES as u64;
+    // A machine that is too busy makes Sentinels switch when nobody has asked for it.
+    let unasked = group.announced().0 - before - switches.len() as u64;
+    let unsure = unasked + switches.iter().filter(|switch| switch.kept.is_none()).count() as u64;
+    println!("{unasked} switches were made that nobody asked for; of {unsure} it is not known what was lost");
     let reported: u64 = reported.iter().sum();
-    assert!(reported <= expected + told.unknown + unsure, "{reported} are reported, {expected} were lost");
+    assert!(reported <= expected + told.unknown + unsure * SESSIONS * INSTANCES as u64, "{reported} are reported, {expected} were lost");
     if is_replicated {
-        assert_eq!((lost_count, reported), (0, 0), "{lost:?}");
+        assert_eq!(lost_count, 0, "{lost:?}");
+        assert!(reported == 0 || unasked > 0, "{reported} are reported");
     } else {
         assert!(lost_count > 0 || unsure > 0, "a master that was alone took changes with it");
     }
