@@ -13,6 +13,7 @@ mod limits;
 mod load;
 mod outages;
 mod published;
+mod replicas;
 mod sentinel;
 mod watcher;
 

@@ -95,6 +95,13 @@ impl Group {
         commands.exec(&mut self.nodes[master].connect()).expect("it answers");
     }
 
+    /// Takes that back.
+    pub(crate) fn let_follow(&self, master: usize) {
+        let mut command = redis::cmd("ACL");
+        command.arg("SETUSER").arg("default").arg("+psync").arg("+sync");
+        command.exec(&mut self.nodes[master].connect()).expect("it answers");
+    }
+
     /// Waits until every other server follows the master and has all that it has, and the Sentinels have seen so.
     pub(crate) fn heal(&self) {
         let count = self.nodes.len() - 1;

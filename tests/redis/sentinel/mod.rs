@@ -5,7 +5,7 @@
 mod ledger;
 mod old;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -21,7 +21,8 @@ use crate::support::sessions::id;
 use crate::support::wait;
 
 use super::watcher::Watcher;
-use super::{ready, scale};
+use super::outages::issue;
+use super::{HOUR, ready, scale, start};
 use ledger::{Acknowledged, Kept, Ledger, Makers};
 use old::Overheard;
 
@@ -63,6 +64,46 @@ async fn what_a_new_master_lacks_is_reported_and_never_issued_twice() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_new_master_has_all_that_replicas_had_to_have() {
     switches(&[("REDIS_REPLICAS_MIN", "1")]).await;
+}
+
+/// It is the same process all the time, and yet not the same history.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_is_master_again_issues_nothing_twice() {
+    let mut group = block_in_place(|| Group::start(1));
+    let instance = Instance::start(&group.url(), &[]).await;
+    let mut client = Connection::open(instance.program.address).await;
+    start(&mut client, 0, HOUR).await;
+    let mut issued = BTreeSet::new();
+    issue(&mut client, 0, &mut issued).await;
+    let (first, second) = (group.master(), group.others(group.master())[0]);
+    wait::until("its replica has it", async || {
+        Kept::read(&mut group.nodes[second].connect(), 1).0.get(&0).is_some_and(|((_, version), _)| *version == 3)
+    })
+    .await;
+    block_in_place(|| group.cut_replicas(first));
+    for _ in 0..3 {
+        issue(&mut client, 0, &mut issued).await;
+    }
+    group.nodes[first].signal("STOP");
+    block_in_place(|| group.switched(first));
+    wait::until("the loss is reported", async || instance.behind.load(Ordering::Relaxed) == 1).await;
+    assert_eq!(client.read(&id(0)).await["version"], 3);
+    group.nodes[first].signal("CONT");
+    block_in_place(|| {
+        group.let_follow(first);
+        group.heal();
+        group.nodes[second].kill();
+        group.switched(second);
+    });
+    wait::until("the session is there", async || {
+        client.ask("GET", &format!("/v1/sessions/{}", id(0)), "").await.status == 200
+    })
+    .await;
+    for _ in 0..4 {
+        issue(&mut client, 0, &mut issued).await;
+    }
+    assert_eq!(client.read(&id(0)).await["version"], 7, "it went on from where the replica was");
+    assert_eq!(instance.behind.load(Ordering::Relaxed), 1, "nothing was lost by the second switch");
 }
 
 async fn switches(settings: &[(&str, &str)]) {
