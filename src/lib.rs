@@ -21,5 +21,7 @@ pub mod ws;
 pub mod http;
 pub mod config;
 pub mod logging;
+pub mod notify;
 pub mod serve;
 pub mod operate;
+pub mod health;

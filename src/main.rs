@@ -4,10 +4,13 @@
 //! Exits with 0 after an orderly stop or when the task is done, 1 when it cannot listen or keep sessions, is told
 //! twice to stop, or the task cannot be done, 2 when it was told something that makes no sense.
 
+use std::io::Write;
 use std::process::ExitCode;
 
-use clap::{Arg, ArgMatches, Command, value_parser};
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use synckairos::config::{Config, SETTINGS};
+use synckairos::health::{self, Question};
+use synckairos::notify::Manager;
 use synckairos::operate::{self, Task};
 use synckairos::{logging, serve};
 use tokio::runtime::Runtime;
@@ -41,6 +44,9 @@ fn main() -> ExitCode {
     if let Some(("migrate", _)) = matches.subcommand() {
         return migrate(lookup("DATABASE_URL").unwrap_or_default());
     }
+    if let Some(("health", options)) = matches.subcommand() {
+        return health(options, lookup);
+    }
     let config = match Config::read(lookup) {
         Ok(config) => config,
         Err(problems) => {
@@ -55,7 +61,7 @@ fn main() -> ExitCode {
     let Some(runtime) = runtime() else { return ExitCode::FAILURE };
     let code = match task(&matches) {
         Some(task) => runtime.block_on(operate(&config, task)),
-        None => runtime.block_on(run(config)),
+        None => runtime.block_on(run(config, Manager::find(lookup))),
     };
     // What still runs would be waiting for clients that do not answer.
     runtime.shutdown_background();
@@ -72,6 +78,21 @@ fn migrate(url: String) -> ExitCode {
     told(runtime.block_on(operate::migrate(&url, &mut std::io::stdout())))
 }
 
+/// The server that HOST and PORT tell of, unless there is a URL; nothing else that was told matters.
+fn health(options: &ArgMatches, lookup: impl Fn(&str) -> Option<String>) -> ExitCode {
+    let question = if options.get_flag("ready") { Question::Serves } else { Question::Lives };
+    let address = || Config::read(|name| ["HOST", "PORT"].contains(&name).then(|| lookup(name))?);
+    let url = match options.get_one::<String>("url") {
+        Some(url) => Ok(url.clone()),
+        None => address().map(|config| health::url(config.address)).map_err(|problems| problems.join("; ")),
+    };
+    let Some(runtime) = runtime() else { return ExitCode::FAILURE };
+    let answer = url.and_then(|url| runtime.block_on(health::ask(&url, question)));
+    // A name may still be looked up.
+    runtime.shutdown_background();
+    told(answer.and_then(|answer| writeln!(std::io::stdout(), "{answer}").map_err(|error| error.to_string())))
+}
+
 async fn operate(config: &Config, task: Task) -> ExitCode {
     told(operate::run(config, task, &mut std::io::stdout()).await)
 }
@@ -86,7 +107,7 @@ fn told(result: Result<(), String>) -> ExitCode {
     }
 }
 
-async fn run(config: Config) -> ExitCode {
+async fn run(config: Config, manager: Manager) -> ExitCode {
     let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
     else {
         error!("cannot listen for signals");
@@ -104,6 +125,8 @@ async fn run(config: Config) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    manager.ready();
+    tokio::spawn(manager.clone().live());
     let mut told = async || {
         tokio::select! {
             _ = terminate.recv() => "SIGTERM",
@@ -117,6 +140,7 @@ async fn run(config: Config) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    manager.stopping();
     info!(signal, "stopping; once more to stop at once");
     tokio::select! {
         is_kept = running.stop() => match is_kept {
@@ -180,6 +204,10 @@ fn command() -> Command {
                 .arg(event().required(true)),
         );
     let migrate = Command::new("migrate").about("Brings the schema of --database-url up to date, and ends");
+    let health = Command::new("health")
+        .about("Asks the server on --host and --port whether it lives; exits with 0 if so, with 1 if not")
+        .arg(Arg::new("ready").long("ready").action(ArgAction::SetTrue).help("Whether it serves, too"))
+        .arg(Arg::new("url").long("url").value_name("URL").help("Another server, such as http://192.0.2.1:3000"));
     Command::new("synckairos")
         .version(env!("CARGO_PKG_VERSION"))
         .about(ABOUT)
@@ -187,4 +215,5 @@ fn command() -> Command {
         .args(options)
         .subcommand(queue)
         .subcommand(migrate)
+        .subcommand(health)
 }

@@ -5,8 +5,13 @@ mod audit;
 mod conformance;
 mod file;
 mod flags;
+mod health;
 mod http;
 mod metrics;
+#[cfg(target_os = "linux")]
+mod notify;
+#[cfg(target_os = "linux")]
+mod packaging;
 mod redis;
 mod shell;
 mod support;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use synckairos::config::SETTINGS;
 
 /// Every module and which others it may name; `main` is the program.
-const MAY_IMPORT: [(&str, &[&str]); 18] = [
+const MAY_IMPORT: [(&str, &[&str]); 20] = [
     ("engine", &[]),
     ("clock", &["engine"]),
     ("wire", &["engine"]),
@@ -24,6 +24,7 @@ const MAY_IMPORT: [(&str, &[&str]); 18] = [
     ("http", &["engine", "wire", "store", "sessions", "problem", "shutdown", "ws", "clock"]),
     ("config", &["redis", "writer"]),
     ("logging", &["config"]),
+    ("notify", &[]),
     (
         "serve",
         &[
@@ -45,7 +46,8 @@ const MAY_IMPORT: [(&str, &[&str]); 18] = [
         ],
     ),
     ("operate", &["audit", "config", "redis", "wire", "writer"]),
-    ("main", &["config", "logging", "operate", "serve"]),
+    ("health", &[]),
+    ("main", &["config", "health", "logging", "notify", "operate", "serve"]),
 ];
 
 /// Crates that live in one place, by the beginnings of paths under `src`.
@@ -56,7 +58,7 @@ const LIVES_IN: [(&str, &[&str]); 17] = [
     ("hyper", &["http/", "ws/upgrade.rs"]),
     ("hyper_util", &["http/"]),
     ("tokio_tungstenite", &["ws/"]),
-    ("futures_util", &["ws/", "http/", "redis/sentinel.rs", "store/redis/"]),
+    ("futures_util", &["ws/", "http/", "redis/", "store/redis/"]),
     ("redis", &["redis/", "store/redis/", "audit/"]),
     ("redb", &["store/file/tables.rs"]),
     ("postgres", &["writer/"]),
@@ -144,7 +146,7 @@ fn root() -> PathBuf {
 }
 
 /// All files in Rust below a directory.
-fn files(directory: &Path) -> Vec<PathBuf> {
+pub(crate) fn files(directory: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(directory).unwrap_or_else(|error| panic!("{}: {error}", directory.display())) {
         let path = entry.expect("a directory can be read").path();

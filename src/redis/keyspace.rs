@@ -2,7 +2,7 @@
 //!
 //! With one partition names are plain (`session:<id>`); with more a session belongs to a partition `pNNN`
 //! by a stable hash of its id, and every name takes the tag in braces (`session:{p017}:<id>`), so that all
-//! that is committed together lies in one hash slot.
+//! that is committed together lies in one hash slot. In a Cluster channels take it too.
 
 use crate::engine::SessionId;
 
@@ -145,7 +145,7 @@ impl Keyspace {
 
     /// How many partitions there are, for every instance to agree (string).
     pub fn partition_count(&self) -> String {
-        match self.share.and_then(|partition| self.tag(partition)) {
+        match self.share_tag() {
             Some(tag) => format!("{}partitions:{tag}", self.prefix),
             None => format!("{}partitions", self.prefix),
         }
@@ -161,31 +161,52 @@ impl Keyspace {
 
     /// The requests of a client in this window (integer with a TTL).
     pub fn general_limit(&self, client: std::net::IpAddr) -> String {
-        match self.share.and_then(|partition| self.tag(partition)) {
+        match self.share_tag() {
             Some(tag) => format!("{}rl:general:{tag}:{client}", self.prefix),
             None => format!("{}rl:general:{client}", self.prefix),
         }
     }
 
+    /// The command that publishes: in a share only to those who ask its server, since others would pay for it too.
+    pub fn publish(&self) -> &'static str {
+        if self.share.is_some() { "SPUBLISH" } else { "PUBLISH" }
+    }
+
     /// The channel that carries every change.
     pub fn updates_channel(&self) -> String {
-        format!("{}session-updates", self.prefix)
+        match self.share_tag() {
+            Some(tag) => format!("{}session-updates:{tag}", self.prefix),
+            None => format!("{}session-updates", self.prefix),
+        }
     }
 
     /// The channel that carries a session's messages.
     pub fn session_channel(&self, id: SessionId) -> String {
-        format!("{}ws:{id}", self.prefix)
+        match self.share_tag() {
+            Some(tag) => format!("{}ws:{tag}:{id}", self.prefix),
+            None => format!("{}ws:{id}", self.prefix),
+        }
     }
 
     /// A channel on which an instance hears itself.
     pub fn probe_channel(&self, instance: u64) -> String {
-        format!("{}probe:{instance:016x}", self.prefix)
+        match self.share_tag() {
+            Some(tag) => format!("{}probe:{tag}:{instance:016x}", self.prefix),
+            None => format!("{}probe:{instance:016x}", self.prefix),
+        }
     }
 
     /// The session whose channel this is.
     pub fn session_of_channel(&self, channel: &str) -> Option<SessionId> {
-        let id = channel.strip_prefix(self.prefix.as_str())?.strip_prefix("ws:")?;
-        crate::engine::Uuid::parse(id).map(SessionId)
+        let mut name = channel.strip_prefix(self.prefix.as_str())?.strip_prefix("ws:")?;
+        if let Some(tag) = self.share_tag() {
+            name = name.strip_prefix(tag.as_str())?.strip_prefix(':')?;
+        }
+        crate::engine::Uuid::parse(name).map(SessionId)
+    }
+
+    fn share_tag(&self) -> Option<String> {
+        self.share.and_then(|partition| self.tag(partition))
     }
 
     fn tag(&self, Partition(number): Partition) -> Option<String> {

@@ -9,10 +9,12 @@ mod link;
 mod nodes;
 mod sentinel;
 mod server;
+mod subscriber;
 mod table;
 
 pub use address::Certificates;
 pub use fitness::{Unfit, unfit};
 pub use keyspace::{Keyspace, Partition, Queue};
 pub use link::{Link, LinkError, refusal};
-pub use server::{Place, Server, Subscriber};
+pub use server::Server;
+pub use subscriber::Subscriber;

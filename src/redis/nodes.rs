@@ -145,8 +145,10 @@ impl Nodes {
         known.answered = doubts;
         // Somebody who was cut off may not have heard of what is known here.
         if told.epoch >= known.told.epoch && told != known.told {
-            let nodes: Vec<_> = told.table.nodes().iter().map(ToString::to_string).collect();
-            info!(epoch = told.epoch, ?nodes, "Redis is served by");
+            if !known.told.table.0.is_empty() {
+                let nodes: Vec<_> = told.table.nodes().iter().map(ToString::to_string).collect();
+                info!(epoch = told.epoch, ?nodes, "other servers are responsible in Redis");
+            }
             known.told = told;
             drop(known);
             self.changed.notify_waiters();

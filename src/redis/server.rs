@@ -4,13 +4,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use redis::aio::PubSub;
 use redis::{AsyncConnectionConfig, Client};
 
 use super::address::{Address, Certificates, Topology};
 use super::keyspace::Keyspace;
 use super::link::{Link, LinkError};
 use super::nodes::Nodes;
+use super::subscriber::Subscriber;
 use super::table::Node;
 
 /// How long a connection may take to be made.
@@ -26,24 +26,16 @@ pub struct Server {
     reply_timeout: Duration,
 }
 
-/// A connection that is told what is published.
-pub struct Subscriber {
-    /// The connection.
-    pub pubsub: PubSub,
-    /// Whom it leads to.
-    pub place: Place,
-}
-
 /// A server that a connection leads to.
 #[derive(Clone, Debug)]
-pub struct Place {
+pub(super) struct Place {
     server: Server,
     node: Option<Node>,
 }
 
 impl Place {
     /// Whether it is still the one that answers for the keys, as far as is known.
-    pub fn is_current(&self) -> bool {
+    pub(super) fn is_current(&self) -> bool {
         self.node.as_ref().is_none_or(|node| self.server.nodes.is_at(self.server.slot, node))
     }
 
@@ -127,14 +119,7 @@ impl Server {
     pub async fn subscribe(&self) -> Result<Subscriber, LinkError> {
         let (client, node) = self.client().await?;
         let place = Place { server: self.clone(), node };
-        let pubsub = async {
-            match tokio::time::timeout(CONNECT_TIMEOUT, client.get_async_pubsub()).await {
-                Ok(connected) => connected.map_err(LinkError::from),
-                Err(_) => Err(LinkError::Lost("no connection in time".to_owned())),
-            }
-        };
-        let pubsub = self.unless_left(&place, pubsub).await?;
-        Ok(Subscriber { pubsub, place })
+        self.unless_left(&place, Subscriber::connect(&client, place.clone())).await
     }
 
     /// Keeps looking who the server is, where that may change; runs until it is dropped.

@@ -139,7 +139,7 @@ async fn strike(
             "instance killed"
         }
         1 => {
-            rig.redis.restart();
+            rig.redis().restart();
             "redis killed"
         }
         2 => {
@@ -152,9 +152,9 @@ async fn strike(
             "postgres killed"
         }
         3 => {
-            rig.redis.signal("STOP");
+            rig.redis().signal("STOP");
             tokio::time::sleep(pause).await;
-            rig.redis.signal("CONT");
+            rig.redis().signal("CONT");
             "redis halted"
         }
         4 => {

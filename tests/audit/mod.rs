@@ -1,6 +1,25 @@
 //! The audit: `queue` with sinks that fail as they are told, everything else from a request to a row, on a real
 //! Redis and a real PostgreSQL.
 
+/// Each of these as a test with one Redis, and as a test with a Cluster.
+macro_rules! on_one_and_on_many {
+    ($($test:ident),* $(,)?) => {
+        mod one {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $test() {
+                super::$test($crate::audit::rig::Rig::start().await).await;
+            })*
+        }
+        mod many {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $test() {
+                super::$test($crate::audit::rig::Rig::start_divided().await).await;
+            })*
+        }
+    };
+}
+use on_one_and_on_many;
+
 mod chaos;
 mod outage;
 mod queue;

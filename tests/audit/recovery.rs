@@ -16,14 +16,18 @@ use super::rig::Rig;
 
 const HOUR: u64 = 3_600_000;
 
+super::on_one_and_on_many!(
+    a_lost_session_comes_back_on_demand,
+    an_older_state_never_comes_back,
+    what_was_audited_comes_back_though_redis_is_emptied_under_load,
+);
+
 async fn read(client: &mut Connection, n: u64) -> (u16, Value) {
     let answer = client.ask("GET", &format!("/v1/sessions/{}", id(n)), "").await;
     (answer.status, answer.json()["data"].clone())
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_lost_session_comes_back_on_demand() {
-    let rig = Rig::start().await;
+async fn a_lost_session_comes_back_on_demand(rig: Rig) {
     let instance = rig.instance(&[]).await;
     let mut client = Connection::open(instance.address).await;
     let mut ends_ms = 0;
@@ -36,7 +40,7 @@ async fn a_lost_session_comes_back_on_demand() {
     let deleted = client.ask("DELETE", &format!("/v1/sessions/{}", id(4)), "").await;
     assert_eq!(deleted.status, 204);
     rig.drained().await;
-    redis::cmd("FLUSHALL").exec(&mut rig.redis.connect()).expect("it answers");
+    rig.empty();
 
     let mut tasks = JoinSet::new();
     for _ in 0..1_000 {
@@ -82,16 +86,14 @@ async fn a_lost_session_comes_back_on_demand() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_older_state_never_comes_back() {
-    let rig = Rig::start().await;
+async fn an_older_state_never_comes_back(rig: Rig) {
     let instance = rig.instance(&[]).await;
     let mut client = Connection::open(instance.address).await;
     client.create(&two_players(&id(1), HOUR)).await;
     rig.drained().await;
     rig.postgres(|postgres| postgres.signal("STOP")).await;
     client.post(&id(1), "start", &Value::Null).await;
-    redis::cmd("DEL").arg(format!("session:{}", id(1))).exec(&mut rig.redis.connect()).expect("it answers");
+    rig.forget(&id(1));
     let answer = client.ask("GET", &format!("/v1/sessions/{}", id(1)), "").await;
     assert_eq!((answer.status, answer.code().as_str()), (503, "UNAVAILABLE"), "its last change is on its way");
     rig.postgres(|postgres| postgres.signal("CONT")).await;
@@ -100,10 +102,8 @@ async fn an_older_state_never_comes_back() {
     assert_eq!((status, &state["version"], &state["status"]), (200, &3.into(), &"running".into()));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_was_audited_comes_back_though_redis_is_emptied_under_load() {
+async fn what_was_audited_comes_back_though_redis_is_emptied_under_load(rig: Rig) {
     const CLIENTS: u64 = 8;
-    let rig = Rig::start().await;
     let mut instances = [rig.instance(&[]).await, rig.instance(&[]).await];
     instances.iter_mut().for_each(|instance| instance.leave_log(|_| false));
     let addresses = [instances[0].address, instances[1].address];
@@ -139,7 +139,7 @@ async fn what_was_audited_comes_back_though_redis_is_emptied_under_load() {
     wait::until("there is load", async || done.load(Ordering::Relaxed) > 500).await;
     wait::until("some of it is audited", async || rig.number("select count(*) from sync_sessions").await == CLIENTS)
         .await;
-    redis::cmd("FLUSHALL").exec(&mut rig.redis.connect()).expect("it answers");
+    rig.empty();
     let audited = rig.rows("select session_id, epoch, version from sync_sessions").await;
     let before = done.load(Ordering::Relaxed);
     wait::until("all goes on", async || done.load(Ordering::Relaxed) > before + 500).await;

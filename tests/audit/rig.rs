@@ -1,19 +1,32 @@
-//! A Redis and a PostgreSQL of the test's own, instances on them, and what the audit holds.
+//! A Redis or a Cluster and a PostgreSQL of the test's own, instances on them, and what the audit holds.
 
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 use serde_json::Value;
 
+use synckairos::engine::{SessionId, Uuid};
+use synckairos::redis::{Keyspace, Partition, Queue as Part};
+
+use crate::support::cluster::Cluster;
 use crate::support::http::Connection;
 use crate::support::postgres::Postgres;
 use crate::support::program::Program;
 use crate::support::redis::Redis;
 use crate::support::wait;
 
+/// Who keeps the sessions.
+enum Keeper {
+    One(Redis),
+    Many(Cluster),
+}
+
+/// Partitions of a Cluster.
+const PARTITIONS: u16 = 8;
+
 /// Servers that end with the test. The database's client blocks, so that it is asked on threads of its own.
 pub(super) struct Rig {
-    pub(super) redis: Redis,
+    keeper: Keeper,
     postgres: Arc<Mutex<Postgres>>,
     url: String,
 }
@@ -24,16 +37,89 @@ impl Rig {
     }
 
     pub(super) async fn start_with(redis: &[&str]) -> Self {
-        let redis = Redis::start_with(redis);
+        Self::with(Keeper::One(Redis::start_with(redis))).await
+    }
+
+    /// The same with a Cluster of three masters.
+    pub(super) async fn start_divided() -> Self {
+        Self::with(Keeper::Many(blocking(|| Cluster::start(3, 0)).await)).await
+    }
+
+    async fn with(keeper: Keeper) -> Self {
         let postgres = blocking(Postgres::start).await;
         let url = postgres.url("postgres");
-        Self { redis, postgres: Arc::new(Mutex::new(postgres)), url }
+        Self { keeper, postgres: Arc::new(Mutex::new(postgres)), url }
+    }
+
+    /// The one Redis.
+    pub(super) fn redis(&mut self) -> &mut Redis {
+        match &mut self.keeper {
+            Keeper::One(redis) => redis,
+            Keeper::Many(_) => panic!("there is more than one"),
+        }
+    }
+
+    fn settings(&self) -> Vec<(&'static str, String)> {
+        let (url, partitions) = match &self.keeper {
+            Keeper::One(redis) => (redis.url(), 1),
+            Keeper::Many(cluster) => (cluster.url(), PARTITIONS),
+        };
+        vec![
+            ("REDIS_URL", url),
+            ("DATABASE_URL", self.url.clone()),
+            ("PARTITIONS", partitions.to_string()),
+            ("RATE_LIMIT_SWITCH", "0".to_owned()),
+        ]
+    }
+
+    fn keyspace(&self) -> Keyspace {
+        match &self.keeper {
+            Keeper::One(_) => Keyspace::new("", 1),
+            Keeper::Many(_) => Keyspace::new("", PARTITIONS),
+        }
+    }
+
+    /// A connection to whoever keeps a partition.
+    fn connect(&self, partition: Partition) -> redis::Connection {
+        match &self.keeper {
+            Keeper::One(redis) => redis.connect(),
+            Keeper::Many(cluster) => cluster.nodes[cluster.owner(self.keyspace().slot(partition))].connect(),
+        }
+    }
+
+    /// Lets Redis forget everything.
+    pub(super) fn empty(&self) {
+        let flush = |mut connection| redis::cmd("FLUSHALL").exec(&mut connection).expect("it answers");
+        match &self.keeper {
+            Keeper::One(redis) => flush(redis.connect()),
+            Keeper::Many(cluster) => cluster.nodes.iter().for_each(|node| flush(node.connect())),
+        }
+    }
+
+    /// Lets Redis forget a session.
+    pub(super) fn forget(&self, session: &str) {
+        let session = Uuid::parse(session).map(SessionId).expect("an id");
+        let keyspace = self.keyspace();
+        let forgotten =
+            redis::cmd("DEL").arg(keyspace.session(session)).exec(&mut self.connect(keyspace.partition(session)));
+        forgotten.expect("it answers");
+    }
+
+    /// How much is in a part of the queue.
+    pub(super) fn queued(&self, part: Part) -> u64 {
+        let keyspace = self.keyspace();
+        let count = if part.kind() == "zset" { "ZCARD" } else { "LLEN" };
+        let length = |partition| -> u64 {
+            let length = redis::cmd(count).arg(keyspace.queue(partition, part)).query(&mut self.connect(partition));
+            length.expect("it answers")
+        };
+        keyspace.all().map(length).sum()
     }
 
     /// An instance that is ready.
     pub(super) async fn instance(&self, settings: &[(&str, &str)]) -> Program {
-        let redis = self.redis.url();
-        let own = [("REDIS_URL", redis.as_str()), ("DATABASE_URL", self.url.as_str()), ("RATE_LIMIT_SWITCH", "0")];
+        let own = self.settings();
+        let own: Vec<_> = own.iter().map(|(name, value)| (*name, value.as_str())).collect();
         let program = Program::start(&[&own[..], settings].concat());
         let mut client = Connection::open(program.address).await;
         wait::until("the instance is ready", async || client.ask("GET", "/ready", "").await.status == 200).await;
@@ -43,7 +129,7 @@ impl Rig {
     /// What the program does beside serving: its exit code, and what it printed.
     pub(super) async fn operate(&self, arguments: &[&str]) -> (Option<i32>, String) {
         let mut command = crate::support::program::command();
-        command.args(arguments).env("REDIS_URL", self.redis.url()).env("DATABASE_URL", &self.url);
+        command.args(arguments).envs(self.settings());
         let output = blocking(move || crate::support::program::output(&mut command)).await;
         let said = [output.stdout, output.stderr].concat();
         (output.status.code(), String::from_utf8(said).expect("it is text"))
@@ -76,11 +162,7 @@ impl Rig {
     /// Waits until nothing is queued but what is dead.
     pub(super) async fn drained(&self) {
         wait::until("the queue is empty", async || {
-            let mut commands = redis::pipe();
-            commands.cmd("LLEN").arg("db-writes:wait").cmd("ZCARD").arg("db-writes:lease");
-            commands.cmd("ZCARD").arg("db-writes:delayed");
-            let left: Vec<u64> = commands.query(&mut self.redis.connect()).expect("it answers");
-            left.iter().sum::<u64>() == 0
+            [Part::Wait, Part::Lease, Part::Delayed].into_iter().all(|part| self.queued(part) == 0)
         })
         .await;
     }

@@ -1,6 +1,7 @@
 //! From a request to a row: what is audited, and how it is read back.
 
 use serde_json::{Value, json};
+use synckairos::redis::Queue as Part;
 
 use crate::metrics::value as series;
 use crate::support::http::Connection;
@@ -11,9 +12,14 @@ use super::rig::Rig;
 
 const HOUR: u64 = 3_600_000;
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_change_has_its_row_and_its_place_in_history() {
-    let rig = Rig::start().await;
+super::on_one_and_on_many!(
+    every_change_has_its_row_and_its_place_in_history,
+    clients_do_not_notice_that_the_database_is_away,
+    whatever_is_accepted_can_be_audited,
+    an_orderly_stop_under_load_leaves_no_lease_behind_and_loses_nothing,
+);
+
+async fn every_change_has_its_row_and_its_place_in_history(rig: Rig) {
     let instance = rig.instance(&[]).await;
     let mut client = Connection::open(instance.address).await;
     let path = format!("/v1/sessions/{}", id(1));
@@ -77,9 +83,7 @@ async fn every_change_has_its_row_and_its_place_in_history() {
     assert_eq!(rig.operate(&["migrate"]).await, (Some(0), "the schema is up to date\n".to_owned()));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn clients_do_not_notice_that_the_database_is_away() {
-    let rig = Rig::start().await;
+async fn clients_do_not_notice_that_the_database_is_away(rig: Rig) {
     let instance = rig.instance(&[]).await;
     let mut client = Connection::open(instance.address).await;
     client.create(&two_players(&id(1), HOUR)).await;
@@ -108,9 +112,7 @@ async fn clients_do_not_notice_that_the_database_is_away() {
     assert_eq!(rig.number("select count(*) from sync_events").await, 52, "none twice");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whatever_is_accepted_can_be_audited() {
-    let rig = Rig::start().await;
+async fn whatever_is_accepted_can_be_audited(rig: Rig) {
     let instance = rig.instance(&[]).await;
     let mut client = Connection::open(instance.address).await;
     let nested = format!("{{\"a\":{}{}}}", "[".repeat(99), "]".repeat(99));
@@ -147,20 +149,12 @@ async fn whatever_is_accepted_can_be_audited() {
     .await;
     let said = rig.operate(&["queue", "dead"]).await.1;
     assert_eq!(said, "");
-    let delayed: Vec<String> = redis::cmd("ZRANGE")
-        .arg("db-writes:delayed")
-        .arg(0)
-        .arg(-1)
-        .query(&mut rig.redis.connect())
-        .expect("it answers");
-    assert!(delayed.is_empty(), "{delayed:?}");
+    assert_eq!(rig.queued(Part::Delayed), 0);
     assert_eq!(rig.number("select count(*) from sync_events").await, accepted);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_orderly_stop_under_load_leaves_no_lease_behind_and_loses_nothing() {
+async fn an_orderly_stop_under_load_leaves_no_lease_behind_and_loses_nothing(rig: Rig) {
     const CLIENTS: u64 = 8;
-    let rig = Rig::start().await;
     let mut instance = rig.instance(&[]).await;
     let mut clients = tokio::task::JoinSet::new();
     let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
@@ -187,8 +181,7 @@ async fn an_orderly_stop_under_load_leaves_no_lease_behind_and_loses_nothing() {
     while let Some(client) = clients.join_next().await {
         acknowledged += client.expect("the client ends well");
     }
-    let leases: u64 = redis::cmd("ZCARD").arg("db-writes:lease").query(&mut rig.redis.connect()).expect("it answers");
-    assert_eq!(leases, 0);
+    assert_eq!(rig.queued(Part::Lease), 0);
     let _other = rig.instance(&[]).await;
     rig.drained().await;
     assert_eq!(rig.number("select count(*) from sync_events").await, acknowledged);

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use tokio::task::JoinSet;
 
+use crate::support::cluster::Cluster;
 use crate::support::http::Connection;
 use crate::support::redis::Redis;
 use crate::support::sessions::{id, two_players};
@@ -22,9 +23,19 @@ const SHORT: u64 = 20;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn random_routing_loses_nothing() {
-    let changes = scale("SYNCKAIROS_TEST_CHANGES", 2_500) / CLIENTS;
     let redis = Redis::start();
-    let instances = [instance(&redis.url()).await, instance(&redis.url()).await];
+    lose_nothing(&redis.url()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn random_routing_over_a_cluster_loses_nothing() {
+    let cluster = tokio::task::spawn_blocking(|| Cluster::start(3, 0)).await.expect("it starts");
+    lose_nothing(&cluster.url()).await;
+}
+
+async fn lose_nothing(url: &str) {
+    let changes = scale("SYNCKAIROS_TEST_CHANGES", 2_500) / CLIENTS;
+    let instances = [instance(url).await, instance(url).await];
     let addresses = [instances[0].address(), instances[1].address()];
     let mut watchers = Vec::new();
     for n in 0..SESSIONS + SHORT {

@@ -6,15 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::StreamExt;
-use redis::aio::PubSubSink;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::MissedTickBehavior;
 use tracing::{debug, info, warn};
 
 use crate::clock::Moment;
 use crate::engine::SessionId;
-use crate::redis::LinkError;
+use crate::redis::{LinkError, Subscriber};
 use crate::store::metrics::Role;
 use crate::store::random;
 use crate::store::{Countdown, Snapshot, StoreError, Update};
@@ -30,8 +28,6 @@ const QUIET_MAX: Duration = Duration::from_millis(800);
 const SILENCE_MAX: Duration = Duration::from_millis(1_600);
 /// How often that is looked at, and what nobody watches any more is let go.
 const TICK: Duration = Duration::from_millis(100);
-/// How long a subscription may take.
-const SUBSCRIBE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Sessions that are read again together.
 const CATCH_UP_MAX: usize = 1_000;
 /// How long a channel is kept that nobody watches any more.
@@ -90,13 +86,11 @@ impl Feed {
 
     /// Serves one connection; returns when nobody can ask any more.
     async fn connected(&mut self) -> Result<(), LinkError> {
-        let subscriber = self.shared.server.subscribe().await?;
-        let place = subscriber.place;
-        let (mut sink, mut stream) = subscriber.pubsub.split();
+        let mut subscriber = self.shared.server.subscribe().await?;
         let mut channels = vec![self.probe.clone()];
         channels.extend(self.topics.keys().map(|id| self.shared.keyspace.session_channel(*id)));
         for some in channels.chunks(1_000) {
-            subscribe(&mut sink, some).await?;
+            subscriber.subscribe(some).await?;
         }
         self.catch_up().await?;
         if std::mem::take(&mut self.interrupted) {
@@ -111,11 +105,11 @@ impl Feed {
                 // Who has ended a watch hears nothing that is committed after it.
                 biased;
                 ask = self.inbox.recv() => match ask {
-                    Some(Ask::Watch(id, ready)) => self.watch(&mut sink, id, ready).await?,
+                    Some(Ask::Watch(id, ready)) => self.watch(&mut subscriber, id, ready).await?,
                     Some(Ask::Unwatch(id)) => self.unwatch(id),
                     None => return Ok(()),
                 },
-                message = stream.next() => match message {
+                message = subscriber.next() => match message {
                     Some(message) => {
                         (heard, probed) = (self.shared.clock.moment(), false);
                         self.hand_on(message.get_channel_name(), message.get_payload_bytes());
@@ -123,7 +117,7 @@ impl Feed {
                     None => return Err(LinkError::Lost("the connection for updates was closed".to_owned())),
                 },
                 _ = tick.tick() => {
-                    if !place.is_current() {
+                    if !subscriber.is_current() {
                         return Err(LinkError::Elsewhere("updates are published by another server now".to_owned()));
                     }
                     let silence = self.shared.clock.moment().since(heard);
@@ -134,7 +128,7 @@ impl Feed {
                         // Its answer is that it is heard.
                         let _ = self.readers[0].try_send(Lookup::Probe(self.probe.clone()));
                     }
-                    self.tidy(&mut sink).await?;
+                    self.tidy(&mut subscriber).await?;
                 }
             }
         }
@@ -142,7 +136,7 @@ impl Feed {
 
     async fn watch(
         &mut self,
-        sink: &mut PubSubSink,
+        subscriber: &mut Subscriber,
         id: SessionId,
         ready: oneshot::Sender<()>,
     ) -> Result<(), LinkError> {
@@ -151,7 +145,7 @@ impl Feed {
         topic.watchers += 1;
         topic.unwatched_since = None;
         if is_new {
-            let subscribed = subscribe(sink, &[self.shared.keyspace.session_channel(id)]).await;
+            let subscribed = subscriber.subscribe(&[self.shared.keyspace.session_channel(id)]).await;
             if subscribed.is_err() {
                 self.unwatch(id);
                 return subscribed;
@@ -173,7 +167,7 @@ impl Feed {
     }
 
     /// Unsubscribes from what nobody has watched for a while.
-    async fn tidy(&mut self, sink: &mut PubSubSink) -> Result<(), LinkError> {
+    async fn tidy(&mut self, subscriber: &mut Subscriber) -> Result<(), LinkError> {
         let now = self.shared.clock.moment();
         let is_over = |topic: &Topic| topic.unwatched_since.is_some_and(|since| now.since(since) >= LINGER);
         let over: Vec<_> = self.topics.iter().filter(|(_, topic)| is_over(topic)).map(|(id, _)| *id).collect();
@@ -184,7 +178,7 @@ impl Feed {
         over.iter().for_each(|id| {
             self.topics.remove(id);
         });
-        in_time(sink.unsubscribe(&channels)).await
+        subscriber.unsubscribe(&channels).await
     }
 
     /// Reads every watched session again: what was published meanwhile is lost, but a state is whole. Another
@@ -272,16 +266,5 @@ fn countdown(frame: &[u8]) -> Countdown {
             warn!(%error, "a published state cannot be read: its warnings are lost");
             Countdown::default()
         }
-    }
-}
-
-async fn subscribe(sink: &mut PubSubSink, channels: &[String]) -> Result<(), LinkError> {
-    in_time(sink.subscribe(channels)).await
-}
-
-async fn in_time(asked: impl Future<Output = redis::RedisResult<()>>) -> Result<(), LinkError> {
-    match tokio::time::timeout(SUBSCRIBE_TIMEOUT, asked).await {
-        Ok(answered) => Ok(answered?),
-        Err(_) => Err(LinkError::Lost("no answer to a subscription".to_owned())),
     }
 }

@@ -203,7 +203,7 @@ impl Batch {
             limits::count(&mut commands, key, *rate);
         }
         for channel in &self.probes {
-            commands.cmd("PUBLISH").arg(channel).arg("");
+            commands.cmd(shared.keyspace.publish()).arg(channel).arg("");
         }
         for (id, _) in &self.queued {
             let pending = shared.keyspace.queue(shared.keyspace.partition(*id), Part::Pending);

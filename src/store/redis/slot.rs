@@ -299,7 +299,7 @@ impl Slot {
             return;
         }
         for (channel, message) in &self.messages {
-            transaction.cmd("PUBLISH").arg(channel).arg(message.as_slice());
+            transaction.cmd(shared.keyspace.publish()).arg(channel).arg(message.as_slice());
         }
         if let Some(newest) = self.tag() {
             jobs.add(self.partition, self.id, newest, std::mem::take(&mut self.jobs));

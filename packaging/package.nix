@@ -1,0 +1,34 @@
+# The server and its systemd unit. The tests are a check of the flake, since they start servers of their own.
+{ lib, rustPlatform }:
+let
+  manifest = (lib.importTOML ../Cargo.toml).package;
+in
+rustPlatform.buildRustPackage {
+  pname = manifest.name;
+  inherit (manifest) version;
+
+  src = lib.fileset.toSource {
+    root = ../.;
+    fileset = lib.fileset.unions [
+      ../Cargo.lock
+      ../Cargo.toml
+      ../sql
+      ../src
+      ./synckairos.service
+    ];
+  };
+  cargoLock.lockFile = ../Cargo.lock;
+
+  doCheck = false;
+
+  postInstall = ''
+    install -D -m 644 packaging/synckairos.service -t $out/lib/systemd/system
+    substituteInPlace $out/lib/systemd/system/synckairos.service --replace-fail /usr/local/bin $out/bin
+  '';
+
+  meta = {
+    inherit (manifest) description;
+    mainProgram = manifest.name;
+    platforms = lib.platforms.linux;
+  };
+}

@@ -1,0 +1,72 @@
+//! Asks a running server how it is, for whoever supervises one: a container's health check, a person at a terminal.
+//! Speaks as much HTTP as that takes. Does not know what an answer says, but for its status.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// How long all of it may take.
+const TIMEOUT: Duration = Duration::from_secs(2);
+/// An answer that is longer comes from something else.
+const ANSWER_BYTES_MAX: u64 = 16_384;
+
+/// What to ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Question {
+    /// Whether it lives: a restart helps when it does not.
+    Lives,
+    /// Whether it serves: a restart does not help when what it needs is away.
+    Serves,
+}
+
+impl Question {
+    fn path(self) -> &'static str {
+        match self {
+            Question::Lives => "/health",
+            Question::Serves => "/ready",
+        }
+    }
+}
+
+/// The URL of a server on this machine that listens on `address`.
+pub fn url(address: SocketAddr) -> String {
+    let ip = match address.ip() {
+        ip if !ip.is_unspecified() => ip,
+        IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+    };
+    format!("http://{}", SocketAddr::new(ip, address.port()))
+}
+
+/// What the server at `url` answers, in a line; `Err` when it is not well or cannot be asked.
+pub async fn ask(url: &str, question: Question) -> Result<String, String> {
+    let authority = url.strip_prefix("http://").map(|rest| rest.strip_suffix('/').unwrap_or(rest));
+    let authority = authority.filter(|authority| !authority.is_empty() && !authority.contains(['/', '?', '@']));
+    let authority = authority.ok_or_else(|| format!("{url:?} is not like http://127.0.0.1:3000"))?;
+    let asked = format!("http://{authority}{}", question.path());
+    let answer = tokio::time::timeout(TIMEOUT, exchange(authority, question.path())).await;
+    let answer = answer.map_err(|_| format!("{asked}: no answer within {} s", TIMEOUT.as_secs()))?;
+    let (status, body) = answer.map_err(|error| format!("{asked}: {error}"))?;
+    match status.as_str() {
+        "200" => Ok(format!("{asked}: {body}")),
+        _ => Err(format!("{asked}: {status} {body}")),
+    }
+}
+
+/// Status and first line of the answer to a GET.
+async fn exchange(authority: &str, path: &str) -> io::Result<(String, String)> {
+    let has_port = authority.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+    let place = if has_port { authority.to_owned() } else { format!("{authority}:80") };
+    let mut stream = TcpStream::connect(place).await?;
+    let request = format!("GET {path} HTTP/1.1\r\nhost: {authority}\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await?;
+    let mut answer = String::new();
+    stream.take(ANSWER_BYTES_MAX).read_to_string(&mut answer).await?;
+    let head_and_body = answer.strip_prefix("HTTP/1.1 ").and_then(|rest| rest.split_once("\r\n\r\n"));
+    let (head, body) = head_and_body.ok_or_else(|| io::Error::other("the answer is not HTTP"))?;
+    let first = |text: &str, end: [char; 2]| text.split(end).next().unwrap_or_default().to_owned();
+    Ok((first(head, [' ', '\r']), first(body, ['\r', '\n'])))
+}
