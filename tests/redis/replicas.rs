@@ -80,6 +80,9 @@ async fn a_change_whose_reply_is_lost_stays_unknown() {
     assert_eq!((next.status, version(&next)), (200, 4), "it was made once");
 }
 
+/// Of each server the p50 of one client, in ms, and how many switches many clients got a second.
+type Round = Vec<(f64, f64)>;
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_replicas_cost() {
     const ROUNDS: usize = 3;
@@ -97,7 +100,7 @@ async fn what_replicas_cost() {
     }
     let mut rounds = Vec::new();
     for _ in 0..ROUNDS {
-        let mut round = Vec::new();
+        let mut round = Round::new();
         for server in &servers {
             let (p50_ms, _) = run(server.address(), 1, switches / 4).await;
             let (_, per_second) = run(server.address(), CLIENTS, switches).await;
@@ -107,7 +110,7 @@ async fn what_replicas_cost() {
     }
     for min in 0..servers.len() {
         // Ratios within a round, where the machine is as busy; then the one in the middle.
-        let middle = |of: &dyn Fn(&Vec<(f64, f64)>) -> f64| {
+        let middle = |of: &dyn Fn(&Round) -> f64| {
             let mut all: Vec<_> = rounds.iter().map(of).collect();
             all.sort_by(f64::total_cmp);
             all[ROUNDS / 2]

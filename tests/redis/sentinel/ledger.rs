@@ -84,14 +84,14 @@ impl Ledger {
         wait::within(patience, "changes are acknowledged", async || self.told().done.len() >= target).await;
     }
 
-    /// Waits until so many requests more have failed.
-    pub(super) async fn more_failures(&self, count: u64) {
-        let failed = || {
+    /// Waits until clients have been told `count` times more what came of their changes, or that nobody knows.
+    pub(super) async fn more_answers(&self, count: u64) {
+        let answers = || {
             let told = self.told();
-            told.unknown + told.refused
+            told.done.len() as u64 + told.unknown
         };
-        let target = failed() + count;
-        wait::until("requests fail", async || failed() >= target).await;
+        let target = answers() + count;
+        wait::until("clients get answers", async || answers() >= target).await;
     }
 
     /// When each instance first acknowledged something of an epoch that is not before `epoch`, which began after

@@ -12,8 +12,22 @@ use crate::support::wait;
 
 /// What Sentinels, this test and whoever only looks who it is may say.
 const HARMLESS: [&str; 16] = [
-    "ping", "info", "hello", "client", "auth", "select", "echo", "role", "command", "multi", "exec", "slaveof",
-    "config", "subscribe", "replconf", "psync",
+    "ping",
+    "info",
+    "hello",
+    "client",
+    "auth",
+    "select",
+    "echo",
+    "role",
+    "command",
+    "multi",
+    "exec",
+    "slaveof",
+    "config",
+    "subscribe",
+    "replconf",
+    "psync",
 ];
 const MARK: &str = "from now on";
 
@@ -47,7 +61,9 @@ impl Overheard {
             line.clear();
             let read = timeout(Duration::from_secs(60), self.0.read_line(&mut line)).await;
             // Whoever makes it a replica ends all connections.
-            if read.expect("the Sentinels make it a replica").unwrap_or(0) == 0 || line.to_lowercase().contains("\"slaveof\"") {
+            if read.expect("the Sentinels make it a replica").unwrap_or(0) == 0
+                || line.to_lowercase().contains("\"slaveof\"")
+            {
                 break;
             }
             if line.contains(MARK) {
