@@ -76,6 +76,13 @@ impl Group {
         (place, Instant::now())
     }
 
+    /// Has another put in the place of a master that is well.
+    pub(crate) fn hand_over(&self) {
+        let mut command = redis::pipe();
+        command.cmd("SENTINEL").arg("FAILOVER").arg(NAME).ignore();
+        ask::<()>(self.sentinels[0].port, &command).expect("a Sentinel does as it is told");
+    }
+
     /// The places of all others.
     pub(crate) fn others(&self, than: usize) -> Vec<usize> {
         (0..self.nodes.len()).filter(|place| *place != than).collect()

@@ -200,6 +200,11 @@ impl Makers {
         assert_eq!(first, change, "session {session}: {tag:?} was given out twice");
     }
 
+    /// The version of the first state of a session that somebody knows of in an epoch that is not before `epoch`.
+    pub(super) fn first_since(&self, session: u64, epoch: u64) -> Option<u64> {
+        self.0.range((session, (epoch, 0))..(session + 1, (0, 0))).next().map(|((_, (_, version)), _)| *version)
+    }
+
     /// Within an epoch the versions that somebody knows of follow each other, but for what nobody was told of.
     pub(super) fn gaps(&self) -> u64 {
         let tags: Vec<_> = self.0.keys().collect();

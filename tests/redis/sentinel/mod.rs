@@ -24,9 +24,9 @@ use crate::support::wait;
 
 use super::outages::issue;
 use super::watcher::Watcher;
-use super::{HOUR, ready, start};
+use super::{HOUR, ready, scale, start};
 use ledger::{Acknowledged, Kept, Ledger, Makers, Tag, Told};
-use switches::{Switch, faults, switch};
+use switches::{Fault, Switch, faults, switch};
 
 const INSTANCES: usize = 3;
 const SESSIONS: u64 = 8;
@@ -51,7 +51,7 @@ struct Story {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_new_master_lacks_is_reported_and_never_issued_twice() {
-    let story = Story::play(&[("AUDIT", "off")]).await;
+    let story = Story::play(&[("AUDIT", "off")], &[&faults()[..], &handovers()].concat()).await;
     let lost = story.lost();
     let expected = missed(&lost);
     let mut reported = Vec::new();
@@ -70,13 +70,9 @@ async fn what_a_new_master_lacks_is_reported_and_never_issued_twice() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_new_master_has_all_that_replicas_had_to_have() {
     let database = block_in_place(Database::create);
-    let mut story = Story::play(&[("REDIS_REPLICAS_MIN", "1"), ("DATABASE_URL", &database.url())]).await;
-    let lost = story.lost();
-    assert!(lost.iter().all(Vec::is_empty), "{lost:?}");
-    for instance in &story.instances {
-        let reported = instance.reported().await;
-        assert!(reported == 0 || story.unasked > 0, "{reported} sessions are reported as set back");
-    }
+    let settings = [("REDIS_REPLICAS_MIN", "1"), ("DATABASE_URL", &database.url())];
+    let mut story = Story::play(&settings, &faults()).await;
+    story.lacks_nothing().await;
     story.drained().await;
     let rows = block_in_place(|| rows(&database));
     for ((session, tag), changes) in &rows {
@@ -88,6 +84,17 @@ async fn a_new_master_has_all_that_replicas_had_to_have() {
     let missing = story.told.done.iter().filter(|it| !rows.contains_key(&(it.session, it.tag))).count();
     println!("{} rows of the audit; {missing} acknowledged changes are missing there", rows.len());
     assert!(missing == 0 || story.unasked > 0, "{missing} are missing");
+}
+
+/// A master that goes on while another takes its place has all replicas but that one still.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_handover_loses_nothing_that_all_replicas_had_to_have() {
+    let settings = [("REDIS_REPLICAS_MIN", "2"), ("AUDIT", "off")];
+    Story::play(&settings, &handovers()).await.lacks_nothing().await;
+}
+
+fn handovers() -> Vec<Fault> {
+    vec![Fault::Replaced; scale("SYNCKAIROS_TEST_MASTER_HANDOVERS", 1) as usize]
 }
 
 /// It is the same process all the time, and yet not the same history.
@@ -131,7 +138,7 @@ async fn a_server_that_is_master_again_issues_nothing_twice() {
 }
 
 impl Story {
-    async fn play(settings: &[(&str, &str)]) -> Self {
+    async fn play(settings: &[(&str, &str)], faults: &[Fault]) -> Self {
         let mut group = block_in_place(|| Group::start(2));
         let mut instances = Vec::new();
         for _ in 0..INSTANCES {
@@ -145,9 +152,9 @@ impl Story {
         }
         let mut switches = Vec::new();
         let (before, _) = group.announced();
-        for fault in faults() {
+        for fault in faults {
             ledger.more(150).await;
-            switches.push(switch(fault, &mut group, &ledger, &watchers).await);
+            switches.push(switch(*fault, &mut group, &ledger, &watchers).await);
             block_in_place(|| group.heal());
         }
         ledger.more(150).await;
@@ -181,6 +188,16 @@ impl Story {
         assert!(makers.gaps() <= told.unknown, "{} versions are nobody's: {} unknown", makers.gaps(), told.unknown);
     }
 
+    /// Nothing that was acknowledged is lost, and nobody says so.
+    async fn lacks_nothing(&self) {
+        let lost = self.lost();
+        assert!(lost.iter().all(Vec::is_empty), "{lost:?}");
+        for instance in &self.instances {
+            let reported = instance.reported().await;
+            assert!(reported == 0 || self.unasked > 0, "{reported} sessions are reported as set back");
+        }
+    }
+
     /// Switches of which it is not known what the new master had.
     fn unsure(&self) -> u64 {
         self.unasked + self.switches.iter().filter(|switch| switch.kept.is_none()).count() as u64
@@ -191,9 +208,11 @@ impl Story {
         let mut counted = HashSet::new();
         let mut all = Vec::new();
         for switch in &self.switches {
-            let Some(Kept(kept)) = &switch.kept else { continue };
-            let is_lost = |it: &&Acknowledged| {
-                it.tag.0 < switch.at_ms && kept.get(&it.session).is_none_or(|(tag, _)| it.tag > *tag)
+            let is_lost = |it: &&Acknowledged| match &switch.kept {
+                _ if it.tag.0 >= switch.at_ms => false,
+                Some(Kept(kept)) => kept.get(&it.session).is_none_or(|(tag, _)| it.tag > *tag),
+                // What was made again for certain.
+                None => self.makers.first_since(it.session, switch.at_ms).is_some_and(|first| it.tag.1 >= first),
             };
             let lost = self.told.done.iter().filter(is_lost).filter(|it| counted.insert((it.session, it.tag)));
             all.push(lost.copied().collect());

@@ -29,17 +29,19 @@ pub(super) enum Fault {
     KilledAlone,
     /// It is halted, and goes on when another has taken its place.
     Halted,
+    /// Another takes its place while it goes on.
+    Replaced,
 }
 
 /// What came of a fault.
 pub(super) struct Switch {
     /// The wall clock's, in ms: what was acknowledged before has an older epoch, what was after a newer one.
     pub(super) at_ms: u64,
-    /// What the new master had when it became one; `None` when it was too late to look.
+    /// What the new master had when it became one; `None` when nobody could look in time.
     pub(super) kept: Option<Kept>,
 }
 
-/// Of every kind at least one, in turns.
+/// Masters that are killed and halted, in turns.
 pub(super) fn faults() -> Vec<Fault> {
     let (kills, halts) = (scale("SYNCKAIROS_TEST_MASTER_KILLS", 2), scale("SYNCKAIROS_TEST_MASTER_HALTS", 1));
     let mut faults = Vec::new();
@@ -61,13 +63,14 @@ pub(super) async fn switch(fault: Fault, group: &mut Group, ledger: &Ledger, wat
         block_in_place(|| group.cut_replicas(old));
         ledger.more_answers(ANSWERS_ALONE).await;
     }
+    let at_ms = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_millis() as u64;
+    let struck = Instant::now();
     match fault {
         Fault::Killed | Fault::KilledAlone => group.nodes[old].kill(),
         Fault::Halted => group.nodes[old].signal("STOP"),
+        Fault::Replaced => block_in_place(|| group.hand_over()),
     }
-    let at_ms = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_millis() as u64;
-    let struck = Instant::now();
-    let others = block_in_place(|| left_behind(group, old));
+    let others = (fault != Fault::Replaced).then(|| block_in_place(|| left_behind(group, old))).flatten();
     let (new, announced) = block_in_place(|| group.switched(old));
     let served = ledger.served(at_ms, struck, INSTANCES).await;
     let heard = Instant::now();
@@ -76,13 +79,13 @@ pub(super) async fn switch(fault: Fault, group: &mut Group, ledger: &Ledger, wat
     let heard = heard.elapsed();
     let back: Vec<_> = served.iter().map(|at| at.saturating_duration_since(announced)).collect();
     println!(
-        "announced after {:?}; instances acknowledge {back:?} after that; clients hear {heard:?} later",
+        "{fault:?}: announced after {:?}; instances acknowledge {back:?} after that; clients hear {heard:?} later",
         announced - struck
     );
     assert!(back.iter().all(|back| *back < BACK_TIME_MAX), "it took {back:?}");
     match fault {
         Fault::Killed | Fault::KilledAlone => block_in_place(|| group.start_again(old)),
-        Fault::Halted => {
+        Fault::Halted | Fault::Replaced => {
             let overheard = Overheard::begin(&group.nodes[old]).await;
             overheard.go_on(&group.nodes[old]).await;
         }
