@@ -76,6 +76,12 @@ impl Group {
         (place, Instant::now())
     }
 
+    /// Lets nobody change anything on a master for a while.
+    pub(crate) fn pause(&self, master: usize) {
+        let mut command = redis::cmd("CLIENT");
+        command.arg("PAUSE").arg(10_000).arg("WRITE").exec(&mut self.nodes[master].connect()).expect("it answers");
+    }
+
     /// Has another put in the place of a master that is well.
     pub(crate) fn hand_over(&self) {
         let mut command = redis::pipe();

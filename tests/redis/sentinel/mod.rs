@@ -51,7 +51,7 @@ struct Story {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_new_master_lacks_is_reported_and_never_issued_twice() {
-    let story = Story::play(&[("AUDIT", "off")], &[&faults()[..], &handovers()].concat()).await;
+    let story = Story::play(&[("AUDIT", "off")], &[&faults()[..], &handovers(Fault::Replaced)].concat()).await;
     let lost = story.lost();
     let expected = missed(&lost);
     let mut reported = Vec::new();
@@ -90,11 +90,16 @@ async fn a_new_master_has_all_that_replicas_had_to_have() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_handover_loses_nothing_that_all_replicas_had_to_have() {
     let settings = [("REDIS_REPLICAS_MIN", "2"), ("AUDIT", "off")];
-    Story::play(&settings, &handovers()).await.lacks_nothing().await;
+    Story::play(&settings, &handovers(Fault::Replaced)).await.lacks_nothing().await;
 }
 
-fn handovers() -> Vec<Fault> {
-    vec![Fault::Replaced; scale("SYNCKAIROS_TEST_MASTER_HANDOVERS", 1) as usize]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_handover_loses_nothing_when_changes_wait() {
+    Story::play(&[("AUDIT", "off")], &handovers(Fault::ReplacedAtRest)).await.lacks_nothing().await;
+}
+
+fn handovers(kind: Fault) -> Vec<Fault> {
+    vec![kind; scale("SYNCKAIROS_TEST_MASTER_HANDOVERS", 1) as usize]
 }
 
 /// It is the same process all the time, and yet not the same history.

@@ -31,6 +31,8 @@ pub(super) enum Fault {
     Halted,
     /// Another takes its place while it goes on.
     Replaced,
+    /// The same, and it was told before to let nobody change anything.
+    ReplacedAtRest,
 }
 
 /// What came of a fault.
@@ -69,9 +71,17 @@ pub(super) async fn switch(fault: Fault, group: &mut Group, ledger: &Ledger, wat
         Fault::Killed | Fault::KilledAlone => group.nodes[old].kill(),
         Fault::Halted => group.nodes[old].signal("STOP"),
         Fault::Replaced => block_in_place(|| group.hand_over()),
+        Fault::ReplacedAtRest => block_in_place(|| {
+            group.pause(old);
+            group.hand_over();
+        }),
     }
-    let others = (fault != Fault::Replaced).then(|| block_in_place(|| left_behind(group, old))).flatten();
+    let goes_on = matches!(fault, Fault::Replaced | Fault::ReplacedAtRest);
+    let others = if goes_on { None } else { block_in_place(|| left_behind(group, old)) };
     let (new, announced) = block_in_place(|| group.switched(old));
+    if goes_on {
+        Overheard::begin(&group.nodes[old]).await.go_on(&group.nodes[old]).await;
+    }
     let served = ledger.served(at_ms, struck, INSTANCES).await;
     let heard = Instant::now();
     let is_new = |watcher: &Watcher| watcher.seen().tags.last().is_some_and(|(epoch, _)| *epoch >= at_ms);
@@ -85,10 +95,8 @@ pub(super) async fn switch(fault: Fault, group: &mut Group, ledger: &Ledger, wat
     assert!(back.iter().all(|back| *back < BACK_TIME_MAX), "it took {back:?}");
     match fault {
         Fault::Killed | Fault::KilledAlone => block_in_place(|| group.start_again(old)),
-        Fault::Halted | Fault::Replaced => {
-            let overheard = Overheard::begin(&group.nodes[old]).await;
-            overheard.go_on(&group.nodes[old]).await;
-        }
+        Fault::Halted => Overheard::begin(&group.nodes[old]).await.go_on(&group.nodes[old]).await,
+        Fault::Replaced | Fault::ReplacedAtRest => {}
     }
     let kept = others.and_then(|mut others| others.remove(&new));
     Switch { at_ms, kept }
