@@ -339,6 +339,8 @@ mod tests {
             ("PORT", "65536", false),
             ("RATE_LIMIT_SWITCH", "0", true),
             ("RATE_LIMIT_SWITCH", "-1", false),
+            ("REDIS_REPLICAS_MIN", "2", true),
+            ("REDIS_REPLICAS_MIN", "101", false),
             ("MAX_CONNECTIONS", "0", false),
             ("HEADER_TIMEOUT_MS", "0", false),
             ("LOG_LEVEL", "DEBUG", true),

@@ -9,11 +9,10 @@ use std::time::{Duration, Instant};
 use redis::{FromRedisValue, Pipeline, RedisResult};
 
 use super::redis::{Redis, free_port};
+use super::wait;
 
 /// What the master is called.
 const NAME: &str = "main";
-/// How long servers may take for what takes them longest.
-const PATIENCE: Duration = Duration::from_secs(60);
 /// A server that does not answer in this time is down, or halted.
 const ANSWER_TIME_MAX: Duration = Duration::from_millis(500);
 /// Everything is in memory, and a replica is in step as soon as it can be.
@@ -54,7 +53,7 @@ impl Group {
     /// The newest that any Sentinel announces: how many switches there were, and the place of the master.
     pub(crate) fn announced(&self) -> (u64, usize) {
         let mut newest = None;
-        until("the Sentinels know a master", Duration::from_millis(10), || {
+        wait::blocking("the Sentinels know a master", || {
             newest = self.sentinels.iter().filter_map(|sentinel| sentinel.announced(&self.nodes)).max();
             newest.is_some()
         });
@@ -69,7 +68,7 @@ impl Group {
     /// Waits until another master than that at `before` is announced; returns its place and when that was.
     pub(crate) fn switched(&self, before: usize) -> (usize, Instant) {
         let mut place = before;
-        until("a new master is announced", Duration::from_millis(2), || {
+        wait::blocking("a new master is announced", || {
             place = self.master();
             place != before
         });
@@ -118,7 +117,7 @@ impl Group {
     /// Waits until every other server follows the master and has all that it has, and the Sentinels have seen so.
     pub(crate) fn heal(&self) {
         let count = self.nodes.len() - 1;
-        until("the group is whole", Duration::from_millis(20), || {
+        wait::blocking("the group is whole", || {
             let master = self.master();
             let port = self.nodes[master].port();
             if !self.sentinels.iter().all(|sentinel| sentinel.sees_all_well(count) == Some(port)) {
@@ -180,7 +179,7 @@ impl Sentinel {
         // What else takes it many seconds, such as to look whether an old master is back.
         let mut sooner = redis::pipe();
         sooner.cmd("SENTINEL").arg("DEBUG").arg("INFO-PERIOD").arg(300).arg("PUBLISH-PERIOD").arg(500).ignore();
-        until("a Sentinel answers", Duration::from_millis(10), || ask::<()>(port, &sooner).is_ok());
+        wait::blocking("a Sentinel answers", || ask::<()>(port, &sooner).is_ok());
         sentinel
     }
 
@@ -222,12 +221,4 @@ pub(crate) fn ask<T: FromRedisValue>(port: u16, commands: &Pipeline) -> RedisRes
     let mut connection = client.get_connection_with_timeout(ANSWER_TIME_MAX)?;
     connection.set_read_timeout(Some(ANSWER_TIME_MAX))?;
     commands.query(&mut connection)
-}
-
-fn until(what: &str, pause: Duration, mut holds: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !holds() {
-        assert!(start.elapsed() < PATIENCE, "never came true: {what}");
-        std::thread::sleep(pause);
-    }
 }

@@ -2,40 +2,31 @@
 //! replica had that became master, and with what the instances reported. With SYNCKAIROS_TEST_MASTER_KILLS=10,
 //! SYNCKAIROS_TEST_MASTER_HALTS=5, a release build and `--nocapture` it tells how soon service is back.
 
+mod instance;
 mod ledger;
 mod old;
 mod switches;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use serde_json::Value;
 use tokio::task::block_in_place;
 
-use crate::metrics::value as series;
 use crate::support::http::Connection;
 use crate::support::postgres::Database;
-use crate::support::program::Program;
 use crate::support::sentinel::Group;
 use crate::support::sessions::id;
 use crate::support::wait;
 
 use super::outages::issue;
 use super::watcher::Watcher;
-use super::{HOUR, ready, scale, start};
+use super::{HOUR, scale, start};
+use instance::Instance;
 use ledger::{Acknowledged, Kept, Ledger, Makers, Tag, Told};
 use switches::{Fault, Switch, faults, switch};
 
 const INSTANCES: usize = 3;
 const SESSIONS: u64 = 8;
-
-/// An instance, and how many sessions it reported as set back.
-struct Instance {
-    program: Program,
-    behind: Arc<AtomicU64>,
-}
 
 /// What a group went through, and what everybody was told meanwhile.
 struct Story {
@@ -236,41 +227,6 @@ impl Story {
             left.iter().sum::<u64>() == 0
         })
         .await;
-    }
-}
-
-impl Instance {
-    async fn start(url: &str, settings: &[(&str, &str)]) -> Self {
-        let own = [("REDIS_URL", url), ("RATE_LIMIT_SWITCH", "0"), ("LOG_LEVEL", "info")];
-        let mut program = Program::start(&[&own[..], settings].concat());
-        ready(program.address).await;
-        let behind = Arc::new(AtomicU64::new(0));
-        let (reported, process) = (Arc::clone(&behind), program.child.id());
-        let is_shown = std::env::var_os("SYNCKAIROS_TEST_LOGS").is_some();
-        program.leave_log(move |line| {
-            if line.contains("forgot acknowledged changes") {
-                let said: Value = serde_json::from_str(line).expect("a log line is JSON");
-                reported.fetch_add(said["behind"].as_u64().expect("a number"), Ordering::Relaxed);
-            }
-            if is_shown {
-                print!("{process} ");
-            }
-            is_shown || line.contains("fault of ours") || line.contains("in part")
-        });
-        Self { program, behind }
-    }
-
-    /// How many sessions it has said are behind.
-    fn behind(&self) -> u64 {
-        self.behind.load(Ordering::Relaxed)
-    }
-
-    /// The same, as it is counted.
-    async fn reported(&self) -> u64 {
-        let metrics = Connection::open(self.program.address).await.ask("GET", "/metrics", "").await.body;
-        let counted = series(&metrics, "synckairos_store_sessions_behind_total") as u64;
-        wait::until("the log and the metric agree", async || self.behind() == counted).await;
-        counted
     }
 }
 
