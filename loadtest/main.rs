@@ -1,71 +1,119 @@
-//! The load generator: measures a server against the floor, which is what hyper does on this machine in
-//! the same run when it has nothing to do but to send 900 bytes.
+//! The load generator: loads a server, checks every answer, and says how fast it was, next to what hyper does on the same
+//! machine when it has nothing to do.
 //!
-//!     cargo build --release && cargo run --release --example loadtest
+//!     cargo build --release && cargo run --release --example loadtest -- --help
 //!
-//! starts both servers and prints a table. Every answer is checked; a wrong one ends the run. The server inherits the
-//! environment: with DATA_DIR it keeps sessions in a file.
+//! `generator` asks and checks, `servers` are asked, `scenarios` say what is asked for, `turns` compares, `report` tells.
 
-mod across;
-mod bare;
-mod client;
-mod idle;
+mod generator;
+mod options;
+mod progress;
+mod report;
 mod run;
+mod scenarios;
+mod scripts;
 mod servers;
-mod socket;
-mod work;
+mod turns;
 
+/// Real servers in directories of their own, as the tests start them.
+#[path = "../tests/support"]
+#[allow(dead_code, reason = "the tests do more with them")]
+mod support {
+    pub(crate) mod dice;
+    pub(crate) mod directory;
+    pub(crate) mod instant;
+    pub(crate) mod postgres;
+    pub(crate) mod redis;
+}
+
+use std::io;
 use std::process::ExitCode;
-use std::time::Duration;
 
-use clap::{Arg, ArgMatches, Command, value_parser};
+use clap::ArgMatches;
+use tokio::signal::unix::{SignalKind, signal};
+
+use generator::failure::{Failure, Result};
+use generator::sessions::Numbers;
+use options::Options;
+use progress::Progress;
+use report::Report;
+use report::machine::Machine;
+use run::{Maker, Run};
+use scenarios::{SCENARIOS, Scenario};
+use servers::{Fleet, bare};
 
 fn main() -> ExitCode {
-    let matches = command().get_matches();
-    let outcome = match matches.subcommand() {
-        Some(("bare", _)) => bare::serve(),
-        Some(("across", options)) => across::measure(*options.get_one("changes").expect("it has a default")),
-        Some(("idle", options)) => idle::measure(*options.get_one("sockets").expect("it has a default")),
-        _ => run::compare(&plan(&matches)),
+    let matches = options::command().get_matches();
+    let (name, told) = matches.subcommand().expect("a scenario is required");
+    let outcome = match SCENARIOS.iter().find(|scenario| scenario.name == name) {
+        Some(scenario) => run(scenario, told),
+        None => scripts::run(name, told).unwrap_or_else(|| {
+            let port = told.get_one("port").expect("it has a default");
+            bare::serve(*port).map_err(Failure::from)
+        }),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("loadtest: {error}");
+        Err(failure @ Failure::Wrong(_)) => {
+            eprintln!("loadtest: {failure}");
             ExitCode::FAILURE
+        }
+        Err(failure @ Failure::Broken(_)) => {
+            eprintln!("loadtest: {failure}");
+            ExitCode::from(2)
         }
     }
 }
 
-fn plan(options: &ArgMatches) -> run::Plan {
-    let number = |name: &str| *options.get_one::<u64>(name).expect("it has a default");
-    run::Plan {
-        connections: number("connections") as usize,
-        sessions: number("sessions") as usize,
-        rounds: number("rounds") as usize,
-        slice: Duration::from_millis(number("slice-ms")),
+fn run(scenario: &Scenario, told: &ArgMatches) -> Result<()> {
+    let options = Options::read(told);
+    let report = Report {
+        scenario: scenario.name,
+        about: scenario.about,
+        command_line: options.command_line.clone(),
+        machine: Machine::read(),
+        rows: Vec::new(),
+        figures: Vec::new(),
+        series: Vec::new(),
+        notes: Vec::new(),
+    };
+    // Before there is a runtime: the client of PostgreSQL has one of its own.
+    let fleet = Fleet::start(&scenario.needs, &options)?;
+    let progress = Progress::new();
+    let maker = Maker { numbers: Numbers::new(), progress: progress.clone() };
+    let mut run = Run { options, fleet, maker, report, progress };
+    // One thread: the generator leaves the other cores to the servers.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let outcome = runtime.block_on(async {
+        let saying = run.progress.say();
+        let outcome = tokio::select! {
+            outcome = work(scenario, &mut run) => outcome,
+            interrupted = interrupted() => interrupted.map_err(Failure::from),
+        };
+        saying.abort();
+        outcome
+    });
+    run.progress.clear();
+    // What was measured before something went wrong may say why.
+    if outcome.is_ok() || !run.report.is_empty() {
+        run.tell()?;
     }
+    outcome
 }
 
-fn command() -> Command {
-    let number = |name: &'static str, default: &'static str, help: &'static str| {
-        Arg::new(name).long(name).value_parser(value_parser!(u64).range(1..)).default_value(default).help(help)
-    };
-    Command::new("loadtest")
-        .about("Measures SyncKairos against a bare hyper server, in turns")
-        .arg(number("connections", "64", "Connections, each with one request under way"))
-        .arg(number("sessions", "1000", "Sessions that are read and switched"))
-        .arg(number("rounds", "5", "How often the servers take turns"))
-        .arg(number("slice-ms", "2000", "How long a turn is"))
-        .subcommand(Command::new("bare").about("Serves 900 static bytes; says where"))
-        .subcommand(
-            Command::new("across")
-                .about("Measures how long a change takes to a client of another instance; needs REDIS_URL")
-                .arg(Arg::new("changes").long("changes").value_parser(value_parser!(usize)).default_value("5000")),
-        )
-        .subcommand(
-            Command::new("idle")
-                .about("Opens WebSockets that do nothing and says what they cost in memory")
-                .arg(Arg::new("sockets").long("sockets").value_parser(value_parser!(usize)).default_value("10000")),
-        )
+async fn work(scenario: &Scenario, run: &mut Run) -> Result<()> {
+    for target in run.targets() {
+        target.begin_audit().await?;
+    }
+    (scenario.run)(run).await
+}
+
+/// Ends with the first signal, so that servers that were started do not outlive the run.
+async fn interrupted() -> io::Result<()> {
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    Err(io::Error::new(io::ErrorKind::Interrupted, "interrupted"))
 }

@@ -1,114 +1,120 @@
-//! A run: the servers take turns under the same load, so that a machine that drifts drifts for all of
-//! them, and what counts is each one's ratio to the floor.
+//! A run: the servers, what is known so far, and what scenarios have in common. Does not know scenarios.
 
-use std::io;
-use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::io::{self, Write};
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
 
-use tokio::task::JoinSet;
+use crate::generator::drive::Crew;
+use crate::generator::errands::{Make, Step};
+use crate::generator::failure::{Failure, Result};
+use crate::generator::pace::Pace;
+use crate::generator::sample::Sample;
+use crate::generator::sessions::{LONG_MS, Numbers, Sessions};
+use crate::options::Options;
+use crate::progress::Progress;
+use crate::report::{Report, json, page, table};
+use crate::servers::Fleet;
+use crate::servers::process::files_max;
+use crate::servers::target::Target;
 
-use crate::client::Client;
-use crate::servers::Server;
-use crate::work::{self, Errands, Work};
+/// Connections over which sessions are made.
+const MAKERS: usize = 64;
+/// Files that are open beside connections.
+const FILES_BESIDE: usize = 100;
 
-/// What to do.
-pub(crate) struct Plan {
-    pub(crate) connections: usize,
-    pub(crate) sessions: usize,
-    pub(crate) rounds: usize,
-    pub(crate) slice: Duration,
+/// What a scenario works with.
+pub(crate) struct Run {
+    pub(crate) options: Options,
+    pub(crate) fleet: Fleet,
+    pub(crate) maker: Maker,
+    pub(crate) report: Report,
+    pub(crate) progress: Progress,
 }
 
-/// What one kind of work came to, a value for each round.
-#[derive(Default)]
-struct Row {
-    rates: Vec<f64>,
-    cpu_s: Vec<f64>,
-    latencies: Vec<Duration>,
+/// Makes sessions to work with. Cloning shares their numbers.
+#[derive(Clone)]
+pub(crate) struct Maker {
+    pub(crate) numbers: Arc<Numbers>,
+    pub(crate) progress: Progress,
 }
 
-/// Measures all work in turns and prints a table.
-pub(crate) fn compare(plan: &Plan) -> io::Result<()> {
-    let (bare, server) = (Server::bare()?, Server::synckairos()?);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let ids = runtime.block_on(work::sessions(server.address, plan.sessions))?;
-    let mut rows: Vec<Row> = Work::ALL.iter().map(|_| Row::default()).collect();
-    for round in 0..=plan.rounds {
-        for (work, row) in Work::ALL.into_iter().zip(&mut rows) {
-            let target = if work == Work::Bare { &bare } else { &server };
-            let before = target.cpu_s()?;
-            let (took, latencies) = runtime.block_on(slice(target.address, work, &ids, plan))?;
-            // The first round warms up.
-            if round > 0 {
-                row.rates.push(latencies.len() as f64 / took.as_secs_f64());
-                row.cpu_s.push((target.cpu_s()? - before) / latencies.len() as f64 * 1_000.0);
-                row.latencies.extend(latencies);
+impl Run {
+    /// All servers but the floor.
+    pub(crate) fn targets(&self) -> Vec<Arc<Target>> {
+        self.fleet.targets.clone()
+    }
+
+    /// Says at once when so many connections cannot be opened, instead of in the middle of the run.
+    pub(crate) fn expect_files(&self, connections: usize) -> Result<()> {
+        let needed = connections + FILES_BESIDE;
+        match files_max() {
+            Some(most) if most < needed as u64 => {
+                Err(Failure::broken(format!("{needed} open files are needed and {most} allowed: ulimit -n {needed}")))
             }
+            Some(_) | None => Ok(()),
         }
     }
-    print(plan, &mut rows, server.memory()?);
-    Ok(())
-}
 
-/// One turn of one server.
-async fn slice(address: SocketAddr, work: Work, ids: &[String], plan: &Plan) -> io::Result<(Duration, Vec<Duration>)> {
-    let mut clients = JoinSet::new();
-    let start = Instant::now();
-    let end = start + plan.slice;
-    for place in 0..plan.connections {
-        let mut errands = Errands::share(work, ids, place, plan.connections);
-        clients.spawn(async move {
-            let mut client = Client::open(address).await?;
-            let mut latencies = Vec::new();
-            let mut last = Instant::now();
-            while last < end {
-                errands.run(&mut client).await?;
-                let now = Instant::now();
-                latencies.push(now - last);
-                last = now;
-            }
-            io::Result::Ok(latencies)
-        });
+    /// A server's memory at the moment.
+    pub(crate) fn memory_figure(&mut self, target: &Target, what: &str) {
+        if let Some(memory) = target.memory() {
+            self.report.figure(format!("{}: {what}", target.name), memory as f64 / 1e6, "MB");
+        }
     }
-    let mut all = Vec::new();
-    while let Some(done) = clients.join_next().await {
-        all.extend(done.map_err(io::Error::other)??);
-    }
-    Ok((start.elapsed(), all))
-}
 
-fn print(plan: &Plan, rows: &mut [Row], memory: u64) {
-    let Plan { connections, sessions, rounds, slice } = plan;
-    println!("{connections} connections, {sessions} sessions, {rounds} rounds of {slice:?} each, in turns\n");
-    println!(
-        "| work | requests/s | ratio to the floor: median (least to most) | p50 ms | p99 ms | server CPU s per 1,000 |"
-    );
-    println!("|---|---|---|---|---|---|");
-    let floor = rows[0].rates.clone();
-    for (work, row) in Work::ALL.into_iter().zip(rows) {
-        let mut ratios: Vec<_> = row.rates.iter().zip(&floor).map(|(rate, floor)| rate / floor).collect();
-        row.latencies.sort_unstable();
-        let percentile = |share: f64| {
-            let place = (row.latencies.len() as f64 * share) as usize;
-            row.latencies.get(place).map_or(0.0, |latency| latency.as_secs_f64() * 1_000.0)
+    /// Shows and writes what the run came to.
+    pub(crate) fn tell(&self) -> io::Result<()> {
+        let write = |path: &Path, text: &str| {
+            std::fs::write(path, text)
+                .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))
         };
-        println!(
-            "| {} | {:.0} | {:.2} ({:.2} to {:.2}) | {:.3} | {:.3} | {:.4} |",
-            work.name(),
-            median(&mut row.rates.clone()),
-            median(&mut ratios),
-            ratios.first().copied().unwrap_or_default(),
-            ratios.last().copied().unwrap_or_default(),
-            percentile(0.50),
-            percentile(0.99),
-            median(&mut row.cpu_s.clone()),
-        );
+        writeln!(io::stdout(), "{}", table::text(&self.report))?;
+        if let Some(path) = &self.options.json {
+            write(path, &format!("{:#}\n", json::json(&self.report)))?;
+        }
+        if let Some(path) = &self.options.report {
+            write(path, &page::page(&self.report))?;
+        }
+        Ok(())
     }
-    println!("\nserver memory afterwards: {:.1} MB", memory as f64 / 1e6);
 }
 
-/// Sorts, then takes the middle.
-fn median(values: &mut [f64]) -> f64 {
-    values.sort_unstable_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or_default()
+impl Maker {
+    /// New sessions on a server, started, whose clocks run for half a day.
+    pub(crate) async fn sessions(&self, target: &Target, count: usize) -> Result<Arc<Sessions>> {
+        let sessions = self.numbers.take(count);
+        self.make(target, &sessions, 0..count).await?;
+        Ok(sessions)
+    }
+
+    /// Creates and starts some of the sessions that are to be.
+    pub(crate) async fn make(&self, target: &Target, sessions: &Arc<Sessions>, places: Range<usize>) -> Result<()> {
+        let long = Step::Create(Arc::new(|_| LONG_MS / 2));
+        self.step(target, sessions, places.clone(), &long).await?;
+        self.step(target, sessions, places, &Step::Start).await?;
+        self.progress.doing("waiting for the audit", None);
+        target.drained().await?;
+        Ok(())
+    }
+
+    /// Creates or starts some sessions.
+    pub(crate) async fn step(
+        &self,
+        target: &Target,
+        sessions: &Arc<Sessions>,
+        places: Range<usize>,
+        step: &Step,
+    ) -> Result<()> {
+        let (count, sample) = (places.len(), Sample::shared());
+        let what = match step {
+            Step::Create(_) => "creating",
+            Step::Start => "starting",
+        };
+        self.progress.doing(format!("{what} {count} sessions {}", target.name), Some(&sample));
+        let errands = Make::boxed(sessions, places.start, step, MAKERS.min(count));
+        Crew::new(&target.addresses, errands).work(Pace::Count(count as u64), &sample).await?;
+        target.made(count as u64);
+        Ok(())
+    }
 }

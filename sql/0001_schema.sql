@@ -46,7 +46,8 @@ create index sync_events_history on sync_events (session_id, epoch, version);
 
 create index sync_events_time on sync_events ("timestamp");
 
--- A row for each participant of a session, as of the session's newest state.
+-- A row for each participant of a session, as of the session's newest state: (epoch, version) is the last change that
+-- may have concerned them.
 create table sync_participants (
     id bigint generated always as identity primary key,
     session_id uuid not null,

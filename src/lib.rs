@@ -9,6 +9,7 @@
 pub mod engine;
 pub mod clock;
 pub mod wire;
+pub mod tls;
 pub mod redis;
 pub mod audit;
 pub mod store;

@@ -174,7 +174,15 @@ fn task(matches: &ArgMatches) -> Option<Task> {
 
 fn command() -> Command {
     /// What tasks need to know too.
-    const SHARED: [&str; 4] = ["REDIS_URL", "REDIS_PREFIX", "PARTITIONS", "DATABASE_URL"];
+    const SHARED: [&str; 7] = [
+        "REDIS_URL",
+        "REDIS_CA_CERT",
+        "REDIS_CLIENT_CERT",
+        "REDIS_CLIENT_KEY",
+        "REDIS_PREFIX",
+        "PARTITIONS",
+        "DATABASE_URL",
+    ];
     let options = SETTINGS.iter().map(|setting| {
         let flag = setting.name.to_ascii_lowercase().replace('_', "-");
         let default = if setting.default.is_empty() { "none" } else { setting.default };

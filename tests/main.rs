@@ -7,6 +7,7 @@ mod file;
 mod flags;
 mod health;
 mod http;
+mod loadtest;
 mod metrics;
 #[cfg(target_os = "linux")]
 mod notify;

@@ -202,6 +202,7 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
         let replicas_min = self.parse("REDIS_REPLICAS_MIN", "a whole number from 0 to 100", |text| {
             text.parse().ok().filter(|count| (0..=100).contains(count))
         });
+        let known = self.problems.len();
         let authority = self.file("REDIS_CA_CERT");
         let client = match (self.file("REDIS_CLIENT_CERT"), self.file("REDIS_CLIENT_KEY")) {
             (Some(certificate), Some(key)) => Some((certificate, key)),
@@ -217,7 +218,9 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
         };
         let certificates = Certificates { authority, client };
         let url = self.given("REDIS_URL")?;
-        match Server::parse(&url, &certificates, Duration::ZERO) {
+        // What cannot be read was told already.
+        let readable = if self.problems.len() == known { certificates.clone() } else { Certificates::default() };
+        match Server::parse(&url, &readable, Duration::ZERO) {
             Ok(server) if server.is_cluster() && !given => partitions = CLUSTER_PARTITIONS,
             Ok(server) if server.is_cluster() && partitions < 2 => {
                 self.problems.push("PARTITIONS: a Cluster needs 2 or more".to_owned());

@@ -25,20 +25,18 @@ impl Uuid {
 
     /// Reads the text form; `None` when it is no UUID.
     pub fn parse(text: &str) -> Option<Self> {
-        let text = text.as_bytes();
-        if text.len() != Self::TEXT_LEN {
+        let text: &[u8; Self::TEXT_LEN] = text.as_bytes().try_into().ok()?;
+        let mut bytes = [0; 16];
+        let mut seen = 0;
+        for (byte, place) in bytes.iter_mut().zip(PLACES) {
+            let (high, low) = (DIGITS[usize::from(text[place])], DIGITS[usize::from(text[place + 1])]);
+            *byte = high << 4 | low;
+            seen |= high | low;
+        }
+        if seen == NO_DIGIT || DASHES.iter().any(|&place| text[place] != b'-') {
             return None;
         }
-        let mut bits = 0_u128;
-        for (position, &byte) in text.iter().enumerate() {
-            if matches!(position, 8 | 13 | 18 | 23) {
-                if byte != b'-' {
-                    return None;
-                }
-                continue;
-            }
-            bits = bits << 4 | u128::from(char::from(byte).to_digit(16)?);
-        }
+        let bits = u128::from_be_bytes(bytes);
         let version = bits >> 76 & 0xf;
         let variant = bits >> 62 & 0b11;
         let known = bits == 0 || bits == u128::MAX || (1..=8).contains(&version) && variant == 0b10;
@@ -47,18 +45,46 @@ impl Uuid {
 
     /// The text form.
     pub fn text(self) -> [u8; Self::TEXT_LEN] {
-        const HEX: &[u8; 16] = b"0123456789abcdef";
         let mut text = [b'-'; Self::TEXT_LEN];
-        let mut shift = 128;
-        for (position, byte) in text.iter_mut().enumerate() {
-            if !matches!(position, 8 | 13 | 18 | 23) {
-                shift -= 4;
-                *byte = HEX[(self.0 >> shift & 0xf) as usize];
-            }
+        for (byte, place) in self.0.to_be_bytes().into_iter().zip(PLACES) {
+            text[place..place + 2].copy_from_slice(&PAIRS[usize::from(byte)]);
         }
         text
     }
 }
+
+/// Where each byte's two digits stand in the text, and the dashes. Ids are read and written many times in every
+/// request, hence by the byte and by tables.
+const PLACES: [usize; 16] = [0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34];
+const DASHES: [usize; 4] = [8, 13, 18, 23];
+
+const HEX: [u8; 16] = *b"0123456789abcdef";
+
+/// What has no value as a digit.
+const NO_DIGIT: u8 = 0xff;
+
+/// Every byte's two digits.
+const PAIRS: [[u8; 2]; 256] = {
+    let mut pairs = [[0; 2]; 256];
+    let mut byte = 0;
+    while byte < pairs.len() {
+        pairs[byte] = [HEX[byte >> 4], HEX[byte & 0xf]];
+        byte += 1;
+    }
+    pairs
+};
+
+/// Every character's value as a digit, in either case.
+const DIGITS: [u8; 256] = {
+    let mut digits = [NO_DIGIT; 256];
+    let mut value = 0;
+    while value < HEX.len() {
+        digits[HEX[value] as usize] = value as u8;
+        digits[HEX[value].to_ascii_uppercase() as usize] = value as u8;
+        value += 1;
+    }
+    digits
+};
 
 impl fmt::Display for Uuid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

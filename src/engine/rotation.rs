@@ -10,10 +10,16 @@ pub(super) fn first(session: &Session) -> usize {
 /// The next participant after `place` whose clock has not flagged, `place` itself last; `None` when
 /// every clock has. In [`Mode::PerCycle`] nobody is ever out.
 pub(super) fn next(session: &Session, place: usize) -> Option<usize> {
-    let here = key(session, place);
-    (0..session.participants.len())
-        .filter(|&other| !is_out(session, other))
-        .min_by_key(|&other| (key(session, other) <= here, key(session, other)))
+    let index = |place: usize| session.participants[place].index;
+    let (mut after, mut before) = (None, None);
+    // In the order given, so that of equals the first is kept.
+    for other in (0..session.participants.len()).filter(|&other| !is_out(session, other)) {
+        let best = if key(session, other) > key(session, place) { &mut after } else { &mut before };
+        if best.is_none_or(|best| index(other) < index(best)) {
+            *best = Some(other);
+        }
+    }
+    after.or(before)
 }
 
 /// Whether a participant can have no further turn.

@@ -15,6 +15,9 @@ use crate::wire::Text;
 
 /// The longest body that is read, in bytes.
 pub(super) const LEN_MAX: usize = 1 << 20;
+/// The longest frame of an answer, in bytes. A connection keeps the buffer in which frames are put one after the other
+/// before they are written.
+const FRAME_LEN_MAX: usize = 32 << 10;
 
 /// A request's body; `None` when there is nothing left to read. A connection whose request has one when it is
 /// answered is closed, since nobody knows where the next one begins.
@@ -76,31 +79,28 @@ async fn next(body: &mut Incoming, has_trailers: &mut bool) -> Result<Option<Byt
 
 /// An answer's body: up to three pieces, the middle one shared.
 #[derive(Debug, Default)]
-pub(super) struct Body {
-    pieces: Text,
-    sent: usize,
-}
+pub(super) struct Body(Text);
 
 impl From<Text> for Body {
     fn from(pieces: Text) -> Self {
-        Self { pieces, sent: 0 }
+        Self(pieces)
     }
 }
 
 impl From<Bytes> for Body {
     fn from(whole: Bytes) -> Self {
-        Self { pieces: [whole, Bytes::new(), Bytes::new()], sent: 0 }
+        Self([whole, Bytes::new(), Bytes::new()])
     }
 }
 
 impl Body {
     /// All of it in one piece.
     pub(super) fn concat(&self) -> Vec<u8> {
-        self.pieces.concat()
+        self.0.concat()
     }
 
     fn left(&self) -> u64 {
-        self.pieces[self.sent..].iter().map(|piece| piece.len() as u64).sum()
+        self.0.iter().map(|piece| piece.len() as u64).sum()
     }
 }
 
@@ -109,15 +109,9 @@ impl HttpBody for Body {
     type Error = Infallible;
 
     fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        while self.sent < self.pieces.len() {
-            let sent = self.sent;
-            self.sent += 1;
-            let piece = std::mem::take(&mut self.pieces[sent]);
-            if !piece.is_empty() {
-                return Poll::Ready(Some(Ok(Frame::data(piece))));
-            }
-        }
-        Poll::Ready(None)
+        let Some(piece) = self.0.iter_mut().find(|piece| !piece.is_empty()) else { return Poll::Ready(None) };
+        let frame = piece.split_to(piece.len().min(FRAME_LEN_MAX));
+        Poll::Ready(Some(Ok(Frame::data(frame))))
     }
 
     fn is_end_stream(&self) -> bool {

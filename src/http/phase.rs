@@ -46,9 +46,9 @@ impl Phase {
         }
     }
 
-    /// A request's head was read to its end.
-    pub(super) fn busy(&self) {
-        self.enter(BUSY);
+    /// A request's head was read to its end; returns when.
+    pub(super) fn busy(&self) -> Moment {
+        self.enter(BUSY)
     }
 
     /// A request has its answer, which is now to be sent.
@@ -76,7 +76,7 @@ impl Phase {
     /// What the connection has waited for too long, or how long it may still wait at least.
     pub(super) fn check(&self, idle: Duration, head: Duration) -> Result<Duration, Overdue> {
         let now = self.now.load(Ordering::Relaxed);
-        let since = Duration::from_millis(self.elapsed_ms().saturating_sub(now >> PHASE_BITS));
+        let since = Duration::from_millis(self.elapsed_ms(self.clock.moment()).saturating_sub(now >> PHASE_BITS));
         let left = |limit: Duration, overdue| limit.checked_sub(since).filter(|left| !left.is_zero()).ok_or(overdue);
         match phase(now) {
             WAITING | ANSWERING | FLUSHING => left(idle, Overdue::Request).map(|left| left.min(head)),
@@ -85,16 +85,18 @@ impl Phase {
         }
     }
 
-    fn enter(&self, phase: u64) {
-        self.now.store(self.elapsed_ms() << PHASE_BITS | phase, Ordering::Relaxed);
+    fn enter(&self, phase: u64) -> Moment {
+        let moment = self.clock.moment();
+        self.now.store(self.elapsed_ms(moment) << PHASE_BITS | phase, Ordering::Relaxed);
+        moment
     }
 
     fn is(&self, phase: u64) -> bool {
         self::phase(self.now.load(Ordering::Relaxed)) == phase
     }
 
-    fn elapsed_ms(&self) -> u64 {
-        self.clock.moment().since(self.start).as_millis() as u64
+    fn elapsed_ms(&self, moment: Moment) -> u64 {
+        moment.since(self.start).as_millis() as u64
     }
 }
 

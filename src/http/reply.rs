@@ -105,11 +105,7 @@ pub(super) fn raw(response: Response) -> Vec<u8> {
 
 /// `"<epoch>.<version>"`.
 fn etag(tag: StateTag) -> HeaderValue {
-    let mut text = Vec::with_capacity(40);
-    text.push(b'"');
-    text.extend_from_slice(itoa::Buffer::new().format(tag.epoch).as_bytes());
-    text.push(b'.');
-    text.extend_from_slice(itoa::Buffer::new().format(tag.version).as_bytes());
-    text.push(b'"');
-    HeaderValue::from_maybe_shared(Bytes::from(text)).expect("digits can stand in a header")
+    let (mut epoch, mut version) = (itoa::Buffer::new(), itoa::Buffer::new());
+    let text = ["\"", epoch.format(tag.epoch), ".", version.format(tag.version), "\""].concat();
+    HeaderValue::try_from(text).expect("digits can stand in a header")
 }

@@ -105,6 +105,41 @@ impl Route<'_> {
 }
 
 impl Resource {
+    /// The resource at a path and the session's id in it; one trailing slash is tolerated.
+    pub fn at(path: &str) -> Option<(Self, &str)> {
+        let path = path.strip_suffix('/').unwrap_or(path);
+        if let Some(rest) = path.strip_prefix("/v1/sessions") {
+            if rest.is_empty() {
+                return Some((Resource::Sessions, ""));
+            }
+            let rest = rest.strip_prefix('/')?;
+            let (id, action) = rest.split_once('/').map_or((rest, None), |(id, action)| (id, Some(action)));
+            let resource = match action {
+                None => Resource::Session,
+                Some("start") => Resource::Start,
+                Some("pause") => Resource::Pause,
+                Some("resume") => Resource::Resume,
+                Some("switch") => Resource::Switch,
+                Some("complete") => Resource::Complete,
+                Some("cancel") => Resource::Cancel,
+                Some("events") => Resource::Events,
+                Some(_) => return None,
+            };
+            return (!id.is_empty()).then_some((resource, id));
+        }
+        let resource = match path {
+            "/v1/time" => Resource::Time,
+            "/ws" => Resource::WebSocket,
+            "/health" => Resource::Health,
+            "/ready" => Resource::Ready,
+            "/metrics" => Resource::Metrics,
+            "/api-docs.json" => Resource::ApiDocsJson,
+            "/api-docs" => Resource::ApiDocs,
+            _ => return None,
+        };
+        Some((resource, ""))
+    }
+
     /// The path, with `{id}` for a session's id.
     pub const fn template(self) -> &'static str {
         match self {
@@ -196,46 +231,11 @@ impl Resource {
 
 /// Where a method and a path lead.
 pub(super) fn route<'p>(method: &Method, path: &'p str) -> Route<'p> {
-    let Some((resource, id)) = resource(path) else { return Route::Unknown };
+    let Some((resource, id)) = Resource::at(path) else { return Route::Unknown };
     match resource.endpoint(method) {
         Some(endpoint) => Route::Found(resource, endpoint, id),
         None => Route::WrongMethod(resource),
     }
-}
-
-/// The resource at a path and the session's id in it; one trailing slash is tolerated.
-fn resource(path: &str) -> Option<(Resource, &str)> {
-    let path = path.strip_suffix('/').unwrap_or(path);
-    if let Some(rest) = path.strip_prefix("/v1/sessions") {
-        if rest.is_empty() {
-            return Some((Resource::Sessions, ""));
-        }
-        let rest = rest.strip_prefix('/')?;
-        let (id, action) = rest.split_once('/').map_or((rest, None), |(id, action)| (id, Some(action)));
-        let resource = match action {
-            None => Resource::Session,
-            Some("start") => Resource::Start,
-            Some("pause") => Resource::Pause,
-            Some("resume") => Resource::Resume,
-            Some("switch") => Resource::Switch,
-            Some("complete") => Resource::Complete,
-            Some("cancel") => Resource::Cancel,
-            Some("events") => Resource::Events,
-            Some(_) => return None,
-        };
-        return (!id.is_empty()).then_some((resource, id));
-    }
-    let resource = match path {
-        "/v1/time" => Resource::Time,
-        "/ws" => Resource::WebSocket,
-        "/health" => Resource::Health,
-        "/ready" => Resource::Ready,
-        "/metrics" => Resource::Metrics,
-        "/api-docs.json" => Resource::ApiDocsJson,
-        "/api-docs" => Resource::ApiDocs,
-        _ => return None,
-    };
-    Some((resource, ""))
 }
 
 #[cfg(test)]

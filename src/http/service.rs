@@ -4,6 +4,7 @@
 use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,7 +16,7 @@ use hyper::{Method, Request};
 use prometheus_client::registry::Registry;
 use tracing::{debug, error};
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Moment};
 use crate::engine::Command;
 use crate::problem::Problem;
 use crate::sessions::Sessions;
@@ -52,9 +53,8 @@ pub(super) struct Answer {
 }
 
 impl Service {
-    /// Answers one request of `client`.
-    pub(super) async fn answer(&self, client: IpAddr, request: Request<Incoming>) -> Answer {
-        let begun = self.clock.moment();
+    /// Answers one request of `client`, whose head was read at `begun`.
+    pub(super) async fn answer(&self, client: IpAddr, request: Request<Incoming>, begun: Moment) -> Answer {
         let (parts, body) = request.into_parts();
         let mut unread = body::unread(body);
         let route = route(&parts.method, parts.uri.path());
@@ -123,13 +123,13 @@ impl Service {
             Err(problem) => return Reply::problem(&problem).into(),
         };
         let handled = AssertUnwindSafe(self.handle(endpoint, id, parts, &body)).catch_unwind();
-        match tokio::time::timeout(self.request_timeout, handled).await {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(_)) => {
+        match within(self.request_timeout, handled).await {
+            Some(Ok(answer)) => answer,
+            Some(Err(_)) => {
                 error!(method = %parts.method, path = parts.uri.path(), "a request met a fault of ours");
                 Reply::problem(&Problem::internal()).into()
             }
-            Err(_) => {
+            None => {
                 error!(method = %parts.method, path = parts.uri.path(), "a request took too long");
                 let is_safe = parts.method.is_safe();
                 let problem = if is_safe { Problem::unavailable("Too slow") } else { Problem::unknown_outcome() };
@@ -167,6 +167,15 @@ impl Service {
             Endpoint::Cancel => Command::Cancel,
         };
         sessions::transition(all, headers, id, command).await.into()
+    }
+}
+
+/// What `future` comes to, if it does so in time. What needs not wait at all needs no timer.
+async fn within<T>(limit: Duration, future: impl Future<Output = T>) -> Option<T> {
+    let mut future = std::pin::pin!(future);
+    match std::future::poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await {
+        Poll::Ready(done) => Some(done),
+        Poll::Pending => tokio::time::timeout(limit, future).await.ok(),
     }
 }
 

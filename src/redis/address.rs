@@ -10,11 +10,17 @@
 //! User and password are those of the servers that keep the data; Sentinels of their own are told by `?sentinel_user=`
 //! and `?sentinel_password=`. Does not know who of several servers answers for what.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use redis::io::tcp::TcpSettings;
-use redis::{Client, ClientTlsConfig, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, TlsCertificates};
+use redis::{ConnectionAddr, IntoConnectionInfo};
+use rustls::ClientConfig;
+use rustls::pki_types::PrivateKeyDer;
+use rustls::pki_types::pem::PemObject;
 
+use crate::tls;
+
+use super::client::{At, Client};
 use super::table::Node;
 
 /// Which certificates are believed and shown, beside the system's.
@@ -33,7 +39,7 @@ pub(super) struct Address {
     /// Whom to ask first: the server, the Sentinels, or some of a Cluster.
     pub(super) named: Vec<Client>,
     /// How to log in to any server that keeps data.
-    template: ConnectionInfo,
+    template: Client,
 }
 
 /// How servers belong together.
@@ -50,26 +56,36 @@ pub(super) enum Topology {
 impl Address {
     /// Reads a URL; `Err` says what is wrong with it, and never the password.
     pub(super) fn parse(url: &str, certificates: &Certificates) -> Result<Self, String> {
-        let tls = Tls::load(certificates)?;
         let (scheme, rest) = url.split_once("://").ok_or("it does not begin with redis://")?;
         let (scheme, kind) = scheme.split_once('+').unwrap_or((scheme, ""));
-        if !matches!((scheme, kind), ("redis" | "rediss", "" | "unix" | "sentinel" | "cluster") | ("unix", "")) {
+        if !matches!((scheme, kind), ("redis" | "rediss", "" | "sentinel" | "cluster") | ("unix", "")) {
             return Err("it begins with none of redis://, rediss://, unix://, redis+sentinel:// and redis+cluster://"
                 .to_owned());
         }
-        if !matches!(kind, "sentinel" | "cluster") {
-            let template = tls.applied(info(url)?)?;
-            return Ok(Self { topology: Topology::Single, named: vec![client(template.clone())?], template });
+        if rest.contains('#') {
+            return Err("there is a # in it, which is written as %23 in a password".to_owned());
         }
+        let tls = match scheme {
+            "rediss" => Some(Arc::new(encryption(certificates)?)),
+            _ if *certificates == Certificates::default() => None,
+            _ => return Err("certificates are given, and its scheme is without TLS: rediss://".to_owned()),
+        };
+        let one = |url: String| client(&url, tls.as_ref());
         let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
+        if scheme == "unix" {
+            known_only(query, &["db", "user", "pass"])?;
+            return Self::single(one(url.to_owned())?);
+        }
+        if kind.is_empty() {
+            known_only(query, &[])?;
+            return Self::single(one(format!("redis://{rest}"))?);
+        }
         let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
         let (login, hosts) = match authority.rsplit_once('@') {
             Some((login, hosts)) => (format!("{login}@"), hosts),
             None => (String::new(), authority),
         };
-        let one = |login: &str, host: &str, database: &str| {
-            tls.applied(info(&format!("{scheme}://{login}{host}/{database}"))?)
-        };
+        let one = |login: &str, host: &str, database: &str| one(format!("redis://{login}{host}/{database}"));
         match kind {
             "sentinel" => {
                 let (master, database) = path.split_once('/').unwrap_or((path, ""));
@@ -77,40 +93,33 @@ impl Address {
                     return Err("it does not name the master: redis+sentinel://host,host/master".to_owned());
                 }
                 let sentinel = sentinel_login(query)?;
-                let named = hosts.split(',').map(|host| client(one(&sentinel, &with_port(host, 26_379), "")?));
+                let named = hosts.split(',').map(|host| one(&sentinel, &with_port(host, 26_379), ""));
                 let named = named.collect::<Result<_, String>>()?;
                 let first = hosts.split(',').next().unwrap_or_default();
                 let topology = Topology::Sentinel { master: master.to_owned() };
                 Ok(Self { topology, named, template: one(&login, first, database)? })
             }
             _ => {
+                known_only(query, &[])?;
                 if !matches!(path, "" | "0") {
                     return Err("a Cluster has no databases but 0".to_owned());
                 }
                 let named = hosts.split(',').map(|host| one(&login, host, "")).collect::<Result<Vec<_>, _>>()?;
                 let template = named.first().ok_or("it names no host")?.clone();
-                let named = named.into_iter().map(client).collect::<Result<_, _>>()?;
                 Ok(Self { topology: Topology::Cluster, named, template })
             }
         }
     }
 
-    /// The server at a node, logged in to as the URL says.
-    pub(super) fn at(&self, node: &Node) -> Result<Client, String> {
-        let (host, port) = (node.host.clone(), node.port);
-        let address = if let ConnectionAddr::TcpTls { insecure, tls_params, .. } = self.template.addr() {
-            ConnectionAddr::TcpTls { host, port, insecure: *insecure, tls_params: tls_params.clone() }
-        } else {
-            ConnectionAddr::Tcp(host, port)
-        };
-        client(self.template.clone().set_addr(address))
+    fn single(client: Client) -> Result<Self, String> {
+        Ok(Self { topology: Topology::Single, named: vec![client.clone()], template: client })
     }
-}
 
-/// Whom a client leads to, when it is not a socket.
-pub(super) fn host(client: &Client) -> Option<&str> {
-    let address = client.get_connection_info().addr();
-    if let ConnectionAddr::Tcp(host, _) | ConnectionAddr::TcpTls { host, .. } = address { Some(host) } else { None }
+    /// The server at a node, logged in to as the URL says.
+    pub(super) fn at(&self, node: &Node) -> Client {
+        let at = At::Tcp { host: node.host.clone(), port: node.port };
+        Client { at, ..self.template.clone() }
+    }
 }
 
 fn with_port(host: &str, port: u16) -> String {
@@ -120,78 +129,80 @@ fn with_port(host: &str, port: u16) -> String {
 }
 
 fn sentinel_login(query: &str) -> Result<String, String> {
-    let (mut user, mut password) = ("", "");
-    for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
-        match parameter.split_once('=') {
-            Some(("sentinel_user", value)) => user = value,
-            Some(("sentinel_password", value)) => password = value,
-            Some((name, _)) => return Err(format!("it has a parameter {name}, which is not known")),
-            None => return Err(format!("it has a parameter {parameter}, which is not known")),
-        }
-    }
+    known_only(query, &["sentinel_user", "sentinel_password"])?;
+    let value = |name: &str| parameters(query).find(|(known, _)| *known == name).map_or("", |(_, value)| value);
+    let (user, password) = (value("sentinel_user"), value("sentinel_password"));
     Ok(if user.is_empty() && password.is_empty() { String::new() } else { format!("{user}:{password}@") })
 }
 
-fn info(url: &str) -> Result<ConnectionInfo, String> {
+fn parameters(query: &str) -> impl Iterator<Item = (&str, &str)> {
+    let given = query.split('&').filter(|parameter| !parameter.is_empty());
+    given.map(|parameter| parameter.split_once('=').unwrap_or((parameter, "")))
+}
+
+/// What nobody knows may have been meant to matter.
+fn known_only(query: &str, known: &[&str]) -> Result<(), String> {
+    match parameters(query).find(|(name, _)| !known.contains(name)) {
+        Some((name, _)) => Err(format!("it has a parameter {name}, which is not known")),
+        None => Ok(()),
+    }
+}
+
+fn client(url: &str, tls: Option<&Arc<ClientConfig>>) -> Result<Client, String> {
     let info = url.into_connection_info().map_err(|error| error.to_string())?;
-    Ok(info.set_tcp_settings(TcpSettings::default().set_nodelay(true)))
+    let at = if let ConnectionAddr::Tcp(host, port) = info.addr() {
+        At::Tcp { host: host.clone(), port: *port }
+    } else if let ConnectionAddr::Unix(path) = info.addr() {
+        At::Socket(path.clone())
+    } else {
+        return Err(format!("{} is no address", info.addr()));
+    };
+    Ok(Client { at, login: info.redis_settings().clone(), tls: tls.cloned() })
 }
 
-fn client(info: ConnectionInfo) -> Result<Client, String> {
-    Client::open(info).map_err(|error| error.to_string())
-}
-
-/// What is shown and believed on a connection.
-struct Tls(Option<TlsCertificates>);
-
-impl Tls {
-    fn load(certificates: &Certificates) -> Result<Self, String> {
-        let read = |path: &PathBuf| std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()));
-        let root_cert = certificates.authority.as_ref().map(read).transpose()?;
-        let client_tls = match &certificates.client {
-            Some((certificate, key)) => {
-                Some(ClientTlsConfig { client_cert: read(certificate)?, client_key: read(key)? })
-            }
-            None => None,
-        };
-        let is_given = root_cert.is_some() || client_tls.is_some();
-        Ok(Self(is_given.then_some(TlsCertificates { client_tls, root_cert })))
-    }
-
-    fn applied(&self, info: ConnectionInfo) -> Result<ConnectionInfo, String> {
-        match (&self.0, info.addr()) {
-            (Some(certificates), ConnectionAddr::TcpTls { .. }) => {
-                let client = Client::build_with_tls(info, certificates.clone()).map_err(|error| error.to_string())?;
-                Ok(client.get_connection_info().clone())
-            }
-            (Some(_), _) => Err("certificates are given, and its scheme is without TLS: rediss://".to_owned()),
-            (None, _) => Ok(info),
-        }
-    }
+/// Who is believed, and what is shown.
+fn encryption(certificates: &Certificates) -> Result<ClientConfig, String> {
+    let authorities = tls::authorities(certificates.authority.as_deref())?;
+    let config = ClientConfig::builder_with_provider(tls::provider()).with_safe_default_protocol_versions();
+    let config = config.map_err(|error| error.to_string())?.with_root_certificates(authorities);
+    let Some((certificate, key)) = &certificates.client else { return Ok(config.with_no_client_auth()) };
+    let wrong = |path: &Path, error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
+    let chain = tls::certificates(certificate)?;
+    let private = PrivateKeyDer::from_pem_file(key).map_err(|error| wrong(key, &error))?;
+    config.with_client_auth_cert(chain, private).map_err(|error| wrong(key, &error))
 }
 
 #[cfg(test)]
 mod tests {
-    use redis::ConnectionAddr;
-
-    use super::{Address, Topology};
+    use super::{Address, At, Topology};
 
     fn parse(url: &str) -> Result<Address, String> {
         Address::parse(url, &Default::default())
     }
 
     fn hosts(address: &Address) -> Vec<(String, u16)> {
-        let host = |client: &redis::Client| match client.get_connection_info().addr() {
-            ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => (host.clone(), *port),
-            other => panic!("{other:?}"),
+        let host = |client: &super::Client| match &client.at {
+            At::Tcp { host, port } => (host.clone(), *port),
+            other @ At::Socket(_) => panic!("{other:?}"),
         };
         address.named.iter().map(host).collect()
     }
 
     #[test]
     fn one_server() {
-        for url in ["redis://h", "rediss://u:p@h:7000/3", "redis://:p@[::1]:7000", "unix:///run/redis.sock?db=2"] {
-            assert_eq!(parse(url).expect(url).topology, Topology::Single, "{url}");
+        for (url, at, user, password, database) in [
+            ("redis://h", "h:6379", None, None, 0),
+            ("rediss://u:p%23%40@h:7000/3", "h:7000", Some("u"), Some("p#@"), 3),
+            ("redis://:p@[::1]:7000", "[::1]:7000", None, Some("p"), 0),
+            ("unix:///run/redis.sock", "/run/redis.sock", None, None, 0),
+            ("unix:///run/redis.sock?db=2&user=u&pass=p", "/run/redis.sock", Some("u"), Some("p"), 2),
+        ] {
+            let address = parse(url).expect(url);
+            let [client] = &address.named[..] else { panic!("{address:?}") };
+            assert_eq!((address.topology, client.to_string().as_str()), (Topology::Single, at), "{url}");
+            let login = (client.login.username(), client.login.password(), client.login.db());
+            assert_eq!(login, (user, password, database), "{url}");
+            assert_eq!(client.tls.is_some(), url.starts_with("rediss"), "{url}");
         }
     }
 
@@ -202,16 +213,16 @@ mod tests {
         assert_eq!(address.topology, Topology::Sentinel { master: "the-master".to_owned() });
         let expected = [("a".to_owned(), 26_379), ("::1".to_owned(), 7_000), ("c".to_owned(), 26_380)];
         assert_eq!(hosts(&address), expected);
-        let login = |client: &redis::Client| {
-            let settings = client.get_connection_info().redis_settings().clone();
-            (settings.username().map(str::to_owned), settings.password().map(str::to_owned), settings.db())
+        let login = |client: &super::Client| {
+            let login = &client.login;
+            (login.username().map(str::to_owned), login.password().map(str::to_owned), login.db())
         };
         assert_eq!(login(&address.named[0]), (None, Some("q".to_owned()), 0));
         let node = super::Node { host: "m".to_owned(), port: 7_001 };
-        let master = address.at(&node).expect("a node");
+        let master = address.at(&node);
         assert_eq!(login(&master), (Some("u".to_owned()), Some("p".to_owned()), 2));
-        let ConnectionAddr::TcpTls { host, port, .. } = master.get_connection_info().addr() else { panic!("no TLS") };
-        assert_eq!((host.as_str(), *port), ("m", 7_001));
+        assert_eq!(master.at, At::Tcp { host: "m".to_owned(), port: 7_001 });
+        assert!(master.tls.is_some() && address.named.iter().all(|sentinel| sentinel.tls.is_some()));
     }
 
     #[test]
@@ -231,6 +242,10 @@ mod tests {
             ("redis+sentinel://u:hunter2@a,b/m?colour=red", "colour"),
             ("redis+sentinel://u:hunter2@a,b/m/x", "atabase"),
             ("redis+cluster://u:hunter2@a,b/3", "databases"),
+            ("redis+cluster://u:hunter2@a,b?db=3", "db"),
+            ("redis://u:hunter2@a?protocol=resp3", "protocol"),
+            ("unix:///run/redis.sock?pass=hunter2&database=3", "database"),
+            ("rediss://u:hunter2@a#insecure", "#"),
             ("redis+cluster://u:hunter2@a:port", ""),
             ("redis://u:hunter2@a:port", ""),
         ] {
@@ -244,5 +259,7 @@ mod tests {
         let certificates = super::Certificates { authority: Some("/nowhere/ca.pem".into()), client: None };
         let error = Address::parse("rediss://h", &certificates).expect_err("there is no such file");
         assert!(error.contains("/nowhere/ca.pem"), "{error}");
+        let error = Address::parse("redis://h", &certificates).expect_err("they are of no use");
+        assert!(error.contains("rediss://"), "{error}");
     }
 }

@@ -3,19 +3,29 @@
 use redis::Value;
 use redis::aio::MultiplexedConnection;
 
-use super::link::LinkError;
+use super::client::Client;
+use super::fitness;
+use super::link::{LinkError, Unfit};
 use super::nodes::Told;
 use super::table::{Node, Table};
 
-/// Asks a server that was reached at `host`.
-pub(super) async fn ask(connection: &mut MultiplexedConnection, host: Option<&str>) -> Result<Told, LinkError> {
+/// Asks a server that was reached as `client`.
+pub(super) async fn ask(connection: &mut MultiplexedConnection, client: &Client) -> Result<Told, LinkError> {
     let mut commands = redis::pipe();
     commands.cmd("CLUSTER").arg("INFO").cmd("CLUSTER").arg("SLOTS");
-    let (info, slots): (String, Vec<Vec<Value>>) = commands.query_async(connection).await?;
+    let asked = commands.query_async(connection).await.map_err(LinkError::from);
+    let (info, slots): (String, Vec<Vec<Value>>) = asked.map_err(|error| match error {
+        LinkError::Refused(why) if why.contains("cluster support disabled") => {
+            let why = fitness::misplaced("standalone", true).unwrap_or_default();
+            LinkError::Unfit(Unfit { why: format!("the server at {client} {why}"), is_lasting: true })
+        }
+        other @ (LinkError::Lost(_) | LinkError::Refused(_) | LinkError::Unfit(_)) => other,
+        other @ (LinkError::Elsewhere(_) | LinkError::NotNow(_)) => other,
+    })?;
     let epoch = info.lines().find_map(|line| line.strip_prefix("cluster_current_epoch:")?.trim().parse().ok());
     let ranges = slots.iter().filter_map(|range| {
         let [first, last, master, ..] = &range[..] else { return None };
-        Some((number(first)?..=number(last)?, node(master, host?)?))
+        Some((number(first)?..=number(last)?, node(master, client.host()?)?))
     });
     Ok(Told { epoch: epoch.unwrap_or_default(), table: Table(ranges.collect()) })
 }

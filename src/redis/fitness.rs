@@ -3,25 +3,22 @@
 
 use redis::Value;
 
-use super::{Keyspace, Link, LinkError, Queue};
+use super::link::{LinkError, Unfit, refusal};
+use super::{Keyspace, Link, Queue, privileges};
 
 /// The policy under which Redis forgets nothing to make room.
 const NO_EVICTION: &str = "noeviction";
+/// What should be known of a server that keeps nothing over a restart but what was saved now and then.
+const NOT_KEPT: &str = "Redis has appendonly no: acknowledged changes are lost when it restarts";
 
-/// Why a server cannot be used.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unfit {
-    /// For people.
-    pub why: String,
-    /// Waiting does not help: this process was told something that is not so.
-    pub is_lasting: bool,
-}
-
-/// Looks at the server; `None` when it can be used. Writes down how many partitions there are if nobody has.
-pub async fn unfit(link: &mut Link, keyspace: &Keyspace) -> Result<Option<Unfit>, LinkError> {
-    if link.is_misplaced() {
-        let why = "the server and REDIS_URL do not agree whether it is one of a Cluster: redis+cluster:// says so";
-        return Ok(Some(Unfit { why: why.to_owned(), is_lasting: true }));
+/// Looks at the server; `Err` when it is not to be used, else what should be known of it. Writes down how many
+/// partitions there are if nobody has.
+pub async fn examine(link: &mut Link, keyspace: &Keyspace) -> Result<Vec<&'static str>, LinkError> {
+    let unfit = |why, is_lasting| Err(LinkError::Unfit(Unfit { why, is_lasting }));
+    if let Some(partition) = keyspace.all().next()
+        && let Some(why) = privileges::missing(link, keyspace, partition).await?
+    {
+        return unfit(why, false);
     }
     // A key of another type would fail inside a transaction, which Redis does not roll back.
     let mut kinds = vec![(keyspace.partition_count(), "string")];
@@ -33,31 +30,51 @@ pub async fn unfit(link: &mut Link, keyspace: &Keyspace) -> Result<Option<Unfit>
     for (key, _) in &kinds {
         commands.cmd("TYPE").arg(key);
     }
-    commands.cmd("INFO").arg("memory");
+    commands.cmd("INFO").arg("memory").arg("persistence");
     let mut replies = link.ask(&commands).await?;
-    let memory = replies.pop();
-    let for_now = |why| Ok(Some(Unfit { why, is_lasting: false }));
+    if let Some(why) = replies.iter().find_map(refusal) {
+        return Err(LinkError::Refused(why));
+    }
+    let info = replies.pop().as_ref().map(text).unwrap_or_default();
     for ((key, expected), reply) in kinds.iter().zip(&replies) {
         let kind = text(reply);
         if kind != *expected && kind != "none" {
-            return for_now(format!("the key {key:?} in Redis is of type {kind}, not {expected}"));
+            return unfit(format!("the key {key:?} in Redis is of type {kind}, not {expected}"), false);
         }
     }
-    let memory = memory.as_ref().map(text).unwrap_or_default();
-    let policy = memory.lines().find_map(|line| line.strip_prefix("maxmemory_policy:")).unwrap_or(NO_EVICTION);
+    let policy = field(&info, "maxmemory_policy").unwrap_or(NO_EVICTION);
     if policy != NO_EVICTION {
-        return for_now(format!("Redis has maxmemory-policy {policy}; it must be {NO_EVICTION}"));
+        return unfit(format!("Redis has maxmemory-policy {policy}; it must be {NO_EVICTION}"), false);
     }
     let ours = keyspace.partitions().to_string();
     let mut claim = redis::pipe();
-    claim.cmd("SET").arg(keyspace.partition_count()).arg(&ours).arg("NX").arg("GET");
-    let kept = link.ask(&claim).await?;
-    let theirs = kept.first().map(text).unwrap_or_default();
-    if theirs.is_empty() || theirs == ours {
-        return Ok(None);
+    claim.cmd("SET").arg(keyspace.partition_count()).arg(&ours).arg("NX").cmd("GET").arg(keyspace.partition_count());
+    let replies = link.ask(&claim).await?;
+    let theirs = replies.last().map(text).unwrap_or_default();
+    if theirs.is_empty() {
+        let why = replies.iter().find_map(refusal).unwrap_or_else(|| "SET kept nothing".to_owned());
+        return Err(LinkError::Refused(why));
     }
-    let why = format!("Redis holds {theirs} partitions, and PARTITIONS says {ours}");
-    Ok(Some(Unfit { why, is_lasting: true }))
+    if theirs != ours {
+        return unfit(format!("Redis holds {theirs} partitions, and PARTITIONS says {ours}"), true);
+    }
+    let is_kept = field(&info, "aof_enabled") != Some("0");
+    Ok(if is_kept { Vec::new() } else { vec![NOT_KEPT] })
+}
+
+/// Why a server of a kind (`redis_mode`) is not the one that REDIS_URL speaks of.
+pub(super) fn misplaced(kind: &str, is_said_to_be_of_cluster: bool) -> Option<&'static str> {
+    match (kind, is_said_to_be_of_cluster) {
+        ("sentinel", _) => Some("is a Sentinel: REDIS_URL must begin with redis+sentinel://"),
+        ("cluster", false) => Some("is one of a Cluster: REDIS_URL must begin with redis+cluster://"),
+        ("standalone", true) => Some("is not one of a Cluster, and REDIS_URL says redis+cluster://"),
+        _ => None,
+    }
+}
+
+/// A field of INFO.
+pub(super) fn field<'i>(info: &'i str, name: &str) -> Option<&'i str> {
+    info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
 }
 
 /// What a reply says; nothing when it says nothing.

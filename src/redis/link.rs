@@ -8,39 +8,50 @@
 use std::fmt;
 use std::sync::Arc;
 
-use redis::aio::MultiplexedConnection;
-use redis::{Pipeline, RedisError, ServerErrorKind, Value};
+use redis::{Pipeline, RedisError, ServerError, ServerErrorKind, Value};
 
-use super::cluster;
+use super::client::{Client, Connection};
 use super::server::Place;
 use super::table::Node;
+use super::{cluster, fitness};
 
 /// A connection of one's own.
 pub struct Link {
-    connection: MultiplexedConnection,
+    connection: Connection,
     place: Place,
     run_id: Arc<str>,
-    is_cluster_mode: bool,
 }
 
 /// Why a connection did not do what it was asked. After a loss it is not to be used again.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LinkError {
-    /// It is lost, or took too long.
+    /// It is lost, took too long, or cannot be made.
     Lost(String),
-    /// The server refused a command.
+    /// The server refused a command, or to let us in.
     Refused(String),
+    /// The server is not to be used as it is.
+    Unfit(Unfit),
     /// Another server answers for the keys now; no transaction was carried out. It is not to be used again.
     Elsewhere(String),
     /// The keys are on their way to another server, or nobody answers for them; no transaction was carried out.
     NotNow(String),
 }
 
+/// Why a server is not to be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unfit {
+    /// For people.
+    pub why: String,
+    /// Waiting does not help: this process was told something that is not so.
+    pub is_lasting: bool,
+}
+
 impl fmt::Display for LinkError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            LinkError::Lost(why) => write!(f, "the connection to Redis is lost: {why}"),
+            LinkError::Lost(why) => write!(f, "Redis cannot be reached: {why}"),
             LinkError::Refused(why) => write!(f, "Redis refused: {why}"),
+            LinkError::Unfit(Unfit { why, .. }) => f.write_str(why),
             LinkError::Elsewhere(why) => write!(f, "another Redis server is responsible: {why}"),
             LinkError::NotNow(why) => write!(f, "no Redis server is responsible at the moment: {why}"),
         }
@@ -50,26 +61,31 @@ impl fmt::Display for LinkError {
 impl From<RedisError> for LinkError {
     fn from(error: RedisError) -> Self {
         if error.is_io_error() || error.is_connection_dropped() || error.is_timeout() {
-            LinkError::Lost(error.to_string())
-        } else {
-            LinkError::Refused(error.to_string())
+            return LinkError::Lost(error.to_string());
+        }
+        match (error.code(), error.detail()) {
+            (Some(code), Some(detail)) => LinkError::Refused(format!("{code} {detail}")),
+            _ => LinkError::Refused(error.to_string()),
         }
     }
 }
 
 impl Link {
-    /// Greets the server; one that only follows another is refused.
-    pub(super) async fn new(mut connection: MultiplexedConnection, place: Place) -> Result<Self, LinkError> {
-        let info: String = redis::cmd("INFO").arg("server").arg("replication").query_async(&mut connection).await?;
-        let field = |name: &str| info.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
-        if field("role:") == "slave" {
-            let master = (field("master_host:"), field("master_port:"));
-            return Err(LinkError::Refused(format!("it is a replica of {}:{}", master.0, master.1)));
+    /// Greets the server at `client`; one that only follows another is refused.
+    pub(super) async fn new(mut connection: Connection, place: Place, client: &Client) -> Result<Self, LinkError> {
+        let mut hello = redis::cmd("INFO");
+        let info: String = hello.arg("server").arg("replication").query_async(&mut connection.wire).await?;
+        let field = |name: &str| fitness::field(&info, name).unwrap_or_default();
+        if let Some(why) = fitness::misplaced(field("redis_mode"), place.is_of_cluster()) {
+            return Err(LinkError::Unfit(Unfit { why: format!("the server at {client} {why}"), is_lasting: true }));
         }
-        let is_cluster_mode = field("redis_mode:") == "cluster";
+        if field("role") == "slave" {
+            let (host, port) = (field("master_host"), field("master_port"));
+            return Err(LinkError::Elsewhere(format!("{client} is a replica of {host}:{port}")));
+        }
         // Whoever only speaks the protocol may have no such history.
-        let run_id = [field("master_replid:"), field("run_id:")].into_iter().find(|id| !id.is_empty());
-        Ok(Self { connection, place, run_id: run_id.unwrap_or_default().into(), is_cluster_mode })
+        let run_id = [field("master_replid"), field("run_id")].into_iter().find(|id| !id.is_empty());
+        Ok(Self { connection, place, run_id: run_id.unwrap_or_default().into() })
     }
 
     /// The run of the server that this leads to: another one may have forgotten what was acknowledged.
@@ -77,9 +93,9 @@ impl Link {
         &self.run_id
     }
 
-    /// Whether the server is one of a Cluster although nobody said so, or the other way round.
-    pub(super) fn is_misplaced(&self) -> bool {
-        self.is_cluster_mode != self.place.is_of_cluster()
+    /// Whether it leads to a server of a Cluster.
+    pub(super) fn is_of_cluster(&self) -> bool {
+        self.place.is_of_cluster()
     }
 
     /// Sends commands in one go and returns a reply for each; a refusal of one is its reply. A server that is known
@@ -90,7 +106,7 @@ impl Link {
         }
         let sent = tokio::select! {
             biased;
-            sent = self.connection.send_packed_commands(commands, 0, commands.len()) => Some(sent),
+            sent = self.connection.wire.send_packed_commands(commands, 0, commands.len()) => Some(sent),
             () = self.place.left() => None,
         };
         let Some(sent) = sent.filter(|_| self.place.is_current()) else {
@@ -109,7 +125,7 @@ impl Link {
     /// The same for commands of one key each, of which some may be on their way to another server: those are asked
     /// there.
     pub async fn ask_following(&mut self, commands: &Pipeline) -> Result<Vec<Value>, LinkError> {
-        let mut replies = self.connection.send_packed_commands(commands, 0, commands.len()).await?;
+        let mut replies = self.connection.wire.send_packed_commands(commands, 0, commands.len()).await?;
         let target = replies.iter().find_map(|reply| self.target(reply));
         if let Some(node) = target.as_ref() {
             let mut link = self.place.elsewhere(node).await?;
@@ -118,7 +134,7 @@ impl Link {
             for command in moved.iter().filter_map(|at| commands.cmd_iter().nth(*at)) {
                 again.cmd("ASKING").add_command(command.clone());
             }
-            let answers = link.connection.send_packed_commands(&again, 0, again.len()).await?;
+            let answers = link.connection.wire.send_packed_commands(&again, 0, again.len()).await?;
             for (at, answer) in moved.into_iter().zip(answers.into_iter().skip(1).step_by(2)) {
                 replies[at] = answer;
             }
@@ -145,17 +161,17 @@ impl Link {
                     Some((slot, node)) => self.place.moved(slot, node),
                     None => self.place.doubt(),
                 }
-                Err(LinkError::Elsewhere(error.to_string()))
+                Err(LinkError::Elsewhere(words(error)))
             }
             ServerErrorKind::ReadOnly => {
                 self.place.doubt();
-                Err(LinkError::Elsewhere(error.to_string()))
+                Err(LinkError::Elsewhere(words(error)))
             }
             ServerErrorKind::ClusterDown | ServerErrorKind::MasterDown => {
                 self.place.doubt();
-                Err(LinkError::NotNow(error.to_string()))
+                Err(LinkError::NotNow(words(error)))
             }
-            ServerErrorKind::Ask | ServerErrorKind::TryAgain => Err(LinkError::NotNow(error.to_string())),
+            ServerErrorKind::Ask | ServerErrorKind::TryAgain => Err(LinkError::NotNow(words(error))),
             _ => Ok(()),
         }
     }
@@ -163,5 +179,13 @@ impl Link {
 
 /// Why the server refused a command, if that is its reply.
 pub fn refusal(reply: &Value) -> Option<String> {
-    if let Value::ServerError(error) = reply { Some(error.to_string()) } else { None }
+    if let Value::ServerError(error) = reply { Some(words(error)) } else { None }
+}
+
+/// An error as the server put it.
+fn words(error: &ServerError) -> String {
+    match error.details() {
+        Some(details) => format!("{} {details}", error.code()),
+        None => error.code().to_owned(),
+    }
 }

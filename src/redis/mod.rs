@@ -2,19 +2,21 @@
 //! used at all. Does not know what is kept there.
 
 mod address;
+mod client;
 mod cluster;
 mod fitness;
 mod keyspace;
 mod link;
 mod nodes;
+mod privileges;
 mod sentinel;
 mod server;
 mod subscriber;
 mod table;
 
 pub use address::Certificates;
-pub use fitness::{Unfit, unfit};
+pub use fitness::examine;
 pub use keyspace::{Keyspace, Partition, Queue};
-pub use link::{Link, LinkError, refusal};
+pub use link::{Link, LinkError, Unfit, refusal};
 pub use server::Server;
 pub use subscriber::Subscriber;

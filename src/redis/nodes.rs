@@ -4,7 +4,6 @@
 use std::time::Duration;
 
 use parking_lot::RwLock;
-use redis::Client;
 use tokio::sync::{Mutex as AsyncMutex, Notify, mpsc};
 use tokio::task::JoinSet;
 use tracing::info;
@@ -12,6 +11,7 @@ use tracing::info;
 use crate::clock::{Clock, Moment};
 
 use super::address::{Address, Topology};
+use super::client::Client;
 use super::link::LinkError;
 use super::table::{Node, Table};
 use super::{cluster, sentinel};
@@ -50,6 +50,8 @@ pub(super) struct Nodes {
 #[derive(Debug)]
 struct Known {
     told: Told,
+    /// How often something else was known than before.
+    changes: u64,
     /// How often it was in doubt, and which of these times somebody was asked after.
     doubts: u64,
     answered: u64,
@@ -65,7 +67,7 @@ impl Nodes {
     /// Nothing is known yet.
     pub(super) fn new(address: Address) -> Self {
         let told = Told { epoch: 0, table: Table::default() };
-        let known = RwLock::new(Known { told, doubts: 1, answered: 0 });
+        let known = RwLock::new(Known { told, changes: 0, doubts: 1, answered: 0 });
         Self { address, clock: Clock::system(), known, changed: Notify::new(), asked: AsyncMutex::default() }
     }
 
@@ -78,9 +80,14 @@ impl Nodes {
     pub(super) fn moved(&self, slot: u16, node: Node) {
         let mut known = self.known.write();
         known.told.table.moved(slot, node);
+        known.changes += 1;
         known.doubts += 1;
         drop(known);
         self.changed.notify_waiters();
+    }
+
+    pub(super) fn changes(&self) -> u64 {
+        self.known.read().changes
     }
 
     pub(super) fn is_at(&self, slot: u16, node: &Node) -> bool {
@@ -150,6 +157,7 @@ impl Nodes {
                 info!(epoch = told.epoch, ?nodes, "other servers are responsible in Redis");
             }
             known.told = told;
+            known.changes += 1;
             drop(known);
             self.changed.notify_waiters();
         }
@@ -172,8 +180,9 @@ impl Nodes {
         while let Some(answer) = answers.join_next().await {
             match answer {
                 Ok(Ok(told)) if newest.as_ref().is_none_or(|newest| newest.epoch < told.epoch) => newest = Some(told),
-                Ok(Err(error)) => refused = Some(error),
-                Ok(Ok(_)) | Err(_) => {}
+                // That all of them are the wrong ones is told when nobody says anything else.
+                Ok(Err(error)) if refused.is_none() || !matches!(error, LinkError::Unfit(_)) => refused = Some(error),
+                Ok(_) | Err(_) => {}
             }
         }
         newest.ok_or_else(|| refused.unwrap_or_else(|| LinkError::Lost("the URL names nobody to ask".to_owned())))
@@ -183,17 +192,17 @@ impl Nodes {
         let mut clients = self.address.named.clone();
         if self.address.topology == Topology::Cluster {
             let known = self.known.read();
-            clients.extend(known.told.table.nodes().iter().filter_map(|node| self.address.at(node).ok()));
+            clients.extend(known.told.table.nodes().iter().map(|node| self.address.at(node)));
         }
         clients
     }
 }
 
 async fn ask_one(client: &Client, topology: &Topology) -> Result<Told, LinkError> {
-    let mut connection = client.get_multiplexed_async_connection().await?;
+    let mut connection = client.connect(ANSWER_TIMEOUT).await?;
     match topology {
         Topology::Single => Err(LinkError::Refused("there is nobody to ask".to_owned())),
-        Topology::Sentinel { master } => sentinel::ask(&mut connection, master).await,
-        Topology::Cluster => cluster::ask(&mut connection, super::address::host(client)).await,
+        Topology::Sentinel { master } => sentinel::ask(&mut connection.wire, master).await,
+        Topology::Cluster => cluster::ask(&mut connection.wire, client).await,
     }
 }

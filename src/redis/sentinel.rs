@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use redis::aio::MultiplexedConnection;
-use redis::{Client, RedisResult};
+use redis::RedisResult;
 use tokio::sync::mpsc;
 
+use super::client::Client;
 use super::link::LinkError;
 use super::nodes::Told;
 use super::table::{Node, Table};
@@ -28,7 +29,7 @@ pub(super) async fn ask(connection: &mut MultiplexedConnection, master: &str) ->
     let asked: RedisResult<(HashMap<String, String>, (String, u16))> = commands.query_async(connection).await;
     let (fields, (host, port)) = asked.map_err(|error| match LinkError::from(error) {
         LinkError::Refused(why) => LinkError::Refused(format!("a Sentinel does not know the master {master:?}: {why}")),
-        lost @ (LinkError::Lost(_) | LinkError::Elsewhere(_) | LinkError::NotNow(_)) => lost,
+        other @ (LinkError::Lost(_) | LinkError::Unfit(_) | LinkError::Elsewhere(_) | LinkError::NotNow(_)) => other,
     })?;
     match fields.get("config-epoch").and_then(|epoch| epoch.parse().ok()) {
         Some(epoch) => Ok(Told { epoch, table: Table::whole(Node { host, port }) }),
@@ -45,8 +46,8 @@ pub(super) async fn listen(client: Client, tell: mpsc::Sender<()>) {
     }
 }
 
-async fn hear(client: &Client, tell: &mpsc::Sender<()>) -> RedisResult<()> {
-    let mut pubsub = client.get_async_pubsub().await?;
+async fn hear(client: &Client, tell: &mpsc::Sender<()>) -> Result<(), LinkError> {
+    let mut pubsub = client.subscribe().await?;
     pubsub.subscribe(&CHANNELS).await?;
     let mut announcements = pubsub.into_on_message();
     while announcements.next().await.is_some() {

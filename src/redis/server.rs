@@ -4,17 +4,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use redis::{AsyncConnectionConfig, Client};
-
 use super::address::{Address, Certificates, Topology};
+use super::client::Client;
 use super::keyspace::Keyspace;
 use super::link::{Link, LinkError};
 use super::nodes::Nodes;
 use super::subscriber::Subscriber;
 use super::table::Node;
 
-/// How long a connection may take to be made.
-const CONNECT_TIMEOUT: Duration = Duration::from_millis(1_000);
 /// How often to ask who the master is, or who answers for which slot.
 const FOLLOW_INTERVAL: Duration = Duration::from_millis(500);
 
@@ -54,7 +51,7 @@ impl Place {
 
     /// A connection to another server of the same Cluster.
     pub(super) async fn elsewhere(&self, node: &Node) -> Result<Link, LinkError> {
-        let client = self.server.nodes.address.at(node).map_err(LinkError::Refused)?;
+        let client = self.server.nodes.address.at(node);
         self.server.link(&client, Self { server: self.server.clone(), node: Some(node.clone()) }).await
     }
 
@@ -87,6 +84,11 @@ impl Server {
         self.nodes.address.topology == Topology::Cluster
     }
 
+    /// How often another server became the one, as far as is known: whatever the one before did says nothing of it.
+    pub fn changes(&self) -> u64 {
+        self.nodes.changes()
+    }
+
     /// The parts of a keyspace of which each is kept by one server at a time, and where: with a Cluster its
     /// partitions, else all of it.
     pub fn shares(&self, keyspace: &Keyspace) -> Vec<(Server, Keyspace)> {
@@ -108,11 +110,8 @@ impl Server {
     }
 
     async fn link(&self, client: &Client, place: Place) -> Result<Link, LinkError> {
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(CONNECT_TIMEOUT))
-            .set_response_timeout(Some(self.reply_timeout));
-        let connection = client.get_multiplexed_async_connection_with_config(&config).await?;
-        Link::new(connection, place).await
+        let connection = client.connect(self.reply_timeout).await?;
+        Link::new(connection, place, client).await
     }
 
     /// A connection that is told what is published.
@@ -159,7 +158,6 @@ impl Server {
             return Ok((self.nodes.address.named[0].clone(), None));
         }
         let node = self.nodes.find(self.slot).await?;
-        let client = self.nodes.address.at(&node).map_err(LinkError::Refused)?;
-        Ok((client, Some(node)))
+        Ok((self.nodes.address.at(&node), Some(node)))
     }
 }

@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use redis::aio::{MultiplexedConnection, PubSubSink, PubSubStream};
-use redis::{AsyncConnectionConfig, Client, Msg, ProtocolVersion, PushInfo, PushKind};
+use redis::{Msg, PushInfo, PushKind};
 use tokio::sync::mpsc;
 
+use super::client::{Client, Connection};
 use super::link::LinkError;
 use super::server::Place;
 
-/// How long a connection, or a subscription, may take.
+/// How long a subscription may take.
 const TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A connection of one's own.
@@ -22,7 +23,7 @@ pub struct Subscriber {
 
 enum Lines {
     Plain(PubSubSink, PubSubStream),
-    Sharded(MultiplexedConnection, mpsc::UnboundedReceiver<PushInfo>),
+    Sharded(Connection, mpsc::UnboundedReceiver<PushInfo>),
 }
 
 impl Subscriber {
@@ -40,7 +41,7 @@ impl Subscriber {
     pub async fn subscribe(&mut self, channels: &[String]) -> Result<(), LinkError> {
         match &mut self.lines {
             Lines::Plain(sink, _) => in_time(sink.subscribe(channels)).await,
-            Lines::Sharded(connection, _) => in_time(each(connection, "SSUBSCRIBE", channels)).await,
+            Lines::Sharded(connection, _) => in_time(each(&mut connection.wire, "SSUBSCRIBE", channels)).await,
         }
     }
 
@@ -48,7 +49,7 @@ impl Subscriber {
     pub async fn unsubscribe(&mut self, channels: &[String]) -> Result<(), LinkError> {
         match &mut self.lines {
             Lines::Plain(sink, _) => in_time(sink.unsubscribe(channels)).await,
-            Lines::Sharded(connection, _) => in_time(each(connection, "SUNSUBSCRIBE", channels)).await,
+            Lines::Sharded(connection, _) => in_time(each(&mut connection.wire, "SUNSUBSCRIBE", channels)).await,
         }
     }
 
@@ -70,18 +71,14 @@ impl Subscriber {
 }
 
 async fn plain(client: &Client) -> Result<Lines, LinkError> {
-    let (sink, stream) = in_time(client.get_async_pubsub()).await?.split();
+    let (sink, stream) = client.subscribe().await?.split();
     Ok(Lines::Plain(sink, stream))
 }
 
 async fn sharded(client: &Client) -> Result<Lines, LinkError> {
-    let info = client.get_connection_info().clone();
-    let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
-    let client = Client::open(info.set_redis_settings(settings))?;
     // Nothing else bounds it: Redis ends a connection whose reader is too slow, and this one only passes on.
     let (push, pushed) = mpsc::unbounded_channel();
-    let config = AsyncConnectionConfig::new().set_connection_timeout(Some(TIMEOUT)).set_push_sender(push);
-    Ok(Lines::Sharded(client.get_multiplexed_async_connection_with_config(&config).await?, pushed))
+    Ok(Lines::Sharded(client.subscribe_sharded(push).await?, pushed))
 }
 
 /// A command for each channel, since each is answered by itself.

@@ -6,6 +6,7 @@ mod judged;
 mod recovery;
 mod request;
 
+use std::borrow::Borrow;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -44,12 +45,6 @@ pub struct Reply {
     pub result: Result<Done, Failure>,
     /// Where the request's own limit stands, if it has one.
     pub quota: Option<Quota>,
-}
-
-/// What came of a request, and whether that was because the store knows nothing of the session.
-struct Asked {
-    reply: Reply,
-    is_missing: bool,
 }
 
 /// A session that was read.
@@ -132,7 +127,7 @@ impl Sessions {
 
     /// Lets what time has done become the state.
     pub async fn settle(&self, id: SessionId) -> Result<Done, Failure> {
-        self.ask(id, None, None, Arc::new(Command::Settle.into())).await.reply.result
+        self.ask(id, None, None, Request::from(Command::Settle)).await.result
     }
 
     /// Begins a session.
@@ -155,14 +150,24 @@ impl Sessions {
             | Command::Patch(_)
             | Command::Delete => None,
         };
-        let request = Arc::new(request);
-        let Asked { reply, is_missing } = self.ask(id, Some(arrival), rate, Arc::clone(&request)).await;
-        if !is_missing {
+        if self.recovery.is_none() {
+            return self.ask(id, Some(arrival), rate, request).await;
+        }
+        // Both are needed again if the store knows nothing of the session.
+        let (request, missing) = (Arc::new(request), Arc::new(AtomicBool::new(false)));
+        let (asked, is_missing) = (Arc::clone(&request), Arc::clone(&missing));
+        let decide = move |current: Current<'_>| {
+            // Of a session that was deleted the next epoch is known.
+            is_missing.store(current.record.is_none() && current.epoch == 0, Ordering::Relaxed);
+            judged::decide(id, &asked, &current)
+        };
+        let reply = self.commit(Commit { id, arrival: Some(arrival), rate, decide: Box::new(decide) }).await;
+        if !missing.load(Ordering::Relaxed) {
             return reply;
         }
         match self.is_back(id).await {
             Ok(true) => {
-                let Asked { reply: again, .. } = self.ask(id, Some(self.arrive(id)), None, request).await;
+                let again = self.ask(id, Some(self.arrive(id)), None, request).await;
                 Reply { quota: reply.quota, ..again }
             }
             Ok(false) => reply,
@@ -226,21 +231,15 @@ impl Sessions {
         self.store.missing()
     }
 
-    async fn ask(&self, id: SessionId, arrival: Option<Arrival>, rate: Option<Rate>, request: Arc<Request>) -> Asked {
-        if self.recovery.is_none() {
-            let decide = move |current: Current<'_>| judged::decide(id, &request, &current);
-            let reply = self.commit(Commit { id, arrival, rate, decide: Box::new(decide) }).await;
-            return Asked { reply, is_missing: false };
-        }
-        let missing = Arc::new(AtomicBool::new(false));
-        let is_missing = Arc::clone(&missing);
-        let decide = move |current: Current<'_>| {
-            // Of a session that was deleted the next epoch is known.
-            is_missing.store(current.record.is_none() && current.epoch == 0, Ordering::Relaxed);
-            judged::decide(id, &request, &current)
-        };
-        let reply = self.commit(Commit { id, arrival, rate, decide: Box::new(decide) }).await;
-        Asked { reply, is_missing: missing.load(Ordering::Relaxed) }
+    async fn ask(
+        &self,
+        id: SessionId,
+        arrival: Option<Arrival>,
+        rate: Option<Rate>,
+        request: impl Borrow<Request> + Send + 'static,
+    ) -> Reply {
+        let decide = move |current: Current<'_>| judged::decide(id, request.borrow(), &current);
+        self.commit(Commit { id, arrival, rate, decide: Box::new(decide) }).await
     }
 
     async fn commit(&self, commit: Commit) -> Reply {

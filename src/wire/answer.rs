@@ -11,36 +11,42 @@ use super::write::Write;
 /// JSON in up to three pieces, the middle one shared with whoever else has it.
 pub type Text = [Bytes; 3];
 
+/// How long the end of an answer is, but for times that are not ours: bytes that fill their vector are shared as
+/// they are, others ask for memory once more.
+const SERVER_TIME_LEN: usize = r#","server_time_ms":1735689600000}"#.len();
+
 /// A session's answer; `members` is the state without its opening brace.
 pub fn session(members: Bytes, now: Timestamp) -> Text {
-    let mut tail = Vec::with_capacity(40);
+    let mut tail = Vec::with_capacity(SERVER_TIME_LEN);
     write_server_time(&mut tail, now);
     [Bytes::from_static(br#"{"data":{"#), members, tail.into()]
 }
 
 /// A switch's answer.
 pub fn switched(session: &Session, encoded: &Encoded, outcome: Outcome, now: Timestamp) -> Text {
-    let mut head = Vec::with_capacity(220);
-    head.raw(r#"{"data":{"session_id":"#);
-    head.uuid(session.id.0);
-    head.raw(r#","active_participant_id":"#);
-    head.uuid_or_null(session.active().map(|active| active.id.0));
-    head.raw(r#","cycle_started_at":"#);
-    head.instant_or_null(session.cycle_started_at());
-    head.raw(r#","participants":"#);
-    let mut tail = Vec::with_capacity(160);
-    tail.raw(r#","status":""#);
-    tail.raw(session.status.name());
-    tail.raw("\"");
+    let mut out = Vec::with_capacity(380);
+    out.raw(r#"{"data":{"session_id":"#);
+    out.uuid(session.id.0);
+    out.raw(r#","active_participant_id":"#);
+    out.uuid_or_null(session.active().map(|active| active.id.0));
+    out.raw(r#","cycle_started_at":"#);
+    out.instant_or_null(session.cycle_started_at());
+    out.raw(r#","participants":"#);
+    let head_len = out.len();
+    out.raw(r#","status":""#);
+    out.raw(session.status.name());
+    out.raw("\"");
     if let Some(participant) = outcome.expired {
-        tail.raw(r#","expired_participant_id":"#);
-        tail.uuid(participant.0);
+        out.raw(r#","expired_participant_id":"#);
+        out.uuid(participant.0);
     }
-    tail.raw(r#","version":"#);
-    tail.number(session.version);
-    tail.raw("}");
-    write_server_time(&mut tail, now);
-    [head.into(), encoded.participants(), tail.into()]
+    out.raw(r#","version":"#);
+    out.number(session.version);
+    out.raw("}");
+    write_server_time(&mut out, now);
+    let mut head = Bytes::from(out);
+    let tail = head.split_off(head_len);
+    [head, encoded.participants(), tail]
 }
 
 fn write_server_time(out: &mut Vec<u8>, now: Timestamp) {

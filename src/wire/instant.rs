@@ -7,7 +7,7 @@ pub(super) const TEXT_LEN: usize = 24;
 
 const DAY_MS: u64 = 86_400_000;
 /// The last instant of the year 9999: nothing later can be written with four digits.
-const MAX_MS: u64 = 253_402_300_799_999;
+pub(super) const MAX_MS: u64 = 253_402_300_799_999;
 
 /// `2026-01-31T12:00:00.000Z`. The civil date comes from the day number by counting 400-year cycles that
 /// start on 1 March (H. Hinnant, "chrono-Compatible Low-Level Date Algorithms", `civil_from_days`).
@@ -23,21 +23,20 @@ pub(super) fn text(at: Timestamp) -> [u8; TEXT_LEN] {
     let year = year + 400 * cycle + u64::from(month <= 2);
 
     let mut text = *b"0000-00-00T00:00:00.000Z";
-    for (place, digits, value) in [
-        (0, 4, year),
-        (5, 2, month),
-        (8, 2, day),
-        (11, 2, ms / 3_600_000),
-        (14, 2, ms / 60_000 % 60),
-        (17, 2, ms / 1_000 % 60),
-        (20, 3, ms % 1_000),
+    for (place, value) in [
+        (0, year / 100),
+        (2, year % 100),
+        (5, month),
+        (8, day),
+        (11, ms / 3_600_000),
+        (14, ms / 60_000 % 60),
+        (17, ms / 1_000 % 60),
+        (20, ms % 1_000 / 10),
     ] {
-        let mut left = value;
-        for byte in text[place..place + digits].iter_mut().rev() {
-            *byte = b'0' + (left % 10) as u8;
-            left /= 10;
-        }
+        text[place] = b'0' + (value / 10) as u8;
+        text[place + 1] = b'0' + (value % 10) as u8;
     }
+    text[22] = b'0' + (ms % 10) as u8;
     text
 }
 

@@ -2,6 +2,7 @@
 //! Knows the engine's words and how they are written; does not know how the bytes travel.
 
 mod answer;
+mod audited;
 mod decode;
 mod history;
 mod inbound;
@@ -20,6 +21,7 @@ mod tests;
 mod write;
 
 pub use answer::{Details, Text, error, http_error, not_ready, ready, session, switched, time};
+pub use audited::{Audited, AuditedChange, AuditedParticipant, AuditedState, audited};
 pub use decode::{Undecodable, decode, decode_frame, has_warnings};
 pub use history::{HistoryQuery, history, history_query};
 pub use inbound::{Asked, Inbound, Order, inbound};

@@ -63,19 +63,20 @@ impl<'a> Object<'a> {
 /// Looks at the fields of one object and collects what is wrong with them.
 pub(super) struct Fields<'o, 'a, 'p> {
     object: &'o Object<'a>,
-    prefix: String,
+    /// The array in the body that the object is in, and its place there.
+    inside: Option<(&'static str, usize)>,
     problems: &'p mut Problems,
 }
 
 impl<'o, 'a, 'p> Fields<'o, 'a, 'p> {
     /// The fields of the body.
     pub(super) fn of_body(object: &'o Object<'a>, problems: &'p mut Problems) -> Self {
-        Self { object, prefix: String::new(), problems }
+        Self { object, inside: None, problems }
     }
 
-    /// The fields of an object inside the body; `prefix` says where, such as `participants.0.`.
-    pub(super) fn inside(object: &'o Object<'a>, prefix: String, problems: &'p mut Problems) -> Self {
-        Self { object, prefix, problems }
+    /// The fields of the object at `place` of the body's array `name`.
+    pub(super) fn inside(object: &'o Object<'a>, name: &'static str, place: usize, problems: &'p mut Problems) -> Self {
+        Self { object, inside: Some((name, place)), problems }
     }
 
     /// A field that must be there.
@@ -99,7 +100,10 @@ impl<'o, 'a, 'p> Fields<'o, 'a, 'p> {
 
     /// Says what is wrong with a field.
     pub(super) fn report(&mut self, name: impl fmt::Display, fault: Fault) {
-        let field = format!("{}{name}", self.prefix);
+        let field = match self.inside {
+            Some((array, place)) => format!("{array}.{place}.{name}"),
+            None => name.to_string(),
+        };
         self.problems.push(Problem { field, message: fault.message, code: fault.code });
     }
 

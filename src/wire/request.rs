@@ -156,7 +156,7 @@ fn participants(values: &[&RawValue], problems: &mut Problems) -> Option<Vec<New
     let mut participants = Vec::with_capacity(values.len());
     for (place, value) in values.iter().enumerate() {
         let Some(object) = entry(value, "participants", place, problems) else { continue };
-        let mut fields = Fields::inside(&object, format!("participants.{place}."), problems);
+        let mut fields = Fields::inside(&object, "participants", place, problems);
         let id = fields.required("participant_id", |value| {
             let id = read::uuid(value)?;
             if seen.insert(id) {
@@ -187,7 +187,7 @@ fn groups(
     let mut groups = Vec::with_capacity(values.len());
     for (place, value) in values.iter().enumerate() {
         let Some(object) = entry(value, "groups", place, problems) else { continue };
-        let mut fields = Fields::inside(&object, format!("groups.{place}."), problems);
+        let mut fields = Fields::inside(&object, "groups", place, problems);
         let id = fields.required("group_id", |value| {
             let id = GroupId(read::uuid(value)?);
             if known.as_ref().is_some_and(|known| !known.contains(&id)) {

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-use crate::engine::{Participant, Session, Timestamp};
+use crate::engine::{Mode, Participant, Session, Timestamp};
 
 use super::write::Write;
 
@@ -41,9 +41,7 @@ impl Encoded {
 
 /// Encodes a state that was made at `at`.
 pub fn encode(session: &Session, at: Timestamp) -> Encoded {
-    let metadata_len = session.metadata.as_ref().map_or(0, |metadata| metadata.len());
-    let capacity = 1_000 + metadata_len + session.participants.len() * 350 + session.groups.len() * 120;
-    let mut frame = Vec::with_capacity(capacity);
+    let mut frame = Vec::with_capacity(len_expected(session));
     frame.raw(r#"{"type":"STATE_UPDATE","sessionId":"#);
     frame.uuid(session.id.0);
     frame.raw(r#","timestamp":"#);
@@ -54,6 +52,16 @@ pub fn encode(session: &Session, at: Timestamp) -> Encoded {
     let state = start..frame.len();
     frame.raw("}");
     Encoded { frame: frame.into(), state, participants }
+}
+
+/// Enough for all but numbers that nobody counts to, and little more: it is kept as long as the state.
+fn len_expected(session: &Session) -> usize {
+    let metadata_len = session.metadata.as_ref().map_or(0, |metadata| metadata.len());
+    let participant_len = if session.mode == Mode::PerGroup { 325 } else { 270 };
+    720 + metadata_len
+        + session.participants.len() * participant_len
+        + session.groups.len() * 120
+        + session.warn_at.len() * 10
 }
 
 /// Returns where the participants are.

@@ -4,6 +4,8 @@
 
 mod agent;
 mod archive;
+mod batch;
+mod binary;
 mod schema;
 mod server;
 mod sink;

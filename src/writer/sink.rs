@@ -3,10 +3,13 @@
 
 use std::time::Duration;
 
+use postgres::types::ToSql;
 use postgres::{Client, Error, Statement};
 
 use crate::audit::{Sink, WriteError};
 
+use super::batch::Batch;
+use super::binary::{At, Id, Json, Whole};
 use super::server::{Server, described};
 
 /// How long a batch may take, waiting for other writers included.
@@ -44,10 +47,11 @@ impl PostgresSink {
 
 impl Sink for PostgresSink {
     fn write(&mut self, jobs: &[&[u8]]) -> Result<(), WriteError> {
-        let jobs = jobs.iter().map(|job| std::str::from_utf8(job)).collect::<Result<Vec<_>, _>>();
-        let jobs = jobs.map_err(|error| WriteError::Job(format!("a job is no text: {error}")))?;
+        let batch = Batch::of(jobs).map_err(|why| WriteError::Job(format!("a job cannot be read: {why}")))?;
         let link = self.link().map_err(|error| WriteError::Away(described(&error)))?;
-        let written = link.client.execute(&link.write, &[&jobs]);
+        let parameters = parameters(&batch);
+        let parameters: Vec<_> = parameters.iter().map(|parameter| &**parameter as &(dyn ToSql + Sync)).collect();
+        let written = link.client.execute(&link.write, &parameters);
         written.map(|_| ()).map_err(|error| {
             let error = judged(&error);
             if matches!(error, WriteError::Away(_)) {
@@ -56,6 +60,80 @@ impl Sink for PostgresSink {
             error
         })
     }
+}
+
+/// A column of rows, or several.
+type Parameter<'a> = Box<dyn ToSql + Sync + 'a>;
+
+/// The parameters of `sql/write.sql`, in its order.
+fn parameters<'a>(batch: &'a Batch<'_>) -> Vec<Parameter<'a>> {
+    let mut parameters = changes(batch);
+    parameters.extend(sessions(batch));
+    parameters.extend(participants(batch));
+    parameters
+}
+
+fn changes<'a>(batch: &'a Batch<'_>) -> Vec<Parameter<'a>> {
+    let rows = || batch.changes.iter();
+    vec![
+        column(rows().map(|row| Id(row.name.event))),
+        column(rows().map(|row| Id(row.name.session.0))),
+        column(rows().map(|row| row.kind)),
+        column(rows().map(|row| row.participant.map(|id| Id(id.0)))),
+        column(rows().map(|row| row.group.map(|id| Id(id.0)))),
+        column(rows().map(|row| row.time_remaining.map(Whole::from))),
+        column(rows().map(|row| row.time_elapsed.map(Whole::from))),
+        column(rows().map(|row| Whole(row.cycles))),
+        column(rows().map(|row| At(row.name.at))),
+        column(rows().map(|row| Json(row.state))),
+        column(rows().map(|row| Json(&row.events))),
+        column(rows().map(|row| Whole(row.name.tag.epoch))),
+        column(rows().map(|row| Whole(row.name.tag.version))),
+    ]
+}
+
+fn sessions<'a>(batch: &'a Batch<'_>) -> Vec<Parameter<'a>> {
+    let rows = || batch.sessions.values();
+    vec![
+        column(batch.sessions.keys().map(|id| Id(id.0))),
+        column(rows().map(|row| row.state.mode)),
+        column(rows().map(|row| row.state.time_per_cycle.map(Whole::from))),
+        column(rows().map(|row| Whole::from(row.state.increment))),
+        column(rows().map(|row| row.state.max_time.map(Whole::from))),
+        column(rows().map(|row| At(row.state.created_at))),
+        column(rows().map(|row| row.state.started_at.map(At))),
+        column(rows().map(|row| row.state.completed_at.map(At))),
+        column(rows().map(|row| row.state.final_status)),
+        column(rows().map(|row| Whole(row.cycles))),
+        column(rows().map(|row| Whole(row.state.participants.len() as u64))),
+        column(rows().map(|row| row.state.metadata.map(Json))),
+        column(rows().map(|row| At(row.at))),
+        column(rows().map(|row| Whole(row.tag.epoch))),
+        column(rows().map(|row| Whole(row.tag.version))),
+        column(rows().map(|row| row.is_deleted.then_some(At(row.at)))),
+    ]
+}
+
+fn participants<'a>(batch: &'a Batch<'_>) -> Vec<Parameter<'a>> {
+    let rows = || batch.participants.values();
+    vec![
+        column(batch.participants.keys().map(|(session, _)| Id(session.0))),
+        column(batch.participants.keys().map(|(_, participant)| Id(participant.0))),
+        column(rows().map(|row| Whole::from(row.participant.initial_time))),
+        column(rows().map(|row| row.participant.group.map(|id| Id(id.0)))),
+        column(rows().map(|row| Whole(row.participant.cycles))),
+        column(rows().map(|row| Whole::from(row.participant.used))),
+        column(rows().map(|row| At(row.added_at))),
+        column(rows().map(|row| row.turns.first.map(At))),
+        column(rows().map(|row| row.turns.last.map(At))),
+        column(rows().map(|row| Json(row.participant.metadata()))),
+        column(rows().map(|row| Whole(row.tag.epoch))),
+        column(rows().map(|row| Whole(row.tag.version))),
+    ]
+}
+
+fn column<'a, T: ToSql + Sync + 'a>(values: impl Iterator<Item = T>) -> Parameter<'a> {
+    Box::new(values.collect::<Vec<_>>())
 }
 
 /// Whose fault an error is, by the class of its SQLSTATE.

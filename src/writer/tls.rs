@@ -1,15 +1,17 @@
 //! Who a server may be on an encrypted connection: the meanings of libpq's `sslmode`. Does not know how the
 //! encryption is asked for.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::pem::PemObject;
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
 use tokio_postgres_rustls::MakeRustlsConnect;
+
+use crate::tls;
 
 /// What a connection has to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +51,7 @@ impl Mode {
 
 /// How to encrypt, if at all; believes the authorities in the file `roots`, or else the system's.
 pub(super) fn connector(mode: Mode, roots: Option<&str>) -> Result<Option<MakeRustlsConnect>, String> {
-    let provider = Arc::new(ring::default_provider());
+    let provider = tls::provider();
     let verifier: Arc<dyn ServerCertVerifier> = match (mode, roots) {
         (Mode::Disable, _) => return Ok(None),
         (Mode::Prefer, _) | (Mode::Require, None) => Arc::new(Lenient { trust: None, provider: provider.clone() }),
@@ -65,21 +67,11 @@ pub(super) fn connector(mode: Mode, roots: Option<&str>) -> Result<Option<MakeRu
 }
 
 fn trusted(roots: Option<&str>, provider: &Arc<CryptoProvider>) -> Result<Arc<WebPkiServerVerifier>, String> {
-    let mut store = RootCertStore::empty();
-    match roots {
-        Some(path) if path != "system" => {
-            let wrong = |error: &dyn std::fmt::Display| format!("sslrootcert {path}: {error}");
-            for certificate in CertificateDer::pem_file_iter(path).map_err(|error| wrong(&error))? {
-                store.add(certificate.map_err(|error| wrong(&error))?).map_err(|error| wrong(&error))?;
-            }
-        }
-        Some(_) | None => {
-            store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        }
-    }
-    WebPkiServerVerifier::builder_with_provider(store.into(), provider.clone())
-        .build()
-        .map_err(|error| format!("no root certificates: {error}"))
+    // libpq's name for what the system believes.
+    let path = roots.filter(|path| *path != "system").map(Path::new);
+    let store = tls::authorities(path).map_err(|why| format!("sslrootcert: {why}"))?;
+    let verifier = WebPkiServerVerifier::builder_with_provider(store.into(), provider.clone());
+    verifier.build().map_err(|error| error.to_string())
 }
 
 /// Takes a certificate for the server's whatever name is on it, and, without `trust`, whoever made it.

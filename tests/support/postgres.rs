@@ -127,9 +127,14 @@ impl Postgres {
         self.wait();
     }
 
+    /// The number of its process, whose children serve connections.
+    pub(crate) fn process(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends it a signal by name, such as `STOP`, and those that serve its connections too.
     pub(crate) fn signal(&self, name: &str) {
-        let own = self.child.id().to_string();
+        let own = self.process().to_string();
         let children = children(&own);
         let mut kill = Command::new("kill");
         let _ = kill.arg(format!("-{name}")).arg(own).args(children).stderr(Stdio::null()).status();

@@ -15,6 +15,8 @@ use tokio::task::JoinSet;
 const EXEC: &[u8] = b"EXEC\r\n";
 /// How a connection for updates begins to be one.
 const SUBSCRIBE: &[u8] = b"SUBSCRIBE\r\n";
+/// How a transaction ends that is not carried out.
+const DISCARD: &[u8] = b"DISCARD\r\n";
 
 /// Forwards bytes; ends with the test.
 pub(crate) struct Proxy {
@@ -128,7 +130,8 @@ impl Link {
         let mut piece = vec![0; 65_536];
         while let Ok(len @ 1..) = from.read(&mut piece).await {
             let has = |word: &[u8]| piece[..len].windows(word.len()).any(|window| window == word);
-            if has(SUBSCRIBE) {
+            // Whoever only asks whether it might does not listen.
+            if has(SUBSCRIBE) && !has(DISCARD) {
                 self.is_subscriber.store(true, Ordering::SeqCst);
             }
             if has(EXEC) && take_one(&self.faults.cuts_at_exec) {

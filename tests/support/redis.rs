@@ -71,9 +71,14 @@ impl Redis {
         let _ = self.child.wait();
     }
 
+    /// The number of its process.
+    pub(crate) fn process(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends it a signal by name, such as `STOP`.
     pub(crate) fn signal(&self, name: &str) {
-        let status = Command::new("kill").arg(format!("-{name}")).arg(self.child.id().to_string()).status();
+        let status = Command::new("kill").arg(format!("-{name}")).arg(self.process().to_string()).status();
         assert!(status.expect("kill runs").success(), "the server is there");
     }
 

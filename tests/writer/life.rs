@@ -17,6 +17,7 @@ pub(crate) fn uuid(n: u64) -> Uuid {
 }
 
 /// A session, and a number that no event of it had.
+#[derive(Clone)]
 pub(crate) struct Life {
     session: Session,
     next_event: u64,
@@ -44,6 +45,11 @@ impl Life {
             warn_at: [].into(),
             metadata: Some(r#"{"table":7,"nothing":null}"#.into()),
         };
+        Self::of(&new, epoch, n)
+    }
+
+    /// The session `n`, whatever it is made of, and its first job.
+    pub(crate) fn of(new: &NewSession, epoch: u64, n: u64) -> (Self, Vec<u8>) {
         let at = Timestamp::from_ms(BEGIN_MS);
         let session = new.create(epoch, at);
         let entry = Entry::of(None, vec![Event::Created], &session, at).expect("something happened");
@@ -54,17 +60,26 @@ impl Life {
 
     /// The job of a change so long after the beginning.
     pub(crate) fn step(&mut self, command: &Command, after_ms: u64) -> Vec<u8> {
+        self.try_step(command, after_ms).expect("the command fits")
+    }
+
+    /// The job of what a command so long after the beginning comes to, if it changes anything.
+    pub(crate) fn try_step(&mut self, command: &Command, after_ms: u64) -> Option<Vec<u8>> {
         let at = Timestamp::from_ms(BEGIN_MS + after_ms);
         let mut judgement = judge(&self.session, command, &Default::default(), at);
-        judgement.verdict.expect("the command fits");
         if *command == Command::Delete {
             judgement.events.push(Event::Deleted);
             judgement.session.version = self.session.version + 1;
         }
-        let entry =
-            Entry::of(Some(&self.session), judgement.events, &judgement.session, at).expect("something happened");
+        let entry = Entry::of(Some(&self.session), judgement.events, &judgement.session, at)?;
         self.session = judgement.session;
-        self.job(&entry, at)
+        Some(self.job(&entry, at))
+    }
+
+    /// Goes back to an earlier state, as a store does that has lost what came after it: so long after the beginning,
+    /// and as such a store names what comes next.
+    pub(crate) fn forget(&mut self, earlier: &Self, after_ms: u64) {
+        self.session = Session { epoch: BEGIN_MS + after_ms, ..earlier.session.clone() };
     }
 
     fn job(&mut self, entry: &Entry, at: Timestamp) -> Vec<u8> {

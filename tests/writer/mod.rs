@@ -2,6 +2,7 @@
 
 mod archive;
 mod life;
+mod order;
 mod refused;
 mod schema;
 mod speed;

@@ -146,6 +146,21 @@ proptest! {
         });
     }
 
+    /// A switch and nothing else concerns the one whose turn it ends, and where a new turn forgets that an old one
+    /// flagged, the one whose turn it begins: the record of all others stays as it is.
+    #[test]
+    fn a_switch_concerns_nobody_else(story in stories(1_000..=60_000, 40)) {
+        story.play(|step| {
+            let &[Event::Switched { from, to }] = &step.judgement.events[..] else { return };
+            let after = &step.judgement.session;
+            for (old, new) in step.before.participants.iter().zip(&after.participants).filter(|(old, new)| old != new) {
+                let begins_anew = after.mode == Mode::PerCycle && to == Some(new.id);
+                assert!(new.id == from || begins_anew, "{old:?} became {new:?}");
+            }
+            assert_eq!(after.active().map(|active| active.id), to);
+        });
+    }
+
     /// Where flags advance, no session of turns outlasts its time.
     #[test]
     fn turns_together_end_with_the_session(mut story in stories(1_000..=9_000, 12)) {

@@ -34,11 +34,11 @@ impl Change {
     /// A new state.
     pub(in crate::store) fn put(record: &Arc<Record>, entry: Entry, expires: Timestamp) -> Self {
         let tag = record.session().tag();
-        Self { event: random::uuid(), tag, record: Arc::clone(record), made: Made::State, entry, expires }
+        Self { event: random::uuid(entry.at), tag, record: Arc::clone(record), made: Made::State, entry, expires }
     }
 
     /// The end of a session.
     pub(in crate::store) fn delete(tag: StateTag, last: Arc<Record>, entry: Entry, expires: Timestamp) -> Self {
-        Self { event: random::uuid(), tag, record: last, made: Made::Tombstone, entry, expires }
+        Self { event: random::uuid(entry.at), tag, record: last, made: Made::Tombstone, entry, expires }
     }
 }

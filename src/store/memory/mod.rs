@@ -135,7 +135,8 @@ impl Store for Memory {
     fn read(&self, id: SessionId) -> Answer<'_, Read> {
         let now = self.0.clock.now();
         let shard = self.0.shard(id).lock();
-        let (record, is_buried) = (shard.record(id, now), shard.is_deleted(id, now));
+        let kept = shard.kept(id, now);
+        let (record, is_buried) = (kept.and_then(Kept::record).cloned(), matches!(kept, Some(Kept::Tombstone(_))));
         drop(shard);
         let snapshot = record.map(|record| record.snapshot());
         Box::pin(async move { Ok(Read { snapshot, is_buried, now }) })
@@ -162,7 +163,7 @@ impl Store for Memory {
         let now = self.0.clock.now();
         let mut shard = self.0.shard(id).lock();
         *shard.watched.entry(id).or_insert(0) += 1;
-        let record = shard.record(id, now);
+        let record = shard.kept(id, now).and_then(Kept::record).cloned();
         drop(shard);
         let shared = Arc::clone(&self.0);
         let watch = Watch::new(move || shared.shard(id).lock().unwatch(id));

@@ -75,14 +75,9 @@ impl Shard {
         old
     }
 
-    pub(super) fn record(&self, id: SessionId, now: Timestamp) -> Option<Arc<Record>> {
-        self.entries.get(&id).filter(|entry| entry.expires > now)?.kept.record().cloned()
-    }
-
-    /// Whether the session was deleted, as far as is remembered.
-    pub(super) fn is_deleted(&self, id: SessionId, now: Timestamp) -> bool {
-        let entry = self.entries.get(&id).filter(|entry| entry.expires > now);
-        entry.is_some_and(|entry| matches!(entry.kept, Kept::Tombstone(_)))
+    /// What is kept of a session and has not outlived its lifetime.
+    pub(super) fn kept(&self, id: SessionId, now: Timestamp) -> Option<&Kept> {
+        self.entries.get(&id).filter(|entry| entry.expires > now).map(|entry| &entry.kept)
     }
 
     pub(super) fn unwatch(&mut self, id: SessionId) {

@@ -184,7 +184,8 @@ impl Committer {
         let was_used = self.line.is_made();
         let run_id = match self.line.run_id(&self.shared).await {
             Ok(run_id) => run_id,
-            Err(LinkError::Elsewhere(_)) => return Tried::Elsewhere(jobs),
+            // Where there are several servers another one is asked next.
+            Err(LinkError::Elsewhere(_)) if self.shared.server.changes() > 0 => return Tried::Elsewhere(jobs),
             Err(_) => return Tried::Lost { jobs, was_used: false },
         };
         let mut group = Group::new(&self.shared, run_id, jobs);
@@ -196,6 +197,7 @@ impl Committer {
                 return Tried::Elsewhere(group.into_jobs());
             }
             Err(error) => {
+                self.shared.failed(&error);
                 debug!(%error, "cannot load sessions");
                 return Tried::Lost { jobs: group.into_jobs(), was_used };
             }
@@ -229,6 +231,7 @@ impl Committer {
                 Tried::Done
             }
             Err(LinkError::Refused(why)) => {
+                self.shared.failed(&LinkError::Refused(why.clone()));
                 self.shared.refuses(Some(&why));
                 group.into_jobs().into_iter().for_each(|job| job.unavailable("the store refuses changes"));
                 // Perhaps another server is the right one now.
@@ -239,7 +242,7 @@ impl Committer {
                 debug!(%error, "a transaction was not carried out");
                 Tried::Elsewhere(group.into_overtaken(&reading))
             }
-            Err(error @ LinkError::Lost(_)) => {
+            Err(error @ (LinkError::Lost(_) | LinkError::Unfit(_))) => {
                 debug!(%error, "the outcome of a transaction is not known yet");
                 Tried::Lost { jobs: group.into_attempts(), was_used }
             }

@@ -77,6 +77,7 @@ impl Feed {
         loop {
             match self.connected().await {
                 Ok(()) => return,
+                Err(error) if self.run.is_none() => debug!(%error, "updates are not connected yet"),
                 Err(error) if std::mem::replace(&mut self.interrupted, true) => debug!(%error, "still interrupted"),
                 Err(error) => warn!(%error, "updates are interrupted"),
             }
@@ -86,7 +87,7 @@ impl Feed {
 
     /// Serves one connection; returns when nobody can ask any more.
     async fn connected(&mut self) -> Result<(), LinkError> {
-        let mut subscriber = self.shared.server.subscribe().await?;
+        let mut subscriber = self.shared.subscribe().await?;
         let mut channels = vec![self.probe.clone()];
         channels.extend(self.topics.keys().map(|id| self.shared.keyspace.session_channel(*id)));
         for some in channels.chunks(1_000) {

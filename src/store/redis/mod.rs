@@ -18,6 +18,7 @@ mod replies;
 mod share;
 mod shared;
 mod slot;
+mod standing;
 mod sweep;
 mod timers;
 
@@ -71,10 +72,10 @@ pub struct RedisStore {
 impl RedisStore {
     /// The store on servers that need not answer yet. Its tasks run until the last clone is dropped.
     pub fn new(clock: &Clock, options: &Options, listener: &Arc<dyn Listener>) -> Self {
-        let (whole, all) = (options.keyspace.clone(), options.server.clone());
+        let (whole, all, log) = (options.keyspace.clone(), options.server.clone(), Arc::default());
         let share = |(server, keyspace)| {
             let options = Options { server, keyspace, ..options.clone() };
-            Share::new(clock.clone(), options, Arc::clone(listener))
+            Share::new(clock.clone(), options, Arc::clone(listener), Arc::clone(&log))
         };
         let shares = all.shares(&whole).into_iter().map(share).collect();
         Self { server: all, keyspace: whole, shares }

@@ -92,6 +92,7 @@ pub(super) async fn serve(shared: Arc<Shared>, mut inbox: mpsc::Receiver<Lookup>
         }
         if let Err(error) = batch.look_up(&shared, &mut line).await {
             debug!(%error, "cannot read");
+            shared.failed(&error);
             line.lose();
         }
     }

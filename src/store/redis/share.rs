@@ -20,6 +20,7 @@ use super::feed::{Ask, Feed};
 use super::job::Job;
 use super::reader::{self, Lookup};
 use super::shared::Shared;
+use super::standing::Log;
 use super::{Options, sweep};
 
 /// Committers, and connections for reads, where all sessions are in one share: they are divided among them. Of many
@@ -41,10 +42,10 @@ pub(super) struct Share {
 
 impl Share {
     /// A share on a server that need not answer yet. Its tasks run until the last clone is dropped.
-    pub(super) fn new(clock: Clock, options: Options, listener: Arc<dyn Listener>) -> Self {
+    pub(super) fn new(clock: Clock, options: Options, listener: Arc<dyn Listener>, log: Arc<Log>) -> Self {
         let is_whole = options.keyspace.all().count() == usize::from(options.keyspace.partitions());
         let lines = if is_whole { LINES_WHOLE } else { 1 };
-        let shared = Arc::new(Shared::new(clock, options, listener));
+        let shared = Arc::new(Shared::new(clock, options, listener, log));
         let committers = (0..lines).map(|_| {
             let (sender, inbox) = mpsc::channel(WAITING_MAX);
             tokio::spawn(Committer::new(Arc::clone(&shared), inbox).run());
@@ -83,7 +84,7 @@ impl Store for Share {
         Box::pin(async move {
             let (reply, answer) = oneshot::channel();
             let place = commit.id.0.bits() as usize % self.committers.len();
-            let (event, claim) = (random::uuid(), Arc::new(Claim::default()));
+            let (event, claim) = (random::uuid(self.shared.clock.now()), Arc::new(Claim::default()));
             let expires = self.shared.clock.moment() + self.shared.patience();
             let given = Arc::clone(&claim);
             let job = Job { commit, event, expires, claim: given, quota: None, attempt: None, seen: None, reply };

@@ -2,16 +2,15 @@
 //! they ask.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use parking_lot::Mutex;
 use tokio::sync::Mutex as AsyncMutex;
 use tracing::{error, info, warn};
 
 use crate::clock::Clock;
 use crate::engine::{Millis, Timestamp};
-use crate::redis::{self, Keyspace, Link, LinkError, Server, Unfit};
+use crate::redis::{self, Keyspace, Link, LinkError, Server, Subscriber};
 use crate::store::Listener;
 use crate::store::arrival::Arrivals;
 use crate::store::metrics::Metrics;
@@ -21,6 +20,7 @@ use super::audit::Budget;
 use super::authority::Authority;
 use super::history::{self, History};
 use super::replicas::Replicas;
+use super::standing::{Log, Standing};
 use super::timers::Timers;
 
 /// How long to sleep before looking at the authority's clock again.
@@ -43,12 +43,14 @@ pub(super) struct Shared {
     pub(super) replicas: Replicas,
     pub(super) history: History,
     pub(super) metrics: Metrics,
+    log: Arc<Log>,
+    standing: Standing,
     /// The run of the server that the last connection led to.
     run: AsyncMutex<Option<Arc<str>>>,
-    /// Why the server cannot be used although it answers.
-    unfit: Mutex<Option<Unfit>>,
-    /// The last connection that was tried was made.
-    connected: AtomicBool,
+    /// How often another server had become the one when somebody connected last.
+    changes: AtomicU64,
+    /// That run was looked at and found fit.
+    is_examined: AtomicBool,
     /// The last transaction was refused.
     pub(super) refused: AtomicBool,
     /// A transaction was executed in part: nothing can be relied on any more.
@@ -57,11 +59,13 @@ pub(super) struct Shared {
 
 impl Shared {
     /// Nothing is known of the server yet.
-    pub(super) fn new(clock: Clock, options: Options, listener: Arc<dyn Listener>) -> Self {
+    pub(super) fn new(clock: Clock, options: Options, listener: Arc<dyn Listener>, log: Arc<Log>) -> Self {
         let Options { server, keyspace, timeout, tombstone_ttl, audit, replicas_min, metrics } = options;
         Self {
             authority: Authority::new(&clock),
             arrivals: Arrivals::new(clock.clone()),
+            standing: Standing::new(Arc::clone(&log)),
+            log,
             clock,
             server,
             keyspace,
@@ -74,9 +78,9 @@ impl Shared {
             history: History::default(),
             metrics,
             run: AsyncMutex::default(),
-            unfit: Mutex::default(),
+            changes: AtomicU64::new(0),
+            is_examined: AtomicBool::new(false),
             refused: AtomicBool::new(false),
-            connected: AtomicBool::new(false),
             broken: AtomicBool::new(false),
         }
     }
@@ -86,10 +90,7 @@ impl Shared {
         if self.broken.load(Ordering::Relaxed) {
             return Some("Redis executed a transaction in part".to_owned());
         }
-        if let Some(Unfit { why, .. }) = &*self.unfit.lock() {
-            return Some(why.clone());
-        }
-        (!self.connected.load(Ordering::Relaxed)).then(|| "Redis does not answer".to_owned())
+        self.standing.missing()
     }
 
     /// How long somebody waits: a little less than their request may take, so that they can be told.
@@ -99,31 +100,41 @@ impl Shared {
 
     /// A connection; whether it could be made decides whether the server is ready.
     pub(super) async fn connect(self: &Arc<Self>) -> Result<Link, LinkError> {
+        let changes = self.server.changes();
+        if self.changes.swap(changes, Ordering::Relaxed) != changes {
+            self.standing.is_another();
+        }
+        if let Some(error) = self.standing.held_back(self.clock.moment()) {
+            return Err(error);
+        }
         let link = self.try_connect().await;
-        let was = self.connected.swap(link.is_ok(), Ordering::Relaxed);
         match &link {
-            Ok(_) if !was => info!("Redis answers"),
-            Err(error) if was => warn!(%error, "Redis does not answer any more"),
-            Ok(_) | Err(_) => {}
+            Ok(_) => self.standing.succeeded(),
+            Err(error) => self.standing.failed(error, self.clock.moment()),
         }
         link
+    }
+
+    /// A connection that is told what is published, when the others can be made.
+    pub(super) async fn subscribe(&self) -> Result<Subscriber, LinkError> {
+        match self.standing.trouble() {
+            Some(error) => Err(error),
+            None => self.server.subscribe().await,
+        }
     }
 
     async fn try_connect(self: &Arc<Self>) -> Result<Link, LinkError> {
         let mut link = self.server.connect().await?;
         // Whoever comes second waits: nothing is committed to another run before what it may have forgotten is known.
         let mut run = self.run.lock().await;
-        if run.as_ref() == Some(link.run_id()) {
-            return Ok(link);
+        let is_same = run.as_ref() == Some(link.run_id());
+        if !is_same || !self.is_examined.load(Ordering::Relaxed) {
+            let cautions = redis::examine(&mut link, &self.keyspace).await?;
+            cautions.into_iter().for_each(|what| self.log.caution(what));
+            self.is_examined.store(true, Ordering::Relaxed);
         }
-        let unfit = redis::unfit(&mut link, &self.keyspace).await?;
-        let is_new = unfit.is_some() && *self.unfit.lock() != unfit;
-        self.unfit.lock().clone_from(&unfit);
-        if let Some(Unfit { why, .. }) = unfit {
-            if is_new {
-                error!(why, "Redis cannot be used as it is");
-            }
-            return Err(LinkError::Refused(why));
+        if is_same {
+            return Ok(link);
         }
         if run.is_some() {
             // Another server may have another clock.
@@ -136,9 +147,31 @@ impl Shared {
         Ok(link)
     }
 
+    /// Something failed on a connection that stood. What was refused may be for a reason that `/ready` should tell: whoever
+    /// connects next has another look, and not at once, since it may be refused again.
+    pub(super) fn failed(&self, error: &LinkError) {
+        match error {
+            LinkError::Refused(_) => {
+                self.is_examined.store(false, Ordering::Relaxed);
+                self.standing.refused(error, self.clock.moment());
+            }
+            LinkError::Lost(_) | LinkError::Unfit(_) | LinkError::Elsewhere(_) | LinkError::NotNow(_) => {}
+        }
+    }
+
+    /// What came of looking at the server now and then.
+    pub(super) fn looked(&self, result: &Result<(), LinkError>) {
+        match result {
+            Ok(()) => self.standing.is_well(),
+            // Whoever connects again finds out, and tells.
+            Err(LinkError::Lost(_)) => {}
+            Err(error) => self.standing.tell(error, self.clock.moment()),
+        }
+    }
+
     /// What this process was told is not so.
     pub(super) fn is_misled(&self) -> bool {
-        self.unfit.lock().as_ref().is_some_and(|unfit| unfit.is_lasting)
+        self.standing.is_misled()
     }
 
     /// A transaction was executed in part: nothing can be relied on any more.

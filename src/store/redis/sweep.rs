@@ -5,9 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use redis::Value;
-use tracing::warn;
 
-use crate::clock::Moment;
 use crate::engine::{SessionId, Timestamp, Uuid};
 use crate::redis::LinkError;
 use crate::store::metrics::{Operation, Role};
@@ -19,8 +17,6 @@ use super::{Shared, jitter};
 const INTERVAL: Duration = Duration::from_millis(100);
 /// How often to look for a server that does not answer.
 const RETRY_INTERVAL: Duration = Duration::from_millis(500);
-/// How often to say that it does not answer.
-const TELL_INTERVAL: Duration = Duration::from_secs(1);
 /// How long a deadline must be overdue, at least and at most: the instance that set it fires it at once.
 const OVERDUE_US: (u64, u64) = (50_000, 150_000);
 /// Overdue sessions of a partition that are taken up at once.
@@ -29,17 +25,14 @@ const FOUND_MAX: usize = 1_024;
 /// Hands what it finds to the timers; runs until it is dropped, or is of no use.
 pub(super) async fn sweep(shared: &Arc<Shared>) {
     let mut line = Line::new(Role::Sweep);
-    let mut told: Option<Moment> = None;
     loop {
-        let pause = match look(shared, &mut line).await {
+        let looked = look(shared, &mut line).await;
+        shared.looked(&looked);
+        let pause = match looked {
             Ok(()) => INTERVAL,
             Err(_) if shared.is_misled() => return,
             Err(error) => {
-                let now = shared.clock.moment();
-                if told.is_none_or(|told| now.since(told) >= TELL_INTERVAL) {
-                    warn!(%error, "waiting for Redis");
-                    told = Some(now);
-                }
+                shared.failed(&error);
                 line.lose();
                 RETRY_INTERVAL
             }

@@ -5,7 +5,9 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use serde_json::Value;
 
-use super::super::{Encoded, Merge, Object, Problems, create, decode, encode, inbound, patch, session_id, switch};
+use super::super::{
+    Encoded, Merge, Object, Problems, audited, create, decode, encode, inbound, patch, session_id, switch,
+};
 use super::sample::{self, after, after_noon};
 use super::table::body;
 use crate::engine::{Command, Millis, Mode, OnTimeout, ParticipantId, Patch, Session, Uuid};
@@ -13,6 +15,7 @@ use crate::engine::{Command, Millis, Mode, OnTimeout, ParticipantId, Patch, Sess
 /// Lets every reader read; all that is asked is an answer.
 fn read(bytes: &[u8]) {
     let _ = inbound(bytes);
+    let _ = audited(bytes);
     let mut problems = Problems::new();
     session_id(&String::from_utf8_lossy(bytes), &mut problems);
     let Ok(object) = Object::parse(bytes, &mut problems) else { return };

@@ -6,6 +6,7 @@
 
 mod answers;
 mod arbitrary;
+mod audited;
 mod bodies;
 mod creating;
 mod groups;

@@ -1,4 +1,5 @@
-//! The floor: hyper, with nothing to do.
+//! The floor: hyper, with nothing to do but to send 900 bytes. What a server that does something comes to is told as a
+//! ratio to it.
 
 use std::convert::Infallible;
 use std::io;
@@ -14,10 +15,10 @@ use tokio::net::TcpListener;
 
 static ANSWER: [u8; 900] = [b'x'; 900];
 
-/// Serves until it is killed.
-pub(crate) fn serve() -> io::Result<()> {
+/// Says where it listens, and serves until it is killed.
+pub(crate) fn serve(port: u16) -> io::Result<()> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+        let listener = TcpListener::bind(("127.0.0.1", port)).await?;
         println!("{}", listener.local_addr()?);
         loop {
             let (tcp, _) = listener.accept().await?;

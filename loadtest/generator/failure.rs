@@ -1,0 +1,47 @@
+//! Why a run ends before its time.
+
+use std::fmt;
+use std::io;
+
+/// What went wrong.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The server said what is not so: whatever was measured counts for nothing.
+    Wrong(String),
+    /// A server, a connection or this machine is not as it should be.
+    Broken(io::Error),
+}
+
+/// What comes out of everything that asks a server.
+pub(crate) type Result<T> = std::result::Result<T, Failure>;
+
+/// How much of a wrong answer is shown.
+const SHOWN_LEN_MAX: usize = 2_000;
+
+impl Failure {
+    /// An answer that is wrong, and in what.
+    pub(crate) fn wrong(why: impl fmt::Display, answer: &[u8]) -> Self {
+        let shown = &answer[..answer.len().min(SHOWN_LEN_MAX)];
+        Self::Wrong(format!("{why}: {}", String::from_utf8_lossy(shown)))
+    }
+
+    /// Something that cannot be gone on with.
+    pub(crate) fn broken(why: impl Into<String>) -> Self {
+        Self::Broken(io::Error::other(why.into()))
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::Broken(error)
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Wrong(why) => write!(f, "WRONG ANSWER: {why}"),
+            Self::Broken(error) => write!(f, "{error}"),
+        }
+    }
+}

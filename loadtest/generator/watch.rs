@@ -1,0 +1,150 @@
+//! Clients that watch sessions, and how long changes take to reach them: from when the change was to be sent until a client
+//! has it, and until all have it. Each must be shown the same, in order, and the newest at the end. Does not know who makes
+//! changes.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+use super::failure::{Failure, Result};
+use super::sample::{Sample, Shared};
+use super::scan;
+use super::sessions::Sessions;
+use super::socket::{self, Socket};
+
+/// How long the last changes may take to reach everybody.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What is known of changes that clients have to be shown.
+pub(crate) struct Topics {
+    topics: Vec<Mutex<Topic>>,
+    /// How many watch each session.
+    watchers: usize,
+    /// From a change to one client, and to all of a session.
+    samples: Mutex<[Shared; 2]>,
+    /// Changes that somebody has not seen.
+    underway: AtomicU64,
+    /// How often a client was shown a newer state instead.
+    skipped: AtomicU64,
+}
+
+/// The changes of one session that somebody has not seen.
+struct Topic {
+    /// The version that all have seen.
+    seen_by_all: u64,
+    changes: VecDeque<Change>,
+}
+
+struct Change {
+    intended: Instant,
+    seen_by: usize,
+    /// What the first client was shown.
+    state: Option<Box<[u8]>>,
+}
+
+impl Topics {
+    /// `watchers` for each session.
+    pub(crate) fn new(sessions: &Sessions, watchers: usize) -> Arc<Self> {
+        let topic = |place| Mutex::new(Topic { seen_by_all: sessions.version(place), changes: VecDeque::new() });
+        Arc::new(Self {
+            topics: (0..sessions.len()).map(topic).collect(),
+            watchers,
+            samples: Mutex::new([Sample::shared(), Sample::shared()]),
+            underway: AtomicU64::new(0),
+            skipped: AtomicU64::new(0),
+        })
+    }
+
+    /// From now on latencies are taken down there: to one client, to all.
+    pub(crate) fn begin(&self, samples: [Shared; 2]) {
+        for sample in &samples {
+            sample.lock().begin(Instant::now());
+        }
+        *self.samples.lock() = samples;
+    }
+
+    /// A change to `version` was to be sent at `intended`, and is sent now.
+    pub(crate) fn sent(&self, place: usize, version: u64, intended: Instant) {
+        let mut topic = self.topics[place].lock();
+        debug_assert_eq!(version, topic.seen_by_all + topic.changes.len() as u64 + 1, "changes are sent in order");
+        topic.changes.push_back(Change { intended, seen_by: 0, state: None });
+        self.underway.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Waits until everybody has seen everything; how often somebody was shown a newer state instead.
+    pub(crate) async fn seen(&self) -> Result<u64> {
+        let start = Instant::now();
+        while self.underway.load(Ordering::Relaxed) > 0 {
+            if start.elapsed() > PATIENCE {
+                let late = self.underway.load(Ordering::Relaxed);
+                return Err(Failure::Wrong(format!("{late} changes have not reached everybody after {PATIENCE:?}")));
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        let now = Instant::now();
+        for sample in self.samples.lock().iter() {
+            sample.lock().end(now);
+        }
+        Ok(self.skipped.swap(0, Ordering::Relaxed))
+    }
+
+    /// A client that had seen `last` is shown `version`.
+    fn show(&self, place: usize, last: u64, version: u64, message: &[u8]) -> Result<()> {
+        let now = Instant::now();
+        let wrong = |why: &str| Failure::wrong(format_args!("{why} after version {last}"), message);
+        let state = scan::after(message, b"\"state\":").ok_or_else(|| wrong("an update without a state"))?;
+        let mut topic = self.topics[place].lock();
+        let Topic { seen_by_all, changes } = &mut *topic;
+        let place_of = |version: u64| version.checked_sub(*seen_by_all + 1).map(|place| place as usize);
+        let newest = place_of(version).filter(|place| *place < changes.len());
+        let newest = newest.ok_or_else(|| wrong("a version that nobody has made or that all have seen"))?;
+        let first = place_of(last + 1).filter(|first| *first <= newest).ok_or_else(|| wrong("not a newer version"))?;
+        match &changes[newest].state {
+            Some(shown) if **shown != *state => return Err(wrong("others were shown something else")),
+            Some(_) => {}
+            None => changes[newest].state = Some(state.into()),
+        }
+        let samples = self.samples.lock();
+        let [each, all] = &*samples;
+        for change in changes.range_mut(first..=newest) {
+            change.seen_by += 1;
+            each.lock().add(now, now - change.intended, None);
+        }
+        while changes.front().is_some_and(|change| change.seen_by == self.watchers) {
+            let change = changes.pop_front().expect("it is there");
+            *seen_by_all += 1;
+            self.underway.fetch_sub(1, Ordering::Relaxed);
+            all.lock().add(now, now - change.intended, None);
+        }
+        self.skipped.fetch_add((newest - first) as u64, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+/// Watches one session until something is wrong.
+pub(crate) async fn watch(mut socket: Socket, sessions: Arc<Sessions>, topics: Arc<Topics>, place: usize) -> Failure {
+    let id = sessions.id(place);
+    let mut last = None;
+    loop {
+        let message = match socket.message().await {
+            Ok(message) => message,
+            Err(failure) => return failure,
+        };
+        let version = scan::after(message, b"\"version\":").and_then(scan::number);
+        if socket::session(message) != Some(&id) {
+            return Failure::wrong(format_args!("a message to a client of {id}"), message);
+        }
+        let shown = match (socket::kind(message), version, last) {
+            (Some("STATE_SYNC"), Some(_), None) => Ok(()),
+            (Some("STATE_UPDATE"), Some(version), Some(last)) => topics.show(place, last, version, message),
+            _ => Err(Failure::wrong("not what a client expects that watches", message)),
+        };
+        if let Err(failure) = shown {
+            return failure;
+        }
+        last = version;
+    }
+}

@@ -1,0 +1,207 @@
+//! How fast changes are written into PostgreSQL: those that have waited, and those that are being made.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::generator::drive::Crew;
+use crate::generator::failure::{Failure, Result};
+use crate::generator::http::{Client, request};
+use crate::generator::pace::Pace;
+use crate::generator::sample::{Sample, Shared};
+use crate::generator::sessions::Sessions;
+use crate::generator::switches::Switch;
+use crate::options::{Backend, Knob};
+use crate::report::{Heading, Merit, Row, Series, Slice};
+use crate::run::Run;
+use crate::servers::Needs;
+use crate::servers::target::Target;
+use crate::turns::Load;
+
+use super::Scenario;
+
+const CONNECTIONS: usize = 64;
+/// How often the queue is looked at.
+const PAUSE: Duration = Duration::from_millis(100);
+/// Sessions whose history is read back.
+const READ_BACK: usize = 20;
+/// What is asked for when the rate is not given, of what was written while as much as possible was made.
+const EASE: f64 = 0.9;
+
+pub(super) const SCENARIO: Scenario = Scenario {
+    name: "audit-drain",
+    about: "Writes 100,000 changes that have waited, then keeps up with as many switches as the machine makes",
+    details: "\
+First PostgreSQL is halted while changes are made, then let go: how fast are they written with nothing else to do? (Only with a \
+PostgreSQL that is started here.) Then switches are made as fast as answers come, and then at --rate (90 % of what the audit kept \
+up with, when it is not given): how many wait over time? What the server counts as written must be what was made, exactly, and \
+histories that are read back must have each version once.",
+    knobs: &[Knob::Changes("100000"), Knob::Sessions("1000"), Knob::Rate(""), Knob::DurationS("10")],
+    needs: Needs { instances: 1, backend: Backend::Audited, settings: &[], has_floor: false },
+    run: |run| Box::pin(measure(run)),
+};
+
+async fn measure(run: &mut Run) -> Result<()> {
+    for target in run.targets().into_iter().filter(|target| target.audit.is_some()) {
+        let sessions = run.maker.sessions(&target, run.options.sessions).await?;
+        let shares = sessions.shares(CONNECTIONS.min(sessions.len()));
+        let errands = shares.iter().map(|places| Switch::boxed(&sessions, places, None));
+        let mut crew = Crew::new(&target.addresses, errands);
+        if run.fleet.postgres.is_some() {
+            drain(run, &target, &mut crew).await?;
+        }
+        let duration = run.options.duration;
+        let kept_up = keep_up(run, &target, &mut crew, Pace::Closed(duration)).await?;
+        let rate = run.options.rate.unwrap_or((kept_up * EASE).floor());
+        keep_up(run, &target, &mut crew, Pace::Open(rate, duration)).await?;
+        if target.surplus().await? > 0 {
+            return Err(Failure::Wrong("more changes were written than made".to_owned()));
+        }
+        read_back(run, &target, &sessions).await?;
+    }
+    Ok(())
+}
+
+/// Changes wait, then are written with nothing else to do.
+async fn drain(run: &mut Run, target: &Arc<Target>, crew: &mut Crew) -> Result<()> {
+    let changes = run.options.changes;
+    signal(run, "STOP").await;
+    let sample = Sample::shared();
+    run.progress.doing(format!("making {changes} changes while PostgreSQL is halted"), Some(&sample));
+    let made = crew.work(Pace::Count(changes), &sample).await;
+    // Whatever happened: one that is halted does not end.
+    signal(run, "CONT").await;
+    made?;
+    target.made(changes);
+    run.progress.doing(format!("PostgreSQL writes {changes} changes"), None);
+    let (start, before) = (Instant::now(), target.usage()?);
+    let mut points = vec![(0.0, changes as f64)];
+    loop {
+        let left = target.unwritten().await?;
+        points.push((start.elapsed().as_secs_f64(), left as f64));
+        if left == 0 {
+            break;
+        }
+        tokio::time::sleep(PAUSE / 5).await;
+    }
+    let took_s = start.elapsed().as_secs_f64();
+    let used = target.usage()?.since(&before);
+    run.report.figure("rows written a second, of those that had waited", changes as f64 / took_s, "rows/s");
+    let per_1000 = |used_s: f64| used_s * 1_000.0 / changes as f64;
+    if let Some(used_s) = used.server_s {
+        run.report.figure("processor of the server for 1,000 rows", per_1000(used_s), "s");
+    }
+    for (name, used_s) in used.helpers_s {
+        run.report.figure(format!("processor of {name} for 1,000 rows"), per_1000(used_s), "s");
+    }
+    run.report.series.push(Series { name: "Changes that had waited".to_owned(), unit: "changes", points });
+    Ok(())
+}
+
+/// Switches at a pace while the audit writes; returns how many a second it kept up with.
+async fn keep_up(run: &mut Run, target: &Arc<Target>, crew: &mut Crew, pace: Pace) -> Result<f64> {
+    let sample = Sample::shared();
+    let rate = match pace {
+        Pace::Open(rate, _) => Some(rate),
+        Pace::Closed(_) | Pace::Count(_) => None,
+    };
+    let load = Load::new(rate).name(crew.connections());
+    run.progress.doing(format!("switches, audited, {load}"), Some(&sample));
+    let (before, start) = (target.usage()?, Instant::now());
+    let (worked, points) = {
+        let mut points = Vec::new();
+        let work = crew.work(pace, &sample);
+        let mut work = std::pin::pin!(work);
+        let worked = loop {
+            tokio::select! {
+                worked = &mut work => break worked,
+                waiting = waiting(target, &sample) => points.push((start.elapsed().as_secs_f64(), waiting?)),
+            }
+        };
+        (worked, points)
+    };
+    worked?;
+    let usage = target.usage()?.since(&before);
+    target.made(sample.lock().done());
+    let left = target.unwritten().await?;
+    let drained = target.drained().await?;
+    let sample = sample.lock().clone();
+    let kept_up = sample.done() as f64 / (sample.took + drained).as_secs_f64();
+    let growth = growth(&points);
+    let most = points.iter().map(|(_, waiting)| *waiting).fold(0.0, f64::max);
+    let figures = [
+        ("changes that waited at most", most, "changes"),
+        ("changes that waited at the end", left as f64, "changes"),
+        ("growth of the queue in the second half", growth, "changes/s"),
+    ];
+    for (name, value, unit) in figures {
+        run.report.figure(format!("{load}: {name}"), value, unit);
+    }
+    run.report.series.push(Series { name: format!("Changes that wait, {load}"), unit: "changes", points });
+    let merit = if rate.is_some() { Merit::Latency } else { Merit::Rate };
+    let heading = Heading { work: "switch, audited".to_owned(), load, merit, has_cost: true };
+    let slices = vec![Slice { sample, usage: Some(usage), drained: Some(drained) }];
+    run.report.rows.push(Row { heading, target: target.name.clone(), slices });
+    Ok(kept_up)
+}
+
+/// How many changes wait to be written, after a little.
+async fn waiting(target: &Target, sample: &Shared) -> Result<f64> {
+    tokio::time::sleep(PAUSE).await;
+    // What is done is counted first: what is written meanwhile makes the difference smaller, not negative.
+    let done = sample.lock().done();
+    Ok(target.unwritten_of(done).await? as f64)
+}
+
+/// By how much something grows a second over the second half of its points: the slope of the line that fits best.
+fn growth(points: &[(f64, f64)]) -> f64 {
+    let points = &points[points.len() / 2..];
+    let count = points.len().max(1) as f64;
+    let (mean_x, mean_y) =
+        (points.iter().map(|(x, _)| x).sum::<f64>() / count, points.iter().map(|(_, y)| y).sum::<f64>() / count);
+    let covariance: f64 = points.iter().map(|(x, y)| (x - mean_x) * (y - mean_y)).sum();
+    let variance: f64 = points.iter().map(|(x, _)| (x - mean_x).powi(2)).sum();
+    if variance > 0.0 { covariance / variance } else { 0.0 }
+}
+
+/// Reads some histories and looks for versions that are missing or there twice.
+async fn read_back(run: &mut Run, target: &Target, sessions: &Sessions) -> Result<()> {
+    run.progress.doing("reading histories back", None);
+    let mut client = Client::open(target.first()).await?;
+    let step = (sessions.len() / READ_BACK).max(1);
+    let mut versions = 0;
+    for place in (0..sessions.len()).step_by(step) {
+        let (id, mut after, mut last) = (sessions.id(place), String::new(), 0);
+        loop {
+            let path = format!("/v1/sessions/{id}/events?limit=200&after={after}");
+            let answer = client.ask(&request("GET", &path, "")).await?;
+            let page: Value = serde_json::from_slice(answer.body).map_err(|error| answer.wrong(error))?;
+            for event in page["data"].as_array().into_iter().flatten() {
+                last += 1;
+                if event["version"] != last {
+                    return Err(answer.wrong(format_args!("the history of {id} must go on with version {last}")));
+                }
+            }
+            after = page["next"].as_str().unwrap_or_default().to_owned();
+            if page["has_more"] != true {
+                break;
+            }
+        }
+        if last != sessions.version(place) {
+            let version = sessions.version(place);
+            return Err(Failure::Wrong(format!("the history of {id} ends with {last}, it has version {version}")));
+        }
+        versions += last;
+    }
+    run.report
+        .note(format!("{versions} versions were read back from histories: none is missing, none is there twice."));
+    Ok(())
+}
+
+/// Sends a signal to PostgreSQL, whose client must not be used where the runtime is.
+async fn signal(run: &Run, name: &'static str) {
+    let Some(postgres) = run.fleet.postgres.clone() else { return };
+    let sent = tokio::task::spawn_blocking(move || postgres.lock().signal(name)).await;
+    sent.expect("a signal can be sent");
+}

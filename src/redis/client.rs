@@ -1,0 +1,184 @@
+//! One server: where it is, how to log in to it, how a connection to it is made. Does not know what it is for.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::aio::{MultiplexedConnection, PubSub};
+use redis::{AsyncConnectionConfig, ProtocolVersion, PushInfo, RedisConnectionInfo};
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpStream, UnixStream};
+use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
+use tokio_rustls::TlsConnector;
+
+use super::link::LinkError;
+
+/// How long a connection may take to be made.
+const CONNECT_TIMEOUT: Duration = Duration::from_millis(1_000);
+
+/// How long an answer to a login may be.
+const LINE_LEN_MAX: usize = 4_096;
+
+/// A server that can be connected to.
+#[derive(Clone)]
+pub(super) struct Client {
+    pub(super) at: At,
+    pub(super) login: RedisConnectionInfo,
+    /// How to encrypt, if at all.
+    pub(super) tls: Option<Arc<ClientConfig>>,
+}
+
+/// Where a server is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum At {
+    Tcp { host: String, port: u16 },
+    Socket(PathBuf),
+}
+
+/// A connection, and the task that keeps it going: it ends with it, whatever is still under way.
+pub(super) struct Connection {
+    pub(super) wire: MultiplexedConnection,
+    driver: AbortHandle,
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.driver.abort();
+    }
+}
+
+/// Bytes to and from a server.
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
+impl Client {
+    /// A connection on which a reply may take so long.
+    pub(super) async fn connect(&self, reply_timeout: Duration) -> Result<Connection, LinkError> {
+        self.in_time(async {
+            let config = AsyncConnectionConfig::new().set_response_timeout(Some(reply_timeout));
+            let stream = self.stream().await?;
+            let made = MultiplexedConnection::new_with_config(&nobody(), stream, config).await;
+            let (wire, driver) = made?;
+            Ok(Connection { wire, driver: tokio::spawn(driver).abort_handle() })
+        })
+        .await
+    }
+
+    /// A connection that is told what is published.
+    pub(super) async fn subscribe(&self) -> Result<PubSub, LinkError> {
+        self.in_time(async { Ok(PubSub::new(&nobody(), self.stream().await?).await?) }).await
+    }
+
+    /// A connection on which what is published in shards comes to `pushed`.
+    pub(super) async fn subscribe_sharded(
+        &self,
+        pushed: mpsc::UnboundedSender<PushInfo>,
+    ) -> Result<Connection, LinkError> {
+        self.in_time(async {
+            let config = AsyncConnectionConfig::new().set_push_sender(pushed);
+            let login = nobody().set_protocol(ProtocolVersion::RESP3);
+            let made = MultiplexedConnection::new_with_config(&login, self.stream().await?, config).await;
+            let (wire, driver) = made?;
+            Ok(Connection { wire, driver: tokio::spawn(driver).abort_handle() })
+        })
+        .await
+    }
+
+    /// Its name, when it is not a socket.
+    pub(super) fn host(&self) -> Option<&str> {
+        match &self.at {
+            At::Tcp { host, .. } => Some(host),
+            At::Socket(_) => None,
+        }
+    }
+
+    /// Logged in already: the server's own words say best why it lets nobody in.
+    async fn stream(&self) -> Result<Box<dyn Stream>, LinkError> {
+        let mut stream = self.bytes().await?;
+        let (mut hello, mut count) = (Vec::new(), 0);
+        if let Some(password) = self.login.password() {
+            let mut command = redis::cmd("AUTH");
+            if let Some(user) = self.login.username() {
+                command.arg(user);
+            }
+            hello.extend(command.arg(password).get_packed_command());
+            count += 1;
+        }
+        if self.login.db() != 0 {
+            hello.extend(redis::cmd("SELECT").arg(self.login.db()).get_packed_command());
+            count += 1;
+        }
+        let broken = |error: std::io::Error| LinkError::Lost(format!("{self}: {error}"));
+        stream.write_all(&hello).await.map_err(broken)?;
+        stream.flush().await.map_err(broken)?;
+        for _ in 0..count {
+            let line = line(&mut stream).await.map_err(broken)?;
+            if let Some(why) = line.strip_prefix('-') {
+                return Err(LinkError::Refused(format!("{why} ({self})")));
+            }
+        }
+        Ok(stream)
+    }
+
+    async fn bytes(&self) -> Result<Box<dyn Stream>, LinkError> {
+        let away = |error: std::io::Error| LinkError::Lost(format!("{self}: {error}"));
+        let (host, port) = match &self.at {
+            At::Tcp { host, port } => (host, *port),
+            At::Socket(path) => return Ok(Box::new(UnixStream::connect(path).await.map_err(away)?)),
+        };
+        let stream = TcpStream::connect((host.as_str(), port)).await.map_err(away)?;
+        stream.set_nodelay(true).map_err(away)?;
+        let Some(config) = &self.tls else { return Ok(Box::new(stream)) };
+        let name =
+            ServerName::try_from(host.clone()).map_err(|error| LinkError::Refused(format!("{self}: {error}")))?;
+        let stream = TlsConnector::from(Arc::clone(config)).connect(name, stream).await;
+        Ok(Box::new(stream.map_err(|error| LinkError::Lost(format!("{self}: TLS: {error}")))?))
+    }
+
+    async fn in_time<T>(&self, made: impl Future<Output = Result<T, LinkError>>) -> Result<T, LinkError> {
+        match tokio::time::timeout(CONNECT_TIMEOUT, made).await {
+            Ok(made) => made,
+            Err(_) => Err(LinkError::Lost(format!("{self}: no answer in time"))),
+        }
+    }
+}
+
+/// The library has nobody to log in.
+fn nobody() -> RedisConnectionInfo {
+    // What it would say of itself costs two commands, and a privilege.
+    RedisConnectionInfo::default().set_skip_set_lib_name()
+}
+
+/// The next line. Nothing follows that was not asked for, so that a byte at a time is read seldom and loses nothing.
+async fn line(stream: &mut Box<dyn Stream>) -> std::io::Result<String> {
+    let mut line = Vec::new();
+    while !line.ends_with(b"\r\n") {
+        if line.len() > LINE_LEN_MAX {
+            return Err(std::io::Error::other("it does not speak the protocol of Redis"));
+        }
+        line.push(stream.read_u8().await?);
+    }
+    Ok(String::from_utf8_lossy(&line[..line.len() - 2]).into_owned())
+}
+
+impl fmt::Display for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.at {
+            At::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
+            At::Tcp { host, port } => write!(f, "{host}:{port}"),
+            At::Socket(path) => write!(f, "{}", path.display()),
+        }
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Nothing of the login.
+        write!(f, "Client({self})")
+    }
+}

@@ -1,0 +1,161 @@
+//! What the server may do in Redis: every command that it uses is queued in a transaction that is then discarded, on
+//! the keys and channels that it would be used on. An ACL judges a command when it is queued, so that what is not
+//! permitted is known, and nothing is carried out. Does not know what the commands are for.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use redis::{Cmd, Pipeline, Value};
+
+use crate::engine::{SessionId, Uuid};
+
+use super::link::{LinkError, refusal};
+use super::{Keyspace, Link, Partition, Queue};
+
+/// Names of what is missing that are told at once.
+const TOLD_MAX: usize = 12;
+
+/// Says what the user that is logged in lacks; `None` when it lacks nothing.
+pub(super) async fn missing(
+    link: &mut Link,
+    keyspace: &Keyspace,
+    partition: Partition,
+) -> Result<Option<String>, LinkError> {
+    let mut lacking = Lacking::default();
+    let mut begin = redis::pipe();
+    begin.cmd("WATCH").arg(keyspace.deadlines(partition));
+    begin.cmd("UNWATCH").cmd("MULTI").cmd("EXEC").cmd("MULTI");
+    let replies = link.ask(&begin).await?;
+    let is_begun = matches!(replies.last(), Some(Value::Okay));
+    lacking.note(&begin, &replies);
+    // Without a transaction all that follows would be carried out.
+    if is_begun {
+        let mut commands = queued(keyspace, partition, link.is_of_cluster());
+        commands.cmd("DISCARD");
+        let replies = link.ask(&commands).await?;
+        lacking.note(&commands, &replies);
+        let is_over = matches!(replies.last(), Some(Value::Okay));
+        if !is_over && lacking.is_empty() {
+            return Err(LinkError::Refused(format!("DISCARD answered {:?}", replies.last())));
+        }
+    } else if lacking.is_empty() {
+        return Err(LinkError::Refused(format!("MULTI answered {:?}", replies.last())));
+    }
+    Ok(lacking.told())
+}
+
+/// One of each command on one of each kind of name.
+fn queued(keyspace: &Keyspace, partition: Partition, is_of_cluster: bool) -> Pipeline {
+    let mut commands = redis::pipe();
+    let id = (0..).map(|n| SessionId(Uuid::from_bits(n))).find(|id| keyspace.partition(*id) == partition);
+    let id = id.unwrap_or(SessionId(Uuid::from_bits(0)));
+    let queue = |part| keyspace.queue(partition, part);
+    let (session, deadlines) = (keyspace.session(id), keyspace.deadlines(partition));
+    commands.cmd("MGET").arg(&session).cmd("GET").arg(&session).cmd("SETEX").arg(&session).arg(1).arg("");
+    for limit in [keyspace.switch_limit(id), keyspace.general_limit(IpAddr::V4(Ipv4Addr::UNSPECIFIED))] {
+        commands.cmd("INCR").arg(&limit).cmd("PEXPIRE").arg(&limit).arg(1).arg("NX").cmd("PTTL").arg(&limit);
+    }
+    commands.cmd("TYPE").arg(&deadlines).cmd("ZADD").arg(&deadlines).arg(0).arg("").cmd("ZREM").arg(&deadlines).arg("");
+    commands.cmd("SET").arg(keyspace.partition_count()).arg("").arg("NX");
+    let lists = [queue(Queue::Wait), queue(Queue::Dead), queue(Queue::Done), keyspace.batch(partition, "name")];
+    for list in &lists {
+        commands.cmd("RPUSH").arg(list).arg("").cmd("LPUSH").arg(list).arg("").cmd("LREM").arg(list).arg(1).arg("");
+        commands.cmd("LLEN").arg(list).cmd("LINDEX").arg(list).arg(0);
+        commands.cmd("LRANGE").arg(list).arg(0).arg(0).cmd("LTRIM").arg(list).arg(0).arg(0);
+    }
+    commands.cmd("EXPIRE").arg(queue(Queue::Done)).arg(1);
+    for index in [queue(Queue::Lease), queue(Queue::Delayed)] {
+        commands.cmd("ZRANGE").arg(&index).arg(0).arg(0).cmd("ZCARD").arg(&index).cmd("ZSCORE").arg(&index).arg("");
+    }
+    let pending = queue(Queue::Pending);
+    commands
+        .cmd("HSET")
+        .arg(&pending)
+        .arg("")
+        .arg("")
+        .cmd("HGET")
+        .arg(&pending)
+        .arg("")
+        .cmd("HDEL")
+        .arg(&pending)
+        .arg("");
+    commands.cmd("HMGET").arg(&pending).arg("").cmd("HINCRBY").arg(&pending).arg("").arg(1);
+    let bytes = queue(Queue::Bytes);
+    commands.cmd("INCRBY").arg(&bytes).arg(1).cmd("DECRBY").arg(&bytes).arg(1).cmd("DEL").arg(&bytes);
+    for channel in [keyspace.updates_channel(), keyspace.session_channel(id), keyspace.probe_channel(0)] {
+        commands.cmd("PUBLISH").arg(&channel).arg("").cmd("SUBSCRIBE").arg(&channel).cmd("UNSUBSCRIBE").arg(&channel);
+    }
+    commands.cmd("SCRIPT").arg("LOAD").arg("return 0").cmd("EVALSHA").arg("").arg(1).arg(&deadlines);
+    commands.cmd("TIME").cmd("WAIT").arg(0).arg(0);
+    if is_of_cluster {
+        commands.cmd("ASKING");
+    }
+    commands
+}
+
+/// What is not permitted, or not there.
+#[derive(Default)]
+struct Lacking {
+    denied: Vec<String>,
+    unknown: Vec<String>,
+}
+
+impl Lacking {
+    fn is_empty(&self) -> bool {
+        self.denied.is_empty() && self.unknown.is_empty()
+    }
+
+    fn note(&mut self, commands: &Pipeline, replies: &[Value]) {
+        for (command, reply) in commands.cmd_iter().zip(replies) {
+            let Some(why) = refusal(reply) else { continue };
+            let (list, what) = if why.starts_with("ERR unknown") {
+                (&mut self.unknown, name(command))
+            } else if !why.starts_with("NOPERM") {
+                continue;
+            } else if why.contains("command") {
+                (&mut self.denied, name(command))
+            } else {
+                let kind = if why.contains("channel") { "channel" } else { "key" };
+                (&mut self.denied, format!("the {kind} {:?}", name_of_key(command)))
+            };
+            if !list.contains(&what) {
+                list.push(what);
+            }
+        }
+    }
+
+    fn told(self) -> Option<String> {
+        let listed = |names: Vec<String>| {
+            let more = names.len().saturating_sub(TOLD_MAX);
+            let told = names.into_iter().take(TOLD_MAX).collect::<Vec<_>>().join(", ");
+            if more > 0 { format!("{told} and {more} more") } else { told }
+        };
+        match (self.denied.is_empty(), self.unknown.is_empty()) {
+            (true, true) => None,
+            (false, _) => Some(format!("the user in Redis has no permission for {}", listed(self.denied))),
+            (true, false) => Some(format!("Redis does not have {}: it must be 7.0 or newer", listed(self.unknown))),
+        }
+    }
+}
+
+/// The command, with its second word where it has one.
+fn name(command: &Cmd) -> String {
+    let mut words = words(command);
+    let first = words.next().unwrap_or_default();
+    match first.as_str() {
+        "SCRIPT" => format!("{first} {}", words.next().unwrap_or_default()),
+        _ => first,
+    }
+}
+
+/// The key or channel that a command is about.
+fn name_of_key(command: &Cmd) -> String {
+    let words: Vec<_> = words(command).collect();
+    let place = if words.first().is_some_and(|first| first == "EVALSHA") { 3 } else { 1 };
+    words.get(place).cloned().unwrap_or_default()
+}
+
+fn words(command: &Cmd) -> impl Iterator<Item = String> {
+    command.args_iter().filter_map(|word| {
+        if let redis::Arg::Simple(word) = word { Some(String::from_utf8_lossy(word).into_owned()) } else { None }
+    })
+}

@@ -1,0 +1,132 @@
+//! What a batch of jobs comes to, row by row: each change, of each session the newest state, of each participant what
+//! was last said of them. What a job says of whom depends on nothing but the job, so that it does not matter how jobs are
+//! put into batches and which batch is written first. Does not know how rows are written.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
+use crate::engine::{Kind, Millis, Mode, ParticipantId, SessionId, StateTag, Timestamp};
+use crate::wire::{Audited, AuditedChange, AuditedParticipant, AuditedState, audited};
+
+/// A change so soon after its epoch's beginning may be the epoch's first: an epoch is named by the store's time, a
+/// change by that of its command.
+const EPOCH_BEGINS: Millis = Millis::new(10_000);
+
+/// Rows, in the order in which all writers touch them.
+#[derive(Debug, Default)]
+pub(super) struct Batch<'a> {
+    /// By their ids.
+    pub(super) changes: Vec<AuditedChange<'a>>,
+    pub(super) sessions: BTreeMap<SessionId, SessionRow<'a>>,
+    pub(super) participants: BTreeMap<(SessionId, ParticipantId), ParticipantRow>,
+}
+
+/// A session's newest state.
+#[derive(Debug)]
+pub(super) struct SessionRow<'a> {
+    pub(super) tag: StateTag,
+    pub(super) at: Timestamp,
+    pub(super) is_deleted: bool,
+    pub(super) cycles: u64,
+    pub(super) state: AuditedState<'a>,
+}
+
+/// What was last said of a participant, and what all jobs together say of when it was their turn.
+#[derive(Debug)]
+pub(super) struct ParticipantRow {
+    pub(super) tag: StateTag,
+    pub(super) added_at: Timestamp,
+    pub(super) participant: AuditedParticipant,
+    pub(super) turns: Turns,
+}
+
+/// The first and the last instant at which it is known to have been somebody's turn.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Turns {
+    pub(super) first: Option<Timestamp>,
+    pub(super) last: Option<Timestamp>,
+}
+
+impl<'a> Batch<'a> {
+    /// What the jobs come to; `Err` says why one of them is none.
+    pub(super) fn of(jobs: &[&'a [u8]]) -> Result<Self, String> {
+        let mut batch = Self { changes: Vec::with_capacity(jobs.len()), ..Self::default() };
+        for job in jobs {
+            batch.add(audited(job)?);
+        }
+        batch.changes.sort_unstable_by_key(|change| change.name.event);
+        Ok(batch)
+    }
+
+    fn add(&mut self, Audited { change, state }: Audited<'a>) {
+        let (session, tag) = (change.name.session, change.name.tag);
+        for participant in state.participants.iter().filter(|participant| may_concern(&change, &state, participant)) {
+            let row = ParticipantRow::of(&change, &state, participant);
+            match self.participants.entry((session, participant.id)) {
+                Entry::Vacant(place) => {
+                    place.insert(row);
+                }
+                Entry::Occupied(mut place) => place.get_mut().join(row),
+            }
+        }
+        let is_newest = self.sessions.get(&session).is_none_or(|row| row.tag < tag);
+        if is_newest {
+            let is_deleted = change.kind == Kind::SessionDeleted.name();
+            let row = SessionRow { tag, at: change.name.at, is_deleted, cycles: change.cycles, state };
+            self.sessions.insert(session, row);
+        }
+        self.changes.push(change);
+    }
+}
+
+impl ParticipantRow {
+    fn of(change: &AuditedChange<'_>, state: &AuditedState<'_>, participant: &AuditedParticipant) -> Self {
+        let at = change.name.at;
+        let mut turns = Turns::default();
+        // In the state that the change made; for whom it was about, before it; and whose turn flagged, then.
+        if state.active == Some(participant.id) {
+            turns.add(state.active_since.unwrap_or(at), at);
+        }
+        if change.participant == Some(participant.id) {
+            let elapsed = change.time_elapsed.unwrap_or_default();
+            turns.add(Timestamp::from_ms(at.as_ms().saturating_sub(elapsed.as_ms())), at);
+        }
+        if let Some(flagged) = participant.expired_at {
+            turns.add(flagged, flagged);
+        }
+        Self { tag: change.name.tag, added_at: state.created_at, participant: participant.clone(), turns }
+    }
+
+    /// What two changes say together, in whatever order they come.
+    fn join(&mut self, other: Self) {
+        let (mut turns, others) = (self.turns, other.turns);
+        if let (Some(since), Some(until)) = (others.first, others.last) {
+            turns.add(since, until);
+        }
+        if other.tag > self.tag {
+            *self = other;
+        }
+        self.turns = turns;
+    }
+}
+
+impl Turns {
+    fn add(&mut self, since: Timestamp, until: Timestamp) {
+        self.first = self.first.into_iter().chain([since]).min();
+        self.last = self.last.max(Some(until));
+    }
+}
+
+/// Whether a change may have changed what is kept of a participant. A switch and nothing else ends one turn and begins
+/// another: nobody but those two is concerned, and the one who begins only in their first turn, or where a new turn
+/// forgets that an old one flagged. The end of a turn that still runs is told when it is over.
+fn may_concern(change: &AuditedChange<'_>, state: &AuditedState<'_>, participant: &AuditedParticipant) -> bool {
+    let is_switch = change.kind == Kind::CycleSwitched.name() && change.happened == 1;
+    // What an epoch before it said may have been forgotten since.
+    let may_begin_epoch = change.name.at.as_ms() <= change.name.tag.epoch.saturating_add(EPOCH_BEGINS.as_ms());
+    if !is_switch || may_begin_epoch || change.participant == Some(participant.id) {
+        return true;
+    }
+    let is_remarkable = participant.cycles == 0 || state.mode == Mode::PerCycle.name();
+    state.active == Some(participant.id) && is_remarkable
+}

@@ -1,0 +1,79 @@
+//! Our quantities as PostgreSQL takes them, in its binary form. Does not know which columns they are for.
+
+use std::error::Error;
+use std::fmt;
+
+use bytes::{BufMut, BytesMut};
+use postgres::types::{IsNull, ToSql, Type, accepts, to_sql_checked};
+
+use crate::engine::{Millis, Timestamp, Uuid};
+
+type Written = Result<IsNull, Box<dyn Error + Sync + Send>>;
+
+/// 2000-01-01T00:00:00Z, from which PostgreSQL counts microseconds.
+const BEGIN_MS: i64 = 946_684_800_000;
+
+/// `uuid`.
+#[derive(Debug)]
+pub(super) struct Id(pub(super) Uuid);
+
+impl ToSql for Id {
+    fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Written {
+        out.put_u128(self.0.bits());
+        Ok(IsNull::No)
+    }
+
+    accepts!(UUID);
+    to_sql_checked!();
+}
+
+/// `timestamptz`.
+#[derive(Debug)]
+pub(super) struct At(pub(super) Timestamp);
+
+impl ToSql for At {
+    fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Written {
+        let ms = i64::try_from(self.0.as_ms())?;
+        out.put_i64((ms - BEGIN_MS).checked_mul(1_000).ok_or("an instant that is too late")?);
+        Ok(IsNull::No)
+    }
+
+    accepts!(TIMESTAMPTZ);
+    to_sql_checked!();
+}
+
+/// `bigint`.
+#[derive(Debug)]
+pub(super) struct Whole(pub(super) u64);
+
+impl From<Millis> for Whole {
+    fn from(span: Millis) -> Self {
+        Self(span.as_ms())
+    }
+}
+
+impl ToSql for Whole {
+    fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Written {
+        out.put_i64(i64::try_from(self.0)?);
+        Ok(IsNull::No)
+    }
+
+    accepts!(INT8);
+    to_sql_checked!();
+}
+
+/// `jsonb`, of text that is JSON.
+#[derive(Debug)]
+pub(super) struct Json<T>(pub(super) T);
+
+impl<T: AsRef<[u8]> + fmt::Debug> ToSql for Json<T> {
+    fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Written {
+        const FORMAT: u8 = 1;
+        out.put_u8(FORMAT);
+        out.put_slice(self.0.as_ref());
+        Ok(IsNull::No)
+    }
+
+    accepts!(JSONB);
+    to_sql_checked!();
+}
