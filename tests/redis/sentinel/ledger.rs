@@ -20,6 +20,9 @@ use super::super::{HOUR, start};
 /// A request gets its answer in REQUEST_TIMEOUT_MS, which is 2 s; the rest is for a machine that is busy.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(6);
 
+/// How long a client waits before it asks again.
+const BACK_OFF: Duration = Duration::from_millis(10);
+
 /// Epoch and version.
 pub(super) type Tag = (u64, u64);
 
@@ -136,6 +139,9 @@ async fn play(
         let answer = client.ask("PATCH", &path, &format!(r#"{{"metadata":{{"change":{change}}}}}"#)).await;
         let at = Instant::now();
         assert!(at - asked < ANSWER_TIME_MAX, "an answer took {:?}: {answer:?}", at - asked);
+        if answer.status == 503 {
+            tokio::time::sleep(BACK_OFF).await;
+        }
         let mut told = told.lock();
         match answer.status {
             200 => told.done.push(Acknowledged { session, instance, tag: tag(&answer), change, at }),
