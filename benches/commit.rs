@@ -41,6 +41,7 @@ fn commit(criterion: &mut Criterion) {
             timeout: Duration::from_secs(2),
             tombstone_ttl: HOUR,
             audit,
+            replicas_min: 0,
             metrics: Metrics::default(),
         };
         let store = runtime.block_on(async { RedisStore::new(&Clock::system(), &options, &(Arc::new(Nobody) as _)) });

@@ -201,7 +201,8 @@ impl Kept {
         let (server, keyspace) = (server.clone(), Keyspace::new(&redis.prefix, redis.partitions));
         let bytes_max = config.audit.as_ref().map(|audit| audit.queue_bytes_max / u64::from(redis.partitions));
         let audit = bytes_max.map(|bytes_max| Budget { bytes_max });
-        let options = Options { server, keyspace, timeout: config.request_timeout, tombstone_ttl, audit, metrics };
+        let (timeout, replicas_min) = (config.request_timeout, redis.replicas_min);
+        let options = Options { server, keyspace, timeout, tombstone_ttl, audit, replicas_min, metrics };
         let store = RedisStore::new(clock, &options, &listener);
         Ok(Self { store: Arc::new(store.clone()), impaired: Arc::new(move || store.impaired()) })
     }

@@ -69,6 +69,8 @@ pub struct Redis {
     pub prefix: String,
     /// How many parts they are divided into.
     pub partitions: u16,
+    /// How many replicas must have a change before it is acknowledged.
+    pub replicas_min: u32,
 }
 
 /// Where changes are written down.
@@ -197,6 +199,9 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
             text.parse().ok().filter(|count| (1..=999).contains(count))
         });
         let mut partitions = partitions.unwrap_or(1);
+        let replicas_min = self.parse("REDIS_REPLICAS_MIN", "a whole number from 0 to 100", |text| {
+            text.parse().ok().filter(|count| (0..=100).contains(count))
+        });
         let known = self.problems.len();
         let authority = self.file("REDIS_CA_CERT");
         let client = match (self.file("REDIS_CLIENT_CERT"), self.file("REDIS_CLIENT_KEY")) {
@@ -223,7 +228,7 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
             Ok(_) => {}
             Err(why) => self.problems.push(format!("REDIS_URL: {why}")),
         }
-        Some(Redis { url, certificates, prefix, partitions })
+        Some(Redis { url, certificates, prefix, partitions, replicas_min: replicas_min? })
     }
 
     /// To go without an audit must be said; to ignore what asks for one would lose it.
@@ -337,6 +342,8 @@ mod tests {
             ("PORT", "65536", false),
             ("RATE_LIMIT_SWITCH", "0", true),
             ("RATE_LIMIT_SWITCH", "-1", false),
+            ("REDIS_REPLICAS_MIN", "2", true),
+            ("REDIS_REPLICAS_MIN", "101", false),
             ("MAX_CONNECTIONS", "0", false),
             ("HEADER_TIMEOUT_MS", "0", false),
             ("LOG_LEVEL", "DEBUG", true),

@@ -18,7 +18,7 @@ const fn setting(name: &'static str, value: &'static str, default: &'static str,
 }
 
 /// Every setting, in the order in which people are told of them.
-pub const SETTINGS: [Setting; 26] = [
+pub const SETTINGS: [Setting; 27] = [
     setting("HOST", "ADDRESS", "127.0.0.1", "IP address to listen on; 0.0.0.0 or :: for every interface"),
     setting("PORT", "PORT", "3000", "TCP port to listen on; 0 for one that is free"),
     setting("LOG_LEVEL", "LEVEL", "info", "How much to log: off, error, warn, info, debug or trace"),
@@ -48,6 +48,12 @@ pub const SETTINGS: [Setting; 26] = [
     setting("REDIS_CLIENT_CERT", "FILE", "", "Certificate that Redis is shown (PEM)"),
     setting("REDIS_CLIENT_KEY", "FILE", "", "Its key (PEM)"),
     setting("REDIS_PREFIX", "TEXT", "", "What every key and channel in Redis begins with"),
+    setting(
+        "REDIS_REPLICAS_MIN",
+        "COUNT",
+        "0",
+        "Replicas of Redis that must have a change before it is acknowledged; without them its outcome is unknown",
+    ),
     setting(
         "PARTITIONS",
         "COUNT",

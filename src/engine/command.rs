@@ -61,7 +61,7 @@ impl Patch {
 }
 
 /// Names one state of a session: no two states that an id ever had share one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StateTag {
     /// See [`Session::epoch`].
     pub epoch: u64,

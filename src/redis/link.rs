@@ -1,5 +1,9 @@
 //! A connection to a Redis server: which run of the server it leads to, and what can go wrong on it. It is owned
 //! by one task, since WATCH belongs to a connection. Does not know commands.
+//!
+//! A run begins when a server starts, and when a replica becomes a master: then it may lack what was acknowledged
+//! before. It is known by the name of its replication history, which is new each time; its process may have been a
+//! master before.
 
 use std::fmt;
 use std::sync::Arc;
@@ -83,8 +87,9 @@ impl Link {
             let (host, port) = (field("master_host"), field("master_port"));
             return Err(LinkError::Elsewhere(format!("{client} is a replica of {host}:{port}")));
         }
-        let run_id = field("run_id").into();
-        Ok(Self { connection, place, run_id })
+        // Whoever only speaks the protocol may have no such history.
+        let run_id = [field("master_replid"), field("run_id")].into_iter().find(|id| !id.is_empty());
+        Ok(Self { connection, place, run_id: run_id.unwrap_or_default().into() })
     }
 
     /// The run of the server that this leads to: another one may have forgotten what was acknowledged.
@@ -98,12 +103,19 @@ impl Link {
     }
 
     /// Sends commands in one go and returns a reply for each; a refusal of one is its reply. A server that is known
-    /// not to be responsible any more is not asked.
+    /// not to be responsible any more is not asked, nor believed: what it did last may have been done nowhere else.
     pub async fn ask(&mut self, commands: &Pipeline) -> Result<Vec<Value>, LinkError> {
         if !self.place.is_current() {
             return Err(LinkError::Elsewhere("that is known by now".to_owned()));
         }
-        let sent = self.connection.wire.send_packed_commands(commands, 0, commands.len()).await;
+        let sent = tokio::select! {
+            biased;
+            sent = self.connection.wire.send_packed_commands(commands, 0, commands.len()) => Some(sent),
+            () = self.place.left() => None,
+        };
+        let Some(sent) = sent.filter(|_| self.place.is_current()) else {
+            return Err(LinkError::Lost("another server has become responsible".to_owned()));
+        };
         let replies = sent.inspect_err(|_| self.place.doubt())?;
         if replies.len() != commands.len() {
             return Err(LinkError::Lost(format!("{} replies to {} commands", replies.len(), commands.len())));

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
-use tokio::sync::Mutex as AsyncMutex;
+use tokio::sync::{Mutex as AsyncMutex, Notify, mpsc};
 use tokio::task::JoinSet;
 use tracing::info;
 
@@ -31,12 +31,20 @@ pub(super) struct Told {
     pub(super) table: Table,
 }
 
+/// What is announced, until it is dropped.
+pub(super) struct Announcements {
+    pub(super) told: mpsc::Receiver<()>,
+    _listeners: JoinSet<()>,
+}
+
 /// The servers behind a URL.
 #[derive(Debug)]
 pub(super) struct Nodes {
     pub(super) address: Address,
     clock: Clock,
     known: RwLock<Known>,
+    /// Somebody else answers for something.
+    changed: Notify,
     /// When they were asked last, and whether anybody said something; whoever wants to ask holds it.
     asked: AsyncMutex<(Option<Moment>, Gate)>,
     /// The ways to each.
@@ -46,15 +54,26 @@ pub(super) struct Nodes {
 #[derive(Debug)]
 struct Known {
     told: Told,
-    is_in_doubt: bool,
+    /// How often something else was known than before.
+    changes: u64,
+    /// How often it was in doubt, and which of these times somebody was asked after.
+    doubts: u64,
+    answered: u64,
+}
+
+impl Known {
+    fn is_in_doubt(&self) -> bool {
+        self.answered < self.doubts
+    }
 }
 
 impl Nodes {
     /// Nothing is known yet.
     pub(super) fn new(address: Address) -> Self {
         let told = Told { epoch: 0, table: Table::default() };
-        let known = RwLock::new(Known { told, is_in_doubt: true });
-        Self { address, clock: Clock::system(), known, asked: AsyncMutex::default(), gates: Mutex::default() }
+        let known = RwLock::new(Known { told, changes: 0, doubts: 1, answered: 0 });
+        let (asked, gates) = (AsyncMutex::default(), Mutex::default());
+        Self { address, clock: Clock::system(), known, changed: Notify::new(), asked, gates }
     }
 
     /// What comes of going to a server; who has just failed keeps others from it.
@@ -77,18 +96,50 @@ impl Nodes {
 
     /// What is known may be wrong.
     pub(super) fn doubt(&self) {
-        self.known.write().is_in_doubt = true;
+        self.known.write().doubts += 1;
     }
 
     /// One slot is somebody else's.
     pub(super) fn moved(&self, slot: u16, node: Node) {
         let mut known = self.known.write();
         known.told.table.moved(slot, node);
-        known.is_in_doubt = true;
+        known.changes += 1;
+        known.doubts += 1;
+        drop(known);
+        self.changed.notify_waiters();
+    }
+
+    pub(super) fn changes(&self) -> u64 {
+        self.known.read().changes
     }
 
     pub(super) fn is_at(&self, slot: u16, node: &Node) -> bool {
         self.known.read().told.table.node(slot) == Some(node)
+    }
+
+    /// Tells whenever somebody announces a change; never, if nobody does.
+    pub(super) fn listen(&self) -> Announcements {
+        let (tell, told) = mpsc::channel(1);
+        let mut listeners = JoinSet::new();
+        if matches!(self.address.topology, Topology::Sentinel { .. }) {
+            for client in &self.address.named {
+                listeners.spawn(sentinel::listen(client.clone(), tell.clone()));
+            }
+        }
+        Announcements { told, _listeners: listeners }
+    }
+
+    /// Waits until somebody else answers for a slot.
+    pub(super) async fn left(&self, slot: u16, node: &Node) {
+        loop {
+            // What changes after this is noticed, before it is looked at.
+            let mut changed = std::pin::pin!(self.changed.notified());
+            changed.as_mut().enable();
+            if !self.is_at(slot, node) {
+                return;
+            }
+            changed.await;
+        }
     }
 
     /// Who answers for a slot.
@@ -104,11 +155,11 @@ impl Nodes {
 
     /// Asks whoever should know, if there is doubt. Who comes while somebody asks shares the answer.
     pub(super) async fn known(&self) -> Result<(), LinkError> {
-        if !self.known.read().is_in_doubt {
+        if !self.known.read().is_in_doubt() {
             return Ok(());
         }
         let mut asked = self.asked.lock().await;
-        let is_answered = !self.known.read().is_in_doubt;
+        let is_answered = !self.known.read().is_in_doubt();
         if is_answered {
             return Ok(());
         }
@@ -117,12 +168,14 @@ impl Nodes {
         if let Some(at) = at {
             tokio::time::sleep((*at + PAUSE).since(self.clock.moment())).await;
         }
+        // What comes into doubt while they are asked is asked again.
+        let doubts = self.known.read().doubts;
         let told = self.ask().await;
         *at = Some(self.clock.moment());
         let told = told.inspect_err(|why| gate.fail(why, self.clock.moment()))?;
         gate.open();
         let mut known = self.known.write();
-        known.is_in_doubt = false;
+        known.answered = doubts;
         // Somebody who was cut off may not have heard of what is known here.
         if told.epoch >= known.told.epoch && told != known.told {
             if !known.told.table.0.is_empty() {
@@ -130,6 +183,9 @@ impl Nodes {
                 info!(epoch = told.epoch, ?nodes, "other servers are responsible in Redis");
             }
             known.told = told;
+            known.changes += 1;
+            drop(known);
+            self.changed.notify_waiters();
         }
         Ok(())
     }

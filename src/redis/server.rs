@@ -36,6 +36,14 @@ impl Place {
         self.node.as_ref().is_none_or(|node| self.server.nodes.is_at(self.server.slot, node))
     }
 
+    /// Waits until it is not.
+    pub(super) async fn left(&self) {
+        match &self.node {
+            Some(node) => self.server.nodes.left(self.server.slot, node).await,
+            None => std::future::pending().await,
+        }
+    }
+
     /// Its host, where there may be several.
     pub(super) fn host(&self) -> Option<&str> {
         self.node.as_ref().map(|node| node.host.as_str())
@@ -43,7 +51,8 @@ impl Place {
 
     /// A connection to another server of the same Cluster.
     pub(super) async fn elsewhere(&self, node: &Node) -> Result<Link, LinkError> {
-        self.server.link(&self.server.nodes.address.at(node), Some(node.clone())).await
+        let client = self.server.nodes.address.at(node);
+        self.server.link(&client, Self { server: self.server.clone(), node: Some(node.clone()) }).await
     }
 
     /// Whether it is said to be one of a Cluster.
@@ -75,6 +84,11 @@ impl Server {
         self.nodes.address.topology == Topology::Cluster
     }
 
+    /// How often another server became the one, as far as is known: whatever the one before did says nothing of it.
+    pub fn changes(&self) -> u64 {
+        self.nodes.changes()
+    }
+
     /// The parts of a keyspace of which each is kept by one server at a time, and where: with a Cluster its
     /// partitions, else all of it.
     pub fn shares(&self, keyspace: &Keyspace) -> Vec<(Server, Keyspace)> {
@@ -91,12 +105,11 @@ impl Server {
     /// A connection that nobody else uses.
     pub async fn connect(&self) -> Result<Link, LinkError> {
         let (client, node) = self.client().await?;
-        // Who does not answer may not be the one any more.
-        self.link(&client, node).await.inspect_err(|_| self.nodes.doubt())
+        let place = Place { server: self.clone(), node };
+        self.unless_left(&place, self.link(&client, place.clone())).await
     }
 
-    async fn link(&self, client: &Client, node: Option<Node>) -> Result<Link, LinkError> {
-        let place = Place { server: self.clone(), node };
+    async fn link(&self, client: &Client, place: Place) -> Result<Link, LinkError> {
         let made = async { Link::new(client.connect(self.reply_timeout).await?, place, client).await };
         self.nodes.go(client, made).await
     }
@@ -105,8 +118,8 @@ impl Server {
     pub async fn subscribe(&self) -> Result<Subscriber, LinkError> {
         let (client, node) = self.client().await?;
         let place = Place { server: self.clone(), node };
-        let made = self.nodes.go(&client, Subscriber::connect(&client, place)).await;
-        made.inspect_err(|_| self.nodes.doubt())
+        let made = self.nodes.go(&client, Subscriber::connect(&client, place.clone()));
+        self.unless_left(&place, made).await
     }
 
     /// Keeps looking who the server is, where that may change; runs until it is dropped.
@@ -114,11 +127,30 @@ impl Server {
         if self.nodes.address.topology == Topology::Single {
             return std::future::pending().await;
         }
+        let mut announcements = self.nodes.listen();
         loop {
-            tokio::time::sleep(FOLLOW_INTERVAL).await;
+            tokio::select! {
+                () = tokio::time::sleep(FOLLOW_INTERVAL) => {}
+                Some(()) = announcements.told.recv() => {}
+            }
             self.nodes.doubt();
             // Whoever connects is told why nobody answers.
             let _ = self.nodes.known().await;
+        }
+    }
+
+    /// What is made at a place, unless another becomes the one before it is made: a server that is halted takes
+    /// long to say nothing.
+    async fn unless_left<T>(
+        &self,
+        place: &Place,
+        made: impl Future<Output = Result<T, LinkError>>,
+    ) -> Result<T, LinkError> {
+        tokio::select! {
+            biased;
+            // Who does not answer may not be the one any more.
+            made = made => made.inspect_err(|_| self.nodes.doubt()),
+            () = place.left() => Err(LinkError::Elsewhere("that is known by now".to_owned())),
         }
     }
 

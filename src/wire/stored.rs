@@ -12,7 +12,7 @@ use super::write::Write;
 /// How many events a stored state remembers.
 pub const EVENTS_MAX: usize = 8;
 
-/// The store's own member: `"_":[deadline_ms,changed_us,"run_id",["event id"]],`.
+/// The store's own member: `"_":[deadline_ms,changed_us,"run_id",[epoch,version],["event id"]],`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Mark {
     /// When the running clock flags.
@@ -21,6 +21,9 @@ pub struct Mark {
     pub changed_us: u64,
     /// The run of the store's server under which it was written.
     pub run_id: String,
+    /// The state that its epoch began on: whatever came after that one in an earlier epoch is lost. Of a session that
+    /// was not there the epoch is 0, and the version one less than its first.
+    pub base: StateTag,
     /// The events that made the latest changes, oldest first.
     pub events: Vec<Uuid>,
 }
@@ -43,7 +46,7 @@ const DELETED: &[u8] = br#""deleted":{"epoch":"#;
 
 /// A state as it is kept; `members` is the state without its opening brace.
 pub fn keep(mark: &Mark, members: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(130 + 40 * mark.events.len() + members.len());
+    let mut out = Vec::with_capacity(160 + 40 * mark.events.len() + members.len());
     write_mark(&mut out, mark);
     out.extend_from_slice(members);
     out
@@ -73,6 +76,10 @@ fn write_mark(out: &mut Vec<u8>, mark: &Mark) {
     out.raw(",\"");
     out.raw(&mark.run_id);
     out.raw("\",[");
+    out.number(mark.base.epoch);
+    out.raw(",");
+    out.number(mark.base.version);
+    out.raw("],[");
     for (place, event) in mark.events.iter().enumerate() {
         if place > 0 {
             out.raw(",");
@@ -95,13 +102,15 @@ pub fn glance(value: &Bytes) -> Result<(Option<Timestamp>, Kept), NotStored> {
 /// The whole mark.
 pub fn mark(value: &Bytes) -> Result<Mark, NotStored> {
     #[derive(Deserialize)]
-    struct Written<'a>(Option<u64>, u64, &'a str, Vec<&'a str>);
-    let written: Written<'_> = serde_json::from_slice(mark_json(value)?).map_err(|_| NotStored)?;
-    let events: Option<Vec<_>> = written.3.iter().map(|text| Uuid::parse(text)).collect();
+    struct Written<'a>(Option<u64>, u64, &'a str, (u64, u64), Vec<&'a str>);
+    let Written(deadline, changed_us, run_id, (epoch, version), events) =
+        serde_json::from_slice(mark_json(value)?).map_err(|_| NotStored)?;
+    let events: Option<Vec<_>> = events.iter().map(|text| Uuid::parse(text)).collect();
     Ok(Mark {
-        deadline: written.0.map(Timestamp::from_ms),
-        changed_us: written.1,
-        run_id: written.2.to_owned(),
+        deadline: deadline.map(Timestamp::from_ms),
+        changed_us,
+        run_id: run_id.to_owned(),
+        base: StateTag { epoch, version },
         events: events.ok_or(NotStored)?,
     })
 }

@@ -75,6 +75,7 @@ fn options(url: &str, keyspace: Keyspace, is_audited: bool) -> Options {
         timeout: Duration::from_secs(2),
         tombstone_ttl: Millis::new(3_600_000),
         audit: is_audited.then_some(Budget { bytes_max: 1 << 30 }),
+        replicas_min: 0,
         metrics: Metrics::default(),
     }
 }

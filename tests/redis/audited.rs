@@ -32,6 +32,7 @@ fn sessions(url: &str, partitions: u16) -> Sessions {
         timeout: Duration::from_secs(2),
         tombstone_ttl: Millis::new(3_600_000),
         audit: Some(Budget { bytes_max: 1 << 30 }),
+        replicas_min: 0,
         metrics: Metrics::default(),
     };
     Sessions::new(Arc::new(RedisStore::new(&Clock::system(), &options, &(Arc::new(Nobody) as _))), Rates::default())

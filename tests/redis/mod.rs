@@ -15,6 +15,8 @@ mod load;
 mod misconfigured;
 mod outages;
 mod published;
+mod replicas;
+mod sentinel;
 mod watcher;
 
 use std::net::SocketAddr;

@@ -155,7 +155,7 @@ async fn a_redis_that_syncs_every_second_loses_nothing_in_silence() {
 }
 
 /// A switch that must be acknowledged, with a tag that nobody had before.
-async fn issue(client: &mut Connection, n: u64, issued: &mut BTreeSet<(u64, String)>) {
+pub(super) async fn issue(client: &mut Connection, n: u64, issued: &mut BTreeSet<(u64, String)>) {
     let answer = switch(client, n).await;
     assert_eq!(answer.status, 200, "{answer:?}");
     let tag = answer.header("etag").expect("a tag").to_owned();

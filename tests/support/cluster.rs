@@ -4,11 +4,12 @@ use std::collections::HashSet;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use redis::Value;
 
 use super::redis::free_port;
+use super::wait;
 
 /// A Cluster whose servers are killed when the test ends, and their files removed.
 pub(crate) struct Cluster {
@@ -51,10 +52,10 @@ impl Cluster {
             meet.exec(&mut node.connect()).expect("it answers");
         }
         let count = cluster.nodes.len();
-        until("all have met", || cluster.nodes.iter().all(|node| node.known_nodes() == count));
+        wait::blocking("all have met", || cluster.nodes.iter().all(|node| node.known_nodes() == count));
         for (number, replica) in cluster.nodes[masters..].iter().enumerate() {
             let id = cluster.nodes[number % masters].id();
-            until("it knows its master", || {
+            wait::blocking("it knows its master", || {
                 redis::cmd("CLUSTER").arg("REPLICATE").arg(&id).exec(&mut replica.connect()).is_ok()
             });
         }
@@ -65,7 +66,7 @@ impl Cluster {
 
     /// Waits until every replica has what its master has.
     pub(crate) fn wait_for_replicas(&self) {
-        until("replicas follow", || self.nodes.iter().all(Node::is_in_step));
+        wait::blocking("replicas follow", || self.nodes.iter().all(Node::is_in_step));
     }
 
     /// The URL that names some of it.
@@ -76,13 +77,13 @@ impl Cluster {
 
     /// Waits until every server that runs finds all slots served.
     pub(crate) fn wait(&self) {
-        until("the Cluster is well", || self.nodes.iter().filter(|node| node.runs()).all(Node::is_well));
+        wait::blocking("the Cluster is well", || self.nodes.iter().filter(|node| node.runs()).all(Node::is_well));
     }
 
     /// Who answers for a slot, as those see it who run.
     pub(crate) fn owner(&self, slot: u16) -> usize {
         let mut found = None;
-        until("somebody answers for the slot", || {
+        wait::blocking("somebody answers for the slot", || {
             let owners: HashSet<_> =
                 self.nodes.iter().filter(|node| node.runs()).map(|node| node.owner(slot)).collect();
             found = owners.iter().next().copied().flatten();
@@ -206,7 +207,7 @@ impl Node {
     }
 
     fn wait(&self) {
-        until("it answers", || {
+        wait::blocking("it answers", || {
             let client = redis::Client::open(format!("redis://127.0.0.1:{}", self.port)).expect("a URL");
             let connected = client.get_connection_with_timeout(Duration::from_millis(100));
             connected.and_then(|mut connection| redis::cmd("PING").exec(&mut connection)).is_ok()
@@ -227,12 +228,4 @@ fn spawn(port: u16, bus: u16, dir: &PathBuf, options: &[String]) -> Child {
     command.arg(dir).args(["--cluster-enabled", "yes", "--cluster-node-timeout", "1000"]).args(options);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     command.spawn().expect("redis-server is installed: tests/run installs it")
-}
-
-fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !holds() {
-        assert!(start.elapsed() < Duration::from_secs(60), "never: {what}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
 }

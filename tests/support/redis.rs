@@ -114,6 +114,12 @@ impl Redis {
         all - divided
     }
 
+    /// Kills it at once and starts it again on its files, with other options.
+    pub(crate) fn restart_with(&mut self, options: &[&str]) {
+        self.setup.options = options.iter().map(|&option| option.to_owned()).collect();
+        self.restart();
+    }
+
     /// Kills it at once and starts it again on its files.
     pub(crate) fn restart(&mut self) {
         self.kill();

@@ -9,6 +9,15 @@ pub(crate) async fn until(what: &str, condition: impl AsyncFnMut() -> bool) {
     within(PATIENCE, what, condition).await;
 }
 
+/// The same on a thread that may wait, for servers of the test's own.
+pub(crate) fn blocking(what: &str, mut condition: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !condition() {
+        assert!(start.elapsed() < 3 * PATIENCE, "never came true: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
 /// The same, for what takes longer than other things.
 pub(crate) async fn within(patience: Duration, what: &str, mut condition: impl AsyncFnMut() -> bool) {
     let start = Instant::now();

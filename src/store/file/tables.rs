@@ -205,6 +205,7 @@ fn value(change: &Change) -> Vec<u8> {
         deadline,
         changed_us: change.entry.at.as_ms() * 1_000,
         run_id: String::new(),
+        base: StateTag::default(),
         events: vec![change.event],
     };
     let kept = match change.made {

@@ -4,7 +4,7 @@
 //! 1  counters of rate limits   UNWATCH   WATCH keys   MGET keys   TIME
 //!    decide each command in order of arrival; commands on one session build on each other
 //! 2  MULTI   per change: PUBLISHes   per session: SETEX state, ZADD or ZREM deadline
-//!            per partition: RPUSH audit jobs, HSET pending, INCRBY bytes   EXEC
+//!            per partition: RPUSH audit jobs, HSET pending, INCRBY bytes   EXEC   WAIT, if replicas must have it
 //! ```
 //!
 //! Knows how a group stands or falls; does not know what a command is.
@@ -21,6 +21,7 @@ use crate::store::StoreError;
 use crate::store::metrics::{Operation, Role};
 
 use super::Shared;
+use super::authority::Reading;
 use super::group::{Decided, Group};
 use super::jitter;
 use super::job::Job;
@@ -181,7 +182,12 @@ impl Committer {
 
     async fn attempt(&mut self, jobs: Vec<Job>, tries: u32) -> Tried {
         let was_used = self.line.is_made();
-        let Ok(run_id) = self.line.run_id(&self.shared).await else { return Tried::Lost { jobs, was_used: false } };
+        let run_id = match self.line.run_id(&self.shared).await {
+            Ok(run_id) => run_id,
+            // Where there are several servers another one is asked next.
+            Err(LinkError::Elsewhere(_)) if self.shared.server.changes() > 0 => return Tried::Elsewhere(jobs),
+            Err(_) => return Tried::Lost { jobs, was_used: false },
+        };
         let mut group = Group::new(&self.shared, run_id, jobs);
         let load = self.line.ask(&self.shared, Operation::Load, &group.load()).await;
         let reading = match load.and_then(|asked| group.loaded(asked)) {
@@ -205,15 +211,15 @@ impl Committer {
             }
         }
         let Some(transaction) = transaction else {
-            group.answer(&reading);
-            return Tried::Done;
+            let is_replicated = self.shared.replicas.are_none();
+            return Self::acknowledge(group, &reading, is_replicated);
         };
-        let commit = self.line.ask(&self.shared, Operation::Commit, &transaction).await;
+        let mut commit = self.line.ask(&self.shared, Operation::Commit, &transaction).await;
+        let is_replicated = commit.as_mut().is_ok_and(|asked| self.shared.replicas.have_it(&mut asked.replies));
         match commit.and_then(|asked| replies::executed(asked.replies)) {
             Ok(Executed::Yes) => {
                 self.shared.refuses(None);
-                group.answer(&reading);
-                Tried::Done
+                Self::acknowledge(group, &reading, is_replicated)
             }
             Ok(Executed::Overtaken) => {
                 self.shared.metrics.conflict();
@@ -241,6 +247,15 @@ impl Committer {
                 Tried::Lost { jobs: group.into_attempts(), was_used }
             }
         }
+    }
+
+    /// Tells everybody, unless the run of the server is over that it was committed to.
+    fn acknowledge(group: Group<'_>, reading: &Reading, is_replicated: bool) -> Tried {
+        if is_replicated && !group.remember() {
+            return Tried::Lost { jobs: group.into_attempts(), was_used: true };
+        }
+        group.answer(reading, is_replicated);
+        Tried::Done
     }
 }
 

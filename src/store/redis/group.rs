@@ -174,11 +174,20 @@ impl<'s> Group<'s> {
         }
         jobs.commit(&self.shared.keyspace, &mut transaction);
         transaction.cmd("EXEC");
+        self.shared.replicas.wait(&mut transaction);
         Some(transaction)
     }
 
-    /// Tells everybody what came of their command.
-    pub(super) fn answer(self, reading: &Reading) {
+    /// Takes down what is about to be acknowledged; `false` when it must not be, because another run of the server
+    /// began meanwhile.
+    pub(super) fn remember(&self) -> bool {
+        let states = self.slots.iter().filter(|slot| slot.is_changed() || slot.resolved);
+        let states = states.filter_map(|slot| Some((slot.id, slot.tag()?, slot.record.is_none())));
+        self.shared.history.remember(&self.run_id, states, self.shared.clock.moment())
+    }
+
+    /// Tells everybody what came of their command. Of what too few replicas have nobody knows whether it lasts.
+    pub(super) fn answer(self, reading: &Reading, is_replicated: bool) {
         let now = reading.now();
         for slot in &self.slots {
             let deadline = slot.record.as_ref().and_then(|record| record.session().deadline());
@@ -188,15 +197,15 @@ impl<'s> Group<'s> {
             {
                 self.shared.metrics.fired(passed, reading.time_us);
             }
-            if (slot.is_changed() || slot.resolved)
-                && let Some(tag) = slot.tag()
-            {
-                self.shared.history.remember(slot.id, tag, slot.record.is_none(), self.shared.clock.moment());
-            }
         }
         for pending in self.jobs {
-            let Job { quota, reply, .. } = pending.job;
+            let Job { quota, reply, attempt, .. } = pending.job;
             let result = match pending.answer {
+                Some(Answer::Judged { verdict: Ok(_), writes, .. })
+                    if !is_replicated && (writes || attempt.is_some()) =>
+                {
+                    Err(StoreError::UnknownOutcome)
+                }
                 Some(Answer::Judged { record, verdict, .. }) => {
                     Ok(Committed { record, verdict: Some(verdict), quota, now })
                 }

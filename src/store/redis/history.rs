@@ -3,6 +3,7 @@
 //! changes were.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -16,8 +17,9 @@ use crate::wire::{self, Kept};
 
 use super::{Shared, replies};
 
-/// How long before the last change others are remembered: `everysec` loses a second or two, a failover some more.
-const AGE_MAX: Duration = Duration::from_secs(10);
+/// How long before the last change others are remembered: `everysec` loses a second or two, and a master that was cut
+/// off takes changes for as long as its replicas may be behind (`min-replicas-max-lag`, 10 s unless it is set).
+const AGE_MAX: Duration = Duration::from_secs(15);
 /// How long after its change a state is certain to be kept.
 const LIFETIME_MIN: Duration = Duration::from_secs(3_600);
 /// Sessions that are remembered at most; what is older is forgotten first.
@@ -33,7 +35,10 @@ pub(super) struct History {
 
 #[derive(Debug, Default)]
 struct Recent {
+    /// The run of the server that all of it was committed to.
+    run: Option<Arc<str>>,
     newest: HashMap<SessionId, Acknowledged>,
+    /// Every session once; it may have been changed again since.
     order: VecDeque<(Moment, SessionId)>,
 }
 
@@ -47,19 +52,31 @@ pub(super) struct Acknowledged {
 }
 
 impl History {
-    /// A state is about to be acknowledged.
-    pub(super) fn remember(&self, id: SessionId, tag: StateTag, is_deleted: bool, now: Moment) {
+    /// From now on only what is committed to this run of the server is acknowledged.
+    pub(super) fn begin(&self, run: &Arc<str>) {
+        self.kept.lock().run = Some(Arc::clone(run));
+    }
+
+    /// States are about to be acknowledged that were committed to a run of the server. `false` when it is over: then
+    /// they are not to be acknowledged, since nobody would notice if they are lost.
+    #[must_use]
+    pub(super) fn remember(
+        &self,
+        run: &Arc<str>,
+        states: impl Iterator<Item = (SessionId, StateTag, bool)>,
+        now: Moment,
+    ) -> bool {
         let mut kept = self.kept.lock();
-        kept.newest.insert(id, Acknowledged { at: now, tag, is_deleted });
-        kept.order.push_back((now, id));
-        while let Some(&(at, id)) = kept.order.front()
-            && (now.since(at) > AGE_MAX || kept.order.len() > SESSIONS_MAX)
-        {
-            kept.order.pop_front();
-            if kept.newest.get(&id).is_some_and(|newest| newest.at == at) {
-                kept.newest.remove(&id);
+        if kept.run.as_ref().is_some_and(|present| present != run) {
+            return false;
+        }
+        for (id, tag, is_deleted) in states {
+            if kept.newest.insert(id, Acknowledged { at: now, tag, is_deleted }).is_none() {
+                kept.order.push_back((now, id));
             }
         }
+        kept.forget_old(now);
+        true
     }
 
     /// When a state was acknowledged; `None` when this instance did not, or long ago.
@@ -75,13 +92,39 @@ impl History {
         recent.map(|(id, newest)| (*id, *newest)).collect()
     }
 
-    fn clear(&self) {
-        *self.kept.lock() = Recent::default();
+    /// Forgets what was compared, unless it has been changed since.
+    fn forget(&self, compared: &[(SessionId, Acknowledged)]) {
+        let mut kept = self.kept.lock();
+        for (id, was) in compared {
+            if kept.newest.get(id) == Some(was) {
+                kept.newest.remove(id);
+            }
+        }
+        let Recent { newest, order, .. } = &mut *kept;
+        order.retain(|(_, id)| newest.contains_key(id));
     }
 }
 
-/// Compares what was acknowledged with what is there, tells what is behind, and begins anew.
+impl Recent {
+    fn forget_old(&mut self, now: Moment) {
+        while let Some(&(at, id)) = self.order.front()
+            && (now.since(at) > AGE_MAX || self.order.len() > SESSIONS_MAX)
+        {
+            self.order.pop_front();
+            match self.newest.get(&id).map(|newest| newest.at) {
+                Some(newer) if newer > at => self.order.push_back((newer, id)),
+                Some(_) | None => {
+                    self.newest.remove(&id);
+                }
+            }
+        }
+    }
+}
+
+/// Compares what was acknowledged with what is there, tells what is behind, and begins anew. Until then nothing is
+/// committed there, and what was committed elsewhere is not acknowledged any more.
 pub(super) async fn compare(shared: &Shared, link: &mut Link) -> Result<(), LinkError> {
+    shared.history.begin(link.run_id());
     let acknowledged = shared.history.recent(shared.clock.moment());
     let (checked, mut behind) = (acknowledged.len(), 0);
     for some in acknowledged.chunks(CHUNK) {
@@ -92,69 +135,152 @@ pub(super) async fn compare(shared: &Shared, link: &mut Link) -> Result<(), Link
         behind += some.iter().zip(values).filter(|((_, was), value)| is_behind(*was, value.as_ref())).count() as u64;
     }
     if behind == 0 {
-        info!(checked, "Redis was restarted: nothing that was acknowledged is missing");
+        info!(checked, "Redis was restarted or replaced: nothing that was acknowledged is missing");
     } else {
         shared.metrics.behind(behind);
-        error!(behind, checked, "Redis was restarted and forgot acknowledged changes");
+        error!(behind, checked, "Redis was restarted or replaced, and forgot acknowledged changes");
     }
-    shared.history.clear();
+    shared.history.forget(&acknowledged);
     Ok(())
 }
 
-/// A state of a later epoch with no higher version was made from an earlier one than what was acknowledged.
+/// Whether something that was acknowledged is missing in what is there. Others may have gone on from there already, in
+/// a later epoch: its base tells from where. If they did so twice the first base is not known any more, and what is
+/// not certain to be there counts as missing.
 fn is_behind(was: Acknowledged, value: Option<&Bytes>) -> bool {
-    match value.map(wire::glance) {
+    let found = value.map(|value| Ok((wire::glance(value)?, wire::mark(value)?.base)));
+    match found {
         None => !was.is_deleted,
-        Some(Ok((_, Kept::State(found, _) | Kept::Tombstone(found)))) => {
-            found < was.tag || (found.epoch > was.tag.epoch && found.version <= was.tag.version)
-        }
         Some(Err(wire::NotStored)) => true,
+        Some(Ok(((_, Kept::State(found, _) | Kept::Tombstone(found)), base))) => {
+            if found.epoch <= was.tag.epoch {
+                found < was.tag
+            } else if base.epoch == 0 {
+                // It was not there, and was created, or came back from the archive.
+                !was.is_deleted && base.version < was.tag.version
+            } else {
+                base < was.tag || base.epoch > was.tag.epoch
+            }
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::time::Duration;
 
-    use super::{AGE_MAX, History, LIFETIME_MIN, SESSIONS_MAX};
-    use crate::clock::Clock;
+    use bytes::Bytes;
+
+    use super::{AGE_MAX, Acknowledged, History, LIFETIME_MIN, SESSIONS_MAX, is_behind};
+    use crate::clock::{Clock, Moment};
     use crate::engine::{SessionId, StateTag, Uuid};
+    use crate::wire::{self, Mark};
 
     fn id(n: usize) -> SessionId {
         SessionId(Uuid::from_bits(n as u128))
     }
 
-    #[test]
-    fn remembers_the_newest_state_of_the_last_seconds() {
-        let (history, start) = (History::default(), Clock::system().moment());
-        let tag = |version| StateTag { epoch: 1, version };
-        history.remember(id(1), tag(1), false, start);
-        history.remember(id(2), tag(1), false, start);
-        let later = start + AGE_MAX;
-        history.remember(id(1), tag(2), false, later);
-        let soon = later + Duration::from_millis(1);
-        history.remember(id(3), tag(7), true, soon);
-        assert_eq!(history.acknowledged_at(id(1), tag(2)), Some(later));
-        assert_eq!(history.acknowledged_at(id(1), tag(1)), None);
-        let recent = |now| {
-            let mut recent: Vec<_> = history.recent(now).into_iter().map(|(id, was)| (id, was.tag)).collect();
-            recent.sort_unstable();
-            recent
-        };
-        // However long nothing could be acknowledged.
-        let after_an_outage = soon + 6 * AGE_MAX;
-        assert_eq!(recent(after_an_outage), [(id(1), tag(2)), (id(3), tag(7))]);
-        assert_eq!(recent(later + LIFETIME_MIN), [(id(3), tag(7))]);
-        history.clear();
-        assert!(recent(soon).is_empty());
+    fn tag(epoch: u64, version: u64) -> StateTag {
+        StateTag { epoch, version }
+    }
+
+    fn remember(history: &History, n: usize, version: u64, now: Moment) {
+        assert!(history.remember(&Arc::from("run"), [(id(n), tag(1, version), false)].into_iter(), now));
+    }
+
+    fn recent(history: &History, now: Moment) -> Vec<(SessionId, StateTag)> {
+        let mut recent: Vec<_> = history.recent(now).into_iter().map(|(id, was)| (id, was.tag)).collect();
+        recent.sort_unstable();
+        recent
     }
 
     #[test]
-    fn is_bounded() {
-        let (history, now) = (History::default(), Clock::system().moment());
-        for n in 0..SESSIONS_MAX + 10 {
-            history.remember(id(n), StateTag { epoch: 1, version: 1 }, false, now);
+    fn remembers_the_newest_state_of_the_last_seconds() {
+        let (history, start) = (History::default(), Clock::system().moment());
+        remember(&history, 1, 1, start);
+        remember(&history, 2, 1, start);
+        let later = start + AGE_MAX;
+        remember(&history, 1, 2, later);
+        let soon = later + Duration::from_millis(1);
+        remember(&history, 3, 7, soon);
+        assert_eq!(history.acknowledged_at(id(1), tag(1, 2)), Some(later));
+        assert_eq!(history.acknowledged_at(id(1), tag(1, 1)), None);
+        // However long nothing could be acknowledged.
+        let after_an_outage = soon + 6 * AGE_MAX;
+        assert_eq!(recent(&history, after_an_outage), [(id(1), tag(1, 2)), (id(3), tag(1, 7))]);
+        assert_eq!(recent(&history, later + LIFETIME_MIN), [(id(3), tag(1, 7))]);
+        let compared = history.recent(soon);
+        remember(&history, 3, 8, soon);
+        history.forget(&compared);
+        assert_eq!(recent(&history, soon), [(id(3), tag(1, 8))], "what was not compared stays");
+        remember(&history, 4, 1, soon + 2 * AGE_MAX);
+        assert_eq!(recent(&history, soon), [(id(4), tag(1, 1))]);
+    }
+
+    #[test]
+    fn is_bounded_by_sessions_and_not_by_changes() {
+        let (history, start) = (History::default(), Clock::system().moment());
+        let at = |ms: usize| start + Duration::from_millis(ms as u64);
+        remember(&history, 0, 1, start);
+        for n in 0..SESSIONS_MAX {
+            remember(&history, 1, n as u64, at(n % 10));
         }
-        assert!(history.recent(now).len() <= SESSIONS_MAX);
+        assert_eq!(recent(&history, start).len(), 2);
+        for n in 2..SESSIONS_MAX + 10 {
+            remember(&history, n, 1, at(20));
+        }
+        remember(&history, 1, 7, at(30));
+        assert_eq!(history.recent(start).len(), SESSIONS_MAX);
+        assert_eq!(history.kept.lock().order.len(), SESSIONS_MAX);
+        assert_eq!(history.acknowledged_at(id(1), tag(1, 7)), Some(at(30)), "the oldest goes first");
+        assert_eq!(history.acknowledged_at(id(0), tag(1, 1)), None);
+    }
+
+    #[test]
+    fn admits_what_is_committed_to_the_present_run() {
+        let (history, now) = (History::default(), Clock::system().moment());
+        let (old, new) = (Arc::from("old"), Arc::from("new"));
+        let state = || [(id(1), tag(1, 1), false)].into_iter();
+        assert!(history.remember(&old, state(), now));
+        history.begin(&new);
+        assert!(!history.remember(&old, state(), now) && history.remember(&new, state(), now));
+    }
+
+    #[test]
+    fn tells_what_is_missing_from_what_others_made_of_it() {
+        let state = |base: StateTag, StateTag { epoch, version }: StateTag| {
+            let mark = Mark { base, ..Mark::default() };
+            Bytes::from(wire::keep(&mark, format!(r#""version":{version},"epoch":{epoch}}}"#).as_bytes()))
+        };
+        let created = tag(0, 0);
+        for (was, base, found, expected, what) in [
+            (tag(5, 9), created, Some(tag(5, 9)), false, "it is there"),
+            (tag(5, 9), created, Some(tag(5, 12)), false, "others changed it since"),
+            (tag(5, 9), created, Some(tag(5, 8)), true, "it is gone"),
+            (tag(5, 9), created, Some(tag(4, 20)), true, "with its epoch"),
+            (tag(5, 9), created, None, true, "the session is gone"),
+            (tag(5, 9), tag(5, 9), Some(tag(7, 10)), false, "others went on from it"),
+            (tag(5, 9), tag(5, 8), Some(tag(7, 9)), true, "others went on from before it"),
+            (tag(5, 9), tag(5, 8), Some(tag(7, 30)), true, "and far"),
+            (tag(5, 9), tag(7, 10), Some(tag(8, 11)), true, "nobody knows any more"),
+            (tag(5, 9), created, Some(tag(7, 30)), true, "it was created anew"),
+            (tag(5, 9), tag(0, 9), Some(tag(7, 10)), false, "it came back from the archive"),
+            (tag(5, 9), tag(0, 8), Some(tag(7, 30)), true, "it came back as it had been before"),
+        ] {
+            let was = Acknowledged { at: Clock::system().moment(), tag: was, is_deleted: false };
+            let value = found.map(|found| state(base, found));
+            assert_eq!(is_behind(was, value.as_ref()), expected, "{what}");
+        }
+    }
+
+    #[test]
+    fn a_deletion_may_be_forgotten_in_time() {
+        let was = Acknowledged { at: Clock::system().moment(), tag: tag(5, 9), is_deleted: true };
+        let buried = |base, found| Bytes::from(wire::bury(&Mark { base, ..Mark::default() }, found));
+        assert!(!is_behind(was, None));
+        assert!(!is_behind(was, Some(&buried(tag(0, 0), tag(5, 9)))));
+        assert!(!is_behind(was, Some(&buried(tag(0, 0), tag(6, 1)))), "it was created anew since");
+        assert!(is_behind(was, Some(&buried(tag(5, 8), tag(6, 9)))), "it was not there when others went on");
     }
 }

@@ -13,6 +13,7 @@ mod job;
 mod limits;
 mod line;
 mod reader;
+mod replicas;
 mod replies;
 mod share;
 mod shared;
@@ -53,6 +54,8 @@ pub struct Options {
     pub tombstone_ttl: Millis,
     /// How much may wait to be audited; `None` when changes are not.
     pub audit: Option<Budget>,
+    /// How many replicas must have a change before it is acknowledged.
+    pub replicas_min: u32,
     /// What is counted.
     pub metrics: Metrics,
 }

@@ -2,7 +2,7 @@
 //! they ask.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::Mutex as AsyncMutex;
@@ -19,6 +19,7 @@ use super::Options;
 use super::audit::Budget;
 use super::authority::Authority;
 use super::history::{self, History};
+use super::replicas::Replicas;
 use super::standing::{Log, Standing};
 use super::timers::Timers;
 
@@ -39,12 +40,15 @@ pub(super) struct Shared {
     pub(super) tombstone_ttl: Millis,
     pub(super) timeout: Duration,
     pub(super) audit: Option<Budget>,
+    pub(super) replicas: Replicas,
     pub(super) history: History,
     pub(super) metrics: Metrics,
     log: Arc<Log>,
     standing: Standing,
     /// The run of the server that the last connection led to.
     run: AsyncMutex<Option<Arc<str>>>,
+    /// How often another server had become the one when somebody connected last.
+    changes: AtomicU64,
     /// That run was looked at and found fit.
     is_examined: AtomicBool,
     /// The last transaction was refused.
@@ -56,7 +60,7 @@ pub(super) struct Shared {
 impl Shared {
     /// Nothing is known of the server yet.
     pub(super) fn new(clock: Clock, options: Options, listener: Arc<dyn Listener>, log: Arc<Log>) -> Self {
-        let Options { server, keyspace, timeout, tombstone_ttl, audit, metrics } = options;
+        let Options { server, keyspace, timeout, tombstone_ttl, audit, replicas_min, metrics } = options;
         Self {
             authority: Authority::new(&clock),
             arrivals: Arrivals::new(clock.clone()),
@@ -70,9 +74,11 @@ impl Shared {
             tombstone_ttl,
             timeout,
             audit,
+            replicas: Replicas::new(replicas_min),
             history: History::default(),
             metrics,
             run: AsyncMutex::default(),
+            changes: AtomicU64::new(0),
             is_examined: AtomicBool::new(false),
             refused: AtomicBool::new(false),
             broken: AtomicBool::new(false),
@@ -94,6 +100,10 @@ impl Shared {
 
     /// A connection; whether it could be made decides whether the server is ready.
     pub(super) async fn connect(self: &Arc<Self>) -> Result<Link, LinkError> {
+        let changes = self.server.changes();
+        if self.changes.swap(changes, Ordering::Relaxed) != changes {
+            self.standing.is_another();
+        }
         self.standing.enter(self.clock.moment())?;
         let made = self.server.connect().await;
         let link = made.inspect_err(|error| self.standing.away(error, self.clock.moment()))?;
@@ -129,6 +139,8 @@ impl Shared {
             // Another server may have another clock.
             self.authority.forget();
             history::compare(self, &mut link).await?;
+        } else {
+            self.history.begin(link.run_id());
         }
         *run = Some(Arc::clone(link.run_id()));
         Ok(link)

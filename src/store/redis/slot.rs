@@ -185,6 +185,7 @@ impl Slot {
             return Judged::Answer(answer);
         }
         let writes = !matches!(write, Write::Nothing);
+        let before = self.tag();
         match write {
             Write::Nothing => {
                 let settles = job.commit.arrival.is_none();
@@ -204,12 +205,23 @@ impl Slot {
             }
         }
         if writes {
+            self.begin_epoch(before);
             self.changes += 1;
             self.mark.events.push(job.event);
             let surplus = self.mark.events.len().saturating_sub(wire::EVENTS_MAX);
             self.mark.events.drain(..surplus);
         }
         Judged::Answer(Answer::Judged { record: self.record.clone(), verdict, writes })
+    }
+
+    /// Takes down on which state its epoch began, if it began just now.
+    fn begin_epoch(&mut self, before: Option<StateTag>) {
+        let Some(now) = self.tag() else { return };
+        match before {
+            Some(before) if before.epoch == now.epoch => {}
+            Some(before) => self.mark.base = before,
+            None => self.mark.base = StateTag { epoch: 0, version: now.version.saturating_sub(1) },
+        }
     }
 
     /// Why a change cannot be audited and so cannot be made. What time does is nobody's wish, and a deletion makes

@@ -66,6 +66,11 @@ impl Standing {
         self.known.lock().gate.enter(now)
     }
 
+    /// Another server is to be asked now: nobody has failed there yet.
+    pub(super) fn is_another(&self) {
+        self.known.lock().gate.open();
+    }
+
     /// It was found fit.
     pub(super) fn fit(&self) {
         let mut known = self.known.lock();

@@ -1,0 +1,224 @@
+//! A Redis master, its replicas, and three Sentinels that watch them and put a replica in its place: real processes.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use redis::{FromRedisValue, Pipeline, RedisResult};
+
+use super::redis::{Redis, free_port};
+use super::wait;
+
+/// What the master is called.
+const NAME: &str = "main";
+/// A server that does not answer in this time is down, or halted.
+const ANSWER_TIME_MAX: Duration = Duration::from_millis(500);
+/// Everything is in memory, and a replica is in step as soon as it can be.
+const OPTIONS: [&str; 8] =
+    ["--save", "", "--appendonly", "no", "--repl-diskless-sync-delay", "0", "--repl-backlog-size", "64mb"];
+
+/// Servers that are killed when the test ends, and their files removed.
+pub(crate) struct Group {
+    /// The master and its replicas; who is which changes.
+    pub(crate) nodes: Vec<Redis>,
+    sentinels: Vec<Sentinel>,
+}
+
+/// A Sentinel.
+struct Sentinel {
+    child: Child,
+    port: u16,
+    dir: PathBuf,
+}
+
+impl Group {
+    /// A master with so many replicas, and three Sentinels who know them all.
+    pub(crate) fn start(replicas: usize) -> Self {
+        let mut nodes = vec![Redis::start_with(&OPTIONS)];
+        let master = nodes[0].port();
+        nodes.extend((0..replicas).map(|_| Redis::start_with(&follower_of(master).each_ref().map(String::as_str))));
+        let group = Self { nodes, sentinels: (0..3).map(|_| Sentinel::start(master)).collect() };
+        group.heal();
+        group
+    }
+
+    /// The URL that names the Sentinels.
+    pub(crate) fn url(&self) -> String {
+        let hosts: Vec<_> = self.sentinels.iter().map(|sentinel| format!("127.0.0.1:{}", sentinel.port)).collect();
+        format!("redis+sentinel://{}/{NAME}", hosts.join(","))
+    }
+
+    /// The newest that any Sentinel announces: how many switches there were, and the place of the master.
+    pub(crate) fn announced(&self) -> (u64, usize) {
+        let mut newest = None;
+        wait::blocking("the Sentinels know a master", || {
+            newest = self.sentinels.iter().filter_map(|sentinel| sentinel.announced(&self.nodes)).max();
+            newest.is_some()
+        });
+        newest.expect("it was found")
+    }
+
+    /// The present master.
+    pub(crate) fn master(&self) -> usize {
+        self.announced().1
+    }
+
+    /// Waits until another master than that at `before` is announced; returns its place and when that was.
+    pub(crate) fn switched(&self, before: usize) -> (usize, Instant) {
+        let mut place = before;
+        wait::blocking("a new master is announced", || {
+            place = self.master();
+            place != before
+        });
+        (place, Instant::now())
+    }
+
+    /// Lets nobody change anything on a master for a while.
+    pub(crate) fn pause(&self, master: usize) {
+        let mut command = redis::cmd("CLIENT");
+        command.arg("PAUSE").arg(10_000).arg("WRITE").exec(&mut self.nodes[master].connect()).expect("it answers");
+    }
+
+    /// Has another put in the place of a master that is well.
+    pub(crate) fn hand_over(&self) {
+        let mut command = redis::pipe();
+        command.cmd("SENTINEL").arg("FAILOVER").arg(NAME).ignore();
+        ask::<()>(self.sentinels[0].port, &command).expect("a Sentinel does as it is told");
+    }
+
+    /// The places of all others.
+    pub(crate) fn others(&self, than: usize) -> Vec<usize> {
+        (0..self.nodes.len()).filter(|place| *place != than).collect()
+    }
+
+    /// Starts a server that was killed, as a replica of the present master.
+    pub(crate) fn start_again(&mut self, place: usize) {
+        let master = self.nodes[self.master()].port();
+        self.nodes[place].restart_with(&follower_of(master).each_ref().map(String::as_str));
+    }
+
+    /// Lets no replica of a master follow it, now or later, while whoever else is connected goes on.
+    pub(crate) fn cut_replicas(&self, master: usize) {
+        let mut commands = redis::pipe();
+        commands.cmd("ACL").arg("SETUSER").arg("default").arg("-psync").arg("-sync").ignore();
+        commands.cmd("CLIENT").arg("KILL").arg("TYPE").arg("replica").ignore();
+        commands.exec(&mut self.nodes[master].connect()).expect("it answers");
+    }
+
+    /// Takes that back.
+    pub(crate) fn let_follow(&self, master: usize) {
+        let mut command = redis::cmd("ACL");
+        command.arg("SETUSER").arg("default").arg("+psync").arg("+sync");
+        command.exec(&mut self.nodes[master].connect()).expect("it answers");
+    }
+
+    /// Waits until every other server follows the master and has all that it has, and the Sentinels have seen so.
+    pub(crate) fn heal(&self) {
+        let count = self.nodes.len() - 1;
+        wait::blocking("the group is whole", || {
+            let master = self.master();
+            let port = self.nodes[master].port();
+            if !self.sentinels.iter().all(|sentinel| sentinel.sees_all_well(count) == Some(port)) {
+                return false;
+            }
+            let follows = |place: usize| {
+                self.replication(place).is_some_and(|info| {
+                    info["role"] == "slave"
+                        && info["master_link_status"] == "up"
+                        && info["master_port"] == port.to_string()
+                })
+            };
+            self.replication(master).is_some_and(|info| info["connected_slaves"] == count.to_string())
+                && self.others(master).into_iter().all(follows)
+        });
+    }
+
+    /// What a server says of its replication; `None` when it does not answer.
+    pub(crate) fn replication(&self, place: usize) -> Option<HashMap<String, String>> {
+        let mut command = redis::pipe();
+        command.cmd("INFO").arg("replication");
+        let (info,): (String,) = ask(self.nodes[place].port(), &command).ok()?;
+        let fields = info.lines().filter_map(|line| line.split_once(':'));
+        Some(fields.map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
+    }
+}
+
+/// What a replica is told.
+fn follower_of(port: u16) -> [String; OPTIONS.len() + 2] {
+    let mut options = OPTIONS.iter().map(|&option| option.to_owned());
+    let mut own = ["--replicaof".to_owned(), format!("127.0.0.1 {port}")].into_iter();
+    std::array::from_fn(|_| options.next().or_else(|| own.next()).expect("that many"))
+}
+
+impl Sentinel {
+    fn start(master: u16) -> Self {
+        static SENTINELS: AtomicU32 = AtomicU32::new(0);
+        let number = SENTINELS.fetch_add(1, Ordering::Relaxed);
+        let dir = std::env::temp_dir().join(format!("synckairos-test-{}-sentinel-{number}", std::process::id()));
+        std::fs::create_dir_all(&dir).expect("the directory can be made");
+        let port = free_port();
+        let lines = [
+            format!("port {port}"),
+            "bind 127.0.0.1".to_owned(),
+            format!("dir {}", dir.display()),
+            format!("sentinel monitor {NAME} 127.0.0.1 {master} 2"),
+            // A machine that is busy halts a server for a while.
+            format!("sentinel down-after-milliseconds {NAME} 2000"),
+            format!("sentinel failover-timeout {NAME} 3000"),
+            format!("sentinel parallel-syncs {NAME} 2"),
+        ];
+        // It writes down there what it learns.
+        let file = dir.join("sentinel.conf");
+        std::fs::write(&file, lines.join("\n")).expect("it can be written");
+        let mut command = Command::new("redis-server");
+        command.arg(&file).arg("--sentinel").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let child = command.spawn().expect("redis-server is installed: tests/run installs it");
+        let sentinel = Self { child, port, dir };
+        // What else takes it many seconds, such as to look whether an old master is back.
+        let mut sooner = redis::pipe();
+        sooner.cmd("SENTINEL").arg("DEBUG").arg("INFO-PERIOD").arg(300).arg("PUBLISH-PERIOD").arg(500).ignore();
+        wait::blocking("a Sentinel answers", || ask::<()>(port, &sooner).is_ok());
+        sentinel
+    }
+
+    /// Since which switch the master is where: the first is told in time, or the second is newer.
+    fn announced(&self, nodes: &[Redis]) -> Option<(u64, usize)> {
+        let mut command = redis::pipe();
+        command.cmd("SENTINEL").arg("MASTER").arg(NAME);
+        command.cmd("SENTINEL").arg("GET-MASTER-ADDR-BY-NAME").arg(NAME);
+        let (fields, (_, port)): (HashMap<String, String>, (String, u16)) = ask(self.port, &command).ok()?;
+        let place = nodes.iter().position(|node| node.port() == port)?;
+        Some((fields["config-epoch"].parse().ok()?, place))
+    }
+
+    /// Where it takes the master to be; `None` unless all is well with so many replicas and two other Sentinels.
+    fn sees_all_well(&self, replicas: usize) -> Option<u16> {
+        let mut command = redis::pipe();
+        command.cmd("SENTINEL").arg("MASTER").arg(NAME).cmd("SENTINEL").arg("REPLICAS").arg(NAME);
+        let (master, followers): (HashMap<String, String>, Vec<HashMap<String, String>>) =
+            ask(self.port, &command).ok()?;
+        let follows = |it: &&HashMap<String, String>| it["flags"] == "slave" && it["master-link-status"] == "ok";
+        let is_well = master["flags"] == "master"
+            && master["num-other-sentinels"] == "2"
+            && followers.iter().filter(follows).count() == replicas;
+        is_well.then(|| master["port"].parse().ok()).flatten()
+    }
+}
+
+impl Drop for Sentinel {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = std::fs::remove_dir_all(&self.dir);
+    }
+}
+
+/// Asks a server that may be gone, or halted.
+pub(crate) fn ask<T: FromRedisValue>(port: u16, commands: &Pipeline) -> RedisResult<T> {
+    let client = redis::Client::open(("127.0.0.1", port))?;
+    let mut connection = client.get_connection_with_timeout(ANSWER_TIME_MAX)?;
+    connection.set_read_timeout(Some(ANSWER_TIME_MAX))?;
+    commands.query(&mut connection)
+}
