@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
-use tracing::{debug, error, info, warn};
+use tracing::{error, warn};
 
 use crate::clock::{Clock, Moment};
 use crate::engine::Timestamp;
@@ -39,7 +39,6 @@ pub(super) struct Agent {
     unsettled: Vec<Report>,
     metrics: Metrics,
     standing: Standing,
-    is_away: bool,
 }
 
 /// A batch that a thread has.
@@ -61,20 +60,7 @@ impl Agent {
     ) -> Self {
         let (report, reports) = mpsc::unbounded_channel();
         let (held, unsettled) = (Vec::new(), Vec::new());
-        Self {
-            clock,
-            queue,
-            place,
-            pool,
-            idle_pause,
-            report,
-            reports,
-            held,
-            unsettled,
-            metrics,
-            standing,
-            is_away: false,
-        }
+        Self { clock, queue, place, pool, idle_pause, report, reports, held, unsettled, metrics, standing }
     }
 
     /// Runs until `stop`, when the pool is stopped too; gives back what the threads could not write.
@@ -102,7 +88,7 @@ impl Agent {
                     pause = if found { Duration::ZERO } else { self.idle_pause };
                 }),
             };
-            self.tell(&done);
+            self.standing.reached(self.place, &done);
             if done.is_err() {
                 pause = AWAY_PAUSE;
             }
@@ -193,18 +179,6 @@ impl Agent {
         Ok(())
     }
 
-    /// Tells once when Redis goes away, and once when it is back.
-    fn tell(&mut self, done: &Result<(), LinkError>) {
-        match done {
-            Ok(()) if std::mem::take(&mut self.is_away) => info!("the audit queue can be reached again"),
-            Err(error) if !std::mem::replace(&mut self.is_away, true) => {
-                warn!(%error, "the audit queue cannot be reached");
-            }
-            Ok(()) => {}
-            Err(error) => debug!(%error, "the audit queue cannot be reached"),
-        }
-    }
-
     async fn finish(mut self) {
         let finished = async {
             for report in std::mem::take(&mut self.unsettled) {
@@ -223,7 +197,7 @@ impl Agent {
     async fn tell_last(&mut self, report: Report) {
         let name = report.batch.clone();
         let done = self.settle(report, false).await;
-        self.tell(&done);
+        self.standing.reached(self.place, &done);
         self.held.retain(|held| !held.batch.is(&name));
     }
 }

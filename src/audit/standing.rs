@@ -1,10 +1,13 @@
 //! What is known of the audit as a whole, for whoever asks. Does not know where it is known from.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tracing::error;
+use tracing::{debug, error, info, warn};
+
+use crate::redis::LinkError;
 
 use super::metrics::Metrics;
 use super::operator::Stats;
@@ -17,6 +20,8 @@ struct Known {
     away: Option<String>,
     /// Of each queue, and how old its oldest job is.
     queues: Vec<(Stats, Duration)>,
+    /// Queues that cannot be reached.
+    unreached: BTreeSet<usize>,
     /// What wait in all is too much.
     alert_bytes: u64,
     metrics: Metrics,
@@ -26,7 +31,7 @@ impl Standing {
     /// Nothing is known yet of so many queues.
     pub(super) fn new(queues: usize, alert_bytes: u64, metrics: Metrics) -> Self {
         let queues = vec![(Stats::default(), Duration::ZERO); queues];
-        Self(Arc::new(Mutex::new(Known { away: None, queues, alert_bytes, metrics })))
+        Self(Arc::new(Mutex::new(Known { away: None, queues, unreached: BTreeSet::new(), alert_bytes, metrics })))
     }
 
     /// Why the audit is behind, although requests are served.
@@ -40,6 +45,23 @@ impl Standing {
             return Some(format!("{bytes} bytes wait to be audited"));
         }
         (dead > 0).then(|| format!("{dead} audit jobs were given up: see synckairos queue dead"))
+    }
+
+    /// Takes down whether a queue can be reached. Tells when one cannot although all could, and when all can again: many
+    /// have the same reason.
+    pub(super) fn reached(&self, queue: usize, result: &Result<(), LinkError>) {
+        let mut known = self.0.lock();
+        match result {
+            Ok(()) if known.unreached.remove(&queue) && known.unreached.is_empty() => {
+                info!("the audit queue can be reached again");
+            }
+            Ok(()) => {}
+            Err(error) if known.unreached.is_empty() => warn!(%error, "the audit queue cannot be reached"),
+            Err(error) => debug!(%error, queue, "the audit queue cannot be reached"),
+        }
+        if result.is_err() {
+            known.unreached.insert(queue);
+        }
     }
 
     /// Takes down what is in a queue, and why the database is away.

@@ -40,8 +40,8 @@ fn commands(rules: &[String]) -> Vec<String> {
 }
 
 /// How often each command was carried out, and how often one was refused.
-fn carried_out(redis: &mut Redis) -> BTreeMap<String, (u64, u64)> {
-    let info: String = redis::cmd("INFO").arg("commandstats").query(&mut redis.connect()).expect("it answers");
+fn carried_out(connection: &mut redis::Connection) -> BTreeMap<String, (u64, u64)> {
+    let info: String = redis::cmd("INFO").arg("commandstats").query(connection).expect("it answers");
     let field = |fields: &str, name: &str| {
         let value = fields.split(',').find_map(|field| field.strip_prefix(name)?.strip_prefix('='));
         value.expect("it is told").parse::<u64>().expect("a number")
@@ -135,7 +135,7 @@ async fn are_enough_for_a_whole_life_and_nothing_in_them_is_too_much() {
     })
     .await;
 
-    let told = carried_out(rig.redis());
+    let told = carried_out(&mut rig.redis().connect());
     let refused: Vec<_> = told.iter().filter(|(_, (_, refused))| *refused > 0).collect();
     assert!(refused.is_empty(), "they are enough: {refused:?}");
     let log: Vec<redis::Value> = redis::cmd("ACL").arg("LOG").query(&mut rig.redis().connect()).expect("it answers");
@@ -143,6 +143,45 @@ async fn are_enough_for_a_whole_life_and_nothing_in_them_is_too_much() {
     let is_idle = |name: &String| !told.contains_key(name) && !SELDOM.contains(&name.as_str());
     let idle: Vec<_> = commands(&rules).into_iter().filter(is_idle).collect();
     assert!(idle.is_empty(), "nobody needs {idle:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn are_enough_in_a_cluster() {
+    let rules = rules();
+    let cluster = tokio::task::spawn_blocking(|| Cluster::start(3, 0)).await.expect("it starts");
+    for node in &cluster.nodes {
+        redis::cmd("ACL").arg("SETUSER").arg(&rules).exec(&mut node.connect()).expect("the rules are right");
+    }
+    let url = cluster.url().replace("redis+cluster://", &format!("redis+cluster://{LOGIN}"));
+    let settings = [("REDIS_URL", url.as_str()), ("REDIS_PREFIX", PREFIX), ("PARTITIONS", "8"), ("AUDIT", "off")];
+    let instances = [Server::start_with(&settings).await, Server::start_with(&settings).await];
+    for instance in &instances {
+        let mut client = instance.connect().await;
+        wait::until("it is ready", async || client.ask("GET", "/ready", "").await.body == r#"{"status":"ready"}"#)
+            .await;
+    }
+    let mut client = instances[0].connect().await;
+    for n in 0..20 {
+        client.create(&two_players(&id(n), HOUR)).await;
+        let mut watcher = Client::join(instances[1].address(), &id(n)).await;
+        client.post(&id(n), "start", &Value::Null).await;
+        while watcher.next_of("STATE_UPDATE").await["state"]["version"] != 2 {}
+    }
+    let mut carried = BTreeMap::new();
+    wait::until("what nobody watches any more is let go", async || {
+        carried.clear();
+        for node in &cluster.nodes {
+            for (name, (count, refused)) in carried_out(&mut node.connect()) {
+                assert_eq!(refused, 0, "{name} was refused");
+                *carried.entry(name).or_default() += count;
+            }
+        }
+        carried.get("sunsubscribe").is_some_and(|count: &u64| *count >= 20)
+    })
+    .await;
+    for name in ["cluster|info", "cluster|slots", "spublish", "ssubscribe"] {
+        assert!(carried.contains_key(name), "nobody needs {name}");
+    }
 }
 
 /// An instance with all but one of the rules: it is not ready, and says what it lacks.

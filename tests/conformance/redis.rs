@@ -13,8 +13,9 @@ use synckairos::store::redis::{Budget, Options, RedisStore};
 use synckairos::store::{Listener, Metrics, Store};
 
 use super::Backend;
+use crate::support::certificates::Authority;
 use crate::support::cluster::Cluster;
-use crate::support::redis::Redis;
+use crate::support::redis::{Redis, Setup};
 
 /// A store on a server of its own.
 struct Alone<const PARTITIONS: u16, const AUDITED: bool>(
@@ -26,6 +27,26 @@ impl<const PARTITIONS: u16, const AUDITED: bool> Backend for Alone<PARTITIONS, A
     async fn open(listener: Arc<dyn Listener>) -> Self {
         let redis = Redis::start();
         let options = options(&redis.url(), Keyspace::new("", PARTITIONS), AUDITED);
+        let store = RedisStore::new(&Clock::system(), &options, &listener);
+        store.now().await.expect("the server answers");
+        Self(store, redis)
+    }
+
+    fn store(&self) -> Arc<dyn Store> {
+        Arc::new(self.0.clone())
+    }
+}
+
+/// A store on a server of its own that speaks TLS only.
+struct Encrypted(RedisStore, #[expect(dead_code, reason = "it ends with the store")] Redis);
+
+impl Backend for Encrypted {
+    async fn open(listener: Arc<dyn Listener>) -> Self {
+        let authority = Authority::new();
+        let redis = Setup::forgetful().encrypted("localhost", &authority).start();
+        let certificates = Certificates { authority: Some(authority.file().into()), client: None };
+        let server = Server::parse(&redis.url(), &certificates, Duration::from_secs(1)).expect("a URL");
+        let options = Options { server, ..options(&redis.url(), Keyspace::new("", 1), true) };
         let store = RedisStore::new(&Clock::system(), &options, &listener);
         store.now().await.expect("the server answers");
         Self(store, redis)
@@ -88,6 +109,11 @@ mod whole {
 mod partitioned_and_audited {
     type Partitioned = super::Alone<8, true>;
     crate::conformance::cases!(Partitioned);
+}
+
+mod encrypted {
+    type Encrypted = super::Encrypted;
+    crate::conformance::cases!(Encrypted);
 }
 
 mod cluster {

@@ -2,12 +2,14 @@
 //! SYNCKAIROS_TEST_MOVES and _KILLS raise how often.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use synckairos::engine::{SessionId, Uuid};
 use synckairos::redis::Keyspace;
 
 use crate::metrics::value as series;
+use crate::support::certificates::Authority;
 use crate::support::cluster::Cluster;
 use crate::support::dice::{Dice, scale};
 use crate::support::http::Connection;
@@ -25,7 +27,8 @@ const SESSIONS: u64 = 64;
 const BACK_WITHIN: Duration = Duration::from_secs(10);
 
 async fn instances(cluster: &Cluster) -> Vec<Server> {
-    let settings = [("PARTITIONS", PARTITIONS.to_string()), ("RATE_LIMIT_SWITCH", "0".to_owned())];
+    let mut settings = vec![("PARTITIONS", PARTITIONS.to_string()), ("RATE_LIMIT_SWITCH", "0".to_owned())];
+    settings.extend(cluster.settings());
     let settings: Vec<_> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let mut instances = Vec::new();
     for _ in 0..2 {
@@ -53,8 +56,20 @@ async fn back(addresses: &[SocketAddr], n: u64) -> Duration {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn slots_move_and_masters_die_under_load() {
-    let (moves, kills) = (scale("SYNCKAIROS_TEST_MOVES", 4), scale("SYNCKAIROS_TEST_KILLS", 2));
-    let mut cluster = tokio::task::spawn_blocking(|| Cluster::start(3, 1)).await.expect("it starts");
+    let cluster = tokio::task::spawn_blocking(|| Cluster::start(3, 1)).await.expect("it starts");
+    under_load(cluster, scale("SYNCKAIROS_TEST_MOVES", 4), scale("SYNCKAIROS_TEST_KILLS", 2)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn slots_move_and_masters_die_with_everything_encrypted() {
+    let authority = Arc::new(Authority::new());
+    let certified = Arc::clone(&authority);
+    let cluster = tokio::task::spawn_blocking(move || Cluster::start_encrypted(3, 1, &certified));
+    under_load(cluster.await.expect("it starts"), 2, 1).await;
+    drop(authority);
+}
+
+async fn under_load(mut cluster: Cluster, moves: u64, kills: u64) {
     let instances = instances(&cluster).await;
     let addresses: Vec<_> = instances.iter().map(Server::address).collect();
     let load = Load::begin(&addresses, SESSIONS).await;

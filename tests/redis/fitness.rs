@@ -38,12 +38,6 @@ async fn an_index_of_another_type_is_refused_until_it_is_gone() {
 }
 
 #[tokio::test]
-async fn a_policy_that_evicts_is_refused() {
-    let redis = Redis::start_with(&["--save", "", "--maxmemory-policy", "allkeys-lru"]);
-    refused(&redis, "maxmemory-policy allkeys-lru").await;
-}
-
-#[tokio::test]
 async fn instances_agree_on_partitions() {
     let redis = Redis::start();
     let server = instance_with(&redis.url(), &[("PARTITIONS", "4")]).await;

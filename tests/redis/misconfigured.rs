@@ -18,8 +18,8 @@ use super::ready;
 
 /// How long an instance is watched while clients press it.
 const WATCHED: Duration = Duration::from_secs(3);
-/// Connections that it may make meanwhile: one in half a second, and as many again for a machine that is busy.
-const CONNECTIONS_MAX: u64 = 12;
+/// Connections that it may make meanwhile: one in half a second but for the first, and as many again for good measure.
+const CONNECTIONS_MAX: u64 = 20;
 
 /// An instance on its way to a Redis that it cannot use.
 struct Misled {
@@ -123,6 +123,38 @@ async fn a_wrong_password() {
     is_told(&open, &open.url_as(":hunter2@"), &[], reason).await;
 }
 
+/// However many partitions there are, and although the audit comes in by itself.
+#[tokio::test]
+async fn a_wrong_password_for_a_cluster() {
+    let started = tokio::task::spawn_blocking(|| {
+        Cluster::start_with(1, 0, &["--save", "", "--user", "ann", "on", ">secret", "~*", "&*", "+@all"])
+    });
+    let cluster = started.await.expect("it starts");
+    let url = cluster.url().replace("redis+cluster://", "redis+cluster://ann:hunter2@");
+    let settings = [("REDIS_URL", url.as_str()), ("DATABASE_URL", "postgres://127.0.0.1:1/none"), ("AUDIT", "on")];
+    let mut instance = waiting(&settings, "WRONGPASS").await;
+    let made = || -> u64 {
+        let info: String = redis::cmd("INFO").arg("stats").query(&mut cluster.nodes[0].connect()).expect("it answers");
+        let made = info.lines().find_map(|line| line.strip_prefix("total_connections_received:"));
+        made.expect("it counts them").parse().expect("a number")
+    };
+    let (since, before) = (Instant::now(), made());
+    let mut client = Connection::open(instance.address).await;
+    wait::until("clients have pressed it", async || {
+        client.ask("POST", "/v1/sessions", &two_players(&id(1), 60_000).to_string()).await;
+        since.elapsed() >= WATCHED
+    })
+    .await;
+    let made = made() - before;
+    println!("{made} connections in {WATCHED:?}");
+    assert!((1..=CONNECTIONS_MAX).contains(&made), "{made} connections in {WATCHED:?}");
+    instance.child.kill().expect("it runs");
+    instance.ended().await;
+    let log = instance.log_whole();
+    let told: Vec<_> = log.iter().filter(|line| line.contains("WRONGPASS")).collect();
+    assert_eq!(told.len(), 2, "one for the sessions, one for the audit: {log:#?}");
+}
+
 #[tokio::test]
 async fn a_password_that_becomes_the_right_one() {
     let redis = Setup::forgetful().with_user("ann on >secret ~* &* +@all").start();
@@ -208,6 +240,39 @@ async fn a_policy_that_evicts() {
     let redis = Setup::forgetful().options(&["--maxmemory-policy", "allkeys-lru"]).start();
     let reason = "Redis has maxmemory-policy allkeys-lru; it must be noeviction";
     is_told(&redis, &redis.url(), &[], reason).await;
+}
+
+/// What serves reads is ready; each change that is refused is a reason to have another look, and not at once.
+#[tokio::test]
+async fn a_redis_that_is_full() {
+    let redis = Redis::start();
+    let way = Proxy::start(redis.port()).await;
+    let instance = Program::start(&[("REDIS_URL", &way.url()), ("AUDIT", "off"), ("RATE_LIMIT_SWITCH", "0")]);
+    ready(instance.address).await;
+    let mut client = Connection::open(instance.address).await;
+    client.create(&two_players(&id(1), 3_600_000)).await;
+    let maxmemory = |bytes: &str| {
+        let mut config = redis::cmd("CONFIG");
+        config.arg("SET").arg("maxmemory").arg(bytes).exec(&mut redis.connect()).expect("it answers");
+    };
+    maxmemory("1");
+    let (since, before) = (Instant::now(), way.connections());
+    wait::until("clients have pressed it", async || {
+        let answer = client.ask("POST", &format!("/v1/sessions/{}/start", id(1)), "").await;
+        assert_eq!((answer.status, answer.code().as_str()), (503, "UNAVAILABLE"), "{answer:?}");
+        assert_eq!(client.ask("GET", &format!("/v1/sessions/{}", id(1)), "").await.status, 200);
+        assert_eq!(client.ask("GET", "/ready", "").await.status, 200);
+        since.elapsed() >= WATCHED
+    })
+    .await;
+    let made = way.connections() - before;
+    println!("{made} connections in {WATCHED:?}");
+    assert!(made <= 3 * CONNECTIONS_MAX, "{made} connections in {WATCHED:?}");
+    maxmemory("0");
+    wait::until("changes are made again", async || {
+        client.ask("POST", &format!("/v1/sessions/{}/start", id(1)), "").await.status == 200
+    })
+    .await;
 }
 
 #[tokio::test]

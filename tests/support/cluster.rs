@@ -8,18 +8,22 @@ use std::time::Duration;
 
 use redis::Value;
 
+use super::certificates::{Authority, Certificate};
 use super::redis::free_port;
 use super::wait;
 
 /// A Cluster whose servers are killed when the test ends, and their files removed.
 pub(crate) struct Cluster {
     pub(crate) nodes: Vec<Node>,
+    authority: Option<String>,
 }
 
 /// A server of a Cluster.
 pub(crate) struct Node {
     child: Child,
+    /// Where the test comes in, and everybody else when there is no TLS.
     port: u16,
+    tls_port: Option<u16>,
     bus: u16,
     dir: PathBuf,
     options: Vec<String>,
@@ -35,8 +39,23 @@ impl Cluster {
 
     /// The same, with options of the test's own.
     pub(crate) fn start_with(masters: usize, replicas_each: usize, options: &[&str]) -> Self {
-        let nodes: Vec<_> = (0..masters * (1 + replicas_each)).map(|_| Node::start(options)).collect();
-        let cluster = Self { nodes };
+        Self::start_as(masters, replicas_each, options, None)
+    }
+
+    /// The same with TLS among all but the test itself.
+    pub(crate) fn start_encrypted(masters: usize, replicas_each: usize, authority: &Authority) -> Self {
+        let Certificate { pem_file, key_file, .. } = authority.certify("127.0.0.1");
+        let ca = authority.file();
+        let mut options = vec!["--save", "", "--appendonly", "no", "--tls-auth-clients", "no"];
+        options.extend(["--tls-cert-file", &pem_file, "--tls-key-file", &key_file, "--tls-ca-cert-file", &ca]);
+        options.extend(["--tls-cluster", "yes", "--tls-replication", "yes"]);
+        Self::start_as(masters, replicas_each, &options, Some(ca.clone()))
+    }
+
+    fn start_as(masters: usize, replicas_each: usize, options: &[&str], authority: Option<String>) -> Self {
+        let start = |_| Node::start(options, authority.is_some());
+        let nodes: Vec<_> = (0..masters * (1 + replicas_each)).map(start).collect();
+        let cluster = Self { nodes, authority };
         cluster.nodes.iter().for_each(Node::wait);
         for (number, node) in cluster.nodes[..masters].iter().enumerate() {
             let at = |number: usize| (number * usize::from(SLOTS) / masters) as u16;
@@ -48,7 +67,7 @@ impl Cluster {
         }
         for node in &cluster.nodes[1..] {
             let mut meet = redis::cmd("CLUSTER");
-            meet.arg("MEET").arg("127.0.0.1").arg(cluster.nodes[0].port).arg(cluster.nodes[0].bus);
+            meet.arg("MEET").arg("127.0.0.1").arg(cluster.nodes[0].open_port()).arg(cluster.nodes[0].bus);
             meet.exec(&mut node.connect()).expect("it answers");
         }
         let count = cluster.nodes.len();
@@ -71,8 +90,15 @@ impl Cluster {
 
     /// The URL that names some of it.
     pub(crate) fn url(&self) -> String {
-        let named: Vec<_> = self.nodes.iter().take(3).map(|node| format!("127.0.0.1:{}", node.port)).collect();
-        format!("redis+cluster://{}", named.join(","))
+        let named: Vec<_> = self.nodes.iter().take(3).map(|node| format!("127.0.0.1:{}", node.open_port())).collect();
+        let scheme = if self.authority.is_some() { "rediss" } else { "redis" };
+        format!("{scheme}+cluster://{}", named.join(","))
+    }
+
+    /// What instances on it must be told.
+    pub(crate) fn settings(&self) -> Vec<(&'static str, String)> {
+        let authority = self.authority.iter().map(|file| ("REDIS_CA_CERT", file.clone()));
+        [("REDIS_URL", self.url())].into_iter().chain(authority).collect()
     }
 
     /// Waits until every server that runs finds all slots served.
@@ -116,7 +142,7 @@ impl Cluster {
                 break;
             }
             let mut command = redis::cmd("MIGRATE");
-            command.arg("127.0.0.1").arg(target.port).arg("").arg(0).arg(5_000).arg("KEYS").arg(&keys);
+            command.arg("127.0.0.1").arg(target.open_port()).arg("").arg(0).arg(5_000).arg("KEYS").arg(&keys);
             command.exec(&mut connection).expect("keys can be moved");
         }
         let id = target.id();
@@ -133,14 +159,21 @@ impl Cluster {
 }
 
 impl Node {
-    fn start(options: &[&str]) -> Self {
+    fn start(options: &[&str], is_encrypted: bool) -> Self {
         static NODES: AtomicU32 = AtomicU32::new(0);
         let number = NODES.fetch_add(1, Ordering::Relaxed);
         let dir = std::env::temp_dir().join(format!("synckairos-test-{}-node-{number}", std::process::id()));
         std::fs::create_dir_all(&dir).expect("the directory can be made");
-        let options: Vec<_> = options.iter().map(|&option| option.to_owned()).collect();
+        let mut options: Vec<_> = options.iter().map(|&option| option.to_owned()).collect();
         let (port, bus) = (free_port(), free_port());
-        Self { child: spawn(port, bus, &dir, &options), port, bus, dir, options }
+        let tls_port = is_encrypted.then(free_port);
+        options.extend(tls_port.iter().flat_map(|port| ["--tls-port".to_owned(), port.to_string()]));
+        Self { child: spawn(port, bus, &dir, &options), port, tls_port, bus, dir, options }
+    }
+
+    /// Where everybody but the test comes in.
+    fn open_port(&self) -> u16 {
+        self.tls_port.unwrap_or(self.port)
     }
 
     /// A connection of the test's own.
