@@ -22,6 +22,14 @@ async fn replica_of(master: &Redis) -> Redis {
     let options = ["--save", "", "--appendonly", "no", "--repl-diskless-sync-delay", "0", "--replicaof", &follows];
     let replica = Redis::start_with(&options);
     follows_well(&replica).await;
+    wait::until("the master knows that it does", async || {
+        let mut commands = redis::pipe();
+        commands.cmd("SETEX").arg("something").arg(1).arg("").ignore();
+        commands.cmd("WAIT").arg(1).arg(100);
+        let (heard,): (u64,) = commands.query(&mut master.connect()).expect("it answers");
+        heard > 0
+    })
+    .await;
     replica
 }
 
