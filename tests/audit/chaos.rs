@@ -254,12 +254,14 @@ async fn try_ask(connection: &mut Connection, method: &str, path: &str, body: &s
 /// Leases end, pauses double: this takes longer than other things.
 async fn drained(rig: &Rig) {
     let mut said = String::new();
+    // What is asked is not told of one moment: a batch that is ended meanwhile has its bytes counted and not its jobs.
+    let is_empty = ["waiting 0\n", "held 0\n", "delayed 0\n", "bytes 0\n"];
     wait::within(Duration::from_secs(120), "the queue is empty", async || {
         said = rig.operate(&["queue", "stats"]).await.1;
-        ["waiting 0\n", "held 0\n", "delayed 0\n"].iter().all(|part| said.contains(part))
+        is_empty.iter().all(|part| said.contains(part)) || !said.contains("dead 0\n")
     })
     .await;
-    assert!(said.contains("dead 0\nbytes 0\n"), "{said}");
+    assert!(said.contains("dead 0\n"), "{said}");
 }
 
 /// Waits until clients are told of so many changes.

@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 /// A server that is killed when the test ends, and its files removed.
@@ -189,8 +189,15 @@ fn spawn(port: u16, dir: &Path, setup: &Setup) -> Child {
     command.spawn().expect("redis-server is installed: tests/run installs it")
 }
 
-/// A port that nobody listens on.
+/// A port that nobody listens on, nor will soon: no two callers get the same one, and it is none of those that the
+/// system gives to connections, which could take it while its server is not there.
 pub(crate) fn free_port() -> u16 {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port is free");
-    listener.local_addr().expect("it is bound").port()
+    static TAKEN: AtomicU16 = AtomicU16::new(0);
+    const FIRST: u16 = 10_000;
+    const COUNT: u16 = 20_000;
+    // Other test programs begin elsewhere.
+    let start = (std::process::id().wrapping_mul(7_919) % u32::from(COUNT)) as u16;
+    let next = || FIRST + start.wrapping_add(TAKEN.fetch_add(1, Ordering::Relaxed)) % COUNT;
+    let is_free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    (0..COUNT).map(|_| next()).find(is_free).expect("a port is free")
 }
