@@ -4,7 +4,7 @@
 use std::iter::Sum;
 
 use crate::engine::Timestamp;
-use crate::redis::{LinkError, Partition, Queue as Part};
+use crate::redis::{Commands, LinkError, Partition, Queue as Part};
 use crate::wire::{self, DeadJob};
 
 use super::carried::{self, Carried};
@@ -94,7 +94,7 @@ impl Queue {
     pub async fn stats(&mut self) -> Result<Stats, LinkError> {
         let mut stats = Stats::default();
         for partition in self.keyspace.all() {
-            let mut commands = redis::pipe();
+            let mut commands = Commands::new();
             commands.cmd("LLEN").arg(self.key(partition, Part::Wait));
             commands.cmd("ZCARD").arg(self.key(partition, Part::Delayed));
             commands.cmd("LLEN").arg(self.key(partition, Part::Dead));
@@ -109,7 +109,7 @@ impl Queue {
             stats.bytes += number(bytes_held);
             let name = Carried::parse(bytes(oldest.clone())).name;
             stats.oldest = stats.oldest.into_iter().chain(name.map(|name| name.at)).min();
-            let mut commands = redis::pipe();
+            let mut commands = Commands::new();
             for name in list(leases.clone()) {
                 commands.cmd("LLEN").arg(self.batch(partition, &String::from_utf8_lossy(&name)));
             }
@@ -170,7 +170,7 @@ impl Queue {
                 break;
             }
             let end = i64::try_from(left).unwrap_or(0) - 1;
-            let mut commands = redis::pipe();
+            let mut commands = Commands::new();
             commands.cmd("LRANGE").arg(self.key(partition, Part::Dead)).arg(0).arg(end);
             let entries = self.ask(&commands).await?.into_iter().flat_map(list);
             found.extend(entries.map(|entry| (partition, entry)));

@@ -4,21 +4,26 @@
 mod address;
 mod client;
 mod cluster;
+mod commands;
+mod exchange;
 mod fitness;
 mod gate;
 mod keyspace;
 mod link;
 mod nodes;
 mod privileges;
+mod reply;
 mod sentinel;
 mod server;
 mod subscriber;
 mod table;
 
 pub use address::Certificates;
+pub use commands::{Commands, Word};
 pub use fitness::examine;
 pub use gate::Gate;
 pub use keyspace::{Keyspace, Partition, Queue};
-pub use link::{Link, LinkError, Unfit, refusal};
+pub use link::{Link, LinkError, Unfit};
+pub use reply::Reply;
 pub use server::Server;
 pub use subscriber::Subscriber;
