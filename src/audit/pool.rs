@@ -143,35 +143,34 @@ impl Thread {
     /// `None` when it was stopped before it knew.
     fn write(&mut self, batch: &Batch) -> Option<Vec<Fate>> {
         let jobs: Vec<_> = batch.jobs.iter().map(|job| job.job()).collect();
+        let is_new = batch.jobs.iter().all(|job| job.attempts() == 0);
         loop {
-            let before = self.gate.standing.lock().successes;
-            match self.try_write(&jobs) {
+            let before = self.gate.successes();
+            let (fates, unclear) = match self.try_write(&jobs) {
                 Ok(()) => return Some(vec![Fate::Written; jobs.len()]),
-                Err(WriteError::Away(why)) => self.gate.wait(&why)?,
-                Err(_) if jobs.len() > 1 => match self.write_each(batch)? {
-                    Ok(fates) => return Some(fates),
-                    Err(why) => self.gate.wait(&why)?,
-                },
-                Err(WriteError::Unclear(why)) => {
-                    let attempts = batch.jobs[0].attempts();
-                    if attempts == 0 && self.gate.standing.lock().successes == before {
-                        self.gate.wait(&why)?;
-                        // It failed where others pass: then the fault is its own.
-                        if self.gate.standing.lock().successes == before {
-                            continue;
-                        }
-                    }
-                    return Some(vec![fate(attempts, why)]);
+                Err(WriteError::Away(why)) => {
+                    self.gate.wait(&why)?;
+                    continue;
                 }
-                Err(WriteError::Job(why)) => return Some(vec![fate(batch.jobs[0].attempts(), why)]),
-                Err(WriteError::Never(why)) => return Some(vec![Fate::Dead(why)]),
+                Err(_) => self.write_each(batch)?,
+            };
+            // What fails where others pass is its own fault. Where nothing does it may be the database's.
+            if let Some(why) = unclear
+                && is_new
+                && self.gate.successes() == before
+            {
+                self.gate.wait(&why)?;
+                if self.gate.successes() == before {
+                    continue;
+                }
             }
+            return Some(fates);
         }
     }
 
-    /// Each job by itself, so that one that cannot be written keeps no other from it; `Err` when none could be and
-    /// it is not clear whether that is the jobs' fault.
-    fn write_each(&mut self, batch: &Batch) -> Option<Result<Vec<Fate>, String>> {
+    /// Each job by itself, so that one that cannot be written keeps no other from it; and why it is not clear whose fault
+    /// it was, if it is not.
+    fn write_each(&mut self, batch: &Batch) -> Option<(Vec<Fate>, Option<String>)> {
         let mut fates = Vec::with_capacity(batch.jobs.len());
         let mut unclear = None;
         for job in &batch.jobs {
@@ -189,10 +188,7 @@ impl Thread {
             };
             fates.push(fate);
         }
-        match unclear {
-            Some(why) if !fates.contains(&Fate::Written) => Some(Err(why)),
-            Some(_) | None => Some(Ok(fates)),
-        }
+        Some((fates, unclear))
     }
 
     fn try_write(&mut self, jobs: &[&[u8]]) -> Result<(), WriteError> {
@@ -212,6 +208,10 @@ fn fate(attempts: u32, why: String) -> Fate {
 }
 
 impl Gate {
+    fn successes(&self) -> u64 {
+        self.standing.lock().successes
+    }
+
     fn succeeded(&self) {
         let mut standing = self.standing.lock();
         standing.successes += 1;

@@ -178,6 +178,30 @@ async fn wait_for_settled(redis: &Redis) -> u64 {
     dead
 }
 
+/// However many come together, the fault is theirs as soon as others pass.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn poison_jobs_of_one_batch_end_apart_when_others_pass() {
+    let redis = Redis::start();
+    let written = Written::default();
+    let poison = |numbers: &[u64]| match numbers {
+        numbers if numbers.iter().any(|number| *number <= 2) => Err(WriteError::Unclear("who knows".to_owned())),
+        _ => Ok(()),
+    };
+    push(&redis, 1..=2);
+    let running = start(&redis, &written, Arc::new(poison));
+    wait::until("both are held", async || stats(&redis).await.held == 2).await;
+    push(&redis, 3..=3);
+    wait::until("the good one is written", async || is_once(&written, 3..=3)).await;
+    let mut next = 4;
+    wait::until("the bad ones are apart", async || {
+        push(&redis, next..=next);
+        next += 1;
+        stats(&redis).await.delayed == 2
+    })
+    .await;
+    running.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn dead_jobs_are_queued_again_or_dropped() {
     let redis = Redis::start();
