@@ -7,10 +7,15 @@
 use std::alloc::System;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
 
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use synckairos::config::Config;
 use synckairos::serve;
+
+#[path = "support/redis.rs"]
+#[expect(dead_code, reason = "others need all of it")]
+mod redis_server;
 
 #[global_allocator]
 static HEAP: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
@@ -25,17 +30,33 @@ struct Row {
     bytes_max: f64,
 }
 
-const ROWS: [Row; 3] = [
+const IN_MEMORY: [Row; 3] = [
     Row { work: "GET", allocations_max: 5.5, bytes_max: 900.0 },
     Row { work: "switch", allocations_max: 15.0, bytes_max: 4_500.0 },
     Row { work: "create", allocations_max: 25.0, bytes_max: 5_800.0 },
 ];
 
+/// Each alone, so that what requests share who wait at the same moment is counted for one.
+const REDIS: [Row; 3] = [
+    Row { work: "GET, Redis", allocations_max: 17.0, bytes_max: 3_600.0 },
+    Row { work: "switch, Redis", allocations_max: 39.0, bytes_max: 16_500.0 },
+    Row { work: "create, Redis", allocations_max: 49.0, bytes_max: 19_000.0 },
+];
+
 #[test]
 fn a_request_asks_the_heap_for_little() {
+    let redis = redis_server::Redis::start();
+    println!("| work | allocations | bytes |\n|---|---|---|");
+    count(&[], &IN_MEMORY);
+    count(&[("REDIS_URL", &redis.url()), ("AUDIT", "off")], &REDIS);
+}
+
+/// What each kind of request costs a server with these settings.
+fn count(settings: &[(&str, &str)], rows: &[Row]) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("threads");
-    let running = runtime.block_on(serve::start(config())).expect("a port is free");
+    let running = runtime.block_on(serve::start(config(settings))).expect("a port is free");
     let mut client = Client::open(running.address());
+    client.wait();
 
     let create: Vec<_> = (0..2 * REQUESTS).map(creation).collect();
     let of_each = |request: fn(usize) -> Vec<u8>| (0..REQUESTS).map(request).collect::<Vec<_>>();
@@ -45,8 +66,7 @@ fn a_request_asks_the_heap_for_little() {
     client.ask_all(&create[..REQUESTS], "201");
     client.ask_all(&start, "200");
 
-    println!("| work | allocations | bytes |\n|---|---|---|");
-    for (row, (warm, counted, status)) in ROWS.iter().zip([
+    for (row, (warm, counted, status)) in rows.iter().zip([
         (Some(&get), &get[..], "200"),
         (Some(&switch), &switch, "200"),
         // A session is created once; the first half has warmed up.
@@ -69,8 +89,8 @@ fn a_request_asks_the_heap_for_little() {
     assert!(runtime.block_on(running.stop()));
 }
 
-fn config() -> Config {
-    let settings = [("HOST", "127.0.0.1"), ("PORT", "0"), ("RATE_LIMIT_SWITCH", "0")];
+fn config(more: &[(&str, &str)]) -> Config {
+    let settings = [&[("HOST", "127.0.0.1"), ("PORT", "0"), ("RATE_LIMIT_SWITCH", "0")], more].concat();
     let given = |name: &str| settings.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
     Config::read(given).expect("the settings are valid")
 }
@@ -111,6 +131,19 @@ impl Client {
         let tcp = TcpStream::connect(address).expect("the server listens");
         tcp.set_nodelay(true).expect("the socket is open");
         Self { tcp, read: vec![0; 16_384].into() }
+    }
+
+    /// Waits until the server is ready.
+    fn wait(&mut self) {
+        let ready = request("GET", "/ready", "");
+        let start = Instant::now();
+        loop {
+            self.tcp.write_all(&ready).expect("the server reads");
+            if self.answer().get(9..12) == Some(b"200") {
+                return;
+            }
+            assert!(start.elapsed() < Duration::from_secs(20), "the server does not get ready");
+        }
     }
 
     /// Sends requests one after the other; each must be answered with `status`.

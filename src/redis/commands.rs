@@ -3,8 +3,11 @@
 
 use super::reply;
 
+/// Room for what most round trips take.
+const LEN_MIN: usize = 512;
+
 /// Commands, one behind the other.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Commands {
     bytes: Vec<u8>,
     count: usize,
@@ -20,14 +23,14 @@ pub trait Word {
 }
 
 impl Commands {
-    /// None yet.
+    /// None yet, and room for a few.
     pub fn new() -> Self {
-        Self::default()
+        Self::with_capacity(LEN_MIN)
     }
 
     /// None yet, and room for so many bytes.
     pub fn with_capacity(bytes: usize) -> Self {
-        Self { bytes: Vec::with_capacity(bytes), ..Self::default() }
+        Self { bytes: Vec::with_capacity(bytes), count: 0, start: 0, words: 0 }
     }
 
     /// Begins another one; its arguments follow.

@@ -67,7 +67,7 @@ impl Exchange {
             }
         }
         let mut bytes = self.received.split_to(end).freeze();
-        Ok((0..count).map(|_| Reply::take(&mut bytes)).collect::<Result<_, _>>()?)
+        Ok(Reply::take(&mut bytes, count)?)
     }
 }
 

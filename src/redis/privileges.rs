@@ -162,6 +162,7 @@ fn name_of_key(words: &[String]) -> String {
 
 /// A command as it is sent is written like an answer.
 fn words(command: &[u8]) -> Vec<String> {
-    let command = Reply::take(&mut Bytes::copy_from_slice(command)).unwrap_or(Reply::Nil);
-    command.list().iter().filter_map(|word| word.text().map(str::to_owned)).collect()
+    let command = Reply::take(&mut Bytes::copy_from_slice(command), 1).unwrap_or_default();
+    let words = command.first().map_or(&[][..], Reply::list);
+    words.iter().filter_map(|word| word.text().map(str::to_owned)).collect()
 }

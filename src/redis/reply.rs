@@ -82,9 +82,18 @@ impl Reply {
         matches!(self, Reply::Status(word) if &word[..] == b"OK")
     }
 
-    /// Takes the next one from the front of the bytes.
-    pub(super) fn take(bytes: &mut Bytes) -> Result<Self, Garbled> {
-        Self::take_at(bytes, 0)
+    /// Takes so many from the front of the bytes.
+    pub(super) fn take(bytes: &mut Bytes, count: usize) -> Result<Vec<Self>, Garbled> {
+        Self::take_some(bytes, count, 0)
+    }
+
+    fn take_some(bytes: &mut Bytes, count: usize, depth: u32) -> Result<Vec<Self>, Garbled> {
+        // Each takes three bytes at least.
+        let mut all = Vec::with_capacity(count.min(bytes.len()));
+        for _ in 0..count {
+            all.push(Self::take_at(bytes, depth)?);
+        }
+        Ok(all)
     }
 
     fn take_at(bytes: &mut Bytes, depth: u32) -> Result<Self, Garbled> {
@@ -108,10 +117,7 @@ impl Reply {
             b'*' => match length(said)? {
                 None => Reply::Nil,
                 Some(_) if depth == DEPTH_MAX => return Err(Garbled),
-                Some(count) => {
-                    let each = (0..count).map(|_| Self::take_at(bytes, depth + 1));
-                    Reply::List(each.collect::<Result<_, _>>()?)
-                }
+                Some(count) => Reply::List(Self::take_some(bytes, count, depth + 1)?),
             },
             _ => return Err(Garbled),
         })
@@ -197,7 +203,7 @@ mod tests {
                 assert_eq!(end(&bytes.as_bytes()[..part]), Ok(None), "{bytes:?} to {part}");
             }
             let mut rest = Bytes::from(more);
-            assert_eq!(Reply::take(&mut rest), Ok(expected), "{bytes:?}");
+            assert_eq!(Reply::take(&mut rest, 1), Ok(vec![expected]), "{bytes:?}");
             assert_eq!(&rest[..], b":1\r\n", "{bytes:?}");
         }
     }
@@ -208,6 +214,6 @@ mod tests {
             assert_eq!(end(bytes.as_bytes()), Err(Garbled), "{bytes:?}");
         }
         let deep = Bytes::from(format!("{}:1\r\n", "*1\r\n".repeat(100)));
-        assert_eq!(Reply::take(&mut deep.clone()), Err(Garbled));
+        assert_eq!(Reply::take(&mut deep.clone(), 1), Err(Garbled));
     }
 }
