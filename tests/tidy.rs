@@ -52,15 +52,16 @@ const MAY_IMPORT: [(&str, &[&str]); 21] = [
 ];
 
 /// Crates that live in one place, by the beginnings of paths under `src`.
-const LIVES_IN: [(&str, &[&str]); 18] = [
+const LIVES_IN: [(&str, &[&str]); 19] = [
     ("serde", &["wire/"]),
     ("serde_json", &["wire/"]),
     ("itoa", &["wire/", "http/", "redis/"]),
+    ("memchr", &["wire/"]),
     ("hyper", &["http/", "ws/upgrade.rs"]),
     ("hyper_util", &["http/"]),
     ("tokio_tungstenite", &["ws/"]),
     ("futures_util", &["ws/", "http/", "redis/", "store/redis/"]),
-    ("redis", &["redis/", "store/redis/", "audit/"]),
+    ("redis", &["redis/"]),
     ("redb", &["store/file/tables.rs"]),
     ("postgres", &["writer/"]),
     ("tokio_postgres_rustls", &["writer/"]),
