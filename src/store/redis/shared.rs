@@ -10,7 +10,7 @@ use tracing::{error, info, warn};
 
 use crate::clock::Clock;
 use crate::engine::{Millis, Timestamp};
-use crate::redis::{self, Keyspace, Link, LinkError, Server, Subscriber};
+use crate::redis::{Keyspace, Link, LinkError, Server, Subscriber, examine};
 use crate::store::Listener;
 use crate::store::arrival::Arrivals;
 use crate::store::metrics::Metrics;
@@ -128,7 +128,7 @@ impl Shared {
         let mut run = self.run.lock().await;
         let is_same = run.as_ref() == Some(link.run_id());
         if !is_same || !self.is_examined.load(Ordering::Relaxed) {
-            let cautions = redis::examine(&mut link, &self.keyspace).await?;
+            let cautions = examine(&mut link, &self.keyspace).await?;
             cautions.into_iter().for_each(|what| self.log.caution(what));
             self.is_examined.store(true, Ordering::Relaxed);
         }
