@@ -1,16 +1,19 @@
 //! The agent that fires clocks which ran out, without anybody asking. Many are fired at the same time, so
-//! that the store can commit them together; never one session twice at once. Does not know what a flag does.
+//! that the store can commit them together; never one session twice at once. Each part of the store is by
+//! itself: while one is away, clocks of the others are fired all the same. Does not know what a flag does.
 
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use tokio::task::{JoinError, JoinSet};
 use tracing::{debug, error, info, warn};
 
 use crate::engine::SessionId;
 use crate::sessions::{Failure, Sessions};
 
-/// Sessions that are fired at the same time at most.
+/// Sessions of a part that are fired at the same time at most.
 const FIRING_MAX: usize = 256;
 /// How long to leave a session alone whose store could not answer.
 const RETRY_PAUSE: Duration = Duration::from_millis(50);
@@ -19,9 +22,15 @@ const LOOK_PAUSE: Duration = Duration::from_millis(2);
 
 /// Fires every deadline as it passes; runs until it is dropped.
 pub async fn fire(sessions: Sessions) {
-    let mut firing = Firing { sessions, tasks: JoinSet::new(), ids: HashSet::new(), failing: false };
+    let failing = AtomicUsize::new(0);
+    join_all((0..sessions.parts()).map(|part| fire_of(&sessions, part, &failing))).await;
+}
+
+async fn fire_of(sessions: &Sessions, part: usize, parts_failing: &AtomicUsize) {
+    let sessions = sessions.clone();
+    let mut firing = Firing { sessions, tasks: JoinSet::new(), ids: HashSet::new(), failing: false, parts_failing };
     loop {
-        let overdue = firing.sessions.overdue().await;
+        let overdue = firing.sessions.overdue(part).await;
         let mut is_news = false;
         for id in overdue {
             if firing.ids.contains(&id) {
@@ -47,16 +56,18 @@ pub async fn fire(sessions: Sessions) {
     }
 }
 
-/// Sessions that are being fired.
-struct Firing {
+/// Sessions of a part that are being fired.
+struct Firing<'f> {
     sessions: Sessions,
     tasks: JoinSet<(SessionId, bool)>,
     ids: HashSet<SessionId>,
     /// The last one could not be fired.
     failing: bool,
+    /// Of how many parts that is so.
+    parts_failing: &'f AtomicUsize,
 }
 
-impl Firing {
+impl Firing<'_> {
     fn begin(&mut self, id: SessionId) {
         self.ids.insert(id);
         let sessions = self.sessions.clone();
@@ -93,15 +104,19 @@ impl Firing {
         }
     }
 
-    /// Tells once when deadlines begin to fail, and once when they are fired again.
+    /// Tells once when deadlines of any part begin to fail, and once when those of all are fired again.
     fn finish(&mut self, id: SessionId, fired: bool) {
         self.ids.remove(&id);
-        if self.failing == fired {
-            self.failing = !fired;
-            match fired {
-                true => info!("deadlines are fired again"),
-                false => warn!(session = %id, "deadlines cannot be fired yet"),
+        if self.failing != fired {
+            return;
+        }
+        self.failing = !fired;
+        if fired {
+            if self.parts_failing.fetch_sub(1, Ordering::Relaxed) == 1 {
+                info!("deadlines are fired again");
             }
+        } else if self.parts_failing.fetch_add(1, Ordering::Relaxed) == 0 {
+            warn!(session = %id, "deadlines cannot be fired yet");
         }
     }
 }

@@ -182,6 +182,16 @@ impl Node {
         client.get_connection_with_timeout(Duration::from_secs(5)).expect("the server answers")
     }
 
+    /// Lets no replica follow it any more until it is started again, while whoever else is connected goes on.
+    pub(crate) fn cut_replicas(&self) {
+        super::redis::cut_replicas(&mut self.connect());
+    }
+
+    /// Sends it a signal by name, such as `STOP`.
+    pub(crate) fn signal(&self, name: &str) {
+        super::redis::signal(&self.child, name);
+    }
+
     /// Kills it at once.
     pub(crate) fn kill(&mut self) {
         let _ = self.child.kill();

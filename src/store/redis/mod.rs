@@ -25,7 +25,6 @@ mod timers;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
@@ -122,21 +121,12 @@ impl Store for RedisStore {
         self.shares[0].sleep_until(at)
     }
 
-    fn overdue(&self) -> Wait<'_, Vec<SessionId>> {
-        if let [whole] = &*self.shares {
-            return whole.overdue();
-        }
-        let mut waits: Vec<_> = self.shares.iter().map(Store::overdue).collect();
-        // Of all shares at once: one whose sessions cannot be fired must not hide the others'.
-        Box::pin(std::future::poll_fn(move |context| {
-            let mut all = Vec::new();
-            for wait in &mut waits {
-                if let Poll::Ready(overdue) = wait.as_mut().poll(context) {
-                    all.extend(overdue);
-                }
-            }
-            if all.is_empty() { Poll::Pending } else { Poll::Ready(all) }
-        }))
+    fn parts(&self) -> usize {
+        self.shares.len()
+    }
+
+    fn overdue(&self, part: usize) -> Wait<'_, Vec<SessionId>> {
+        self.shares[part].overdue(0)
     }
 
     fn queued(&self, id: SessionId) -> Answer<'_, Queued> {

@@ -125,7 +125,11 @@ impl Store for Share {
         Box::pin(self.shared.sleep_until(at))
     }
 
-    fn overdue(&self) -> Wait<'_, Vec<SessionId>> {
+    fn parts(&self) -> usize {
+        1
+    }
+
+    fn overdue(&self, _: usize) -> Wait<'_, Vec<SessionId>> {
         Box::pin(async move {
             loop {
                 let due = self.shared.timers.due(self.shared.estimate(), OVERDUE_BATCH);
