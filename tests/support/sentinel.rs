@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use redis::{FromRedisValue, Pipeline, RedisResult};
 
-use super::redis::{Redis, free_port};
+use super::redis::{Redis, cut_replicas, free_port};
 use super::wait;
 
 /// What the master is called.
@@ -101,10 +101,7 @@ impl Group {
 
     /// Lets no replica of a master follow it, now or later, while whoever else is connected goes on.
     pub(crate) fn cut_replicas(&self, master: usize) {
-        let mut commands = redis::pipe();
-        commands.cmd("ACL").arg("SETUSER").arg("default").arg("-psync").arg("-sync").ignore();
-        commands.cmd("CLIENT").arg("KILL").arg("TYPE").arg("replica").ignore();
-        commands.exec(&mut self.nodes[master].connect()).expect("it answers");
+        cut_replicas(&mut self.nodes[master].connect());
     }
 
     /// Takes that back.
