@@ -189,7 +189,7 @@ impl Node {
 
     /// Sends it a signal by name, such as `STOP`.
     pub(crate) fn signal(&self, name: &str) {
-        super::redis::signal(&self.child, name);
+        super::redis::signal(self.child.id(), name);
     }
 
     /// Kills it at once.

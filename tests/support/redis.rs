@@ -133,9 +133,14 @@ impl Redis {
         let _ = self.child.wait();
     }
 
+    /// The number of its process.
+    pub(crate) fn process(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends it a signal by name, such as `STOP`.
     pub(crate) fn signal(&self, name: &str) {
-        signal(&self.child, name);
+        signal(self.process(), name);
     }
 
     /// A connection of the test's own.
@@ -184,8 +189,8 @@ fn spawn(port: u16, dir: &Path, setup: &Setup) -> Child {
 }
 
 /// Sends a process a signal by name, such as `STOP`.
-pub(crate) fn signal(process: &Child, name: &str) {
-    let status = Command::new("kill").arg(format!("-{name}")).arg(process.id().to_string()).status();
+pub(crate) fn signal(process: u32, name: &str) {
+    let status = Command::new("kill").arg(format!("-{name}")).arg(process.to_string()).status();
     assert!(status.expect("kill runs").success(), "the process is there");
 }
 
