@@ -3,10 +3,10 @@
 //! itself: while one is away, clocks of the others are fired all the same. Does not know what a flag does.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use futures_util::future::join_all;
 use tokio::task::{JoinError, JoinSet};
 use tracing::{debug, error, info, warn};
 
@@ -22,12 +22,15 @@ const LOOK_PAUSE: Duration = Duration::from_millis(2);
 
 /// Fires every deadline as it passes; runs until it is dropped.
 pub async fn fire(sessions: Sessions) {
-    let failing = AtomicUsize::new(0);
-    join_all((0..sessions.parts()).map(|part| fire_of(&sessions, part, &failing))).await;
+    let (parts_failing, mut parts) = (Arc::new(AtomicUsize::new(0)), JoinSet::new());
+    for part in 0..sessions.parts() {
+        parts.spawn(fire_of(sessions.clone(), part, Arc::clone(&parts_failing)));
+    }
+    // One that ends met a fault of ours.
+    parts.join_next().await;
 }
 
-async fn fire_of(sessions: &Sessions, part: usize, parts_failing: &AtomicUsize) {
-    let sessions = sessions.clone();
+async fn fire_of(sessions: Sessions, part: usize, parts_failing: Arc<AtomicUsize>) {
     let mut firing = Firing { sessions, tasks: JoinSet::new(), ids: HashSet::new(), failing: false, parts_failing };
     loop {
         let overdue = firing.sessions.overdue(part).await;
@@ -57,17 +60,17 @@ async fn fire_of(sessions: &Sessions, part: usize, parts_failing: &AtomicUsize) 
 }
 
 /// Sessions of a part that are being fired.
-struct Firing<'f> {
+struct Firing {
     sessions: Sessions,
     tasks: JoinSet<(SessionId, bool)>,
     ids: HashSet<SessionId>,
     /// The last one could not be fired.
     failing: bool,
     /// Of how many parts that is so.
-    parts_failing: &'f AtomicUsize,
+    parts_failing: Arc<AtomicUsize>,
 }
 
-impl Firing<'_> {
+impl Firing {
     fn begin(&mut self, id: SessionId) {
         self.ids.insert(id);
         let sessions = self.sessions.clone();

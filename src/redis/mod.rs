@@ -2,6 +2,7 @@
 //! used at all. Does not know what is kept there.
 
 mod address;
+mod bell;
 mod client;
 mod cluster;
 mod fitness;
@@ -16,6 +17,7 @@ mod subscriber;
 mod table;
 
 pub use address::Certificates;
+pub use bell::Bell;
 pub use fitness::examine;
 pub use gate::Gate;
 pub use keyspace::{Keyspace, Partition, Queue};

@@ -219,6 +219,7 @@ impl Committer {
         match commit.and_then(|asked| replies::executed(asked.replies)) {
             Ok(Executed::Yes) => {
                 self.shared.refuses(None);
+                self.shared.bell.ring();
                 Self::acknowledge(group, &reading, is_replicated)
             }
             Ok(Executed::Overtaken) => {

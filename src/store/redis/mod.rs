@@ -31,7 +31,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 
 use crate::clock::Clock;
 use crate::engine::{Millis, SessionId, Timestamp};
-use crate::redis::{Keyspace, Server};
+use crate::redis::{Bell, Keyspace, Server};
 
 use super::arrival::Arrival;
 use super::metrics::Metrics;
@@ -78,6 +78,11 @@ impl RedisStore {
         };
         let shares = all.shares(&whole).into_iter().map(share).collect();
         Self { server: all, keyspace: whole, shares }
+    }
+
+    /// Of each queue of audit jobs, in the order of what keeps them, what is rung when some were put there.
+    pub fn bells(&self) -> Vec<Bell> {
+        self.shares.iter().map(Share::bell).collect()
     }
 
     /// What of the store cannot be reached although the rest can be served.
