@@ -55,7 +55,7 @@ const MAY_IMPORT: [(&str, &[&str]); 21] = [
 const LIVES_IN: [(&str, &[&str]); 18] = [
     ("serde", &["wire/"]),
     ("serde_json", &["wire/"]),
-    ("itoa", &["wire/", "http/"]),
+    ("itoa", &["wire/", "http/", "redis/"]),
     ("hyper", &["http/", "ws/upgrade.rs"]),
     ("hyper_util", &["http/"]),
     ("tokio_tungstenite", &["ws/"]),

@@ -4,7 +4,7 @@
 use std::iter::Sum;
 
 use crate::engine::Timestamp;
-use crate::redis::{LinkError, Partition, Queue as Part};
+use crate::redis::{Commands, LinkError, Partition, Queue as Part};
 use crate::wire::{self, DeadJob};
 
 use super::carried;
@@ -145,7 +145,7 @@ impl Queue {
                 break;
             }
             let end = i64::try_from(left).unwrap_or(0) - 1;
-            let mut commands = redis::pipe();
+            let mut commands = Commands::new();
             commands.cmd("LRANGE").arg(self.key(partition, Part::Dead)).arg(0).arg(end);
             let entries = self.ask(&commands).await?.into_iter().flat_map(list);
             found.extend(entries.map(|entry| (partition, entry)));

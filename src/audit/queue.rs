@@ -4,10 +4,8 @@
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
-use redis::{Pipeline, Value};
-
 use crate::engine::{StateTag, Timestamp};
-use crate::redis::{Bell, Keyspace, Link, LinkError, Partition, Queue as Part, Server, refusal};
+use crate::redis::{Bell, Commands, Keyspace, Link, LinkError, Partition, Queue as Part, Reply, Server};
 use crate::wire::{self, JobName};
 
 use super::carried::Carried;
@@ -44,7 +42,7 @@ pub(super) struct Batch {
 
 impl Batch {
     /// What a fetch came to.
-    fn fetched(partition: Partition, name: String, reply: Value) -> Option<Self> {
+    fn fetched(partition: Partition, name: String, reply: Reply) -> Option<Self> {
         let jobs: Vec<_> = list(reply).into_iter().map(Carried::parse).collect();
         (!jobs.is_empty()).then_some(Self { partition, name, jobs })
     }
@@ -90,21 +88,21 @@ impl Queue {
     /// Jobs of any partition that has some, held under a lease.
     pub(super) async fn fetch(&mut self) -> Result<Option<Batch>, LinkError> {
         let all: Vec<_> = self.keyspace.all().collect();
-        let mut commands = redis::pipe();
+        let mut commands = Commands::new();
         for partition in &all {
             commands.cmd("LLEN").arg(self.keyspace.queue(*partition, Part::Wait));
         }
         let lengths = self.ask(&commands).await?;
         let longest = all.into_iter().zip(lengths.iter().map(number)).max_by_key(|(_, waiting)| *waiting);
         let Some((partition, 1..)) = longest else { return Ok(None) };
-        let mut commands = redis::pipe();
+        let mut commands = Commands::new();
         let name = self.add_fetch(partition, &mut commands).await?;
         let reply = self.ask(&commands).await?.pop();
         Ok(reply.and_then(|reply| Batch::fetched(partition, name, reply)))
     }
 
     /// Adds what fetches a batch; returns its name.
-    async fn add_fetch(&mut self, partition: Partition, commands: &mut Pipeline) -> Result<String, LinkError> {
+    async fn add_fetch(&mut self, partition: Partition, commands: &mut Commands) -> Result<String, LinkError> {
         self.batches += 1;
         let name = format!("{}:{}", self.worker, self.batches);
         let keys = [self.key(partition, Part::Wait), self.batch(partition, &name), self.key(partition, Part::Lease)];
@@ -143,10 +141,13 @@ impl Queue {
         let parts = [Part::Pending, Part::Bytes, Part::Done, Part::Delayed, Part::Dead];
         let mut keys = vec![self.batch(partition, &batch.name), self.key(partition, Part::Lease)];
         keys.extend(parts.map(|part| self.key(partition, part)));
-        let mut commands = redis::pipe();
+        let mut commands = Commands::new();
         let (_, scripts) = self.connected().await?;
         let call = scripts.call(Script::Settle, &keys, &mut commands);
-        call.arg(&batch.name).arg(written_bytes).arg(written.len()).arg(&written);
+        call.arg(&batch.name).arg(written_bytes).arg(written.len());
+        for (session, tag, apart) in &written {
+            call.arg(session).arg(tag).arg(*apart);
+        }
         call.arg(delayed.len());
         for (due_ms, job, session, apart) in &delayed {
             call.arg(*due_ms).arg(job.as_slice()).arg(session).arg(*apart);
@@ -182,7 +183,7 @@ impl Queue {
 
     /// The time that leases go by.
     pub(super) async fn now(&mut self) -> Result<Timestamp, LinkError> {
-        let mut commands = redis::pipe();
+        let mut commands = Commands::new();
         commands.cmd("TIME");
         Ok(Timestamp::from_ms(self.ask(&commands).await?.first().map_or(0, time_ms)))
     }
@@ -190,7 +191,7 @@ impl Queue {
     /// Holds on to batches.
     pub(super) async fn renew(&mut self, batches: &[&Batch]) -> Result<(), LinkError> {
         let end_ms = self.now().await?.as_ms() + LEASE.as_millis() as u64;
-        let mut commands = redis::pipe();
+        let mut commands = Commands::new();
         for batch in batches {
             commands.cmd("ZADD").arg(self.key(batch.partition, Part::Lease)).arg("XX").arg(end_ms).arg(&batch.name);
         }
@@ -202,7 +203,7 @@ impl Queue {
     pub(super) async fn reap(&mut self, over: &[(Partition, String)]) -> Result<(u64, u64), LinkError> {
         let (mut waiting, mut dead) = (0, 0);
         for (partition, name) in over.iter().take(SOME) {
-            let mut first = redis::pipe();
+            let mut first = Commands::new();
             first.cmd("LINDEX").arg(self.batch(*partition, name)).arg(0);
             let first = self.ask(&first).await?.pop().map(bytes).unwrap_or_default();
             let session = Carried::parse(first).name.map(named).unwrap_or_default().0;
@@ -212,9 +213,9 @@ impl Queue {
             let reply = self.run(Script::Reap, &keys, |call| {
                 call.arg(name).arg(REAPS_MAX).arg(&session);
             });
-            if let Value::Array(counts) = reply.await? {
-                waiting += counts.first().map_or(0, number);
-                dead += counts.get(1).map_or(0, number);
+            if let [again, given_up] = reply.await?.list() {
+                waiting += number(again);
+                dead += number(given_up);
             }
         }
         Ok((waiting, dead))
@@ -245,9 +246,9 @@ impl Queue {
         &mut self,
         script: Script,
         keys: &[String],
-        arguments: impl FnOnce(&mut Pipeline),
-    ) -> Result<Value, LinkError> {
-        let mut commands = redis::pipe();
+        arguments: impl FnOnce(&mut Commands),
+    ) -> Result<Reply, LinkError> {
+        let mut commands = Commands::new();
         let (_, scripts) = self.connected().await?;
         arguments(scripts.call(script, keys, &mut commands));
         let reply = self.ask(&commands).await?.pop();
@@ -255,10 +256,10 @@ impl Queue {
     }
 
     /// The replies to commands; an error of one is the error of all.
-    pub(super) async fn ask(&mut self, commands: &Pipeline) -> Result<Vec<Value>, LinkError> {
+    pub(super) async fn ask(&mut self, commands: &Commands) -> Result<Vec<Reply>, LinkError> {
         let (link, _) = self.connected().await?;
-        let replies = link.ask(commands).await.and_then(|replies| match replies.iter().find_map(refusal) {
-            Some(why) => Err(LinkError::Refused(why)),
+        let replies = link.ask(commands).await.and_then(|replies| match replies.iter().find_map(Reply::refusal) {
+            Some(why) => Err(LinkError::Refused(why.to_owned())),
             None => Ok(replies),
         });
         if replies.is_err() {

@@ -2,9 +2,7 @@
 //! the plain commands, and then nothing would ever drain: scripts may be allowed to go on. What each takes and
 //! returns is written in it. They move bytes and do not look into jobs.
 
-use redis::{Pipeline, Value};
-
-use crate::redis::{Link, LinkError};
+use crate::redis::{Commands, Link, LinkError, Reply};
 
 /// A script.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,21 +32,21 @@ pub(super) struct Scripts(Vec<(Script, String)>);
 impl Scripts {
     /// Loads all of them; a server forgets them when it is restarted.
     pub(super) async fn load(link: &mut Link) -> Result<Self, LinkError> {
-        let mut commands = redis::pipe();
+        let mut commands = Commands::new();
         for (_, source) in SOURCES {
             commands.cmd("SCRIPT").arg("LOAD").arg(source);
         }
         let replies = link.ask(&commands).await?;
-        let name = |((script, _), reply): (&(Script, &str), Value)| {
-            let name: Result<String, _> = redis::from_redis_value_ref(&reply);
-            name.map(|name| (*script, name)).map_err(|_| LinkError::Refused(format!("SCRIPT LOAD answered {reply:?}")))
+        let name = |((script, _), reply): (&(Script, &str), Reply)| match reply.text() {
+            Some(name) => Ok((*script, name.to_owned())),
+            None => Err(LinkError::Refused(format!("SCRIPT LOAD answered {reply:?}"))),
         };
         SOURCES.iter().zip(replies).map(name).collect::<Result<_, _>>().map(Self)
     }
 
     /// Begins the command that runs a script on keys; its arguments follow.
-    pub(super) fn call<'p>(&self, script: Script, keys: &[String], commands: &'p mut Pipeline) -> &'p mut Pipeline {
+    pub(super) fn call<'p>(&self, script: Script, keys: &[String], commands: &'p mut Commands) -> &'p mut Commands {
         let name = self.0.iter().find(|(known, _)| *known == script).map_or("", |(_, name)| name);
-        commands.cmd("EVALSHA").arg(name).arg(keys.len()).arg(keys)
+        commands.cmd("EVALSHA").arg(name).arg(keys.len()).args(keys)
     }
 }

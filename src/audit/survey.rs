@@ -1,14 +1,12 @@
 //! What is in a queue and what has to be seen to, looked at in one go. Does not know what is done about it.
 
-use redis::Value;
-
 use crate::engine::Timestamp;
-use crate::redis::{LinkError, Partition, Queue as Part};
+use crate::redis::{Commands, LinkError, Partition, Queue as Part, Reply};
 
 use super::carried::Carried;
 use super::operator::Stats;
 use super::queue::Queue;
-use super::replies::{bytes, list, number, time_ms};
+use super::replies::{bytes, number, time_ms};
 
 /// What each partition is asked.
 const QUESTIONS: usize = 5;
@@ -35,7 +33,7 @@ impl Queue {
     /// Looks at everything.
     pub(super) async fn survey(&mut self) -> Result<Survey, LinkError> {
         let all: Vec<_> = self.keyspace.all().collect();
-        let mut commands = redis::pipe();
+        let mut commands = Commands::new();
         for partition in &all {
             commands.cmd("LLEN").arg(self.key(*partition, Part::Wait));
             commands.cmd("ZCARD").arg(self.key(*partition, Part::Delayed));
@@ -44,7 +42,7 @@ impl Queue {
             commands.cmd("ZRANGE").arg(self.key(*partition, Part::Lease)).arg(0).arg(-1).arg("WITHSCORES");
         }
         let replies = self.ask(&commands).await?;
-        let (mut survey, mut more, mut commands) = (Survey::default(), Vec::new(), redis::pipe());
+        let (mut survey, mut more, mut commands) = (Survey::default(), Vec::new(), Commands::new());
         commands.cmd("TIME");
         for (partition, replies) in all.into_iter().zip(replies.chunks(QUESTIONS)) {
             let [waiting, delayed, dead, held_bytes, leases] = replies else { continue };
@@ -60,11 +58,11 @@ impl Queue {
                 commands.cmd("LINDEX").arg(self.key(partition, Part::Wait)).arg(0);
                 more.push(More::Oldest);
             }
-            for lease in list(leases.clone()).chunks(2) {
+            for lease in leases.list().chunks(2) {
                 let [name, end] = lease else { continue };
-                let (name, end) = (String::from_utf8_lossy(name).into_owned(), String::from_utf8_lossy(end));
+                let name = name.text().unwrap_or_default().to_owned();
                 commands.cmd("LLEN").arg(self.batch(partition, &name));
-                more.push(More::Held(partition, name, end.parse().unwrap_or_default()));
+                more.push(More::Held(partition, name, end.number().unwrap_or_default()));
             }
         }
         if !more.is_empty() {
@@ -77,7 +75,7 @@ impl Queue {
 }
 
 impl Survey {
-    fn learn(&mut self, more: More, reply: Value) {
+    fn learn(&mut self, more: More, reply: Reply) {
         match more {
             More::Oldest => {
                 let at = Carried::parse(bytes(reply)).name.map(|name| name.at);

@@ -6,7 +6,7 @@ use std::fmt;
 /// A UUID as clients write it: 8-4-4-4-12 hex digits in either case, with version nibble 1 to 8 and
 /// variant 8, 9, a or b, or the nil UUID, or the max UUID (RFC 9562, sections 4 and 5). Shown in
 /// lower case.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Uuid(u128);
 
 impl Uuid {

@@ -9,12 +9,14 @@ use redis::aio::{MultiplexedConnection, PubSub};
 use redis::{AsyncConnectionConfig, ProtocolVersion, PushInfo, RedisConnectionInfo};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 use tokio_rustls::TlsConnector;
 
+use super::commands::Commands;
+use super::exchange::{Exchange, Stream};
 use super::link::LinkError;
 
 /// How long a connection may take to be made.
@@ -41,7 +43,7 @@ pub(super) enum At {
     Socket(PathBuf),
 }
 
-/// A connection, and the task that keeps it going: it ends with it, whatever is still under way.
+/// A connection of the library's, and the task that keeps it going: it ends with it, whatever is still under way.
 pub(super) struct Connection {
     pub(super) wire: MultiplexedConnection,
     driver: AbortHandle,
@@ -53,22 +55,10 @@ impl Drop for Connection {
     }
 }
 
-/// Bytes to and from a server.
-trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-
-impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
-
 impl Client {
     /// A connection on which a reply may take so long.
-    pub(super) async fn connect(&self, reply_timeout: Duration) -> Result<Connection, LinkError> {
-        self.in_time(async {
-            let config = AsyncConnectionConfig::new().set_response_timeout(Some(reply_timeout));
-            let stream = self.stream().await?;
-            let made = MultiplexedConnection::new_with_config(&nobody(), stream, config).await;
-            let (wire, driver) = made?;
-            Ok(Connection { wire, driver: tokio::spawn(driver).abort_handle() })
-        })
-        .await
+    pub(super) async fn connect(&self, reply_timeout: Duration) -> Result<Exchange, LinkError> {
+        self.in_time(async { Ok(Exchange::new(self.stream().await?, reply_timeout)) }).await
     }
 
     /// A connection that is told what is published.
@@ -102,23 +92,17 @@ impl Client {
     /// Logged in already: the server's own words say best why it lets nobody in.
     async fn stream(&self) -> Result<Box<dyn Stream>, LinkError> {
         let mut stream = self.bytes().await?;
-        let (mut hello, mut count) = (Vec::new(), 0);
+        let mut hello = Commands::new();
         if let Some(password) = self.login.password() {
-            let mut command = redis::cmd("AUTH");
-            if let Some(user) = self.login.username() {
-                command.arg(user);
-            }
-            hello.extend(command.arg(password).get_packed_command());
-            count += 1;
+            hello.cmd("AUTH").args(self.login.username()).arg(password);
         }
         if self.login.db() != 0 {
-            hello.extend(redis::cmd("SELECT").arg(self.login.db()).get_packed_command());
-            count += 1;
+            hello.cmd("SELECT").arg(self.login.db());
         }
         let broken = |error: std::io::Error| self.gone(&error);
-        stream.write_all(&hello).await.map_err(broken)?;
+        stream.write_all(hello.bytes()).await.map_err(broken)?;
         stream.flush().await.map_err(broken)?;
-        for _ in 0..count {
+        for _ in 0..hello.len() {
             let line = line(&mut stream).await.map_err(broken)?;
             if let Some(why) = line.strip_prefix('-') {
                 return Err(LinkError::Refused(format!("{why} ({self})")));

@@ -1,20 +1,20 @@
 //! What a server of a Cluster says of who answers for which slots (`CLUSTER SLOTS`). Does not know other servers.
 
-use redis::Value;
-use redis::aio::MultiplexedConnection;
-
 use super::client::Client;
+use super::commands::Commands;
+use super::exchange::Exchange;
 use super::fitness;
-use super::link::{LinkError, Unfit, refusal};
+use super::link::{LinkError, Unfit};
 use super::nodes::Told;
+use super::reply::Reply;
 use super::table::{Node, Table};
 
 /// Asks a server that was reached as `client`.
-pub(super) async fn ask(connection: &mut MultiplexedConnection, client: &Client) -> Result<Told, LinkError> {
-    let mut commands = redis::pipe();
+pub(super) async fn ask(exchange: &mut Exchange, client: &Client) -> Result<Told, LinkError> {
+    let mut commands = Commands::new();
     commands.cmd("CLUSTER").arg("INFO").cmd("CLUSTER").arg("SLOTS");
-    let replies = connection.send_packed_commands(&commands, 0, 2).await?;
-    match replies.iter().find_map(refusal) {
+    let replies = exchange.ask(&commands).await?;
+    match replies.iter().find_map(Reply::refusal) {
         Some(why) if why.contains("cluster support disabled") => {
             let why = fitness::misplaced("standalone", true).unwrap_or_default();
             return Err(LinkError::Unfit(Unfit { why: format!("the server at {client} {why}"), is_lasting: true }));
@@ -22,12 +22,14 @@ pub(super) async fn ask(connection: &mut MultiplexedConnection, client: &Client)
         Some(why) => return Err(LinkError::Refused(format!("{why} ({client})"))),
         None => {}
     }
-    let (info, slots): (String, Vec<Vec<Value>>) = redis::from_redis_value(Value::Array(replies))
-        .map_err(|error| LinkError::Refused(format!("{client} does not say who answers for which slots: {error}")))?;
+    let [Reply::Text(_), Reply::List(slots)] = &replies[..] else {
+        return Err(LinkError::Refused(format!("{client} does not say who answers for which slots")));
+    };
+    let info = replies[0].text().unwrap_or_default();
     let epoch = info.lines().find_map(|line| line.strip_prefix("cluster_current_epoch:")?.trim().parse().ok());
     let ranges = slots.iter().filter_map(|range| {
-        let [first, last, master, ..] = &range[..] else { return None };
-        Some((number(first)?..=number(last)?, node(master, client.host()?)?))
+        let [first, last, master, ..] = range.list() else { return None };
+        Some((first.number()?..=last.number()?, node(master, client.host()?)?))
     });
     Ok(Told { epoch: epoch.unwrap_or_default(), table: Table(ranges.collect()) })
 }
@@ -41,16 +43,11 @@ pub(super) fn redirection(details: &str, host: Option<&str>) -> Option<(u16, Nod
     Some((slot.parse().ok()?, Node { host: host.to_owned(), port: port.parse().ok()? }))
 }
 
-fn number(value: &Value) -> Option<u16> {
-    redis::from_redis_value_ref(value).ok()
-}
-
 /// A server that does not know its own name is where it was reached.
-fn node(value: &Value, reached: &str) -> Option<Node> {
-    let Value::Array(parts) = value else { return None };
-    let name: Option<String> = redis::from_redis_value_ref(parts.first()?).ok()?;
-    let host = name.filter(|name| !name.is_empty() && name != "?").unwrap_or_else(|| reached.to_owned());
-    Some(Node { host, port: number(parts.get(1)?)? })
+fn node(master: &Reply, reached: &str) -> Option<Node> {
+    let [name, port, ..] = master.list() else { return None };
+    let host = name.text().filter(|name| !name.is_empty() && *name != "?").unwrap_or(reached);
+    Some(Node { host: host.to_owned(), port: port.number()? })
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
 //! Whether a server can be used as it is: what would fail or get lost later is said before anything is kept
 //! there. Does not know what is kept.
 
-use redis::Value;
-
-use super::link::{LinkError, Unfit, refusal};
+use super::commands::Commands;
+use super::link::{LinkError, Unfit};
+use super::reply::Reply;
 use super::{Keyspace, Link, Queue, privileges};
 
 /// The policy under which Redis forgets nothing to make room.
@@ -26,39 +26,40 @@ pub async fn examine(link: &mut Link, keyspace: &Keyspace) -> Result<Vec<&'stati
         kinds.push((keyspace.deadlines(partition), "zset"));
         kinds.extend(Queue::ALL.map(|part| (keyspace.queue(partition, part), part.kind())));
     }
-    let mut commands = redis::pipe();
+    let mut commands = Commands::new();
     for (key, _) in &kinds {
         commands.cmd("TYPE").arg(key);
     }
     commands.cmd("INFO").arg("memory").arg("persistence");
     let mut replies = link.ask(&commands).await?;
-    if let Some(why) = replies.iter().find_map(refusal) {
-        return Err(LinkError::Refused(why));
+    if let Some(why) = replies.iter().find_map(Reply::refusal) {
+        return Err(LinkError::Refused(why.to_owned()));
     }
-    let info = replies.pop().as_ref().map(text).unwrap_or_default();
+    let info = replies.pop().unwrap_or(Reply::Nil);
+    let info = info.text().unwrap_or_default();
     for ((key, expected), reply) in kinds.iter().zip(&replies) {
-        let kind = text(reply);
+        let kind = reply.text().unwrap_or_default();
         if kind != *expected && kind != "none" {
             return unfit(format!("the key {key:?} in Redis is of type {kind}, not {expected}"), false);
         }
     }
-    let policy = field(&info, "maxmemory_policy").unwrap_or(NO_EVICTION);
+    let policy = field(info, "maxmemory_policy").unwrap_or(NO_EVICTION);
     if policy != NO_EVICTION {
         return unfit(format!("Redis has maxmemory-policy {policy}; it must be {NO_EVICTION}"), false);
     }
     let ours = keyspace.partitions().to_string();
-    let mut claim = redis::pipe();
+    let mut claim = Commands::new();
     claim.cmd("SET").arg(keyspace.partition_count()).arg(&ours).arg("NX").cmd("GET").arg(keyspace.partition_count());
     let replies = link.ask(&claim).await?;
-    let theirs = replies.last().map(text).unwrap_or_default();
+    let theirs = replies.last().and_then(Reply::text).unwrap_or_default();
     if theirs.is_empty() {
-        let why = replies.iter().find_map(refusal).unwrap_or_else(|| "SET kept nothing".to_owned());
-        return Err(LinkError::Refused(why));
+        let why = replies.iter().find_map(Reply::refusal).unwrap_or("SET kept nothing");
+        return Err(LinkError::Refused(why.to_owned()));
     }
     if theirs != ours {
         return unfit(format!("Redis holds {theirs} partitions, and PARTITIONS says {ours}"), true);
     }
-    let is_kept = field(&info, "aof_enabled") != Some("0");
+    let is_kept = field(info, "aof_enabled") != Some("0");
     Ok(if is_kept { Vec::new() } else { vec![NOT_KEPT] })
 }
 
@@ -75,9 +76,4 @@ pub(super) fn misplaced(kind: &str, is_said_to_be_of_cluster: bool) -> Option<&'
 /// A field of INFO.
 pub(super) fn field<'i>(info: &'i str, name: &str) -> Option<&'i str> {
     info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
-}
-
-/// What a reply says; nothing when it says nothing.
-fn text(reply: &Value) -> String {
-    redis::from_redis_value_ref::<Option<String>>(reply).ok().flatten().unwrap_or_default()
 }

@@ -113,58 +113,37 @@ impl Keyspace {
 
     /// The state of a session (string).
     pub fn session(&self, id: SessionId) -> String {
-        match self.tag(self.partition(id)) {
-            Some(tag) => format!("{}session:{tag}:{id}", self.prefix),
-            None => format!("{}session:{id}", self.prefix),
-        }
+        self.name("session", Some(self.partition(id)), &[text(&id.0.text())])
     }
 
     /// The deadlines of a partition (sorted set: session -> ms).
     pub fn deadlines(&self, partition: Partition) -> String {
-        match self.tag(partition) {
-            Some(tag) => format!("{}deadlines:{tag}", self.prefix),
-            None => format!("{}deadlines", self.prefix),
-        }
+        self.name("deadlines", Some(partition), &[])
     }
 
     /// A part of a partition's audit queue.
     pub fn queue(&self, partition: Partition, part: Queue) -> String {
-        match self.tag(partition) {
-            Some(tag) => format!("{}db-writes:{tag}:{}", self.prefix, part.name()),
-            None => format!("{}db-writes:{}", self.prefix, part.name()),
-        }
+        self.name("db-writes", Some(partition), &[part.name()])
     }
 
     /// The jobs of a batch that is being written (list).
     pub fn batch(&self, partition: Partition, name: &str) -> String {
-        match self.tag(partition) {
-            Some(tag) => format!("{}db-writes:{tag}:batch:{name}", self.prefix),
-            None => format!("{}db-writes:batch:{name}", self.prefix),
-        }
+        self.name("db-writes", Some(partition), &["batch", name])
     }
 
     /// How many partitions there are, for every instance to agree (string).
     pub fn partition_count(&self) -> String {
-        match self.share_tag() {
-            Some(tag) => format!("{}partitions:{tag}", self.prefix),
-            None => format!("{}partitions", self.prefix),
-        }
+        self.name("partitions", self.share, &[])
     }
 
     /// The switches of a session in this window (integer with a TTL).
     pub fn switch_limit(&self, id: SessionId) -> String {
-        match self.tag(self.partition(id)) {
-            Some(tag) => format!("{}rl:switch:{tag}:{id}", self.prefix),
-            None => format!("{}rl:switch:{id}", self.prefix),
-        }
+        self.name("rl:switch", Some(self.partition(id)), &[text(&id.0.text())])
     }
 
     /// The requests of a client in this window (integer with a TTL).
     pub fn general_limit(&self, client: std::net::IpAddr) -> String {
-        match self.share_tag() {
-            Some(tag) => format!("{}rl:general:{tag}:{client}", self.prefix),
-            None => format!("{}rl:general:{client}", self.prefix),
-        }
+        self.name("rl:general", self.share, &[&client.to_string()])
     }
 
     /// The command that publishes: in a share only to those who ask its server, since others would pay for it too.
@@ -174,26 +153,17 @@ impl Keyspace {
 
     /// The channel that carries every change.
     pub fn updates_channel(&self) -> String {
-        match self.share_tag() {
-            Some(tag) => format!("{}session-updates:{tag}", self.prefix),
-            None => format!("{}session-updates", self.prefix),
-        }
+        self.name("session-updates", self.share, &[])
     }
 
     /// The channel that carries a session's messages.
     pub fn session_channel(&self, id: SessionId) -> String {
-        match self.share_tag() {
-            Some(tag) => format!("{}ws:{tag}:{id}", self.prefix),
-            None => format!("{}ws:{id}", self.prefix),
-        }
+        self.name("ws", self.share, &[text(&id.0.text())])
     }
 
     /// A channel on which an instance hears itself.
     pub fn probe_channel(&self, instance: u64) -> String {
-        match self.share_tag() {
-            Some(tag) => format!("{}probe:{tag}:{instance:016x}", self.prefix),
-            None => format!("{}probe:{instance:016x}", self.prefix),
-        }
+        self.name("probe", self.share, &[&format!("{instance:016x}")])
     }
 
     /// The session whose channel this is.
@@ -206,10 +176,27 @@ impl Keyspace {
     }
 
     fn share_tag(&self) -> Option<String> {
-        self.share.and_then(|partition| self.tag(partition))
+        self.share.filter(|_| self.partitions > 1).map(|Partition(number)| format!("{{p{number:03}}}"))
     }
 
-    fn tag(&self, Partition(number): Partition) -> Option<String> {
-        (self.partitions > 1).then(|| format!("{{p{number:03}}}"))
+    /// The kind of thing, the tag of its partition if there are several, and what else there is to say, all between
+    /// colons.
+    fn name(&self, kind: &str, partition: Option<Partition>, parts: &[&str]) -> String {
+        let mut name = String::with_capacity(self.prefix.len() + kind.len() + 48);
+        name.push_str(&self.prefix);
+        name.push_str(kind);
+        if let Some(Partition(number)) = partition.filter(|_| self.partitions > 1) {
+            name.push_str(&format!(":{{p{number:03}}}"));
+        }
+        for part in parts {
+            name.push(':');
+            name.push_str(part);
+        }
+        name
     }
+}
+
+/// Hex digits and hyphens.
+fn text(ascii: &[u8]) -> &str {
+    std::str::from_utf8(ascii).unwrap_or_default()
 }

@@ -8,16 +8,19 @@
 use std::fmt;
 use std::sync::Arc;
 
-use redis::{Pipeline, RedisError, ServerError, ServerErrorKind, Value};
+use redis::RedisError;
 
-use super::client::{Client, Connection};
+use super::client::Client;
+use super::commands::Commands;
+use super::exchange::Exchange;
+use super::reply::Reply;
 use super::server::Place;
 use super::table::Node;
 use super::{cluster, fitness};
 
 /// A connection of one's own.
 pub struct Link {
-    connection: Connection,
+    exchange: Exchange,
     place: Place,
     run_id: Arc<str>,
 }
@@ -72,14 +75,16 @@ impl From<RedisError> for LinkError {
 
 impl Link {
     /// Greets the server at `client`; one that only follows another is refused.
-    pub(super) async fn new(mut connection: Connection, place: Place, client: &Client) -> Result<Self, LinkError> {
-        let mut hello = redis::cmd("INFO");
-        let said = hello.arg("server").arg("replication").query_async(&mut connection.wire).await;
-        let info: String = said.map_err(|error| {
-            let error = LinkError::from(error);
-            if let LinkError::Lost(why) = error { client.gone(&why) } else { error }
-        })?;
-        let field = |name: &str| fitness::field(&info, name).unwrap_or_default();
+    pub(super) async fn new(mut exchange: Exchange, place: Place, client: &Client) -> Result<Self, LinkError> {
+        let mut hello = Commands::new();
+        hello.cmd("INFO").args(["server", "replication"]);
+        let said = exchange.ask(&hello).await;
+        let said = said.map_err(|error| if let LinkError::Lost(why) = error { client.gone(&why) } else { error })?;
+        if let Some(why) = said.iter().find_map(Reply::refusal) {
+            return Err(LinkError::Refused(why.to_owned()));
+        }
+        let info = said.first().and_then(Reply::text).unwrap_or_default();
+        let field = |name: &str| fitness::field(info, name).unwrap_or_default();
         if let Some(why) = fitness::misplaced(field("redis_mode"), place.is_of_cluster()) {
             return Err(LinkError::Unfit(Unfit { why: format!("the server at {client} {why}"), is_lasting: true }));
         }
@@ -89,7 +94,7 @@ impl Link {
         }
         // Whoever only speaks the protocol may have no such history.
         let run_id = [field("master_replid"), field("run_id")].into_iter().find(|id| !id.is_empty());
-        Ok(Self { connection, place, run_id: run_id.unwrap_or_default().into() })
+        Ok(Self { exchange, place, run_id: run_id.unwrap_or_default().into() })
     }
 
     /// The run of the server that this leads to: another one may have forgotten what was acknowledged.
@@ -104,22 +109,19 @@ impl Link {
 
     /// Sends commands in one go and returns a reply for each; a refusal of one is its reply. A server that is known
     /// not to be responsible any more is not asked, nor believed: what it did last may have been done nowhere else.
-    pub async fn ask(&mut self, commands: &Pipeline) -> Result<Vec<Value>, LinkError> {
+    pub async fn ask(&mut self, commands: &Commands) -> Result<Vec<Reply>, LinkError> {
         if !self.place.is_current() {
             return Err(LinkError::Elsewhere("that is known by now".to_owned()));
         }
         let sent = tokio::select! {
             biased;
-            sent = self.connection.wire.send_packed_commands(commands, 0, commands.len()) => Some(sent),
+            sent = self.exchange.ask(commands) => Some(sent),
             () = self.place.left() => None,
         };
         let Some(sent) = sent.filter(|_| self.place.is_current()) else {
             return Err(LinkError::Lost("another server has become responsible".to_owned()));
         };
         let replies = sent.inspect_err(|_| self.place.doubt())?;
-        if replies.len() != commands.len() {
-            return Err(LinkError::Lost(format!("{} replies to {} commands", replies.len(), commands.len())));
-        }
         if self.place.host().is_some() {
             replies.iter().try_for_each(|reply| self.responsible(reply))?;
         }
@@ -128,17 +130,17 @@ impl Link {
 
     /// The same for commands of one key each, of which some may be on their way to another server: those are asked
     /// there.
-    pub async fn ask_following(&mut self, commands: &Pipeline) -> Result<Vec<Value>, LinkError> {
-        let mut replies = self.connection.wire.send_packed_commands(commands, 0, commands.len()).await?;
+    pub async fn ask_following(&mut self, commands: &Commands) -> Result<Vec<Reply>, LinkError> {
+        let mut replies = self.exchange.ask(commands).await?;
         let target = replies.iter().find_map(|reply| self.target(reply));
         if let Some(node) = target.as_ref() {
             let mut link = self.place.elsewhere(node).await?;
             let moved: Vec<_> = (0..replies.len()).filter(|at| self.target(&replies[*at]).is_some()).collect();
-            let mut again = redis::pipe();
-            for command in moved.iter().filter_map(|at| commands.cmd_iter().nth(*at)) {
-                again.cmd("ASKING").add_command(command.clone());
+            let mut again = Commands::new();
+            for command in moved.iter().filter_map(|at| commands.each().nth(*at)) {
+                again.cmd("ASKING").add(command);
             }
-            let answers = link.connection.wire.send_packed_commands(&again, 0, again.len()).await?;
+            let answers = link.exchange.ask(&again).await?;
             for (at, answer) in moved.into_iter().zip(answers.into_iter().skip(1).step_by(2)) {
                 replies[at] = answer;
             }
@@ -148,48 +150,34 @@ impl Link {
     }
 
     /// Where the key of a command is going, when the reply is that it is on its way.
-    fn target(&self, reply: &Value) -> Option<Node> {
-        let Value::ServerError(error) = reply else { return None };
-        let details = error.details().filter(|_| error.kind() == Some(ServerErrorKind::Ask))?;
+    fn target(&self, reply: &Reply) -> Option<Node> {
+        let details = reply.refusal()?.strip_prefix("ASK ")?;
         cluster::redirection(details, self.place.host()).map(|(_, node)| node)
     }
 
     /// An error when a reply says that the server is not responsible.
-    fn responsible(&self, reply: &Value) -> Result<(), LinkError> {
-        let Value::ServerError(error) = reply else { return Ok(()) };
-        let Some(kind) = error.kind() else { return Ok(()) };
-        #[expect(clippy::wildcard_enum_match_arm, reason = "what else is refused is for the caller to judge")]
-        match kind {
-            ServerErrorKind::Moved => {
-                match error.details().and_then(|details| cluster::redirection(details, self.place.host())) {
+    fn responsible(&self, reply: &Reply) -> Result<(), LinkError> {
+        let Some(why) = reply.refusal() else { return Ok(()) };
+        let (code, details) = why.split_once(' ').unwrap_or((why, ""));
+        match code {
+            "MOVED" => {
+                match cluster::redirection(details, self.place.host()) {
                     Some((slot, node)) => self.place.moved(slot, node),
                     None => self.place.doubt(),
                 }
-                Err(LinkError::Elsewhere(words(error)))
+                Err(LinkError::Elsewhere(why.to_owned()))
             }
-            ServerErrorKind::ReadOnly => {
+            "READONLY" => {
                 self.place.doubt();
-                Err(LinkError::Elsewhere(words(error)))
+                Err(LinkError::Elsewhere(why.to_owned()))
             }
-            ServerErrorKind::ClusterDown | ServerErrorKind::MasterDown => {
+            "CLUSTERDOWN" | "MASTERDOWN" => {
                 self.place.doubt();
-                Err(LinkError::NotNow(words(error)))
+                Err(LinkError::NotNow(why.to_owned()))
             }
-            ServerErrorKind::Ask | ServerErrorKind::TryAgain => Err(LinkError::NotNow(words(error))),
+            "ASK" | "TRYAGAIN" => Err(LinkError::NotNow(why.to_owned())),
+            // What else is refused is for the caller to judge.
             _ => Ok(()),
         }
-    }
-}
-
-/// Why the server refused a command, if that is its reply.
-pub fn refusal(reply: &Value) -> Option<String> {
-    if let Value::ServerError(error) = reply { Some(words(error)) } else { None }
-}
-
-/// An error as the server put it.
-fn words(error: &ServerError) -> String {
-    match error.details() {
-        Some(details) => format!("{} {details}", error.code()),
-        None => error.code().to_owned(),
     }
 }

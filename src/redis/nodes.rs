@@ -225,10 +225,10 @@ impl Nodes {
 }
 
 async fn ask_one(client: &Client, topology: &Topology) -> Result<Told, LinkError> {
-    let mut connection = client.connect(ANSWER_TIMEOUT).await?;
+    let mut exchange = client.connect(ANSWER_TIMEOUT).await?;
     match topology {
         Topology::Single => Err(LinkError::Refused("there is nobody to ask".to_owned())),
-        Topology::Sentinel { master } => sentinel::ask(&mut connection.wire, master).await,
-        Topology::Cluster => cluster::ask(&mut connection.wire, client).await,
+        Topology::Sentinel { master } => sentinel::ask(&mut exchange, master).await,
+        Topology::Cluster => cluster::ask(&mut exchange, client).await,
     }
 }

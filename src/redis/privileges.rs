@@ -4,11 +4,13 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use redis::{Cmd, Pipeline, Value};
+use bytes::Bytes;
 
 use crate::engine::{SessionId, Uuid};
 
-use super::link::{LinkError, refusal};
+use super::commands::Commands;
+use super::link::LinkError;
+use super::reply::Reply;
 use super::{Keyspace, Link, Partition, Queue};
 
 /// Names of what is missing that are told at once.
@@ -21,11 +23,11 @@ pub(super) async fn missing(
     partition: Partition,
 ) -> Result<Option<String>, LinkError> {
     let mut lacking = Lacking::default();
-    let mut begin = redis::pipe();
+    let mut begin = Commands::new();
     begin.cmd("WATCH").arg(keyspace.deadlines(partition));
     begin.cmd("UNWATCH").cmd("MULTI").cmd("EXEC").cmd("MULTI");
     let replies = link.ask(&begin).await?;
-    let is_begun = matches!(replies.last(), Some(Value::Okay));
+    let is_begun = replies.last().is_some_and(Reply::is_ok);
     lacking.note(&begin, &replies);
     // Without a transaction all that follows would be carried out.
     if is_begun {
@@ -33,7 +35,7 @@ pub(super) async fn missing(
         commands.cmd("DISCARD");
         let replies = link.ask(&commands).await?;
         lacking.note(&commands, &replies);
-        let is_over = matches!(replies.last(), Some(Value::Okay));
+        let is_over = replies.last().is_some_and(Reply::is_ok);
         if !is_over && lacking.is_empty() {
             return Err(LinkError::Refused(format!("DISCARD answered {:?}", replies.last())));
         }
@@ -44,8 +46,8 @@ pub(super) async fn missing(
 }
 
 /// One of each command on one of each kind of name.
-fn queued(keyspace: &Keyspace, partition: Partition, is_of_cluster: bool) -> Pipeline {
-    let mut commands = redis::pipe();
+fn queued(keyspace: &Keyspace, partition: Partition, is_of_cluster: bool) -> Commands {
+    let mut commands = Commands::new();
     let id = (0..).map(|n| SessionId(Uuid::from_bits(n))).find(|id| keyspace.partition(*id) == partition);
     let id = id.unwrap_or(SessionId(Uuid::from_bits(0)));
     let queue = |part| keyspace.queue(partition, part);
@@ -107,20 +109,21 @@ impl Lacking {
         self.denied.is_empty() && self.unknown.is_empty()
     }
 
-    fn note(&mut self, commands: &Pipeline, replies: &[Value]) {
-        for (command, reply) in commands.cmd_iter().zip(replies) {
-            let Some(why) = refusal(reply) else { continue };
+    fn note(&mut self, commands: &Commands, replies: &[Reply]) {
+        for (command, reply) in commands.each().zip(replies) {
+            let Some(why) = reply.refusal() else { continue };
             // What EXEC is refused for stands behind what it did then.
-            let why = why.strip_prefix("EXECABORT Transaction discarded because of: ").unwrap_or(&why);
+            let why = why.strip_prefix("EXECABORT Transaction discarded because of: ").unwrap_or(why);
+            let words = words(command);
             let (list, what) = if why.starts_with("ERR unknown") {
-                (&mut self.unknown, name(command))
+                (&mut self.unknown, name(&words))
             } else if !why.starts_with("NOPERM") {
                 continue;
             } else if why.contains("command") {
-                (&mut self.denied, name(command))
+                (&mut self.denied, name(&words))
             } else {
                 let kind = if why.contains("channel") { "channel" } else { "key" };
-                (&mut self.denied, format!("the {kind} {:?}", name_of_key(command)))
+                (&mut self.denied, format!("the {kind} {:?}", name_of_key(&words)))
             };
             if !list.contains(&what) {
                 list.push(what);
@@ -143,24 +146,22 @@ impl Lacking {
 }
 
 /// The command, with its second word where it has one.
-fn name(command: &Cmd) -> String {
-    let mut words = words(command);
-    let first = words.next().unwrap_or_default();
-    match first.as_str() {
-        "SCRIPT" => format!("{first} {}", words.next().unwrap_or_default()),
-        _ => first,
+fn name(words: &[String]) -> String {
+    match words {
+        [first, second, ..] if first == "SCRIPT" => format!("{first} {second}"),
+        [first, ..] => first.clone(),
+        [] => String::new(),
     }
 }
 
 /// The key or channel that a command is about.
-fn name_of_key(command: &Cmd) -> String {
-    let words: Vec<_> = words(command).collect();
+fn name_of_key(words: &[String]) -> String {
     let place = if words.first().is_some_and(|first| first == "EVALSHA") { 3 } else { 1 };
     words.get(place).cloned().unwrap_or_default()
 }
 
-fn words(command: &Cmd) -> impl Iterator<Item = String> {
-    command.args_iter().filter_map(|word| {
-        if let redis::Arg::Simple(word) = word { Some(String::from_utf8_lossy(word).into_owned()) } else { None }
-    })
+/// A command as it is sent is written like an answer.
+fn words(command: &[u8]) -> Vec<String> {
+    let command = Reply::take(&mut Bytes::copy_from_slice(command)).unwrap_or(Reply::Nil);
+    command.list().iter().filter_map(|word| word.text().map(str::to_owned)).collect()
 }

@@ -115,9 +115,9 @@ impl AuditedParticipant {
 /// Takes a job apart; `Err` says why it is none. A number that is too large for 63 bits is no number of ours, an
 /// instant after the year 9999 is none.
 pub fn audited(job: &[u8]) -> Result<Audited<'_>, String> {
-    let written: Written<'_> = serde_json::from_slice(job).map_err(|error| error.to_string())?;
-    let state: State<'_> =
-        serde_json::from_str(written.state.get()).map_err(|error| format!("in its state: {error}"))?;
+    let job = std::str::from_utf8(job).map_err(|error| error.to_string())?;
+    let written: Written<'_> = serde_json::from_str(job).map_err(|error| error.to_string())?;
+    let state = state_of(job).ok_or("its state is not where it should be")?;
     let happened: Vec<IgnoredAny> =
         serde_json::from_str(written.events.get()).map_err(|error| format!("in its events: {error}"))?;
     let mut events = Vec::with_capacity(written.events.get().len() + 12);
@@ -139,9 +139,17 @@ pub fn audited(job: &[u8]) -> Result<Audited<'_>, String> {
         cycles: written.cycle_number.0,
         happened: happened.len(),
         events,
-        state: written.state.get(),
+        state,
     };
-    Ok(Audited { change, state: state.into() })
+    Ok(Audited { change, state: written.state.into() })
+}
+
+/// The state as it was written, which is parsed where it stands: last, behind the events, in which nothing is anybody
+/// else's words.
+fn state_of(job: &str) -> Option<&str> {
+    const BEFORE: &str = r#"],"state":"#;
+    let start = memchr::memmem::find(job.as_bytes(), BEFORE.as_bytes())? + BEFORE.len();
+    job[start..].strip_suffix('}')
 }
 
 #[derive(Deserialize)]
@@ -160,7 +168,7 @@ struct Written<'a> {
     #[serde(borrow)]
     events: &'a RawValue,
     #[serde(borrow)]
-    state: &'a RawValue,
+    state: State<'a>,
 }
 
 #[derive(Deserialize)]

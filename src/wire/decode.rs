@@ -25,7 +25,9 @@ impl fmt::Display for Undecodable {
 
 /// Reads a state as `encode` wrote it.
 pub fn decode(state: &[u8]) -> Result<Session, Undecodable> {
-    let written: State<'_> = serde_json::from_slice(state).map_err(|error| Undecodable(error.to_string()))?;
+    // Looked at as a whole, strings need not be one by one.
+    let state = std::str::from_utf8(state).map_err(|error| Undecodable(error.to_string()))?;
+    let written: State<'_> = serde_json::from_str(state).map_err(|error| Undecodable(error.to_string()))?;
     session(&written).ok_or_else(|| Undecodable("a name, an instant or an id is not what it should be".to_owned()))
 }
 
@@ -34,7 +36,7 @@ pub fn decode(state: &[u8]) -> Result<Session, Undecodable> {
 /// and costs no more than the parsing.
 pub fn has_warnings(state: &[u8]) -> bool {
     const NAME: &[u8] = br#""warn_at_ms":["#;
-    state.windows(NAME.len()).any(|window| window == NAME)
+    memchr::memmem::find(state, NAME).is_some()
 }
 
 /// Reads the state in a STATE_UPDATE.

@@ -6,6 +6,7 @@ use serde_json::value::RawValue;
 
 use crate::engine::{Entry, Event, Kind, SessionId, StateTag, Timestamp, Uuid};
 
+use super::scan::Scan;
 use super::write::Write;
 
 /// What an archive has to know of a job.
@@ -37,8 +38,7 @@ pub fn read_job(job: &[u8]) -> Option<Told<'_>> {
 }
 
 /// The change `event`, which made the state `tag`; `members` is that state without its opening brace.
-pub fn job(event: Uuid, id: SessionId, tag: StateTag, entry: &Entry, members: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(members.len() + 480 + entry.events.len() * 100);
+pub fn job(out: &mut Vec<u8>, event: Uuid, id: SessionId, tag: StateTag, entry: &Entry, members: &[u8]) {
     out.raw(r#"{"event_id":"#);
     out.uuid(event);
     out.raw(r#","session_id":"#);
@@ -74,12 +74,11 @@ pub fn job(event: Uuid, id: SessionId, tag: StateTag, entry: &Entry, members: &[
         if place > 0 {
             out.raw(",");
         }
-        write_event(&mut out, event);
+        write_event(out, event);
     }
     out.raw(r#"],"state":{"#);
     out.extend_from_slice(members);
     out.raw("}");
-    out
 }
 
 fn write_event(out: &mut Vec<u8>, event: &Event) {
@@ -140,23 +139,19 @@ pub struct JobName {
     pub at: Timestamp,
 }
 
-/// Reads a job's name; `None` when it is no job.
+/// Reads a job's name, which stands at its beginning as [`job`] wrote it; `None` when it is no job.
 pub fn job_name(job: &[u8]) -> Option<JobName> {
-    #[derive(Deserialize)]
-    struct Named<'a> {
-        event_id: &'a str,
-        session_id: &'a str,
-        epoch: u64,
-        version: u64,
-        timestamp_ms: u64,
-    }
-    let named: Named<'_> = serde_json::from_slice(job).ok()?;
-    Some(JobName {
-        event: Uuid::parse(named.event_id)?,
-        session: SessionId(Uuid::parse(named.session_id)?),
-        tag: StateTag { epoch: named.epoch, version: named.version },
-        at: Timestamp::from_ms(named.timestamp_ms),
-    })
+    let mut scan = Scan(job);
+    scan.literal(br#"{"event_id":"#)?;
+    let event = scan.uuid()?;
+    scan.literal(br#","session_id":"#)?;
+    let session = SessionId(scan.uuid()?);
+    scan.literal(br#","epoch":"#)?;
+    let epoch = scan.number()?;
+    scan.literal(br#","version":"#)?;
+    let version = scan.number()?;
+    scan.find(br#","timestamp_ms":"#)?;
+    Some(JobName { event, session, tag: StateTag { epoch, version }, at: Timestamp::from_ms(scan.number()?) })
 }
 
 /// A job that was given up, with the reason.

@@ -14,6 +14,7 @@ mod problems;
 mod published;
 mod read;
 mod request;
+mod scan;
 mod state;
 mod stored;
 #[cfg(test)]
@@ -36,4 +37,4 @@ pub use published::{Heard, heard, publish, publish_deleted, publish_update, publ
 pub use read::{NotJson, Object};
 pub use request::{PatchRequest, SwitchRequest, create, patch, session_id, switch};
 pub use state::{Encoded, encode};
-pub use stored::{EVENTS_MAX, Kept, Mark, NotStored, bury, glance, keep, mark};
+pub use stored::{EVENTS_MAX, Events, Kept, Mark, NotStored, bury, glance, mark, read_mark};

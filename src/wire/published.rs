@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use crate::engine::{SessionId, StateTag, Timestamp};
 
+use super::scan::Scan;
 use super::write::Write;
 
 /// A message as others were told it.
@@ -18,8 +19,7 @@ pub enum Heard {
 }
 
 /// A message to a session's clients, with what it says of the session's state first.
-pub fn publish(tag: StateTag, id: SessionId, message: &[u8], now: Timestamp) -> Vec<u8> {
-    let mut out = Vec::with_capacity(message.len() + 140);
+pub fn publish(out: &mut Vec<u8>, tag: StateTag, id: SessionId, message: &[u8], now: Timestamp) {
     out.raw(r#"{"epoch":"#);
     out.number(tag.epoch);
     out.raw(r#","version":"#);
@@ -31,47 +31,56 @@ pub fn publish(tag: StateTag, id: SessionId, message: &[u8], now: Timestamp) -> 
     out.raw(r#","timestamp":"#);
     out.number(now.as_ms());
     out.raw("}");
-    out
 }
 
 /// A change for whoever listens to all of them; `members` is the state without its opening brace.
-pub fn publish_update(id: SessionId, members: &[u8], now: Timestamp) -> Vec<u8> {
-    let mut out = Vec::with_capacity(members.len() + members.len() / 4 + 100);
+pub fn publish_update(out: &mut Vec<u8>, id: SessionId, members: &[u8], now: Timestamp) {
     out.raw(r#"{"sessionId":"#);
     out.uuid(id.0);
     out.raw(r#","state":"{"#);
-    for &byte in members {
-        match byte {
-            b'"' | b'\\' => out.extend_from_slice(&[b'\\', byte]),
-            _ => out.push(byte),
-        }
-    }
+    escape(out, members);
     out.raw(r#"","timestamp":"#);
     out.number(now.as_ms());
     out.raw("}");
-    out
 }
 
 /// A deletion for whoever listens to all changes.
-pub fn publish_deleted(id: SessionId, now: Timestamp) -> Vec<u8> {
-    let mut out = Vec::with_capacity(100);
+pub fn publish_deleted(out: &mut Vec<u8>, id: SessionId, now: Timestamp) {
     out.raw(r#"{"sessionId":"#);
     out.uuid(id.0);
     out.raw(r#","deleted":true,"timestamp":"#);
     out.number(now.as_ms());
     out.raw("}");
-    out
+}
+
+/// JSON inside of a string: it has no control characters, so that quotes and backslashes are all there is to escape. Every
+/// eighth byte of a state is a quote: writing the backslash always, and over it where none is wanted, costs less than
+/// to branch.
+fn escape(out: &mut Vec<u8>, json: &[u8]) {
+    let mut at = out.len();
+    out.resize(at + 2 * json.len() + 1, 0);
+    for &byte in json {
+        out[at] = b'\\';
+        at += usize::from(byte == b'"' || byte == b'\\');
+        out[at] = byte;
+        at += 1;
+    }
+    out.truncate(at);
 }
 
 const MESSAGE: &str = r#","message":"#;
 
 /// Reads an envelope; `None` when it is none. Ours begin with the state's tag; the message is not copied.
 pub fn heard(envelope: &Bytes) -> Option<Heard> {
-    let Some(rest) = envelope.strip_prefix(br#"{"epoch":"#) else { return foreign(envelope) };
-    let (epoch, rest) = number(rest)?;
-    let (version, rest) = number(rest.strip_prefix(br#","version":"#)?)?;
-    let rest = rest.strip_prefix(br#","sessionId":""#)?.get(36..)?.strip_prefix(b"\"")?;
-    let rest = rest.strip_prefix(MESSAGE.as_bytes())?;
+    let mut scan = Scan(envelope);
+    let Some(()) = scan.literal(br#"{"epoch":"#) else { return foreign(envelope) };
+    let epoch = scan.number()?;
+    scan.literal(br#","version":"#)?;
+    let version = scan.number()?;
+    scan.literal(br#","sessionId":"#)?;
+    scan.uuid()?;
+    scan.literal(MESSAGE.as_bytes())?;
+    let Scan(rest) = scan;
     let end = rest.windows(13).rposition(|window| window == br#","timestamp":"#)?;
     let message = envelope.slice_ref(&rest[..end]);
     let tag = StateTag { epoch, version };
@@ -91,7 +100,7 @@ pub fn published_at(envelope: &[u8]) -> Option<Timestamp> {
     }
     let digits = envelope.strip_suffix(b"}")?;
     let start = digits.iter().rposition(|byte| !byte.is_ascii_digit())? + 1;
-    Some(Timestamp::from_ms(number(&digits[start..])?.0))
+    Scan(&digits[start..]).number().map(Timestamp::from_ms)
 }
 
 /// Somebody's own message: whatever they wrote, verbatim.
@@ -103,10 +112,4 @@ fn foreign(envelope: &Bytes) -> Option<Heard> {
     }
     let envelope_json: Envelope<'_> = serde_json::from_slice(envelope).ok()?;
     Some(Heard::Notice(envelope.slice_ref(envelope_json.message.get().as_bytes())))
-}
-
-fn number(json: &[u8]) -> Option<(u64, &[u8])> {
-    let len = json.iter().take_while(|byte| byte.is_ascii_digit()).count();
-    let number = std::str::from_utf8(&json[..len]).ok()?.parse().ok()?;
-    Some((number, &json[len..]))
 }

@@ -2,11 +2,15 @@
 //! form, and whose rest is the state. So a reader finds the deadline and the state without parsing, and
 //! what clients get is `{` and the bytes behind the first member. Does not know where it is kept.
 
+use std::ops::Deref;
+use std::sync::Arc;
+
 use bytes::Bytes;
 use serde::Deserialize;
 
 use crate::engine::{StateTag, Timestamp, Uuid};
 
+use super::scan::Scan;
 use super::write::Write;
 
 /// How many events a stored state remembers.
@@ -20,12 +24,39 @@ pub struct Mark {
     /// When the state was committed, in microseconds since the Unix epoch: not before.
     pub changed_us: u64,
     /// The run of the store's server under which it was written.
-    pub run_id: String,
+    pub run_id: Arc<str>,
     /// The state that its epoch began on: whatever came after that one in an earlier epoch is lost. Of a session that
     /// was not there the epoch is 0, and the version one less than its first.
     pub base: StateTag,
-    /// The events that made the latest changes, oldest first.
-    pub events: Vec<Uuid>,
+    /// The events that made the latest changes.
+    pub events: Events,
+}
+
+/// The latest events, oldest first: one more than there is room for takes the place of the oldest.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Events {
+    all: [Uuid; EVENTS_MAX],
+    len: usize,
+}
+
+impl Events {
+    /// One more.
+    pub fn push(&mut self, event: Uuid) {
+        if self.len == EVENTS_MAX {
+            self.all.rotate_left(1);
+            self.len -= 1;
+        }
+        self.all[self.len] = event;
+        self.len += 1;
+    }
+}
+
+impl Deref for Events {
+    type Target = [Uuid];
+
+    fn deref(&self) -> &[Uuid] {
+        &self.all[..self.len]
+    }
 }
 
 /// What stands behind the mark.
@@ -44,27 +75,8 @@ pub struct NotStored;
 const OPENING: &[u8] = br#"{"_":"#;
 const DELETED: &[u8] = br#""deleted":{"epoch":"#;
 
-/// A state as it is kept; `members` is the state without its opening brace.
-pub fn keep(mark: &Mark, members: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(160 + 40 * mark.events.len() + members.len());
-    write_mark(&mut out, mark);
-    out.extend_from_slice(members);
-    out
-}
-
-/// A tombstone as it is kept.
-pub fn bury(mark: &Mark, tag: StateTag) -> Vec<u8> {
-    let mut out = Vec::with_capacity(200);
-    write_mark(&mut out, mark);
-    out.extend_from_slice(DELETED);
-    out.number(tag.epoch);
-    out.raw(r#","version":"#);
-    out.number(tag.version);
-    out.raw("}}");
-    out
-}
-
-fn write_mark(out: &mut Vec<u8>, mark: &Mark) {
+/// What stands before a state as it is kept: behind it comes the state without its opening brace.
+pub fn mark(out: &mut Vec<u8>, mark: &Mark) {
     out.extend_from_slice(OPENING);
     out.raw("[");
     match mark.deadline {
@@ -89,62 +101,70 @@ fn write_mark(out: &mut Vec<u8>, mark: &Mark) {
     out.raw("]],");
 }
 
+/// A tombstone as it is kept.
+pub fn bury(out: &mut Vec<u8>, mark: &Mark, tag: StateTag) {
+    self::mark(out, mark);
+    out.extend_from_slice(DELETED);
+    out.number(tag.epoch);
+    out.raw(r#","version":"#);
+    out.number(tag.version);
+    out.raw("}}");
+}
+
 /// What is kept and its deadline, without looking at anything else.
 pub fn glance(value: &Bytes) -> Result<(Option<Timestamp>, Kept), NotStored> {
     let mark = mark_json(value)?;
-    let deadline = match mark.strip_prefix(b"[").ok_or(NotStored)? {
-        rest if rest.starts_with(b"null,") => None,
-        rest => Some(Timestamp::from_ms(digits(rest).ok_or(NotStored)?)),
+    let mut scan = Scan(mark.strip_prefix(b"[").ok_or(NotStored)?);
+    let deadline = match scan.literal(b"null,") {
+        Some(()) => None,
+        None => Some(Timestamp::from_ms(scan.number().ok_or(NotStored)?)),
     };
-    Ok((deadline, kept(value, OPENING.len() + mark.len() + 1)?))
+    let members = value.slice(OPENING.len() + mark.len() + 1..);
+    Ok((deadline, kept(members).ok_or(NotStored)?))
 }
 
 /// The whole mark.
-pub fn mark(value: &Bytes) -> Result<Mark, NotStored> {
+pub fn read_mark(value: &Bytes) -> Result<Mark, NotStored> {
     #[derive(Deserialize)]
     struct Written<'a>(Option<u64>, u64, &'a str, (u64, u64), Vec<&'a str>);
+    let written = std::str::from_utf8(mark_json(value)?).map_err(|_| NotStored)?;
     let Written(deadline, changed_us, run_id, (epoch, version), events) =
-        serde_json::from_slice(mark_json(value)?).map_err(|_| NotStored)?;
-    let events: Option<Vec<_>> = events.iter().map(|text| Uuid::parse(text)).collect();
-    Ok(Mark {
+        serde_json::from_str(written).map_err(|_| NotStored)?;
+    let mut mark = Mark {
         deadline: deadline.map(Timestamp::from_ms),
         changed_us,
-        run_id: run_id.to_owned(),
+        run_id: run_id.into(),
         base: StateTag { epoch, version },
-        events: events.ok_or(NotStored)?,
-    })
+        events: Events::default(),
+    };
+    for event in events {
+        mark.events.push(Uuid::parse(event).ok_or(NotStored)?);
+    }
+    Ok(mark)
 }
 
-/// The mark's array: it ends with the first `]]`, since nothing in it has brackets but itself.
+/// The mark's array. Nothing in it has brackets but what it is based on, and the events.
 fn mark_json(value: &[u8]) -> Result<&[u8], NotStored> {
     let mark = value.strip_prefix(OPENING).ok_or(NotStored)?;
-    let end = mark.windows(3).position(|window| window == b"]],").ok_or(NotStored)? + 2;
-    Ok(&mark[..end])
-}
-
-fn kept(value: &Bytes, start: usize) -> Result<Kept, NotStored> {
-    let members = value.slice(start..);
-    if let Some(epoch) = members.strip_prefix(DELETED) {
-        return Ok(Kept::Tombstone(StateTag {
-            epoch: digits(epoch).ok_or(NotStored)?,
-            version: number(epoch, br#""version":"#)?,
-        }));
+    let base = memchr::memchr(b']', mark).ok_or(NotStored)? + 1;
+    let events = base + memchr::memchr(b']', &mark[base..]).ok_or(NotStored)? + 1;
+    match mark[events..].starts_with(b"],") {
+        true => Ok(&mark[..=events]),
+        false => Err(NotStored),
     }
-    // The version and the epoch stand near the beginning, before anything that a client wrote.
-    let version = number(&members, br#""version":"#)?;
-    let epoch = number(&members, br#""epoch":"#)?;
-    Ok(Kept::State(StateTag { epoch, version }, members))
 }
 
-fn number(json: &[u8], name: &[u8]) -> Result<u64, NotStored> {
-    let start = json.windows(name.len()).position(|window| window == name).ok_or(NotStored)? + name.len();
-    digits(&json[start..]).ok_or(NotStored)
-}
-
-fn digits(json: &[u8]) -> Option<u64> {
-    let digits: &[u8] = &json[..json.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(json.len())];
-    if digits.is_empty() || digits.len() > 19 {
-        return None;
+fn kept(members: Bytes) -> Option<Kept> {
+    let mut scan = Scan(&members);
+    if let Some(()) = scan.literal(DELETED) {
+        let epoch = scan.number()?;
+        scan.literal(br#","version":"#)?;
+        return Some(Kept::Tombstone(StateTag { epoch, version: scan.number()? }));
     }
-    Some(digits.iter().fold(0, |number, digit| number * 10 + u64::from(digit - b'0')))
+    // They stand near the beginning, before anything that a client wrote.
+    scan.find(br#""version":"#)?;
+    let version = scan.number()?;
+    scan.literal(br#","epoch":"#)?;
+    let tag = StateTag { epoch: scan.number()?, version };
+    Some(Kept::State(tag, members))
 }

@@ -85,7 +85,9 @@ impl Life {
     fn job(&mut self, entry: &Entry, at: Timestamp) -> Vec<u8> {
         self.next_event += 1;
         let members = wire::encode(&self.session, at).members();
-        wire::job(uuid(self.next_event), self.session.id, self.session.tag(), entry, &members)
+        let mut job = Vec::new();
+        wire::job(&mut job, uuid(self.next_event), self.session.id, self.session.tag(), entry, &members);
+        job
     }
 
     /// All of a life: created, started, switched, paused, resumed, completed, deleted.

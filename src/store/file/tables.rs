@@ -70,10 +70,12 @@ impl Tables {
         {
             let mut changes = transaction.open_table(CHANGES).map_err(fault)?;
             let mut sessions = transaction.open_table(SESSIONS).map_err(fault)?;
+            let mut job = Vec::new();
             for line in lines {
                 if let Line::Change(id, change) = line {
                     let members = change.record.encoded().members();
-                    let job = wire::job(change.event, *id, change.tag, &change.entry, &members);
+                    job.clear();
+                    wire::job(&mut job, change.event, *id, change.tag, &change.entry, &members);
                     changes.insert(&key(*id, change.tag), job.as_slice()).map_err(fault)?;
                 }
             }
@@ -201,18 +203,18 @@ fn tag(key: &[u8; 32]) -> StateTag {
 }
 
 fn value(change: &Change) -> Vec<u8> {
-    let mark = |deadline| Mark {
-        deadline,
-        changed_us: change.entry.at.as_ms() * 1_000,
-        run_id: String::new(),
-        base: StateTag::default(),
-        events: vec![change.event],
-    };
-    let kept = match change.made {
-        Made::State => wire::keep(&mark(change.record.session().deadline()), &change.record.encoded().members()),
-        Made::Tombstone => wire::bury(&mark(None), change.tag),
-    };
-    [&change.expires.as_ms().to_be_bytes(), &kept[..]].concat()
+    let mut mark = Mark { changed_us: change.entry.at.as_ms() * 1_000, ..Mark::default() };
+    mark.events.push(change.event);
+    let mut out = change.expires.as_ms().to_be_bytes().to_vec();
+    match change.made {
+        Made::State => {
+            mark.deadline = change.record.session().deadline();
+            wire::mark(&mut out, &mark);
+            out.extend_from_slice(&change.record.encoded().members());
+        }
+        Made::Tombstone => wire::bury(&mut out, &mark, change.tag),
+    }
+    out
 }
 
 fn remembered(id: SessionId, value: &[u8]) -> Option<Remembered> {

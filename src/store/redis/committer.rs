@@ -26,6 +26,7 @@ use super::group::{Decided, Group};
 use super::jitter;
 use super::job::Job;
 use super::line::Line;
+use super::recent::Recent;
 use super::replies::{self, Executed};
 
 /// Commands that are committed together at most.
@@ -46,6 +47,7 @@ pub(super) struct Committer {
     line: Line,
     /// Commands that are tried again.
     again: Vec<Again>,
+    recent: Recent,
 }
 
 /// Commands that are tried again, when it is time.
@@ -74,7 +76,7 @@ enum Tried {
 
 impl Committer {
     pub(super) fn new(shared: Arc<Shared>, inbox: mpsc::Receiver<Job>) -> Self {
-        Self { shared, inbox, line: Line::new(Role::Changes), again: Vec::new() }
+        Self { shared, inbox, line: Line::new(Role::Changes), again: Vec::new(), recent: Recent::default() }
     }
 
     /// Runs until nobody can send commands any more.
@@ -190,7 +192,7 @@ impl Committer {
         };
         let mut group = Group::new(&self.shared, run_id, jobs);
         let load = self.line.ask(&self.shared, Operation::Load, &group.load()).await;
-        let reading = match load.and_then(|asked| group.loaded(asked)) {
+        let reading = match load.and_then(|asked| group.loaded(asked, &self.recent)) {
             Ok(reading) => reading,
             Err(error @ (LinkError::Elsewhere(_) | LinkError::NotNow(_))) => {
                 debug!(%error, "cannot load sessions there");
@@ -220,6 +222,7 @@ impl Committer {
             Ok(Executed::Yes) => {
                 self.shared.refuses(None);
                 self.shared.bell.ring();
+                group.leave(&mut self.recent);
                 Self::acknowledge(group, &reading, is_replicated)
             }
             Ok(Executed::Overtaken) => {

@@ -3,19 +3,21 @@
 
 use std::sync::Arc;
 
-use redis::Pipeline;
-
 use crate::engine::SessionId;
-use crate::redis::{LinkError, Partition, Queue};
+use crate::redis::{Commands, LinkError, Partition, Queue};
 use crate::store::{Committed, Rate, StoreError};
 
 use super::Shared;
-use super::audit::Jobs;
+use super::audit;
 use super::authority::Reading;
 use super::job::{Attempt, Job};
 use super::line::Asked;
+use super::recent::Recent;
 use super::slot::{Answer, Judged, Slot};
 use super::{limits, replies};
+
+/// What a change of a session of two takes in a transaction, about.
+const CHANGE_LEN: usize = 6_144;
 
 /// Commands and the sessions that they are about.
 pub(super) struct Group<'s> {
@@ -37,7 +39,7 @@ struct Pending {
 /// What a group wants to have done.
 pub(super) struct Decided {
     /// The transaction; `None` when nothing changes.
-    pub(super) transaction: Option<Pipeline>,
+    pub(super) transaction: Option<Commands>,
     /// Commands that must wait for others that arrived before a deadline.
     pub(super) deferred: Vec<Job>,
     /// Commands for the next group.
@@ -74,15 +76,15 @@ impl<'s> Group<'s> {
     }
 
     /// The commands that load the group. A limit is counted in the same round trip, and only once.
-    pub(super) fn load(&self) -> Pipeline {
-        let mut load = redis::pipe();
+    pub(super) fn load(&self) -> Commands {
+        let mut load = Commands::new();
         for (rate, id) in self.uncounted() {
             limits::count(&mut load, &self.shared.keyspace.switch_limit(id), rate);
         }
         load.cmd("UNWATCH");
-        let keys: Vec<_> = self.slots.iter().map(|slot| slot.key.as_str()).collect();
-        load.cmd("WATCH").arg(&keys);
-        load.cmd("MGET").arg(&keys).arg(self.bytes_keys());
+        let keys = self.slots.iter().map(|slot| &slot.key);
+        load.cmd("WATCH").args(keys.clone());
+        load.cmd("MGET").args(keys).args(self.bytes_keys());
         load.cmd("TIME");
         load
     }
@@ -100,7 +102,7 @@ impl<'s> Group<'s> {
     }
 
     /// Takes in the replies to [`Group::load`].
-    pub(super) fn loaded(&mut self, asked: Asked) -> Result<Reading, LinkError> {
+    pub(super) fn loaded(&mut self, asked: Asked, recent: &Recent) -> Result<Reading, LinkError> {
         let Asked { replies, sent, received } = asked;
         let mut replies = replies.into_iter();
         for pending in self.jobs.iter_mut().filter(|pending| pending.job.quota.is_none()) {
@@ -115,10 +117,11 @@ impl<'s> Group<'s> {
         let _watching = replies::next(&mut replies)?;
         let values = replies::values(replies::next(&mut replies)?)?;
         let reading = Reading { time_us: replies::time_us(&replies::next(&mut replies)?)?, sent, received };
-        let (states, bytes) = values.split_at(self.slots.len().min(values.len()));
-        for (slot, value) in self.slots.iter_mut().zip(states) {
-            slot.take_in(value.clone());
+        let mut values = values.into_iter();
+        for (slot, value) in self.slots.iter_mut().zip(values.by_ref()) {
+            slot.take_in(value, recent);
         }
+        let bytes = values.as_slice();
         if let Some(budget) = self.shared.audit {
             for slot in &mut self.slots {
                 let place = self.partitions.iter().position(|partition| *partition == slot.partition);
@@ -162,17 +165,23 @@ impl<'s> Group<'s> {
         Decided { transaction: self.transaction(reading), deferred, surplus }
     }
 
-    fn transaction(&mut self, reading: &Reading) -> Option<Pipeline> {
+    fn transaction(&mut self, reading: &Reading) -> Option<Commands> {
         if !self.slots.iter().any(|slot| slot.is_changed() || slot.orphan) {
             return None;
         }
-        let mut transaction = redis::pipe();
+        let mut transaction = Commands::with_capacity(CHANGE_LEN * self.jobs.len());
         transaction.cmd("MULTI");
-        let mut jobs = Jobs::default();
         for slot in self.slots.iter_mut().filter(|slot| slot.is_changed() || slot.orphan) {
-            slot.commit(self.shared, &self.run_id, reading, &mut transaction, &mut jobs);
+            slot.commit(self.shared, &self.run_id, reading, &mut transaction);
         }
-        jobs.commit(&self.shared.keyspace, &mut transaction);
+        // None, when nothing is audited.
+        for partition in &self.partitions {
+            let changed = self.slots.iter().filter(|slot| slot.is_changed() && slot.partition == *partition);
+            if changed.clone().next().is_some() {
+                let changes = changed.map(|slot| (slot.id, &slot.changes[..]));
+                audit::queue(changes, &self.shared.keyspace, *partition, &mut transaction);
+            }
+        }
         transaction.cmd("EXEC");
         self.shared.replicas.wait(&mut transaction);
         Some(transaction)
@@ -184,6 +193,15 @@ impl<'s> Group<'s> {
         let states = self.slots.iter().filter(|slot| slot.is_changed() || slot.resolved);
         let states = states.filter_map(|slot| Some((slot.id, slot.tag()?, slot.record.is_none())));
         self.shared.history.remember(&self.run_id, states, self.shared.clock.moment())
+    }
+
+    /// Remembers how it leaves what it has changed.
+    pub(super) fn leave(&self, recent: &mut Recent) {
+        for slot in &self.slots {
+            if let Some(left) = slot.left() {
+                recent.put(slot.id, left);
+            }
+        }
     }
 
     /// Tells everybody what came of their command. Of what too few replicas have nobody knows whether it lasts.

@@ -12,7 +12,7 @@ use tracing::{error, info};
 
 use crate::clock::Moment;
 use crate::engine::{SessionId, StateTag};
-use crate::redis::{Link, LinkError};
+use crate::redis::{Commands, Link, LinkError};
 use crate::wire::{self, Kept};
 
 use super::{Shared, replies};
@@ -128,8 +128,8 @@ pub(super) async fn compare(shared: &Shared, link: &mut Link) -> Result<(), Link
     let acknowledged = shared.history.recent(shared.clock.moment());
     let (checked, mut behind) = (acknowledged.len(), 0);
     for some in acknowledged.chunks(CHUNK) {
-        let mut commands = redis::pipe();
-        commands.cmd("MGET").arg(some.iter().map(|(id, _)| shared.keyspace.session(*id)).collect::<Vec<_>>());
+        let mut commands = Commands::new();
+        commands.cmd("MGET").args(some.iter().map(|(id, _)| shared.keyspace.session(*id)));
         let mut replies = link.ask(&commands).await?.into_iter();
         let values = replies::values(replies::next(&mut replies)?)?;
         behind += some.iter().zip(values).filter(|((_, was), value)| is_behind(*was, value.as_ref())).count() as u64;
@@ -148,7 +148,7 @@ pub(super) async fn compare(shared: &Shared, link: &mut Link) -> Result<(), Link
 /// a later epoch: its base tells from where. If they did so twice the first base is not known any more, and what is
 /// not certain to be there counts as missing.
 fn is_behind(was: Acknowledged, value: Option<&Bytes>) -> bool {
-    let found = value.map(|value| Ok((wire::glance(value)?, wire::mark(value)?.base)));
+    let found = value.map(|value| Ok((wire::glance(value)?, wire::read_mark(value)?.base)));
     match found {
         None => !was.is_deleted,
         Some(Err(wire::NotStored)) => true,
@@ -251,7 +251,10 @@ mod tests {
     fn tells_what_is_missing_from_what_others_made_of_it() {
         let state = |base: StateTag, StateTag { epoch, version }: StateTag| {
             let mark = Mark { base, ..Mark::default() };
-            Bytes::from(wire::keep(&mark, format!(r#""version":{version},"epoch":{epoch}}}"#).as_bytes()))
+            let mut value = Vec::new();
+            wire::mark(&mut value, &mark);
+            value.extend_from_slice(format!(r#""version":{version},"epoch":{epoch}}}"#).as_bytes());
+            Bytes::from(value)
         };
         let created = tag(0, 0);
         for (was, base, found, expected, what) in [
@@ -277,7 +280,11 @@ mod tests {
     #[test]
     fn a_deletion_may_be_forgotten_in_time() {
         let was = Acknowledged { at: Clock::system().moment(), tag: tag(5, 9), is_deleted: true };
-        let buried = |base, found| Bytes::from(wire::bury(&Mark { base, ..Mark::default() }, found));
+        let buried = |base, found| {
+            let mut value = Vec::new();
+            wire::bury(&mut value, &Mark { base, ..Mark::default() }, found);
+            Bytes::from(value)
+        };
         assert!(!is_behind(was, None));
         assert!(!is_behind(was, Some(&buried(tag(0, 0), tag(5, 9)))));
         assert!(!is_behind(was, Some(&buried(tag(0, 0), tag(6, 1)))), "it was created anew since");

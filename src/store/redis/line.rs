@@ -3,10 +3,8 @@
 
 use std::sync::Arc;
 
-use redis::{Pipeline, Value};
-
 use crate::clock::Moment;
-use crate::redis::{Link, LinkError};
+use crate::redis::{Commands, Link, LinkError, Reply};
 use crate::store::metrics::{Operation, Role};
 
 use super::Shared;
@@ -20,7 +18,7 @@ pub(super) struct Line {
 
 /// What came back, and when.
 pub(super) struct Asked {
-    pub(super) replies: Vec<Value>,
+    pub(super) replies: Vec<Reply>,
     pub(super) sent: Moment,
     pub(super) received: Moment,
 }
@@ -50,7 +48,7 @@ impl Line {
         &mut self,
         shared: &Arc<Shared>,
         operation: Operation,
-        commands: &Pipeline,
+        commands: &Commands,
     ) -> Result<Asked, LinkError> {
         let link = self.made(shared).await?;
         let sent = shared.clock.moment();
@@ -74,7 +72,7 @@ impl Line {
     pub(super) async fn ask_following(
         &mut self,
         shared: &Arc<Shared>,
-        commands: &Pipeline,
+        commands: &Commands,
     ) -> Result<Asked, LinkError> {
         let link = self.made(shared).await?;
         let sent = shared.clock.moment();

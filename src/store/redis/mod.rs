@@ -3,6 +3,7 @@
 
 mod audit;
 mod authority;
+mod change;
 mod claim;
 mod committer;
 mod feed;
@@ -13,6 +14,7 @@ mod job;
 mod limits;
 mod line;
 mod reader;
+mod recent;
 mod replicas;
 mod replies;
 mod share;

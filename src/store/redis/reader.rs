@@ -6,12 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use redis::{Pipeline, Value};
 use tokio::sync::{mpsc, oneshot};
 use tracing::debug;
 
 use crate::engine::{SessionId, Timestamp};
-use crate::redis::{LinkError, Queue as Part};
+use crate::redis::{Commands, LinkError, Queue as Part, Reply as Said};
 use crate::store::metrics::{Operation, Role};
 use crate::store::{Queued, Quota, Rate, Read, Snapshot, StoreError};
 use crate::wire::{self, Kept};
@@ -172,7 +171,7 @@ impl Batch {
         let values = match (self.keys.len(), self.is_moving) {
             (0, _) => Vec::new(),
             (_, false) => replies::values(replies::next(&mut replies)?)?,
-            (count, true) => replies::values(Value::Array(replies.by_ref().take(count).collect()))?,
+            (count, true) => replies::values(Said::List(replies.by_ref().take(count).collect()))?,
         };
         let reading = Reading { time_us: replies::time_us(&replies::next(&mut replies)?)?, sent, received };
         shared.authority.learn(&reading);
@@ -184,6 +183,8 @@ impl Batch {
             let _ = reply.send(Ok(Arc::clone(&run_id)));
         }
         for (want, value) in self.states.into_iter().zip(values) {
+            // A part of all that came: who keeps it for long must not keep the rest.
+            let value = value.map(|value| Bytes::copy_from_slice(&value));
             match want {
                 Want::Read(reply) => {
                     let _ = reply.send(read(value, now));
@@ -198,8 +199,8 @@ impl Batch {
         Ok(())
     }
 
-    fn commands(&self, shared: &Shared) -> Pipeline {
-        let mut commands = redis::pipe();
+    fn commands(&self, shared: &Shared) -> Commands {
+        let mut commands = Commands::new();
         for (key, rate, _) in &self.counts {
             limits::count(&mut commands, key, *rate);
         }
@@ -215,7 +216,7 @@ impl Batch {
                 commands.cmd("GET").arg(key);
             }
         } else if !self.keys.is_empty() {
-            commands.cmd("MGET").arg(&self.keys);
+            commands.cmd("MGET").args(&self.keys);
         }
         commands.cmd("TIME");
         commands

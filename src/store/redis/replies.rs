@@ -1,12 +1,9 @@
 //! Redis replies as what they mean. Does not know what was asked.
 
-#![expect(clippy::wildcard_enum_match_arm, reason = "a server may answer anything")]
-
 use bytes::Bytes;
-use redis::Value;
 
 use crate::engine::StateTag;
-use crate::redis::{LinkError, refusal};
+use crate::redis::{LinkError, Reply};
 use crate::store::Queued;
 
 /// What came of a transaction.
@@ -21,46 +18,44 @@ pub(super) enum Executed {
 }
 
 /// What came of `MULTI ... EXEC`; `Err` when Redis refused to take the transaction, so that nothing was done.
-pub(super) fn executed(mut replies: Vec<Value>) -> Result<Executed, LinkError> {
-    let last = replies.pop();
-    match last {
-        Some(Value::Array(done)) => Ok(match done.iter().find_map(refusal) {
-            Some(why) => Executed::Broken(why),
+pub(super) fn executed(mut replies: Vec<Reply>) -> Result<Executed, LinkError> {
+    match replies.pop() {
+        Some(Reply::List(done)) => Ok(match done.iter().find_map(Reply::refusal) {
+            Some(why) => Executed::Broken(why.to_owned()),
             None => Executed::Yes,
         }),
-        Some(Value::Nil) => Ok(Executed::Overtaken),
+        Some(Reply::Nil) => Ok(Executed::Overtaken),
         other => {
-            let why = replies.iter().chain(&other).find_map(refusal);
+            let why = replies.iter().chain(&other).find_map(Reply::refusal).map(str::to_owned);
             Err(LinkError::Refused(why.unwrap_or_else(|| format!("EXEC answered {other:?}"))))
         }
     }
 }
 
 /// The reply that must come next.
-pub(super) fn next(replies: &mut impl Iterator<Item = Value>) -> Result<Value, LinkError> {
+pub(super) fn next(replies: &mut impl Iterator<Item = Reply>) -> Result<Reply, LinkError> {
     replies.next().ok_or_else(|| LinkError::Lost("a reply is missing".to_owned()))
 }
 
 /// The microseconds of TIME.
-pub(super) fn time_us(reply: &Value) -> Result<u64, LinkError> {
-    let Value::Array(parts) = reply else { return Err(unexpected("TIME", reply)) };
-    let number = |part: Option<&Value>| match part {
-        Some(Value::BulkString(digits)) => std::str::from_utf8(digits).ok()?.parse::<u64>().ok(),
+pub(super) fn time_us(reply: &Reply) -> Result<u64, LinkError> {
+    match reply.list() {
+        [seconds, micros] => seconds.number::<u64>().zip(micros.number::<u64>()),
         _ => None,
-    };
-    match (number(parts.first()), number(parts.get(1))) {
-        (Some(seconds), Some(micros)) => Ok(seconds * 1_000_000 + micros),
-        _ => Err(unexpected("TIME", reply)),
     }
+    .map(|(seconds, micros)| seconds * 1_000_000 + micros)
+    .ok_or_else(|| unexpected("TIME", reply))
 }
 
 /// The values of MGET.
-pub(super) fn values(reply: Value) -> Result<Vec<Option<Bytes>>, LinkError> {
-    let Value::Array(values) = reply else { return Err(unexpected("MGET", &reply)) };
+pub(super) fn values(reply: Reply) -> Result<Vec<Option<Bytes>>, LinkError> {
+    let Reply::List(values) = reply else { return Err(unexpected("MGET", &reply)) };
     let value = |value| match value {
-        Value::BulkString(bytes) => Ok(Some(Bytes::from(bytes))),
-        Value::Nil => Ok(None),
-        other => Err(unexpected("MGET", &other)),
+        Reply::Text(bytes) => Ok(Some(bytes)),
+        Reply::Nil => Ok(None),
+        other @ (Reply::Int(_) | Reply::Status(_) | Reply::List(_) | Reply::Error(_)) => {
+            Err(unexpected("MGET", &other))
+        }
     };
     values.into_iter().map(value).collect()
 }
@@ -71,23 +66,21 @@ pub(super) fn decimal(digits: &Bytes) -> u64 {
 }
 
 /// What of a session is queued: the newest tag, and how many stand apart.
-pub(super) fn queued(reply: &Value) -> Queued {
-    let (newest, apart): (Option<String>, Option<u64>) = redis::from_redis_value_ref(reply).unwrap_or_default();
-    let tag = |text: String| {
+pub(super) fn queued(reply: &Reply) -> Queued {
+    let [newest, apart] = reply.list() else { return Queued::default() };
+    let tag = |text: &str| {
         let (epoch, version) = text.split_once('.')?;
         Some(StateTag { epoch: epoch.parse().ok()?, version: version.parse().ok()? })
     };
-    Queued { newest: newest.and_then(tag), has_stragglers: apart.is_some() }
+    Queued { newest: newest.text().and_then(tag), has_stragglers: apart.number::<u64>().is_some() }
 }
 
 /// An integer.
-pub(super) fn integer(reply: &Value) -> Result<i64, LinkError> {
-    match reply {
-        Value::Int(integer) => Ok(*integer),
-        other => Err(unexpected("a command that counts", other)),
-    }
+pub(super) fn integer(reply: &Reply) -> Result<i64, LinkError> {
+    if let Reply::Int(integer) = reply { Ok(*integer) } else { Err(unexpected("a command that counts", reply)) }
 }
 
-fn unexpected(command: &str, reply: &Value) -> LinkError {
-    LinkError::Refused(refusal(reply).unwrap_or_else(|| format!("{command} answered {reply:?}")))
+fn unexpected(command: &str, reply: &Reply) -> LinkError {
+    let why = reply.refusal().map(str::to_owned);
+    LinkError::Refused(why.unwrap_or_else(|| format!("{command} answered {reply:?}")))
 }

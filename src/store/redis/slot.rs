@@ -3,22 +3,27 @@
 
 use std::sync::Arc;
 
-use redis::Pipeline;
-
 use crate::clock::Moment;
-use crate::engine::{Entry, Millis, Refusal, SessionId, StateTag, Timestamp, Uuid};
-use crate::redis::{Keyspace, Partition};
+use bytes::Bytes;
+
+use crate::engine::{Millis, Refusal, SessionId, StateTag, Timestamp, Uuid};
+use crate::redis::{Commands, Keyspace, Partition};
 use crate::store::{Current, Decision, Record, Verdict, Write};
-use crate::wire::{self, Kept, Mark};
+use crate::wire::{self, Events, Kept, Mark};
 
 use super::Shared;
-use super::audit::{Jobs, Room};
+use super::audit::Room;
 use super::authority::Reading;
+use super::change::{Change, Made};
 use super::job::{Attempt, Job};
+use super::recent::{Left, Recent};
 
 /// Changes of one session in a group at most. A state remembers its last events only, and of a change whose
 /// outcome was not heard it must still be seen that it was made, or what it was based on.
 const CHANGES_MAX: usize = wire::EVENTS_MAX - 2;
+
+/// What a mark takes, about.
+const MARK_LEN: usize = 450;
 
 /// A session of the group.
 pub(super) struct Slot {
@@ -28,22 +33,21 @@ pub(super) struct Slot {
     /// What may still be audited.
     pub(super) room: Room,
     mark: Mark,
+    /// The same, as this group writes it.
+    written: Bytes,
     pub(super) record: Option<Arc<Record>>,
     pub(super) buried: Option<StateTag>,
     unreadable: bool,
     /// The state as it was loaded.
     pub(super) loaded: Option<Arc<Record>>,
     /// The events that the loaded state remembers.
-    pub(super) events: Vec<Uuid>,
+    pub(super) events: Events,
     /// What the deadlines' index says, as far as is known.
     indexed: Option<Timestamp>,
-    /// How often this group changes it.
-    changes: usize,
+    /// What this group does to it.
+    pub(super) changes: Vec<Change>,
     /// A change whose outcome was not known has turned out to be made.
     pub(super) resolved: bool,
-    messages: Vec<(String, Vec<u8>)>,
-    /// What is to be audited.
-    jobs: Vec<Vec<u8>>,
     /// A deadline was found without a session.
     pub(super) orphan: bool,
 }
@@ -79,46 +83,55 @@ impl Slot {
             partition: keyspace.partition(id),
             room: Room::default(),
             mark: Mark::default(),
+            written: Bytes::new(),
             record: None,
             buried: None,
             unreadable: false,
             loaded: None,
-            events: Vec::new(),
+            events: Events::default(),
             indexed: None,
-            changes: 0,
+            changes: Vec::new(),
             resolved: false,
-            messages: Vec::new(),
-            jobs: Vec::new(),
             orphan: false,
         }
     }
 
-    /// What is stored.
-    pub(super) fn take_in(&mut self, value: Option<bytes::Bytes>) {
+    /// What is stored, and how this committer left it.
+    pub(super) fn take_in(&mut self, value: Option<Bytes>, recent: &Recent) {
         let Some(value) = value else { return };
+        if let Some(Left { mark, record, .. }) = recent.get(self.id, &value) {
+            self.take(mark.clone(), Some(Arc::clone(record)));
+            return;
+        }
         let read = || {
-            let mark = wire::mark(&value).ok()?;
+            let mark = wire::read_mark(&value).ok()?;
             let (_, kept) = wire::glance(&value).ok()?;
-            let session = match kept {
-                Kept::State(..) => Some(wire::decode(&value).ok()?),
-                Kept::Tombstone(_) => None,
-            };
-            Some((mark, kept, session))
+            Some(match kept {
+                Kept::State(..) => (mark, Some(Arc::new(Record::read(wire::decode(&value).ok()?))), None),
+                Kept::Tombstone(tag) => (mark, None, Some(tag)),
+            })
         };
         match read() {
-            Some((mark, kept, session)) => {
-                self.indexed = mark.deadline;
-                self.events.clone_from(&mark.events);
-                self.mark = mark;
-                self.record = session.map(|session| Arc::new(Record::read(session)));
-                self.loaded.clone_from(&self.record);
-                self.buried = match kept {
-                    Kept::State(..) => None,
-                    Kept::Tombstone(tag) => Some(tag),
-                };
+            Some((mark, record, buried)) => {
+                self.take(mark, record);
+                self.buried = buried;
             }
             None => self.unreadable = true,
         }
+    }
+
+    fn take(&mut self, mark: Mark, record: Option<Arc<Record>>) {
+        self.indexed = mark.deadline;
+        self.events = mark.events;
+        self.mark = mark;
+        self.loaded.clone_from(&record);
+        self.record = record;
+    }
+
+    /// How this group leaves it, when it is committed; `None` of what is gone.
+    pub(super) fn left(&self) -> Option<Left> {
+        let record = self.record.as_ref().filter(|_| self.is_changed())?;
+        Some(Left { mark: self.mark.clone(), written: self.written.clone(), record: Arc::clone(record) })
     }
 
     /// What the present state is called, or the deletion.
@@ -132,7 +145,7 @@ impl Slot {
     }
 
     pub(super) fn is_changed(&self) -> bool {
-        self.changes > 0
+        !self.changes.is_empty()
     }
 
     /// Whether all that happened after an event, or ever, is remembered.
@@ -155,7 +168,7 @@ impl Slot {
                 return Judged::Answer(Answer::Unknown);
             }
         }
-        if self.changes >= CHANGES_MAX {
+        if self.changes.len() >= CHANGES_MAX {
             return Judged::Surplus;
         }
         let now = reading.now();
@@ -184,32 +197,29 @@ impl Slot {
             let answer = if job.attempt.is_some() { Answer::Unknown } else { Answer::NoRoom(why) };
             return Judged::Answer(answer);
         }
-        let writes = !matches!(write, Write::Nothing);
         let before = self.tag();
-        match write {
+        let event = job.event;
+        let change = match write {
             Write::Nothing => {
                 let settles = job.commit.arrival.is_none();
                 self.orphan |= settles && self.record.is_none() && verdict == Err(Refusal::NotFound);
+                None
             }
             Write::Put { record, notices, entry } => {
-                self.audit(shared, job.event, &record, record.session().tag(), &entry);
-                self.put(shared, record, &notices, now);
+                (self.record, self.buried) = (Some(Arc::clone(&record)), None);
+                let tag = record.session().tag();
+                Some(Change { event, tag, record, made: Made::State(notices), entry })
             }
             Write::Delete { tag, notice, last, entry } => {
-                self.audit(shared, job.event, &last, tag, &entry);
-                self.record = None;
-                self.buried = Some(tag);
-                self.publish(shared, tag, &notice, now);
-                let update = wire::publish_deleted(self.id, now);
-                self.messages.push((shared.keyspace.updates_channel(), update));
+                (self.record, self.buried) = (None, Some(tag));
+                Some(Change { event, tag, record: last, made: Made::End(notice), entry })
             }
-        }
-        if writes {
+        };
+        let writes = change.is_some();
+        if let Some(change) = change {
             self.begin_epoch(before);
-            self.changes += 1;
-            self.mark.events.push(job.event);
-            let surplus = self.mark.events.len().saturating_sub(wire::EVENTS_MAX);
-            self.mark.events.drain(..surplus);
+            self.mark.events.push(event);
+            self.changes.push(change);
         }
         Judged::Answer(Answer::Judged { record: self.record.clone(), verdict, writes })
     }
@@ -261,67 +271,45 @@ impl Slot {
         }
     }
 
-    fn put(&mut self, shared: &Shared, record: Arc<Record>, notices: &[bytes::Bytes], now: Timestamp) {
-        let tag = record.session().tag();
-        self.publish(shared, tag, &record.encoded().frame(), now);
-        for notice in notices {
-            self.publish(shared, tag, notice, now);
-        }
-        let update = wire::publish_update(self.id, &record.encoded().members(), now);
-        self.messages.push((shared.keyspace.updates_channel(), update));
-        self.record = Some(record);
-        self.buried = None;
-    }
-
-    fn audit(&mut self, shared: &Shared, event: Uuid, record: &Record, tag: StateTag, entry: &Entry) {
-        if shared.audit.is_some() {
-            self.jobs.push(wire::job(event, self.id, tag, entry, &record.encoded().members()));
-        }
-    }
-
-    fn publish(&mut self, shared: &Shared, tag: StateTag, message: &[u8], now: Timestamp) {
-        self.messages.push((shared.keyspace.session_channel(self.id), wire::publish(tag, self.id, message, now)));
-    }
-
-    /// Adds what commits the session to a transaction.
-    pub(super) fn commit(
-        &mut self,
-        shared: &Shared,
-        run_id: &str,
-        reading: &Reading,
-        transaction: &mut Pipeline,
-        jobs: &mut Jobs,
-    ) {
-        let deadlines = shared.keyspace.deadlines(self.partition);
-        let name = self.id.to_string();
+    /// Adds what commits the session to a transaction, but for what is audited.
+    pub(super) fn commit(&mut self, shared: &Shared, run_id: &Arc<str>, reading: &Reading, transaction: &mut Commands) {
+        let (deadlines, name) = (shared.keyspace.deadlines(self.partition), self.id.0.text());
         if !self.is_changed() {
-            transaction.cmd("ZREM").arg(deadlines).arg(name);
+            transaction.cmd("ZREM").arg(deadlines).arg(name.as_slice());
             return;
         }
-        for (channel, message) in &self.messages {
-            transaction.cmd(shared.keyspace.publish()).arg(channel).arg(message.as_slice());
-        }
-        if let Some(newest) = self.tag() {
-            jobs.add(self.partition, self.id, newest, std::mem::take(&mut self.jobs));
+        let now = reading.now();
+        for change in &self.changes {
+            change.publish(self.id, &shared.keyspace, now, transaction);
         }
         let deadline = self.record.as_ref().and_then(|record| record.session().deadline());
         self.mark.deadline = deadline;
         self.mark.changed_us = reading.committed_us();
-        run_id.clone_into(&mut self.mark.run_id);
-        let (value, lifetime) = match (&self.record, self.buried) {
-            (Some(record), _) => (wire::keep(&self.mark, &record.encoded().members()), record.lifetime(reading.now())),
-            (None, tag) => {
-                (wire::bury(&self.mark, tag.unwrap_or(StateTag { epoch: 0, version: 0 })), shared.tombstone_ttl)
+        self.mark.run_id = Arc::clone(run_id);
+        let lifetime = self.record.as_ref().map_or(shared.tombstone_ttl, |record| record.lifetime(now));
+        let command = transaction.cmd("SETEX").arg(&self.key).arg(seconds(lifetime));
+        match &self.record {
+            Some(record) => {
+                let members = record.encoded().members();
+                command.written(members.len() + MARK_LEN, |out| {
+                    let start = out.len();
+                    wire::mark(out, &self.mark);
+                    self.written = Bytes::copy_from_slice(&out[start..]);
+                    out.extend_from_slice(&members);
+                });
             }
-        };
-        transaction.cmd("SETEX").arg(&self.key).arg(seconds(lifetime)).arg(value);
+            None => {
+                let tag = self.buried.unwrap_or(StateTag { epoch: 0, version: 0 });
+                command.written(MARK_LEN, |out| wire::bury(out, &self.mark, tag));
+            }
+        }
         match (self.indexed, deadline) {
             (old, new) if old == new => {}
             (_, Some(deadline)) => {
-                transaction.cmd("ZADD").arg(deadlines).arg(deadline.as_ms()).arg(name);
+                transaction.cmd("ZADD").arg(deadlines).arg(deadline.as_ms()).arg(name.as_slice());
             }
             (_, None) => {
-                transaction.cmd("ZREM").arg(deadlines).arg(name);
+                transaction.cmd("ZREM").arg(deadlines).arg(name.as_slice());
             }
         }
     }

@@ -4,10 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use redis::Value;
-
 use crate::engine::{SessionId, Timestamp, Uuid};
-use crate::redis::LinkError;
+use crate::redis::{Commands, LinkError, Reply};
 use crate::store::metrics::{Operation, Role};
 
 use super::line::Line;
@@ -44,26 +42,22 @@ pub(super) async fn sweep(shared: &Arc<Shared>) {
 async fn look(shared: &Arc<Shared>, line: &mut Line) -> Result<(), LinkError> {
     let overdue = jitter::between_us(OVERDUE_US.0, OVERDUE_US.1).as_millis() as u64;
     let until_ms = shared.estimate().as_ms().saturating_sub(overdue);
-    let mut commands = redis::pipe();
+    let mut commands = Commands::new();
     for partition in shared.keyspace.all() {
         let key = shared.keyspace.deadlines(partition);
         commands.cmd("ZRANGE").arg(key).arg("-inf").arg(until_ms).arg("BYSCORE");
         commands.arg("LIMIT").arg(0).arg(FOUND_MAX).arg("WITHSCORES");
     }
     for reply in line.ask(shared, Operation::Sweep, &commands).await?.replies {
-        let Value::Array(found) = reply else { return Err(LinkError::Refused(format!("{reply:?}"))) };
+        let Reply::List(found) = reply else { return Err(LinkError::Refused(format!("{reply:?}"))) };
         for pair in found.chunks(2) {
-            if let [Value::BulkString(name), Value::BulkString(score)] = pair
-                && let Some(id) = text(name).and_then(Uuid::parse).map(SessionId)
-                && let Some(deadline) = text(score).and_then(|score| score.parse().ok())
+            if let [name, score] = pair
+                && let Some(id) = name.text().and_then(Uuid::parse).map(SessionId)
+                && let Some(deadline) = score.number()
             {
                 shared.timers.found(id, Timestamp::from_ms(deadline));
             }
         }
     }
     Ok(())
-}
-
-fn text(bytes: &[u8]) -> Option<&str> {
-    std::str::from_utf8(bytes).ok()
 }

@@ -11,8 +11,9 @@ fn job_of(before: &Session, ms: u64, command: &Command) -> (Session, Entry, Stri
     let judgement = judge(before, command, &Default::default(), after_noon(ms));
     let entry = Entry::of(Some(before), judgement.events, &judgement.session, after_noon(ms)).expect("it changes");
     let members = encode(&judgement.session, after_noon(ms)).members();
-    let job = job(EVENT, before.id, judgement.session.tag(), &entry, &members);
-    (judgement.session, entry, String::from_utf8(job).expect("JSON is text"))
+    let mut out = Vec::new();
+    job(&mut out, EVENT, before.id, judgement.session.tag(), &entry, &members);
+    (judgement.session, entry, String::from_utf8(out).expect("JSON is text"))
 }
 
 #[test]

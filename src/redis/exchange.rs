@@ -1,0 +1,78 @@
+//! Bytes to and from a server: commands go out in one piece, and as many replies are waited for. Ours, and not the
+//! library's, which has another task for each connection and an answer wait for both: two round trips are most of what a
+//! change takes. Does not know what is asked.
+
+use std::time::Duration;
+
+use bytes::BytesMut;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+
+use super::commands::Commands;
+use super::link::LinkError;
+use super::reply::{self, Garbled, Reply};
+
+/// What is read at once at least.
+const READ_MIN: usize = 16 * 1_024;
+/// Replies that may come at once: far more than any of ours, and a bound for what is none.
+const REPLIES_LEN_MAX: usize = 1 << 30;
+
+/// Bytes to and from a server.
+pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
+/// A connection of one's own.
+pub(super) struct Exchange {
+    stream: Box<dyn Stream>,
+    received: BytesMut,
+    timeout: Duration,
+    /// Every reply was heard so far: else the next one may be to something that was asked before.
+    is_whole: bool,
+}
+
+impl Exchange {
+    /// On a stream, where all replies must have come in time.
+    pub(super) fn new(stream: Box<dyn Stream>, timeout: Duration) -> Self {
+        Self { stream, received: BytesMut::new(), timeout, is_whole: true }
+    }
+
+    /// Asks, and waits for a reply to each command; a refusal of one is its reply.
+    pub(super) async fn ask(&mut self, commands: &Commands) -> Result<Vec<Reply>, LinkError> {
+        if !std::mem::replace(&mut self.is_whole, false) {
+            return Err(LinkError::Lost("it was left in the middle of something".to_owned()));
+        }
+        let replies = match tokio::time::timeout(self.timeout, self.exchange(commands)).await {
+            Ok(replies) => replies?,
+            Err(_) => return Err(LinkError::Lost("no reply in time".to_owned())),
+        };
+        self.is_whole = true;
+        Ok(replies)
+    }
+
+    async fn exchange(&mut self, commands: &Commands) -> Result<Vec<Reply>, LinkError> {
+        let broken = |error: std::io::Error| LinkError::Lost(error.to_string());
+        self.stream.write_all(commands.bytes()).await.map_err(broken)?;
+        self.stream.flush().await.map_err(broken)?;
+        let (mut count, mut end) = (0, 0);
+        while count < commands.len() {
+            match reply::end(&self.received[end..])? {
+                Some(length) => (count, end) = (count + 1, end + length),
+                None if self.received.len() > REPLIES_LEN_MAX => return Err(Garbled.into()),
+                None => {
+                    self.received.reserve(READ_MIN);
+                    if self.stream.read_buf(&mut self.received).await.map_err(broken)? == 0 {
+                        return Err(LinkError::Lost("the connection was closed".to_owned()));
+                    }
+                }
+            }
+        }
+        let mut bytes = self.received.split_to(end).freeze();
+        Ok((0..count).map(|_| Reply::take(&mut bytes)).collect::<Result<_, _>>()?)
+    }
+}
+
+impl From<Garbled> for LinkError {
+    fn from(_: Garbled) -> Self {
+        LinkError::Lost("it does not speak the protocol of Redis".to_owned())
+    }
+}

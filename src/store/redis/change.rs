@@ -1,0 +1,72 @@
+//! A change of a session as others are told of it: clients on their channel, backends on the one of all changes, and the
+//! audit. It is written where it is sent from. Does not know when it is committed.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::engine::{Entry, SessionId, StateTag, Timestamp, Uuid};
+use crate::redis::{Commands, Keyspace};
+use crate::store::Record;
+use crate::wire;
+
+/// What stands around a state where it is published or audited, at most in most cases.
+const ENVELOPE_LEN: usize = 600;
+
+/// A change.
+pub(super) struct Change {
+    pub(super) event: Uuid,
+    /// What the state, or the deletion, is called.
+    pub(super) tag: StateTag,
+    /// The state that it made, or ended.
+    pub(super) record: Arc<Record>,
+    pub(super) made: Made,
+    pub(super) entry: Entry,
+}
+
+/// What it made, as the session's clients are told.
+pub(super) enum Made {
+    /// A state, and these messages after it.
+    State(Vec<Bytes>),
+    /// An end, which this message tells.
+    End(Bytes),
+}
+
+impl Change {
+    /// Adds what tells of it at `now`.
+    pub(super) fn publish(&self, id: SessionId, keyspace: &Keyspace, now: Timestamp, transaction: &mut Commands) {
+        let channel = keyspace.session_channel(id);
+        let mut tell = |message: &[u8]| {
+            let command = transaction.cmd(keyspace.publish()).arg(&channel);
+            command.written(message.len() + 150, |out| wire::publish(out, self.tag, id, message, now));
+        };
+        match &self.made {
+            Made::State(notices) => {
+                tell(&self.record.encoded().frame());
+                notices.iter().for_each(|notice| tell(notice));
+            }
+            Made::End(notice) => tell(notice),
+        }
+        let command = transaction.cmd(keyspace.publish()).arg(keyspace.updates_channel());
+        match &self.made {
+            Made::State(_) => {
+                let members = self.record.encoded().members();
+                let len = members.len() + members.len() / 8 + 100;
+                command.written(len, |out| wire::publish_update(out, id, &members, now))
+            }
+            Made::End(_) => command.written(99, |out| wire::publish_deleted(out, id, now)),
+        };
+    }
+
+    /// Adds what is audited to a command; returns how many bytes that are.
+    pub(super) fn audit(&self, id: SessionId, command: &mut Commands) -> usize {
+        let members = self.record.encoded().members();
+        let mut len = 0;
+        command.written(members.len() + ENVELOPE_LEN, |out| {
+            let start = out.len();
+            wire::job(out, self.event, id, self.tag, &self.entry, &members);
+            len = out.len() - start;
+        });
+        len
+    }
+}
