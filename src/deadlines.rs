@@ -1,7 +1,10 @@
 //! The agent that fires clocks which ran out, without anybody asking. Many are fired at the same time, so
-//! that the store can commit them together; never one session twice at once. Does not know what a flag does.
+//! that the store can commit them together; never one session twice at once. Each part of the store is by
+//! itself: while one is away, clocks of the others are fired all the same. Does not know what a flag does.
 
 use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::task::{JoinError, JoinSet};
@@ -10,7 +13,7 @@ use tracing::{debug, error, info, warn};
 use crate::engine::SessionId;
 use crate::sessions::{Failure, Sessions};
 
-/// Sessions that are fired at the same time at most.
+/// Sessions of a part that are fired at the same time at most.
 const FIRING_MAX: usize = 256;
 /// How long to leave a session alone whose store could not answer.
 const RETRY_PAUSE: Duration = Duration::from_millis(50);
@@ -19,9 +22,18 @@ const LOOK_PAUSE: Duration = Duration::from_millis(2);
 
 /// Fires every deadline as it passes; runs until it is dropped.
 pub async fn fire(sessions: Sessions) {
-    let mut firing = Firing { sessions, tasks: JoinSet::new(), ids: HashSet::new(), failing: false };
+    let (parts_failing, mut parts) = (Arc::new(AtomicUsize::new(0)), JoinSet::new());
+    for part in 0..sessions.parts() {
+        parts.spawn(fire_of(sessions.clone(), part, Arc::clone(&parts_failing)));
+    }
+    // One that ends met a fault of ours.
+    parts.join_next().await;
+}
+
+async fn fire_of(sessions: Sessions, part: usize, parts_failing: Arc<AtomicUsize>) {
+    let mut firing = Firing { sessions, tasks: JoinSet::new(), ids: HashSet::new(), failing: false, parts_failing };
     loop {
-        let overdue = firing.sessions.overdue().await;
+        let overdue = firing.sessions.overdue(part).await;
         let mut is_news = false;
         for id in overdue {
             if firing.ids.contains(&id) {
@@ -47,13 +59,15 @@ pub async fn fire(sessions: Sessions) {
     }
 }
 
-/// Sessions that are being fired.
+/// Sessions of a part that are being fired.
 struct Firing {
     sessions: Sessions,
     tasks: JoinSet<(SessionId, bool)>,
     ids: HashSet<SessionId>,
     /// The last one could not be fired.
     failing: bool,
+    /// Of how many parts that is so.
+    parts_failing: Arc<AtomicUsize>,
 }
 
 impl Firing {
@@ -93,15 +107,19 @@ impl Firing {
         }
     }
 
-    /// Tells once when deadlines begin to fail, and once when they are fired again.
+    /// Tells once when deadlines of any part begin to fail, and once when those of all are fired again.
     fn finish(&mut self, id: SessionId, fired: bool) {
         self.ids.remove(&id);
-        if self.failing == fired {
-            self.failing = !fired;
-            match fired {
-                true => info!("deadlines are fired again"),
-                false => warn!(session = %id, "deadlines cannot be fired yet"),
+        if self.failing != fired {
+            return;
+        }
+        self.failing = !fired;
+        if fired {
+            if self.parts_failing.fetch_sub(1, Ordering::Relaxed) == 1 {
+                info!("deadlines are fired again");
             }
+        } else if self.parts_failing.fetch_add(1, Ordering::Relaxed) == 0 {
+            warn!(session = %id, "deadlines cannot be fired yet");
         }
     }
 }

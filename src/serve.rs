@@ -18,7 +18,7 @@ use crate::config::Config;
 use crate::deadlines;
 use crate::engine::Millis;
 use crate::http;
-use crate::redis::{Keyspace, Server};
+use crate::redis::{Bell, Keyspace, Server};
 use crate::sessions::{Rates, Recovery, Sessions};
 use crate::shutdown::{self, Trigger};
 use crate::store::file::DataDir;
@@ -70,10 +70,10 @@ pub async fn start(config: Config) -> Result<Running, Failure> {
     let data = data.transpose().map_err(Failure::Store)?;
     let redis = config.redis.as_ref().map(|redis| Server::parse(&redis.url, &redis.certificates, REDIS_REPLY_TIMEOUT));
     let redis = redis.transpose().map_err(|why| Failure::Store(io::Error::other(why)))?;
-    let Kept { store, impaired } =
+    let Kept { store, impaired, bells } =
         Kept::new(&config, &clock, &hub, metrics, data.as_ref(), redis.as_ref()).map_err(Failure::Store)?;
     let mut agents = JoinSet::new();
-    let audit = Audit::new(&config, &clock, &mut registry, &mut agents, redis).map_err(Failure::Store)?;
+    let audit = Audit::new(&config, &clock, &mut registry, &mut agents, redis, bells).map_err(Failure::Store)?;
     let Audit { archive, consumer, degraded } = audit;
     let degraded: http::Degraded = Arc::new(move || impaired().or_else(|| degraded()));
     let archive = archive.or_else(|| data.as_ref().map(DataDir::archive));
@@ -177,6 +177,8 @@ impl Running {
 struct Kept {
     store: Arc<dyn Store>,
     impaired: http::Degraded,
+    /// Rung when there is something to be written down.
+    bells: Vec<Bell>,
 }
 
 impl Kept {
@@ -196,7 +198,7 @@ impl Kept {
                 Some(data) => Memory::open(clock.clone(), limit, listener, metrics, data)?,
                 None => Memory::new(clock.clone(), limit, listener, metrics),
             };
-            return Ok(Self { store: Arc::new(memory), impaired: Arc::new(|| None) });
+            return Ok(Self { store: Arc::new(memory), impaired: Arc::new(|| None), bells: Vec::new() });
         };
         let (server, keyspace) = (server.clone(), Keyspace::new(&redis.prefix, redis.partitions));
         let bytes_max = config.audit.as_ref().map(|audit| audit.queue_bytes_max / u64::from(redis.partitions));
@@ -204,7 +206,8 @@ impl Kept {
         let (timeout, replicas_min) = (config.request_timeout, redis.replicas_min);
         let options = Options { server, keyspace, timeout, tombstone_ttl, audit, replicas_min, metrics };
         let store = RedisStore::new(clock, &options, &listener);
-        Ok(Self { store: Arc::new(store.clone()), impaired: Arc::new(move || store.impaired()) })
+        let bells = store.bells();
+        Ok(Self { store: Arc::new(store.clone()), impaired: Arc::new(move || store.impaired()), bells })
     }
 }
 
@@ -222,6 +225,7 @@ impl Audit {
         registry: &mut Registry,
         agents: &mut JoinSet<()>,
         server: Option<Server>,
+        bells: Vec<Bell>,
     ) -> io::Result<Self> {
         let metrics = audit::Metrics::register(registry);
         let (Some(redis), Some(server), Some(audit)) = (&config.redis, server, &config.audit) else {
@@ -230,6 +234,7 @@ impl Audit {
         let database = Database::parse(&audit.url).map_err(io::Error::other)?;
         agents.spawn(writer::keep_migrated(database.clone()));
         let queues = Queue::all(&server, &Keyspace::new(&redis.prefix, redis.partitions));
+        let queues = queues.into_iter().zip(bells).map(|(queue, bell)| queue.with_bell(bell)).collect();
         let sinks = (0..audit.threads).map(|_| Box::new(PostgresSink::new(database.clone())) as _).collect();
         let consumer = Consumer::new(clock, queues, sinks, audit.queue_bytes_max / 5, &metrics)?;
         let standing = consumer.standing();

@@ -16,10 +16,11 @@ use super::metrics::Metrics;
 use super::pool::{Idle, Pool, Report};
 use super::queue::{Batch, Fate, Queue};
 use super::standing::Standing;
+use super::survey::Survey;
 
 /// How long to leave Redis alone that does not answer.
 const AWAY_PAUSE: Duration = Duration::from_millis(500);
-/// How often leases are renewed, and what others left behind is looked for.
+/// How often leases are renewed, and what others have queued or left behind is looked for.
 const ROUNDS: Duration = Duration::from_secs(1);
 /// How long threads may take to finish when the server stops.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
@@ -31,7 +32,7 @@ pub(super) struct Agent {
     /// Which one it is.
     place: usize,
     pool: Arc<Pool>,
-    idle_pause: Duration,
+    gather_pause: Duration,
     report: mpsc::UnboundedSender<Report>,
     reports: mpsc::UnboundedReceiver<Report>,
     held: Vec<Held>,
@@ -49,18 +50,18 @@ struct Held {
 }
 
 impl Agent {
-    /// An agent that looks for jobs after `idle_pause` when there were none.
+    /// An agent that takes jobs `gather_pause` after the first was queued.
     pub(super) fn new(
         clock: Clock,
         (place, queue): (usize, Queue),
         pool: Arc<Pool>,
-        idle_pause: Duration,
+        gather_pause: Duration,
         metrics: Metrics,
         standing: Standing,
     ) -> Self {
         let (report, reports) = mpsc::unbounded_channel();
         let (held, unsettled) = (Vec::new(), Vec::new());
-        Self { clock, queue, place, pool, idle_pause, report, reports, held, unsettled, metrics, standing }
+        Self { clock, queue, place, pool, gather_pause, report, reports, held, unsettled, metrics, standing }
     }
 
     /// Runs until `stop`, when the pool is stopped too; gives back what the threads could not write.
@@ -68,11 +69,16 @@ impl Agent {
         let mut stop = std::pin::pin!(stop);
         let mut rounds = tokio::time::interval(ROUNDS);
         rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut pause = Duration::ZERO;
+        let bell = self.queue.bell();
+        // Until jobs are looked for; `None` when there are none as far as is known.
+        let mut pause = None;
         loop {
             let pool = Arc::clone(&self.pool);
             let idle = async {
-                tokio::time::sleep(pause).await;
+                match pause {
+                    Some(pause) => tokio::time::sleep(pause).await,
+                    None => std::future::pending().await,
+                }
                 pool.idle().await
             };
             let done = tokio::select! {
@@ -80,17 +86,24 @@ impl Agent {
                 () = &mut stop => break,
                 Some(report) = self.reports.recv() => {
                     // Where some jobs were, there may be more.
-                    pause = Duration::ZERO;
+                    pause = Some(Duration::ZERO);
                     self.settle(report, true).await
                 }
-                _ = rounds.tick() => self.go_round().await,
+                _ = rounds.tick() => self.go_round().await.map(|found| {
+                    pause = pause.or(found.then_some(Duration::ZERO));
+                }),
+                () = bell.rung(), if pause.is_none() => {
+                    // What comes meanwhile is written together.
+                    pause = Some(self.gather_pause);
+                    Ok(())
+                }
                 thread = idle, if self.unsettled.is_empty() => self.take(thread).await.map(|found| {
-                    pause = if found { Duration::ZERO } else { self.idle_pause };
+                    pause = found.then_some(Duration::ZERO);
                 }),
             };
             self.standing.reached(self.place, &done);
             if done.is_err() {
-                pause = AWAY_PAUSE;
+                pause = Some(AWAY_PAUSE);
             }
         }
         self.finish().await;
@@ -156,8 +169,8 @@ impl Agent {
         }
     }
 
-    /// What has to be done now and then.
-    async fn go_round(&mut self) -> Result<(), LinkError> {
+    /// What has to be done now and then; returns whether jobs wait.
+    async fn go_round(&mut self) -> Result<bool, LinkError> {
         while let Some(report) = self.unsettled.pop() {
             self.settle(report, false).await?;
         }
@@ -166,17 +179,17 @@ impl Agent {
             let held: Vec<_> = self.held.iter().map(|held| &held.batch).collect();
             self.queue.renew(&held).await?;
         }
-        let (waiting, dead) = self.queue.reap().await?;
-        if waiting + dead > 0 {
-            self.metrics.reaped(waiting);
+        let Survey { stats, now, over, delayed } = self.queue.survey().await?;
+        let (reaped, dead) = self.queue.reap(&over).await?;
+        if reaped + dead > 0 {
+            self.metrics.reaped(reaped);
             self.metrics.dead(dead);
-            warn!(waiting, dead, "audit jobs were taken back from somebody who has died");
+            warn!(waiting = reaped, dead, "audit jobs were taken back from somebody who has died");
         }
-        self.queue.promote().await?;
-        let (stats, now) = (self.queue.stats().await?, self.queue.now().await?);
+        let promoted = self.queue.promote(&delayed).await?;
         let oldest_age_ms = stats.oldest.map_or(0, |oldest| now.since(oldest).as_ms());
         self.standing.learn(self.place, stats, Duration::from_millis(oldest_age_ms), self.pool.away());
-        Ok(())
+        Ok(stats.waiting + reaped + promoted > 0)
     }
 
     async fn finish(mut self) {

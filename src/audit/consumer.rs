@@ -16,10 +16,10 @@ use super::queue::Queue;
 use super::sink::Sink;
 use super::standing::Standing;
 
-/// How long to wait when nothing was queued: what comes meanwhile is written together.
-const IDLE_PAUSE: Duration = Duration::from_millis(20);
-/// The same where there are many queues to look at.
-const IDLE_PAUSE_OF_MANY: Duration = Duration::from_millis(100);
+/// How long to wait when something was queued: what comes meanwhile is written together.
+const GATHER_PAUSE: Duration = Duration::from_millis(10);
+/// The same where there are many queues.
+const GATHER_PAUSE_OF_MANY: Duration = Duration::from_millis(50);
 
 /// The agents and their threads.
 pub struct Consumer {
@@ -39,7 +39,7 @@ impl Consumer {
     ) -> std::io::Result<Self> {
         let pool = Arc::new(Pool::start(sinks)?);
         let standing = Standing::new(queues.len(), alert_bytes, metrics.clone());
-        let pause = if queues.len() > 1 { IDLE_PAUSE_OF_MANY } else { IDLE_PAUSE };
+        let pause = if queues.len() > 1 { GATHER_PAUSE_OF_MANY } else { GATHER_PAUSE };
         let agent =
             |queue| Agent::new(clock.clone(), queue, Arc::clone(&pool), pause, metrics.clone(), standing.clone());
         let agents = queues.into_iter().enumerate().map(agent).collect();

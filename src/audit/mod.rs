@@ -20,6 +20,7 @@ mod replies;
 mod scripts;
 mod sink;
 mod standing;
+mod survey;
 
 pub use consumer::Consumer;
 pub use metrics::Metrics;

@@ -7,9 +7,9 @@ use crate::engine::Timestamp;
 use crate::redis::{Commands, LinkError, Partition, Queue as Part};
 use crate::wire::{self, DeadJob};
 
-use super::carried::{self, Carried};
+use super::carried;
 use super::queue::{Queue, named};
-use super::replies::{bytes, list, number};
+use super::replies::{list, number};
 use super::scripts::Script;
 
 /// What is queued.
@@ -92,32 +92,7 @@ impl Operator {
 impl Queue {
     /// What is queued.
     pub async fn stats(&mut self) -> Result<Stats, LinkError> {
-        let mut stats = Stats::default();
-        for partition in self.keyspace.all() {
-            let mut commands = Commands::new();
-            commands.cmd("LLEN").arg(self.key(partition, Part::Wait));
-            commands.cmd("ZCARD").arg(self.key(partition, Part::Delayed));
-            commands.cmd("LLEN").arg(self.key(partition, Part::Dead));
-            commands.cmd("GET").arg(self.key(partition, Part::Bytes));
-            commands.cmd("LINDEX").arg(self.key(partition, Part::Wait)).arg(0);
-            commands.cmd("ZRANGE").arg(self.key(partition, Part::Lease)).arg(0).arg(-1);
-            let replies = self.ask(&commands).await?;
-            let [waiting, delayed, dead, bytes_held, oldest, leases] = &replies[..] else { continue };
-            stats.waiting += number(waiting);
-            stats.delayed += number(delayed);
-            stats.dead += number(dead);
-            stats.bytes += number(bytes_held);
-            let name = Carried::parse(bytes(oldest.clone())).name;
-            stats.oldest = stats.oldest.into_iter().chain(name.map(|name| name.at)).min();
-            let mut commands = Commands::new();
-            for name in list(leases.clone()) {
-                commands.cmd("LLEN").arg(self.batch(partition, &String::from_utf8_lossy(&name)));
-            }
-            if !commands.is_empty() {
-                stats.held += self.ask(&commands).await?.iter().map(number).sum::<u64>();
-            }
-        }
-        Ok(stats)
+        Ok(self.survey().await?.stats)
     }
 
     /// The oldest dead jobs, `most` of them at most.

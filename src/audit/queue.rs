@@ -5,7 +5,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
 use crate::engine::{StateTag, Timestamp};
-use crate::redis::{Commands, Keyspace, Link, LinkError, Partition, Queue as Part, Reply, Server};
+use crate::redis::{Bell, Commands, Keyspace, Link, LinkError, Partition, Queue as Part, Reply, Server};
 use crate::wire::{self, JobName};
 
 use super::carried::Carried;
@@ -29,6 +29,7 @@ pub struct Queue {
     worker: String,
     batches: u64,
     connected: Option<(Link, Scripts)>,
+    bell: Bell,
 }
 
 /// Jobs that are held under a lease.
@@ -72,7 +73,16 @@ impl Queue {
     pub fn new(server: Server, keyspace: Keyspace) -> Self {
         // The standard library's hash keys are random: no two processes have the same name.
         let worker = format!("{:016x}", RandomState::new().hash_one(0_u8));
-        Self { server, keyspace, worker, batches: 0, connected: None }
+        Self { server, keyspace, worker, batches: 0, connected: None, bell: Bell::default() }
+    }
+
+    /// The same, told by a bell when something is put into it.
+    pub fn with_bell(self, bell: Bell) -> Self {
+        Self { bell, ..self }
+    }
+
+    pub(super) fn bell(&self) -> Bell {
+        self.bell.clone()
     }
 
     /// Jobs of any partition that has some, held under a lease.
@@ -188,46 +198,40 @@ impl Queue {
         self.ask(&commands).await.map(|_| ())
     }
 
-    /// Gives back what others hold who do not renew their leases; returns how many jobs wait again, and how many
-    /// are dead.
-    pub(super) async fn reap(&mut self) -> Result<(u64, u64), LinkError> {
+    /// Gives back batches whose holders do not renew their leases; returns how many jobs wait again, and how many are
+    /// dead.
+    pub(super) async fn reap(&mut self, over: &[(Partition, String)]) -> Result<(u64, u64), LinkError> {
         let (mut waiting, mut dead) = (0, 0);
-        for partition in self.keyspace.all() {
-            let now_ms = self.now().await?.as_ms();
-            let mut commands = Commands::new();
-            commands.cmd("ZRANGE").arg(self.key(partition, Part::Lease)).arg("-inf").arg(now_ms).arg("BYSCORE");
-            commands.arg("LIMIT").arg(0).arg(SOME);
-            for name in self.ask(&commands).await?.into_iter().flat_map(list) {
-                let name = String::from_utf8_lossy(&name).into_owned();
-                let mut first = Commands::new();
-                first.cmd("LINDEX").arg(self.batch(partition, &name)).arg(0);
-                let first = self.ask(&first).await?.pop().map(bytes).unwrap_or_default();
-                let session = Carried::parse(first).name.map(named).unwrap_or_default().0;
-                let parts = [Part::Lease, Part::Wait, Part::Dead, Part::Pending];
-                let mut keys = vec![self.batch(partition, &name)];
-                keys.extend(parts.map(|part| self.key(partition, part)));
-                let reply = self.run(Script::Reap, &keys, |call| {
-                    call.arg(&name).arg(REAPS_MAX).arg(&session);
-                });
-                if let [again, given_up] = reply.await?.list() {
-                    waiting += number(again);
-                    dead += number(given_up);
-                }
+        for (partition, name) in over.iter().take(SOME) {
+            let mut first = Commands::new();
+            first.cmd("LINDEX").arg(self.batch(*partition, name)).arg(0);
+            let first = self.ask(&first).await?.pop().map(bytes).unwrap_or_default();
+            let session = Carried::parse(first).name.map(named).unwrap_or_default().0;
+            let parts = [Part::Lease, Part::Wait, Part::Dead, Part::Pending];
+            let mut keys = vec![self.batch(*partition, name)];
+            keys.extend(parts.map(|part| self.key(*partition, part)));
+            let reply = self.run(Script::Reap, &keys, |call| {
+                call.arg(name).arg(REAPS_MAX).arg(&session);
+            });
+            if let [again, given_up] = reply.await?.list() {
+                waiting += number(again);
+                dead += number(given_up);
             }
         }
         Ok((waiting, dead))
     }
 
-    /// Lets delayed jobs wait whose time has come.
-    pub(super) async fn promote(&mut self) -> Result<(), LinkError> {
-        for partition in self.keyspace.all() {
-            let keys = [self.key(partition, Part::Delayed), self.key(partition, Part::Wait)];
+    /// Lets delayed jobs wait whose time has come; returns how many.
+    pub(super) async fn promote(&mut self, delayed: &[Partition]) -> Result<u64, LinkError> {
+        let mut waiting = 0;
+        for partition in delayed {
+            let keys = [self.key(*partition, Part::Delayed), self.key(*partition, Part::Wait)];
             let promoted = self.run(Script::Promote, &keys, |call| {
                 call.arg(SOME);
             });
-            promoted.await?;
+            waiting += number(&promoted.await?);
         }
-        Ok(())
+        Ok(waiting)
     }
 
     pub(super) fn key(&self, partition: Partition, part: Part) -> String {

@@ -2,6 +2,7 @@
 //! used at all. Does not know what is kept there.
 
 mod address;
+mod bell;
 mod client;
 mod cluster;
 mod commands;
@@ -19,6 +20,7 @@ mod subscriber;
 mod table;
 
 pub use address::Certificates;
+pub use bell::Bell;
 pub use commands::{Commands, Word};
 pub use fitness::examine;
 pub use gate::Gate;

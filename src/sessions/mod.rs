@@ -211,9 +211,14 @@ impl Sessions {
         Ok(Page::new(changes, after, limit, queued))
     }
 
-    /// Waits until deadlines have passed; returns whose.
-    pub fn overdue(&self) -> Wait<'_, Vec<SessionId>> {
-        self.store.overdue()
+    /// How many parts of what is kept may be away while others are not.
+    pub fn parts(&self) -> usize {
+        self.store.parts()
+    }
+
+    /// Waits until deadlines of a part have passed; returns whose.
+    pub fn overdue(&self, part: usize) -> Wait<'_, Vec<SessionId>> {
+        self.store.overdue(part)
     }
 
     /// Waits until the authority's time is `at`.

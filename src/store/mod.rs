@@ -76,9 +76,12 @@ pub trait Store: Send + Sync {
     /// Waits until the authority's time is `at`, not less.
     fn sleep_until(&self, at: Timestamp) -> Wait<'_, ()>;
 
-    /// Waits until deadlines have passed; returns whose. The same session is returned again as long as
+    /// How many parts there are, each of which may be away while others are not.
+    fn parts(&self) -> usize;
+
+    /// Waits until deadlines of a part have passed; returns whose. The same session is returned again as long as
     /// nothing is committed.
-    fn overdue(&self) -> Wait<'_, Vec<SessionId>>;
+    fn overdue(&self, part: usize) -> Wait<'_, Vec<SessionId>>;
 
     /// What of a session is on its way to the archive.
     fn queued(&self, id: SessionId) -> Answer<'_, Queued>;

@@ -1,4 +1,4 @@
-//! The ACL rules that README gives for a user of Redis, word for word: they are enough for everything that instances
+//! The ACL rules that OPERATIONS.md gives for a user of Redis, word for word: they are enough for everything that instances
 //! do, nothing in them is too much, and whatever of them is missing is named at start.
 
 use std::collections::BTreeMap;
@@ -19,18 +19,18 @@ use crate::support::ws::Client;
 use super::rig::Rig;
 
 const HOUR: u64 = 3_600_000;
-/// What the rules in README are about.
+/// What the rules are about.
 const PREFIX: &str = "sk:";
 const LOGIN: &str = "synckairos:secret@";
 /// What is asked for in a Cluster only, in another database only, or when replicas must have changes.
 const SELDOM: [&str; 8] =
     ["asking", "cluster|info", "cluster|slots", "select", "spublish", "ssubscribe", "sunsubscribe", "wait"];
 
-/// What follows `ACL SETUSER` in README.
+/// What follows `ACL SETUSER` in OPERATIONS.md.
 fn rules() -> Vec<String> {
-    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).expect("there is one");
-    let mut lines = readme.lines().filter_map(|line| line.trim().strip_prefix("ACL SETUSER "));
-    let rules = lines.next().expect("README has the rules").split(' ').map(str::to_owned).collect();
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/OPERATIONS.md")).expect("there is one");
+    let mut lines = page.lines().filter_map(|line| line.trim().strip_prefix("ACL SETUSER "));
+    let rules = lines.next().expect("the page has the rules").split(' ').map(str::to_owned).collect();
     assert_eq!(lines.next(), None, "and once only");
     rules
 }

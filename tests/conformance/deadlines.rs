@@ -17,7 +17,7 @@ impl<B: Backend> Rig<B> {
     async fn overdue_now(&self) -> Vec<SessionId> {
         let overdue = tokio::select! {
             biased;
-            overdue = self.store.overdue() => overdue,
+            overdue = self.overdue() => overdue,
             () = std::future::ready(()) => Vec::new(),
         };
         self.check_overdue(&overdue).await;
@@ -28,7 +28,7 @@ impl<B: Backend> Rig<B> {
     async fn overdue_until(&self, id: SessionId) -> HashSet<SessionId> {
         let mut all = HashSet::new();
         while !all.contains(&id) {
-            let overdue = self.store.overdue().await;
+            let overdue = self.overdue().await;
             self.check_overdue(&overdue).await;
             assert!(!overdue.is_empty());
             all.extend(overdue);
@@ -148,7 +148,7 @@ pub(crate) async fn every_deadline_is_named(rig: Rig<impl Backend>) {
     rig.pass_until(last).await;
     let mut left: HashSet<_> = (1..=SESSIONS).map(id).collect();
     while !left.is_empty() {
-        for id in rig.store.overdue().await {
+        for id in rig.overdue().await {
             assert!(left.remove(&id), "{id} was settled before");
             let done = rig.sessions.settle(id).await.expect("it exists");
             assert_eq!(done.record.expect("it exists").session().status, Status::Expired);

@@ -127,7 +127,7 @@ async fn nothing_is_overdue_when_it_is_gone() {
     rig.start_short(2, HOUR).await;
     sweep(&rig).await;
     rig.pass(HOUR).await;
-    assert_eq!(rig.store.overdue().await, [id(2)]);
+    assert_eq!(rig.overdue().await, [id(2)]);
 }
 
 #[tokio::test]

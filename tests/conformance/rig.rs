@@ -1,7 +1,9 @@
 //! A store with all that a case needs around it: commands in a line each, what was heard, time.
 
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 
 use parking_lot::Mutex;
 use synckairos::engine::{
@@ -55,6 +57,21 @@ impl<B: Backend> Rig<B> {
     /// The authority's time.
     pub(crate) async fn now(&self) -> Timestamp {
         self.store.now().await.expect("the store answers")
+    }
+
+    /// Waits until deadlines have passed in any part; returns whose.
+    pub(crate) async fn overdue(&self) -> Vec<SessionId> {
+        let mut parts: Vec<_> = (0..self.store.parts()).map(|part| self.store.overdue(part)).collect();
+        poll_fn(|context| {
+            let mut all = Vec::new();
+            for part in &mut parts {
+                if let Poll::Ready(overdue) = part.as_mut().poll(context) {
+                    all.extend(overdue);
+                }
+            }
+            if all.is_empty() { Poll::Pending } else { Poll::Ready(all) }
+        })
+        .await
     }
 
     /// Lets time pass until `at`, or later.

@@ -1,18 +1,22 @@
-//! Deadlines over three instances: each fired once, and none early. With SYNCKAIROS_TEST_DEADLINES=5000 and
-//! `--nocapture` it tells how late.
+//! Deadlines over three instances: each fired once, and none early; and those of a server that is halted hold up no
+//! others. With SYNCKAIROS_TEST_DEADLINES=5000 and `--nocapture` it tells how late.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, block_in_place};
 
+use crate::support::cluster::Cluster;
 use crate::support::http::Connection;
 use crate::support::instant;
 use crate::support::redis::Redis;
 use crate::support::sessions::{id, participant};
+use crate::support::wait;
 
-use super::{instance, scale};
+use super::cluster::{PARTITIONS, slot};
+use super::watcher::Watcher;
+use super::{instance, instance_with, scale, start};
 
 const INSTANCES: usize = 3;
 /// How long nothing more must come after the last deadline.
@@ -56,6 +60,52 @@ async fn every_deadline_is_fired_once_and_none_early() {
     late_ms.sort_unstable();
     let at = |part: usize| late_ms[(late_ms.len() - 1) * part / 1_000];
     println!("{count} deadlines, lateness in ms when heard: p50 {}, p99 {}, max {}", at(500), at(990), at(1_000));
+}
+
+/// More than are fired at the same time are due on a server that does not answer, and then some on others.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_due_on_a_halted_server_holds_up_no_others() {
+    const HELD: usize = 600;
+    const OTHERS: usize = 16;
+    const TIME_MS: u64 = 3_000;
+    // The goal is 300 ms; the rest is for a machine that is busy.
+    const LATE_MS_MAX: u64 = 1_000;
+    let options = ["--save", "", "--appendonly", "no", "--cluster-require-full-coverage", "no"];
+    let cluster = block_in_place(|| Cluster::start_with(3, 0, &options));
+    let instance = instance_with(&cluster.url(), &[("PARTITIONS", &PARTITIONS.to_string())]).await;
+    let slots: BTreeSet<_> = (0..2_000).map(slot).collect();
+    let owners: HashMap<_, _> = slots.into_iter().map(|slot| (slot, cluster.owner(slot))).collect();
+    let (held, others): (Vec<_>, Vec<_>) = (0..2_000).partition(|n| owners[&slot(*n)] == 0);
+
+    let mut tasks = JoinSet::new();
+    for first in 0..8 {
+        let (mut client, held) = (instance.connect().await, held.clone());
+        tasks.spawn(async move {
+            for n in held[..HELD].iter().skip(first).step_by(8) {
+                start(&mut client, *n, TIME_MS).await;
+            }
+        });
+    }
+    tasks.join_all().await;
+    let (mut client, mut watchers) = (instance.connect().await, Vec::new());
+    for n in &others[..OTHERS] {
+        start(&mut client, *n, TIME_MS).await;
+        watchers.push(Watcher::join(instance.address(), &id(*n)).await);
+    }
+    cluster.nodes[0].signal("STOP");
+    for watcher in &watchers {
+        wait::until("the others' are fired", async || watcher.seen().expired == 1).await;
+    }
+    let late_ms: Vec<_> = watchers.iter().flat_map(|watcher| watcher.seen().late_ms).collect();
+    println!("while {HELD} were due on a halted server, lateness of others in ms: {late_ms:?}");
+    assert!(late_ms.iter().all(|late_ms| *late_ms < LATE_MS_MAX), "{late_ms:?}");
+    cluster.nodes[0].signal("CONT");
+    let path = format!("/v1/sessions/{}", id(held[0]));
+    wait::until("its own are fired when it goes on", async || {
+        let answer = client.ask("GET", &path, "").await;
+        answer.status == 200 && answer.json()["data"]["status"] == "expired"
+    })
+    .await;
 }
 
 fn alone(n: u64, time_ms: u64) -> Value {

@@ -83,9 +83,15 @@ impl Cluster {
         cluster
     }
 
-    /// Waits until every replica has what its master has.
+    /// Waits until every replica has what its master has, and the masters know.
     pub(crate) fn wait_for_replicas(&self) {
-        wait::blocking("replicas follow", || self.nodes.iter().all(Node::is_in_step));
+        wait::blocking("replicas follow", || {
+            let all: Vec<_> = self.nodes.iter().map(Node::replication).collect();
+            let follow = all.iter().filter(|info| info.contains("role:slave")).count();
+            let known: usize = all.iter().map(|info| info.matches("state=online").count()).sum();
+            let in_step = all.iter().filter(|info| info.contains("master_link_status:up")).count();
+            in_step == follow && known == follow
+        });
     }
 
     /// The URL that names some of it.
@@ -182,6 +188,16 @@ impl Node {
         client.get_connection_with_timeout(Duration::from_secs(5)).expect("the server answers")
     }
 
+    /// Lets no replica follow it any more until it is started again, while whoever else is connected goes on.
+    pub(crate) fn cut_replicas(&self) {
+        super::redis::cut_replicas(&mut self.connect());
+    }
+
+    /// Sends it a signal by name, such as `STOP`.
+    pub(crate) fn signal(&self, name: &str) {
+        super::redis::signal(self.child.id(), name);
+    }
+
     /// Kills it at once.
     pub(crate) fn kill(&mut self) {
         let _ = self.child.kill();
@@ -204,9 +220,8 @@ impl Node {
         matches!(role.first(), Some(Value::BulkString(role)) if role == b"master")
     }
 
-    fn is_in_step(&self) -> bool {
-        let info: String = redis::cmd("INFO").arg("replication").query(&mut self.connect()).unwrap_or_default();
-        info.contains("role:master") || info.contains("master_link_status:up")
+    fn replication(&self) -> String {
+        redis::cmd("INFO").arg("replication").query(&mut self.connect()).unwrap_or_default()
     }
 
     fn id(&self) -> String {

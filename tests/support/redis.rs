@@ -140,8 +140,7 @@ impl Redis {
 
     /// Sends it a signal by name, such as `STOP`.
     pub(crate) fn signal(&self, name: &str) {
-        let status = Command::new("kill").arg(format!("-{name}")).arg(self.process().to_string()).status();
-        assert!(status.expect("kill runs").success(), "the server is there");
+        signal(self.process(), name);
     }
 
     /// A connection of the test's own.
@@ -187,6 +186,20 @@ fn spawn(port: u16, dir: &Path, setup: &Setup) -> Child {
     command.args(ports).args(["--unixsocket", &socket, "--bind", "127.0.0.1", "--dir"]).arg(dir);
     command.args(&setup.options).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     command.spawn().expect("redis-server is installed: tests/run installs it")
+}
+
+/// Sends a process a signal by name, such as `STOP`.
+pub(crate) fn signal(process: u32, name: &str) {
+    let status = Command::new("kill").arg(format!("-{name}")).arg(process.to_string()).status();
+    assert!(status.expect("kill runs").success(), "the process is there");
+}
+
+/// Lets no replica of a server follow it, now or later, while whoever else is connected goes on.
+pub(crate) fn cut_replicas(master: &mut redis::Connection) {
+    let mut commands = redis::pipe();
+    commands.cmd("ACL").arg("SETUSER").arg("default").arg("-psync").arg("-sync").ignore();
+    commands.cmd("CLIENT").arg("KILL").arg("TYPE").arg("replica").ignore();
+    commands.exec(master).expect("it answers");
 }
 
 /// A port that nobody listens on, nor will soon: no two callers get the same one, and it is none of those that the

@@ -8,11 +8,13 @@ use std::time::{Duration, Instant};
 
 use redis::{FromRedisValue, Pipeline, RedisResult};
 
-use super::redis::{Redis, free_port};
+use super::redis::{Redis, cut_replicas, free_port};
 use super::wait;
 
 /// What the master is called.
 const NAME: &str = "main";
+/// Of whoever may take the master's place; 0 is for who may not.
+const PRIORITY: &str = "100";
 /// A server that does not answer in this time is down, or halted.
 const ANSWER_TIME_MAX: Duration = Duration::from_millis(500);
 /// Everything is in memory, and a replica is in step as soon as it can be.
@@ -93,18 +95,18 @@ impl Group {
         (0..self.nodes.len()).filter(|place| *place != than).collect()
     }
 
-    /// Starts a server that was killed, as a replica of the present master.
+    /// Starts a server that was killed, as a replica of the present master. It has nothing yet, and Sentinels do not mind:
+    /// until it is in step it must not be put in the master's place, though a machine that is busy makes them look for
+    /// somebody.
     pub(crate) fn start_again(&mut self, place: usize) {
-        let master = self.nodes[self.master()].port();
-        self.nodes[place].restart_with(&follower_of(master).each_ref().map(String::as_str));
+        let follows = follower_of(self.nodes[self.master()].port());
+        let options = follows.iter().map(String::as_str).chain(["--replica-priority", "0"]);
+        self.nodes[place].restart_with(&options.collect::<Vec<_>>());
     }
 
     /// Lets no replica of a master follow it, now or later, while whoever else is connected goes on.
     pub(crate) fn cut_replicas(&self, master: usize) {
-        let mut commands = redis::pipe();
-        commands.cmd("ACL").arg("SETUSER").arg("default").arg("-psync").arg("-sync").ignore();
-        commands.cmd("CLIENT").arg("KILL").arg("TYPE").arg("replica").ignore();
-        commands.exec(&mut self.nodes[master].connect()).expect("it answers");
+        cut_replicas(&mut self.nodes[master].connect());
     }
 
     /// Takes that back.
@@ -114,15 +116,13 @@ impl Group {
         command.exec(&mut self.nodes[master].connect()).expect("it answers");
     }
 
-    /// Waits until every other server follows the master and has all that it has, and the Sentinels have seen so.
+    /// Waits until every other server follows the master and has all that it has, so that it may take its place, and
+    /// the Sentinels have seen so.
     pub(crate) fn heal(&self) {
         let count = self.nodes.len() - 1;
         wait::blocking("the group is whole", || {
             let master = self.master();
             let port = self.nodes[master].port();
-            if !self.sentinels.iter().all(|sentinel| sentinel.sees_all_well(count) == Some(port)) {
-                return false;
-            }
             let follows = |place: usize| {
                 self.replication(place).is_some_and(|info| {
                     info["role"] == "slave"
@@ -130,9 +130,18 @@ impl Group {
                         && info["master_port"] == port.to_string()
                 })
             };
-            self.replication(master).is_some_and(|info| info["connected_slaves"] == count.to_string())
-                && self.others(master).into_iter().all(follows)
+            let is_whole = self.replication(master).is_some_and(|info| info["connected_slaves"] == count.to_string())
+                && self.others(master).into_iter().all(follows);
+            is_whole
+                && self.others(master).into_iter().all(|place| self.may_be_promoted(place))
+                && self.sentinels.iter().all(|sentinel| sentinel.sees_all_well(count) == Some(port))
         });
+    }
+
+    fn may_be_promoted(&self, place: usize) -> bool {
+        let mut command = redis::pipe();
+        command.cmd("CONFIG").arg("SET").arg("replica-priority").arg(PRIORITY).ignore();
+        ask::<()>(self.nodes[place].port(), &command).is_ok()
     }
 
     /// What a server says of its replication; `None` when it does not answer.
@@ -199,7 +208,9 @@ impl Sentinel {
         command.cmd("SENTINEL").arg("MASTER").arg(NAME).cmd("SENTINEL").arg("REPLICAS").arg(NAME);
         let (master, followers): (HashMap<String, String>, Vec<HashMap<String, String>>) =
             ask(self.port, &command).ok()?;
-        let follows = |it: &&HashMap<String, String>| it["flags"] == "slave" && it["master-link-status"] == "ok";
+        let follows = |it: &&HashMap<String, String>| {
+            it["flags"] == "slave" && it["master-link-status"] == "ok" && it["slave-priority"] == PRIORITY
+        };
         let is_well = master["flags"] == "master"
             && master["num-other-sentinels"] == "2"
             && followers.iter().filter(follows).count() == replicas;

@@ -176,7 +176,11 @@ impl Store for Memory {
         Box::pin(self.0.clock.sleep_until(at))
     }
 
-    fn overdue(&self) -> Wait<'_, Vec<SessionId>> {
+    fn parts(&self) -> usize {
+        1
+    }
+
+    fn overdue(&self, _: usize) -> Wait<'_, Vec<SessionId>> {
         Box::pin(async move {
             loop {
                 let overdue = self.0.take_overdue();

@@ -221,6 +221,7 @@ impl Committer {
         match commit.and_then(|asked| replies::executed(asked.replies)) {
             Ok(Executed::Yes) => {
                 self.shared.refuses(None);
+                self.shared.bell.ring();
                 group.leave(&mut self.recent);
                 Self::acknowledge(group, &reading, is_replicated)
             }

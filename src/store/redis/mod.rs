@@ -27,14 +27,13 @@ mod timers;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
 
 use crate::clock::Clock;
 use crate::engine::{Millis, SessionId, Timestamp};
-use crate::redis::{Keyspace, Server};
+use crate::redis::{Bell, Keyspace, Server};
 
 use super::arrival::Arrival;
 use super::metrics::Metrics;
@@ -83,6 +82,11 @@ impl RedisStore {
         Self { server: all, keyspace: whole, shares }
     }
 
+    /// Of each queue of audit jobs, in the order of what keeps them, what is rung when some were put there.
+    pub fn bells(&self) -> Vec<Bell> {
+        self.shares.iter().map(Share::bell).collect()
+    }
+
     /// What of the store cannot be reached although the rest can be served.
     pub fn impaired(&self) -> Option<String> {
         let missing: Vec<_> = self.shares.iter().filter_map(Share::missing).collect();
@@ -124,21 +128,12 @@ impl Store for RedisStore {
         self.shares[0].sleep_until(at)
     }
 
-    fn overdue(&self) -> Wait<'_, Vec<SessionId>> {
-        if let [whole] = &*self.shares {
-            return whole.overdue();
-        }
-        let mut waits: Vec<_> = self.shares.iter().map(Store::overdue).collect();
-        // Of all shares at once: one whose sessions cannot be fired must not hide the others'.
-        Box::pin(std::future::poll_fn(move |context| {
-            let mut all = Vec::new();
-            for wait in &mut waits {
-                if let Poll::Ready(overdue) = wait.as_mut().poll(context) {
-                    all.extend(overdue);
-                }
-            }
-            if all.is_empty() { Poll::Pending } else { Poll::Ready(all) }
-        }))
+    fn parts(&self) -> usize {
+        self.shares.len()
+    }
+
+    fn overdue(&self, part: usize) -> Wait<'_, Vec<SessionId>> {
+        self.shares[part].overdue(0)
     }
 
     fn queued(&self, id: SessionId) -> Answer<'_, Queued> {

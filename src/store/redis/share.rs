@@ -9,6 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::Clock;
 use crate::engine::{SessionId, Timestamp};
+use crate::redis::Bell;
 use crate::store::arrival::Arrival;
 use crate::store::{
     Answer, Commit, Committed, Listener, Queued, Quota, Rate, Read, Store, StoreError, Wait, Watch, Watched, random,
@@ -60,6 +61,10 @@ impl Share {
         let store = Self { committers: committers.collect(), readers: readers.collect(), feed, shared };
         tokio::spawn(Feed::new(Arc::clone(&store.shared), store.readers.clone(), inbox).run());
         store
+    }
+
+    pub(super) fn bell(&self) -> Bell {
+        self.shared.bell.clone()
     }
 
     async fn ask<T>(&self, lookup: impl FnOnce(reader::Reply<T>) -> Lookup) -> Result<T, StoreError> {
@@ -125,7 +130,11 @@ impl Store for Share {
         Box::pin(self.shared.sleep_until(at))
     }
 
-    fn overdue(&self) -> Wait<'_, Vec<SessionId>> {
+    fn parts(&self) -> usize {
+        1
+    }
+
+    fn overdue(&self, _: usize) -> Wait<'_, Vec<SessionId>> {
         Box::pin(async move {
             loop {
                 let due = self.shared.timers.due(self.shared.estimate(), OVERDUE_BATCH);

@@ -10,7 +10,7 @@ use tracing::{error, info, warn};
 
 use crate::clock::Clock;
 use crate::engine::{Millis, Timestamp};
-use crate::redis::{Keyspace, Link, LinkError, Server, Subscriber, examine};
+use crate::redis::{Bell, Keyspace, Link, LinkError, Server, Subscriber, examine};
 use crate::store::Listener;
 use crate::store::arrival::Arrivals;
 use crate::store::metrics::Metrics;
@@ -40,6 +40,8 @@ pub(super) struct Shared {
     pub(super) tombstone_ttl: Millis,
     pub(super) timeout: Duration,
     pub(super) audit: Option<Budget>,
+    /// Rung when audit jobs were queued.
+    pub(super) bell: Bell,
     pub(super) replicas: Replicas,
     pub(super) history: History,
     pub(super) metrics: Metrics,
@@ -74,6 +76,7 @@ impl Shared {
             tombstone_ttl,
             timeout,
             audit,
+            bell: Bell::default(),
             replicas: Replicas::new(replicas_min),
             history: History::default(),
             metrics,

@@ -84,10 +84,10 @@ impl Standing {
         self.away(error, now);
     }
 
-    /// It could not be reached.
+    /// It could not be reached. Whoever hears so from `/ready` finds it in the log, too.
     pub(super) fn away(&self, error: &LinkError, now: Moment) {
-        self.known.lock().away = Some(error.clone());
         self.tell(error, now);
+        self.known.lock().away = Some(error.clone());
     }
 
     /// The server refused what it was asked on a connection that stood.

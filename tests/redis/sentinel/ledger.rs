@@ -1,7 +1,7 @@
 //! Clients that change sessions all the time, and what all of them were told: to be compared with what a server
 //! has. Each change has a number of its own, which the state shows.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,6 +15,7 @@ use crate::support::http::{Answer, Connection};
 use crate::support::sessions::id;
 use crate::support::wait;
 
+use super::super::makers::{Makers, Tag};
 use super::super::{HOUR, start};
 
 /// A request gets its answer in REQUEST_TIMEOUT_MS, which is 2 s; the rest is for a machine that is busy.
@@ -22,9 +23,6 @@ const ANSWER_TIME_MAX: Duration = Duration::from_secs(6);
 
 /// How long a client waits before it asks again.
 const BACK_OFF: Duration = Duration::from_millis(10);
-
-/// Epoch and version.
-pub(super) type Tag = (u64, u64);
 
 /// A change that a client was told of.
 #[derive(Clone, Copy, Debug)]
@@ -46,6 +44,15 @@ pub(super) struct Told {
     pub(super) unknown: u64,
     /// Changes of which it was told that they were not made.
     pub(super) refused: u64,
+}
+
+impl Told {
+    /// Which states the changes that were acknowledged have made.
+    pub(super) fn makers(&self) -> Makers {
+        let mut makers = Makers::default();
+        self.done.iter().for_each(|it| makers.made(it.session, it.tag, it.change));
+        makers
+    }
 }
 
 /// Clients, until they are stopped.
@@ -176,48 +183,5 @@ impl Kept {
         };
         let kept = (0..).zip(values).filter_map(|(session, value)| Some((session, state(&value?))));
         Self(kept.collect())
-    }
-}
-
-/// Takes down which change made which state; one state is one change's.
-#[derive(Debug, Default)]
-pub(super) struct Makers(BTreeMap<(u64, Tag), u64>);
-
-impl Makers {
-    pub(super) fn acknowledged(&mut self, done: &[Acknowledged]) {
-        for it in done {
-            self.made(it.session, it.tag, it.change);
-        }
-    }
-
-    /// A message that a client saw.
-    pub(super) fn seen(&mut self, session: u64, message: &str) {
-        let message: Value = serde_json::from_str(message).expect("messages are JSON");
-        let state = &message["state"];
-        if let (Some(epoch), Some(version)) = (state["epoch"].as_u64(), state["version"].as_u64())
-            && let Some(change) = state["metadata"]["change"].as_u64()
-        {
-            self.made(session, (epoch, version), change);
-        }
-    }
-
-    pub(super) fn made(&mut self, session: u64, tag: Tag, change: u64) {
-        let first = *self.0.entry((session, tag)).or_insert(change);
-        assert_eq!(first, change, "session {session}: {tag:?} was given out twice");
-    }
-
-    /// The version of the first state of a session that somebody knows of in an epoch that is not before `epoch`.
-    pub(super) fn first_since(&self, session: u64, epoch: u64) -> Option<u64> {
-        self.0.range((session, (epoch, 0))..(session + 1, (0, 0))).next().map(|((_, (_, version)), _)| *version)
-    }
-
-    /// Within an epoch the versions that somebody knows of follow each other, but for what nobody was told of.
-    pub(super) fn gaps(&self) -> u64 {
-        let tags: Vec<_> = self.0.keys().collect();
-        let gap = |pair: &[&(u64, Tag)]| match pair {
-            [(one, (epoch, before)), (other, (same, after))] if one == other && epoch == same => after - before - 1,
-            _ => 0,
-        };
-        tags.windows(2).map(gap).sum()
     }
 }

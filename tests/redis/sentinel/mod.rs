@@ -2,7 +2,6 @@
 //! replica had that became master, and with what the instances reported. With SYNCKAIROS_TEST_MASTER_KILLS=10,
 //! SYNCKAIROS_TEST_MASTER_HALTS=5, a release build and `--nocapture` it tells how soon service is back.
 
-mod instance;
 mod ledger;
 mod old;
 mod switches;
@@ -18,11 +17,12 @@ use crate::support::sentinel::Group;
 use crate::support::sessions::id;
 use crate::support::wait;
 
+use super::makers::{Makers, Tag};
 use super::outages::issue;
+use super::process::Instance;
 use super::watcher::Watcher;
 use super::{HOUR, scale, start};
-use instance::Instance;
-use ledger::{Acknowledged, Kept, Ledger, Makers, Tag, Told};
+use ledger::{Acknowledged, Kept, Ledger, Told};
 use switches::{Fault, Switch, faults, switch};
 
 const INSTANCES: usize = 3;
@@ -163,7 +163,7 @@ impl Story {
             told.unknown,
             told.refused
         );
-        let mut story = Self { group, instances, switches, unasked, told, makers: Makers::default() };
+        let mut story = Self { group, instances, switches, unasked, makers: told.makers(), told };
         story.check(&watchers).await;
         story
     }
@@ -171,7 +171,6 @@ impl Story {
     /// What must hold whatever is lost.
     async fn check(&mut self, watchers: &[Watcher]) {
         let Self { makers, told, .. } = self;
-        makers.acknowledged(&told.done);
         let kept = Kept::read(&mut self.group.nodes[self.group.master()].connect(), SESSIONS);
         for (session, watcher) in (0..).zip(watchers) {
             let (newest, change) = kept.0[&session];

@@ -10,7 +10,7 @@ use crate::support::http::Connection;
 use crate::support::program::Program;
 use crate::support::wait;
 
-use super::super::ready;
+use super::ready;
 
 /// An instance, and how many sessions it reported as set back.
 pub(super) struct Instance {
