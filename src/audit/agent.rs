@@ -169,7 +169,7 @@ impl Agent {
         }
     }
 
-    /// What has to be done now and then; returns whether jobs wait.
+    /// What has to be done now and then; returns whether there may be jobs to take.
     async fn go_round(&mut self) -> Result<bool, LinkError> {
         while let Some(report) = self.unsettled.pop() {
             self.settle(report, false).await?;
@@ -179,17 +179,16 @@ impl Agent {
             let held: Vec<_> = self.held.iter().map(|held| &held.batch).collect();
             self.queue.renew(&held).await?;
         }
-        let Survey { stats, now, over, delayed } = self.queue.survey().await?;
+        let Survey { stats, now, over } = self.queue.survey().await?;
         let (reaped, dead) = self.queue.reap(&over).await?;
         if reaped + dead > 0 {
             self.metrics.reaped(reaped);
             self.metrics.dead(dead);
             warn!(waiting = reaped, dead, "audit jobs were taken back from somebody who has died");
         }
-        let promoted = self.queue.promote(&delayed).await?;
         let oldest_age_ms = stats.oldest.map_or(0, |oldest| now.since(oldest).as_ms());
         self.standing.learn(self.place, stats, Duration::from_millis(oldest_age_ms), self.pool.away());
-        Ok(stats.waiting + reaped + promoted > 0)
+        Ok(stats.waiting + stats.delayed + reaped > 0)
     }
 
     async fn finish(mut self) {

@@ -1,7 +1,7 @@
 //! A job on its way through the queue: its bytes, what must be known of it, and how often it was tried. The
 //! counts stand before the job, which is never encoded again: `2 1 {...}` was tried twice and its worker died
-//! once; a job without counts is new. One that was tried, or is queued anew, stands apart: others of its session may
-//! be written before it. Does not know where it is queued.
+//! once; a job without counts is new. What has counts goes alone. One that was tried, or is queued anew, stands apart:
+//! others of its session may be written before it. Does not know where it is queued.
 
 use crate::wire::{self, JobName};
 

@@ -109,7 +109,7 @@ impl Queue {
             if !events.is_empty() && !is_named(&job, events) {
                 continue;
             }
-            let keys = [self.key(partition, Part::Dead), self.key(partition, Part::Wait)];
+            let keys = [Part::Dead, Part::Delayed].map(|part| self.key(partition, part));
             let moved = self.run(Script::Redrive, &keys, |call| {
                 call.arg(entry.as_slice()).arg(carried::revived(&job));
             });

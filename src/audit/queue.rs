@@ -5,11 +5,11 @@ use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
 use crate::engine::{StateTag, Timestamp};
-use crate::redis::{Bell, Commands, Keyspace, Link, LinkError, Partition, Queue as Part, Reply, Server};
+use crate::redis::{Bell, Commands, Keyspace, Link, LinkError, Partition, Queue as Part, Reply, Server, Word};
 use crate::wire::{self, JobName};
 
 use super::carried::Carried;
-use super::replies::{bytes, list, number, time_ms};
+use super::replies::{self, bytes, number, time_ms};
 use super::scripts::{Script, Scripts};
 
 /// Jobs in a batch at most.
@@ -18,8 +18,10 @@ pub(super) const BATCH_MAX: usize = 128;
 const LEASE: Duration = Duration::from_secs(15);
 /// How often a job may be alone with somebody who dies before it is taken for the cause.
 const REAPS_MAX: u32 = 3;
-/// Batches that are looked at, and delayed jobs that are promoted, at once.
+/// Batches that are taken back at once.
 const SOME: usize = 100;
+/// Successes that are remembered.
+const DONE_MAX: usize = 100;
 
 /// The queue.
 pub struct Queue {
@@ -43,7 +45,7 @@ pub(super) struct Batch {
 impl Batch {
     /// What a fetch came to.
     fn fetched(partition: Partition, name: String, reply: Reply) -> Option<Self> {
-        let jobs: Vec<_> = list(reply).into_iter().map(Carried::parse).collect();
+        let jobs: Vec<_> = replies::list(reply).into_iter().map(Carried::parse).collect();
         (!jobs.is_empty()).then_some(Self { partition, name, jobs })
     }
 
@@ -89,12 +91,20 @@ impl Queue {
     pub(super) async fn fetch(&mut self) -> Result<Option<Batch>, LinkError> {
         let all: Vec<_> = self.keyspace.all().collect();
         let mut commands = Commands::new();
+        commands.cmd("TIME");
         for partition in &all {
-            commands.cmd("LLEN").arg(self.keyspace.queue(*partition, Part::Wait));
+            commands.cmd("LLEN").arg(self.key(*partition, Part::Wait));
+            commands.cmd("ZRANGE").arg(self.key(*partition, Part::Delayed)).arg(0).arg(0).arg("WITHSCORES");
         }
-        let lengths = self.ask(&commands).await?;
-        let longest = all.into_iter().zip(lengths.iter().map(number)).max_by_key(|(_, waiting)| *waiting);
-        let Some((partition, 1..)) = longest else { return Ok(None) };
+        let replies = self.ask(&commands).await?;
+        let Some((time, each)) = replies.split_first() else { return Ok(None) };
+        // Where something is due that is tried alone, or else most waits.
+        let urgency = |replies: &[Reply]| {
+            let first_due_ms = replies.get(1).and_then(|first| first.list().get(1)?.number::<u64>());
+            (first_due_ms.is_some_and(|due_ms| due_ms <= time_ms(time)), replies.first().map_or(0, number))
+        };
+        let most_urgent = all.into_iter().zip(each.chunks(2).map(urgency)).max_by_key(|(_, urgency)| *urgency);
+        let Some((partition, (true, _) | (_, 1..))) = most_urgent else { return Ok(None) };
         let mut commands = Commands::new();
         let name = self.add_fetch(partition, &mut commands).await?;
         let reply = self.ask(&commands).await?.pop();
@@ -105,10 +115,13 @@ impl Queue {
     async fn add_fetch(&mut self, partition: Partition, commands: &mut Commands) -> Result<String, LinkError> {
         self.batches += 1;
         let name = format!("{}:{}", self.worker, self.batches);
-        let keys = [self.key(partition, Part::Wait), self.batch(partition, &name), self.key(partition, Part::Lease)];
+        let batch = self.batch(partition, &name);
+        let [wait, delayed, lease] = [Part::Wait, Part::Delayed, Part::Lease].map(|part| self.key(partition, part));
         let (_, scripts) = self.connected().await?;
-        let call = scripts.call(Script::Fetch, &keys, commands);
+        let call = scripts.call(Script::Fetch, &[wait, delayed, batch.clone(), lease], commands);
         call.arg(BATCH_MAX).arg(LEASE.as_millis() as u64).arg(&name);
+        // What is in it comes by itself: through a script it would be copied three times.
+        commands.cmd("LRANGE").arg(&batch).arg(0).arg(-1);
         Ok(name)
     }
 
@@ -121,22 +134,33 @@ impl Queue {
         wants_more: bool,
     ) -> Result<(Option<Timestamp>, Option<Batch>), LinkError> {
         let mut written_bytes = 0;
-        let (mut written, mut delayed, mut dead, mut done) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let (mut sessions, mut tags, mut apart, mut changes) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let (mut delayed, mut pauses, mut dead, mut done) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for (job, fate) in batch.jobs.iter().zip(fates) {
-            let name = job.name.map(named);
-            let (session, tag) = name.unwrap_or_default();
+            let (session, tag) = job.name.map(named).unwrap_or_default();
+            let change = match fate {
+                Fate::Written => -i64::from(job.is_apart()),
+                Fate::Delayed(..) | Fate::Dead(_) => i64::from(!job.is_apart()),
+            };
+            if change != 0 {
+                apart.push(session.clone());
+                changes.push(change);
+            }
             match fate {
                 Fate::Written => {
                     written_bytes += job.job().len();
-                    written.push((session, tag, u8::from(job.is_apart())));
-                    done.extend(job.name.as_ref().map(wire::done_job));
+                    sessions.push(session);
+                    tags.push(tag);
+                    done.extend(job.name.as_ref());
                 }
                 Fate::Delayed(pause, _) => {
-                    delayed.push((pause.as_millis() as u64, job.again(), session, u8::from(!job.is_apart())));
+                    delayed.push(job.again());
+                    pauses.push(pause.as_millis() as u64);
                 }
-                Fate::Dead(error) => dead.push((job.dead(error), session, u8::from(!job.is_apart()))),
+                Fate::Dead(error) => dead.push(job.dead(error)),
             }
         }
+        let done = done[done.len().saturating_sub(DONE_MAX)..].iter().map(|name| wire::done_job(name)).collect();
         let partition = batch.partition;
         let parts = [Part::Pending, Part::Bytes, Part::Done, Part::Delayed, Part::Dead];
         let mut keys = vec![self.batch(partition, &batch.name), self.key(partition, Part::Lease)];
@@ -144,37 +168,30 @@ impl Queue {
         let mut commands = Commands::new();
         let (_, scripts) = self.connected().await?;
         let call = scripts.call(Script::Settle, &keys, &mut commands);
-        call.arg(&batch.name).arg(written_bytes).arg(written.len());
-        for (session, tag, apart) in &written {
-            call.arg(session).arg(tag).arg(*apart);
-        }
-        call.arg(delayed.len());
-        for (due_ms, job, session, apart) in &delayed {
-            call.arg(*due_ms).arg(job.as_slice()).arg(session).arg(*apart);
-        }
-        call.arg(dead.len());
-        for (entry, session, apart) in &dead {
-            call.arg(entry.as_slice()).arg(session).arg(*apart);
-        }
-        call.arg(done.len());
-        for entry in &done {
-            call.arg(entry.as_slice());
-        }
+        call.arg(&batch.name).arg(written_bytes);
+        list(call, sessions);
+        list(call, tags);
+        list(call, apart);
+        list(call, changes);
+        list(call, delayed);
+        list(call, pauses);
+        list(call, dead);
+        list::<Vec<u8>>(call, done);
         let next = match wants_more {
             true => Some(self.add_fetch(partition, &mut commands).await?),
             false => None,
         };
         let mut replies = self.ask(&commands).await?.into_iter();
         let now_ms = replies.next().as_ref().map_or(0, number);
-        let next = next.zip(replies.next()).and_then(|(name, reply)| Batch::fetched(partition, name, reply));
+        let next = next.zip(replies.nth(1)).and_then(|(name, reply)| Batch::fetched(partition, name, reply));
         Ok(((now_ms > 0).then(|| Timestamp::from_ms(now_ms)), next))
     }
 
     /// Gives a batch back as it was.
     pub(super) async fn release(&mut self, batch: &Batch) -> Result<(), LinkError> {
         let partition = batch.partition;
-        let keys =
-            [self.batch(partition, &batch.name), self.key(partition, Part::Lease), self.key(partition, Part::Wait)];
+        let parts = [Part::Lease, Part::Wait, Part::Delayed].map(|part| self.key(partition, part));
+        let keys = [&[self.batch(partition, &batch.name)], &parts[..]].concat();
         let released = self.run(Script::Release, &keys, |call| {
             call.arg(&batch.name);
         });
@@ -198,8 +215,8 @@ impl Queue {
         self.ask(&commands).await.map(|_| ())
     }
 
-    /// Gives back batches whose holders do not renew their leases; returns how many jobs wait again, and how many are
-    /// dead.
+    /// Gives back batches whose holders do not renew their leases; returns how many jobs are tried again, and how many
+    /// are dead.
     pub(super) async fn reap(&mut self, over: &[(Partition, String)]) -> Result<(u64, u64), LinkError> {
         let (mut waiting, mut dead) = (0, 0);
         for (partition, name) in over.iter().take(SOME) {
@@ -207,7 +224,7 @@ impl Queue {
             first.cmd("LINDEX").arg(self.batch(*partition, name)).arg(0);
             let first = self.ask(&first).await?.pop().map(bytes).unwrap_or_default();
             let session = Carried::parse(first).name.map(named).unwrap_or_default().0;
-            let parts = [Part::Lease, Part::Wait, Part::Dead, Part::Pending];
+            let parts = [Part::Lease, Part::Delayed, Part::Dead, Part::Pending];
             let mut keys = vec![self.batch(*partition, name)];
             keys.extend(parts.map(|part| self.key(*partition, part)));
             let reply = self.run(Script::Reap, &keys, |call| {
@@ -219,19 +236,6 @@ impl Queue {
             }
         }
         Ok((waiting, dead))
-    }
-
-    /// Lets delayed jobs wait whose time has come; returns how many.
-    pub(super) async fn promote(&mut self, delayed: &[Partition]) -> Result<u64, LinkError> {
-        let mut waiting = 0;
-        for partition in delayed {
-            let keys = [self.key(*partition, Part::Delayed), self.key(*partition, Part::Wait)];
-            let promoted = self.run(Script::Promote, &keys, |call| {
-                call.arg(SOME);
-            });
-            waiting += number(&promoted.await?);
-        }
-        Ok(waiting)
     }
 
     pub(super) fn key(&self, partition: Partition, part: Part) -> String {
@@ -277,6 +281,11 @@ impl Queue {
         }
         self.connected.as_mut().ok_or_else(|| LinkError::Lost("it was never made".to_owned()))
     }
+}
+
+/// Adds how many words there are, and the words.
+fn list<W: Word>(call: &mut Commands, words: Vec<W>) {
+    call.arg(words.len()).args(words);
 }
 
 pub(super) fn named(name: JobName) -> (String, String) {

@@ -11,17 +11,15 @@ pub(super) enum Script {
     Settle,
     Release,
     Reap,
-    Promote,
     Redrive,
     Drop,
 }
 
-const SOURCES: [(Script, &str); 7] = [
+const SOURCES: [(Script, &str); 6] = [
     (Script::Fetch, include_str!("scripts/fetch.lua")),
     (Script::Settle, include_str!("scripts/settle.lua")),
     (Script::Release, include_str!("scripts/release.lua")),
     (Script::Reap, include_str!("scripts/reap.lua")),
-    (Script::Promote, include_str!("scripts/promote.lua")),
     (Script::Redrive, include_str!("scripts/redrive.lua")),
     (Script::Drop, include_str!("scripts/drop.lua")),
 ];

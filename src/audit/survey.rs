@@ -19,8 +19,6 @@ pub(super) struct Survey {
     pub(super) now: Timestamp,
     /// Batches whose lease is over.
     pub(super) over: Vec<(Partition, String)>,
-    /// Where something is delayed.
-    pub(super) delayed: Vec<Partition>,
 }
 
 /// What else is to be known of what is not empty.
@@ -51,9 +49,6 @@ impl Queue {
             stats.delayed += number(delayed);
             stats.dead += number(dead);
             stats.bytes += number(held_bytes);
-            if number(delayed) > 0 {
-                survey.delayed.push(partition);
-            }
             if number(waiting) > 0 {
                 commands.cmd("LINDEX").arg(self.key(partition, Part::Wait)).arg(0);
                 more.push(More::Oldest);

@@ -22,7 +22,7 @@ pub struct Partition(u16);
 /// A part of the audit queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Queue {
-    /// Jobs that wait (list).
+    /// Jobs that wait, new ones (list).
     Wait,
     /// Session -> newest `epoch.version` that is queued and not written yet (hash).
     Pending,
@@ -30,7 +30,7 @@ pub enum Queue {
     Bytes,
     /// Batch -> end of its lease in ms (sorted set).
     Lease,
-    /// Job -> when it is tried again, in ms (sorted set).
+    /// Job that was tried before -> when it is tried again, alone, in ms (sorted set).
     Delayed,
     /// Jobs that were given up, with their last error (list).
     Dead,

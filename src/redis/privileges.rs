@@ -64,6 +64,7 @@ fn queued(keyspace: &Keyspace, partition: Partition, is_of_cluster: bool) -> Com
         commands.cmd("LLEN").arg(list).cmd("LINDEX").arg(list).arg(0);
         commands.cmd("LRANGE").arg(list).arg(0).arg(0).cmd("LTRIM").arg(list).arg(0).arg(0);
     }
+    commands.cmd("RENAME").arg(queue(Queue::Wait)).arg(keyspace.batch(partition, "name"));
     commands.cmd("EXPIRE").arg(queue(Queue::Done)).arg(1);
     for index in [queue(Queue::Lease), queue(Queue::Delayed)] {
         commands.cmd("ZRANGE").arg(&index).arg(0).arg(0).cmd("ZCARD").arg(&index).cmd("ZSCORE").arg(&index).arg("");

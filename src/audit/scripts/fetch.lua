@@ -1,18 +1,24 @@
 #!lua flags=allow-oom
--- Moves jobs to a list of their own, under a lease.
--- KEYS: wait, the batch's list, leases
+-- Moves jobs to a list of their own, under a lease: one that is to be tried alone, if it is time for it, or else those that
+-- wait. A list that may go as a whole is renamed, so that nobody copies what is in it.
+-- KEYS: wait, delayed, the batch's list, leases
 -- ARGV: jobs at most, length of the lease in ms, the batch's name
--- Returns the jobs. One that was tried before goes alone: it begins with its counts, not with a brace.
-local jobs = redis.call('LRANGE', KEYS[1], 0, ARGV[1] - 1)
-if #jobs == 0 then return jobs end
-local batch = { jobs[1] }
-if string.byte(jobs[1]) == 123 then
-  while #batch < #jobs and string.byte(jobs[#batch + 1]) == 123 do
-    batch[#batch + 1] = jobs[#batch + 1]
-  end
+-- Returns 1; 0 when there are none.
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local due = redis.call('ZRANGE', KEYS[2], '-inf', now, 'BYSCORE', 'LIMIT', 0, 1)
+local most = tonumber(ARGV[1])
+local waiting = redis.call('LLEN', KEYS[1])
+if #due > 0 then
+  redis.call('ZREM', KEYS[2], due[1])
+  redis.call('RPUSH', KEYS[3], due[1])
+elseif waiting == 0 then
+  return 0
+elseif waiting <= most then
+  redis.call('RENAME', KEYS[1], KEYS[3])
+else
+  redis.call('RPUSH', KEYS[3], unpack(redis.call('LRANGE', KEYS[1], 0, most - 1)))
+  redis.call('LTRIM', KEYS[1], most, -1)
 end
-redis.call('RPUSH', KEYS[2], unpack(batch))
-redis.call('LTRIM', KEYS[1], #batch, -1)
-local now = redis.call('TIME')
-redis.call('ZADD', KEYS[3], now[1] * 1000 + math.floor(now[2] / 1000) + ARGV[2], ARGV[3])
-return batch
+redis.call('ZADD', KEYS[4], now + ARGV[2], ARGV[3])
+return 1

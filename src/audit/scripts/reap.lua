@@ -1,8 +1,8 @@
 #!lua flags=allow-oom
--- Gives back a batch whose lease is over, each of its jobs to be tried alone.
--- KEYS: the batch's list, leases, wait, dead, pending
+-- Gives back a batch whose lease is over: each of its jobs is tried alone, at once.
+-- KEYS: the batch's list, leases, delayed, dead, pending
 -- ARGV: the batch's name, reaps of a job that was alone after which it is dead, the session of the first job
--- Returns how many jobs wait again, and how many are dead.
+-- Returns how many jobs are tried again, and how many are dead.
 local score = redis.call('ZSCORE', KEYS[2], ARGV[1])
 local time = redis.call('TIME')
 if not score or tonumber(score) > time[1] * 1000 + math.floor(time[2] / 1000) then return { 0, 0 } end
@@ -19,7 +19,7 @@ for _, entry in ipairs(jobs) do
     if tonumber(attempts) == 0 then redis.call('HINCRBY', KEYS[5], ARGV[3] .. ':apart', 1) end
     redis.call('RPUSH', KEYS[4], '{"error":"whoever writes it dies","attempts":' .. attempts .. ',"job":' .. job .. '}')
   else
-    redis.call('RPUSH', KEYS[3], attempts .. ' ' .. string.format('%d', reaps) .. ' ' .. job)
+    redis.call('ZADD', KEYS[3], 0, attempts .. ' ' .. string.format('%d', reaps) .. ' ' .. job)
   end
 end
 return { #jobs - dead, dead }
