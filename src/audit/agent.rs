@@ -84,14 +84,15 @@ impl Agent {
             let done = tokio::select! {
                 biased;
                 () = &mut stop => break,
+                // Before what may always be ready.
+                _ = rounds.tick() => self.go_round().await.map(|found| {
+                    pause = pause.or(found.then_some(Duration::ZERO));
+                }),
                 Some(report) = self.reports.recv() => {
                     // Where some jobs were, there may be more.
                     pause = Some(Duration::ZERO);
                     self.settle(report, true).await
                 }
-                _ = rounds.tick() => self.go_round().await.map(|found| {
-                    pause = pause.or(found.then_some(Duration::ZERO));
-                }),
                 () = bell.rung(), if pause.is_none() => {
                     // What comes meanwhile is written together.
                     pause = Some(self.gather_pause);
@@ -179,6 +180,7 @@ impl Agent {
             let held: Vec<_> = self.held.iter().map(|held| &held.batch).collect();
             self.queue.renew(&held).await?;
         }
+        self.queue.release_unheard().await?;
         let Survey { stats, now, over } = self.queue.survey().await?;
         let (reaped, dead) = self.queue.reap(&over).await?;
         if reaped + dead > 0 {

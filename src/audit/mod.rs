@@ -2,10 +2,9 @@
 //! database. Does not know sessions: a job is bytes with a name.
 //!
 //! ```text
-//! committers -- wait --fetch--> batch (leased) --written--> done
-//!                ^                 |---could not be written--> delayed --promote--> wait
-//!                |                 |---tried often enough----> dead -----redrive--> wait
-//!                '------reap-------'
+//! committers --> wait -----fetch--> batch (leased) --written--> done
+//!                delayed --fetch-->   |---could not be written, or reaped--> delayed
+//!                                     '---tried often enough--> dead --redrive--> delayed
 //! ```
 
 mod agent;

@@ -12,6 +12,9 @@ use super::queue::{Queue, named};
 use super::replies::{list, number};
 use super::scripts::Script;
 
+/// Dead jobs that are read at once.
+const PAGE: usize = 1_000;
+
 /// What is queued.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
@@ -19,7 +22,7 @@ pub struct Stats {
     pub waiting: u64,
     /// Jobs that are being written.
     pub held: u64,
-    /// Jobs that are tried again later.
+    /// Jobs that are tried again, or whose holder died: each alone, when it is due.
     pub delayed: u64,
     /// Jobs that were given up.
     pub dead: u64,
@@ -69,7 +72,7 @@ impl Operator {
         Ok(dead)
     }
 
-    /// Lets dead jobs wait again: those of these events, or all; returns how many.
+    /// Has dead jobs tried again: those of these events, or all; returns how many.
     pub async fn redrive(&mut self, events: &[String]) -> Result<u64, LinkError> {
         let mut count = 0;
         for queue in &mut self.0 {
@@ -101,7 +104,7 @@ impl Queue {
         Ok(found.into_iter().filter_map(|(_, entry)| wire::read_dead_job(&entry)).collect())
     }
 
-    /// Lets dead jobs wait again: those of these events, or all; returns how many.
+    /// Has dead jobs tried again: those of these events, or all; returns how many.
     pub async fn redrive(&mut self, events: &[String]) -> Result<u64, LinkError> {
         let mut count = 0;
         for (partition, entry) in self.dead_entries(usize::MAX).await? {
@@ -140,15 +143,19 @@ impl Queue {
     async fn dead_entries(&mut self, most: usize) -> Result<Vec<(Partition, Vec<u8>)>, LinkError> {
         let mut found = Vec::new();
         for partition in self.keyspace.all() {
-            let left = most.saturating_sub(found.len());
-            if left == 0 {
-                break;
+            let (key, mut start) = (self.key(partition, Part::Dead), 0);
+            while found.len() < most {
+                let count = PAGE.min(most - found.len());
+                let mut commands = Commands::new();
+                commands.cmd("LRANGE").arg(&key).arg(start).arg(start + count - 1);
+                let entries: Vec<_> = self.ask(&commands).await?.into_iter().flat_map(list).collect();
+                start += entries.len();
+                let is_last = entries.len() < count;
+                found.extend(entries.into_iter().map(|entry| (partition, entry)));
+                if is_last {
+                    break;
+                }
             }
-            let end = i64::try_from(left).unwrap_or(0) - 1;
-            let mut commands = Commands::new();
-            commands.cmd("LRANGE").arg(self.key(partition, Part::Dead)).arg(0).arg(end);
-            let entries = self.ask(&commands).await?.into_iter().flat_map(list);
-            found.extend(entries.map(|entry| (partition, entry)));
         }
         Ok(found)
     }

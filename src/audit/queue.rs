@@ -9,7 +9,7 @@ use crate::redis::{Bell, Commands, Keyspace, Link, LinkError, Partition, Queue a
 use crate::wire::{self, JobName};
 
 use super::carried::Carried;
-use super::replies::{self, bytes, number, time_ms};
+use super::replies::{self, bytes, number};
 use super::scripts::{Script, Scripts};
 
 /// Jobs in a batch at most.
@@ -30,6 +30,8 @@ pub struct Queue {
     /// Names this process's batches.
     worker: String,
     batches: u64,
+    /// Batches of which it was not heard whether they were fetched.
+    unheard: Vec<(Partition, String)>,
     connected: Option<(Link, Scripts)>,
     bell: Bell,
 }
@@ -43,12 +45,6 @@ pub(super) struct Batch {
 }
 
 impl Batch {
-    /// What a fetch came to.
-    fn fetched(partition: Partition, name: String, reply: Reply) -> Option<Self> {
-        let jobs: Vec<_> = replies::list(reply).into_iter().map(Carried::parse).collect();
-        (!jobs.is_empty()).then_some(Self { partition, name, jobs })
-    }
-
     /// Whether it is the same one.
     pub(super) fn is(&self, other: &Batch) -> bool {
         self.name == other.name
@@ -75,7 +71,7 @@ impl Queue {
     pub fn new(server: Server, keyspace: Keyspace) -> Self {
         // The standard library's hash keys are random: no two processes have the same name.
         let worker = format!("{:016x}", RandomState::new().hash_one(0_u8));
-        Self { server, keyspace, worker, batches: 0, connected: None, bell: Bell::default() }
+        Self { server, keyspace, worker, batches: 0, unheard: Vec::new(), connected: None, bell: Bell::default() }
     }
 
     /// The same, told by a bell when something is put into it.
@@ -89,40 +85,87 @@ impl Queue {
 
     /// Jobs of any partition that has some, held under a lease.
     pub(super) async fn fetch(&mut self) -> Result<Option<Batch>, LinkError> {
+        // What is said to be due may not be due yet: then it is the turn of what waits.
+        for _ in 0..2 {
+            let Some(partition) = self.most_urgent().await? else { return Ok(None) };
+            let mut commands = Commands::new();
+            let name = self.add_fetch(partition, &mut commands).await?;
+            let reply = self.ask(&commands).await;
+            let batch = self.fetched(partition, name, reply.map(|mut replies| replies.pop()))?;
+            if batch.is_some() || self.keyspace.all().count() == 1 {
+                return Ok(batch);
+            }
+        }
+        Ok(None)
+    }
+
+    /// The partition to fetch from: in turns where something is due that is tried alone, and where most waits.
+    async fn most_urgent(&mut self) -> Result<Option<Partition>, LinkError> {
         let all: Vec<_> = self.keyspace.all().collect();
+        if let [only] = all[..] {
+            return Ok(Some(only));
+        }
+        let is_turn_of_due = self.is_turn_of_due();
         let mut commands = Commands::new();
-        commands.cmd("TIME");
         for partition in &all {
             commands.cmd("LLEN").arg(self.key(*partition, Part::Wait));
-            commands.cmd("ZRANGE").arg(self.key(*partition, Part::Delayed)).arg(0).arg(0).arg("WITHSCORES");
+            commands.cmd("ZCARD").arg(self.key(*partition, Part::Delayed));
         }
         let replies = self.ask(&commands).await?;
-        let Some((time, each)) = replies.split_first() else { return Ok(None) };
-        // Where something is due that is tried alone, or else most waits.
         let urgency = |replies: &[Reply]| {
-            let first_due_ms = replies.get(1).and_then(|first| first.list().get(1)?.number::<u64>());
-            (first_due_ms.is_some_and(|due_ms| due_ms <= time_ms(time)), replies.first().map_or(0, number))
+            let [waiting, delayed] = replies else { return (0, 0) };
+            let (waiting, delayed) = (number(waiting), number(delayed));
+            if is_turn_of_due { (delayed, waiting) } else { (waiting, delayed) }
         };
-        let most_urgent = all.into_iter().zip(each.chunks(2).map(urgency)).max_by_key(|(_, urgency)| *urgency);
-        let Some((partition, (true, _) | (_, 1..))) = most_urgent else { return Ok(None) };
-        let mut commands = Commands::new();
-        let name = self.add_fetch(partition, &mut commands).await?;
-        let reply = self.ask(&commands).await?.pop();
-        Ok(reply.and_then(|reply| Batch::fetched(partition, name, reply)))
+        let most = all.into_iter().zip(replies.chunks(2).map(urgency)).max_by_key(|(_, urgency)| *urgency);
+        Ok(most.filter(|(_, urgency)| *urgency > (0, 0)).map(|(partition, _)| partition))
+    }
+
+    /// What is tried alone and what waits take turns, so that neither holds the other up, however many they are.
+    fn is_turn_of_due(&self) -> bool {
+        self.batches.is_multiple_of(2)
     }
 
     /// Adds what fetches a batch; returns its name.
     async fn add_fetch(&mut self, partition: Partition, commands: &mut Commands) -> Result<String, LinkError> {
+        let is_turn_of_due = u8::from(self.is_turn_of_due());
         self.batches += 1;
         let name = format!("{}:{}", self.worker, self.batches);
         let batch = self.batch(partition, &name);
         let [wait, delayed, lease] = [Part::Wait, Part::Delayed, Part::Lease].map(|part| self.key(partition, part));
         let (_, scripts) = self.connected().await?;
         let call = scripts.call(Script::Fetch, &[wait, delayed, batch.clone(), lease], commands);
-        call.arg(BATCH_MAX).arg(LEASE.as_millis() as u64).arg(&name);
+        call.arg(BATCH_MAX).arg(LEASE.as_millis() as u64).arg(&name).arg(is_turn_of_due);
         // What is in it comes by itself: through a script it would be copied three times.
         commands.cmd("LRANGE").arg(&batch).arg(0).arg(-1);
         Ok(name)
+    }
+
+    /// What a fetch came to. When that was not heard, perhaps there is a batch that nobody has.
+    fn fetched(
+        &mut self,
+        partition: Partition,
+        name: String,
+        reply: Result<Option<Reply>, LinkError>,
+    ) -> Result<Option<Batch>, LinkError> {
+        let reply = match reply {
+            Ok(reply) => reply,
+            Err(error) => {
+                self.unheard.push((partition, name));
+                return Err(error);
+            }
+        };
+        let jobs: Vec<_> = reply.into_iter().flat_map(replies::list).map(Carried::parse).collect();
+        Ok((!jobs.is_empty()).then_some(Batch { partition, name, jobs }))
+    }
+
+    /// Gives back batches of which it was not heard that they were fetched.
+    pub(super) async fn release_unheard(&mut self) -> Result<(), LinkError> {
+        while let Some((partition, name)) = self.unheard.last().cloned() {
+            self.release_named(partition, &name).await?;
+            self.unheard.pop();
+        }
+        Ok(())
     }
 
     /// Ends a batch; returns the time, or `None` when the lease had been lost. What waits in the same partition is
@@ -160,7 +203,7 @@ impl Queue {
                 Fate::Dead(error) => dead.push(job.dead(error)),
             }
         }
-        let done = done[done.len().saturating_sub(DONE_MAX)..].iter().map(|name| wire::done_job(name)).collect();
+        let done = done[done.len().saturating_sub(DONE_MAX)..].iter().copied().map(wire::done_job).collect();
         let partition = batch.partition;
         let parts = [Part::Pending, Part::Bytes, Part::Done, Part::Delayed, Part::Dead];
         let mut keys = vec![self.batch(partition, &batch.name), self.key(partition, Part::Lease)];
@@ -177,42 +220,48 @@ impl Queue {
         list(call, pauses);
         list(call, dead);
         list::<Vec<u8>>(call, done);
-        let next = match wants_more {
+        // Where there are several it may be more urgent elsewhere.
+        let next = match wants_more && self.keyspace.all().count() == 1 {
             true => Some(self.add_fetch(partition, &mut commands).await?),
             false => None,
         };
-        let mut replies = self.ask(&commands).await?.into_iter();
-        let now_ms = replies.next().as_ref().map_or(0, number);
-        let next = next.zip(replies.nth(1)).and_then(|(name, reply)| Batch::fetched(partition, name, reply));
+        let mut replies = self.ask(&commands).await.map(Vec::into_iter);
+        let now_ms = replies.as_mut().ok().and_then(Iterator::next).as_ref().map_or(0, number);
+        let next = match next {
+            Some(name) => self.fetched(partition, name, replies.map(|mut replies| replies.nth(1)))?,
+            None => replies.map(|_| None)?,
+        };
         Ok(((now_ms > 0).then(|| Timestamp::from_ms(now_ms)), next))
     }
 
     /// Gives a batch back as it was.
     pub(super) async fn release(&mut self, batch: &Batch) -> Result<(), LinkError> {
-        let partition = batch.partition;
+        self.release_named(batch.partition, &batch.name).await
+    }
+
+    async fn release_named(&mut self, partition: Partition, name: &str) -> Result<(), LinkError> {
         let parts = [Part::Lease, Part::Wait, Part::Delayed].map(|part| self.key(partition, part));
-        let keys = [&[self.batch(partition, &batch.name)], &parts[..]].concat();
+        let keys = [&[self.batch(partition, name)], &parts[..]].concat();
         let released = self.run(Script::Release, &keys, |call| {
-            call.arg(&batch.name);
+            call.arg(name);
         });
         released.await.map(|_| ())
     }
 
-    /// The time that leases go by.
-    pub(super) async fn now(&mut self) -> Result<Timestamp, LinkError> {
-        let mut commands = Commands::new();
-        commands.cmd("TIME");
-        Ok(Timestamp::from_ms(self.ask(&commands).await?.first().map_or(0, time_ms)))
-    }
-
     /// Holds on to batches.
     pub(super) async fn renew(&mut self, batches: &[&Batch]) -> Result<(), LinkError> {
-        let end_ms = self.now().await?.as_ms() + LEASE.as_millis() as u64;
-        let mut commands = Commands::new();
-        for batch in batches {
-            commands.cmd("ZADD").arg(self.key(batch.partition, Part::Lease)).arg("XX").arg(end_ms).arg(&batch.name);
+        for partition in self.keyspace.all() {
+            let held: Vec<_> = batches.iter().filter(|batch| batch.partition == partition).collect();
+            if held.is_empty() {
+                continue;
+            }
+            let leases = [self.key(partition, Part::Lease)];
+            let renewed = self.run(Script::Renew, &leases, |call| {
+                call.arg(LEASE.as_millis() as u64).args(held.iter().map(|batch| &batch.name));
+            });
+            renewed.await?;
         }
-        self.ask(&commands).await.map(|_| ())
+        Ok(())
     }
 
     /// Gives back batches whose holders do not renew their leases; returns how many jobs are tried again, and how many

@@ -9,15 +9,17 @@ use crate::redis::{Commands, Link, LinkError, Reply};
 pub(super) enum Script {
     Fetch,
     Settle,
+    Renew,
     Release,
     Reap,
     Redrive,
     Drop,
 }
 
-const SOURCES: [(Script, &str); 6] = [
+const SOURCES: [(Script, &str); 7] = [
     (Script::Fetch, include_str!("scripts/fetch.lua")),
     (Script::Settle, include_str!("scripts/settle.lua")),
+    (Script::Renew, include_str!("scripts/renew.lua")),
     (Script::Release, include_str!("scripts/release.lua")),
     (Script::Reap, include_str!("scripts/reap.lua")),
     (Script::Redrive, include_str!("scripts/redrive.lua")),

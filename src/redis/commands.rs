@@ -1,7 +1,7 @@
 //! Commands as Redis takes them (RESP: each an array of strings), written into one buffer that is sent as it is. Does
 //! not know what they do.
 
-use super::reply;
+use super::reply::Seeker;
 
 /// Room for what most round trips take.
 const LEN_MIN: usize = 512;
@@ -100,11 +100,10 @@ impl Commands {
 
     /// Each by itself, as it is sent.
     pub fn each(&self) -> impl Iterator<Item = &[u8]> {
-        let mut rest = self.bytes();
+        let (mut seeker, mut start) = (Seeker::default(), 0);
         std::iter::from_fn(move || {
-            let (command, behind) = rest.split_at_checked(reply::end(rest).ok()??)?;
-            rest = behind;
-            Some(command)
+            let end = seeker.end(&self.bytes).ok()??;
+            Some(&self.bytes[std::mem::replace(&mut start, end)..end])
         })
     }
 
@@ -125,6 +124,12 @@ impl Commands {
         } else {
             self.bytes.splice(place, digits.iter().copied());
         }
+    }
+}
+
+impl Default for Commands {
+    fn default() -> Self {
+        Self::new()
     }
 }
 

@@ -9,10 +9,12 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::commands::Commands;
 use super::link::LinkError;
-use super::reply::{self, Garbled, Reply};
+use super::reply::{Garbled, Reply, Seeker};
 
 /// What is read at once at least.
 const READ_MIN: usize = 16 * 1_024;
+/// How long a buffer may be that is kept for the next replies.
+const KEPT_LEN_MAX: usize = 1 << 20;
 /// Replies that may come at once: far more than any of ours, and a bound for what is none.
 const REPLIES_LEN_MAX: usize = 1 << 30;
 
@@ -53,11 +55,13 @@ impl Exchange {
         let broken = |error: std::io::Error| LinkError::Lost(error.to_string());
         self.stream.write_all(commands.bytes()).await.map_err(broken)?;
         self.stream.flush().await.map_err(broken)?;
-        let (mut count, mut end) = (0, 0);
+        let (mut seeker, mut count, mut end) = (Seeker::default(), 0, 0);
         while count < commands.len() {
-            match reply::end(&self.received[end..])? {
-                Some(length) => (count, end) = (count + 1, end + length),
-                None if self.received.len() > REPLIES_LEN_MAX => return Err(Garbled.into()),
+            match seeker.end(&self.received)? {
+                Some(found) => (count, end) = (count + 1, found),
+                None if self.received.len() > REPLIES_LEN_MAX => {
+                    return Err(LinkError::Lost("its reply is too long".to_owned()));
+                }
                 None => {
                     self.received.reserve(READ_MIN);
                     if self.stream.read_buf(&mut self.received).await.map_err(broken)? == 0 {
@@ -67,7 +71,15 @@ impl Exchange {
             }
         }
         let mut bytes = self.received.split_to(end).freeze();
-        Ok(Reply::take(&mut bytes, count)?)
+        let replies = Reply::take(&mut bytes, count)?;
+        // What nobody asked for would be taken for the reply to what is asked next.
+        if !self.received.is_empty() {
+            return Err(Garbled.into());
+        }
+        if end > KEPT_LEN_MAX {
+            self.received = BytesMut::new();
+        }
+        Ok(replies)
     }
 }
 

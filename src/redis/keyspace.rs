@@ -30,7 +30,7 @@ pub enum Queue {
     Bytes,
     /// Batch -> end of its lease in ms (sorted set).
     Lease,
-    /// Job that was tried before -> when it is tried again, alone, in ms (sorted set).
+    /// Job that is tried alone -> when it is due, in ms (sorted set): after a failure, or when its holder died.
     Delayed,
     /// Jobs that were given up, with their last error (list).
     Dead,

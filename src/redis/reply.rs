@@ -88,7 +88,7 @@ impl Reply {
     }
 
     fn take_some(bytes: &mut Bytes, count: usize, depth: u32) -> Result<Vec<Self>, Garbled> {
-        // Each takes three bytes at least.
+        // No more than there are bytes, whatever is said.
         let mut all = Vec::with_capacity(count.min(bytes.len()));
         for _ in 0..count {
             all.push(Self::take_at(bytes, depth)?);
@@ -124,26 +124,37 @@ impl Reply {
     }
 }
 
-/// Where the first answer ends; `None` when that has not come yet.
-pub(super) fn end(bytes: &[u8]) -> Result<Option<usize>, Garbled> {
-    // Answers that are still to come, those in lists included.
-    let (mut left, mut at) = (1_usize, 0);
-    while left > 0 {
-        let Some(end) = line_end(&bytes[at..]) else { return Ok(None) };
-        let (kind, said) = bytes[at..at + end].split_first().ok_or(Garbled)?;
-        at += end + 2;
-        left -= 1;
-        match kind {
-            b'+' | b'-' | b':' => {}
-            b'$' => at += length(said)?.map_or(0, |length| length + 2),
-            b'*' => left += length(said)?.unwrap_or(0),
-            _ => return Err(Garbled),
+/// Looks for the end of answers among bytes that are still coming, none of them twice.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Seeker {
+    /// Where to go on.
+    at: usize,
+    /// Parts of the present answer that are still to come; 0 between answers.
+    left: usize,
+}
+
+impl Seeker {
+    /// Where the next answer ends; `None` when that has not come yet.
+    pub(super) fn end(&mut self, bytes: &[u8]) -> Result<Option<usize>, Garbled> {
+        self.left = self.left.max(1);
+        while self.left > 0 {
+            let rest = &bytes[self.at.min(bytes.len())..];
+            let Some(end) = line_end(rest) else { return Ok(None) };
+            let (kind, said) = rest[..end].split_first().ok_or(Garbled)?;
+            let (behind, more) = match kind {
+                b'+' | b'-' | b':' => (0, 0),
+                b'$' => (length(said)?.map_or(0, |length| length + 2), 0),
+                b'*' => (0, length(said)?.unwrap_or(0)),
+                _ => return Err(Garbled),
+            };
+            if rest.len() < end + 2 + behind {
+                return Ok(None);
+            }
+            self.at += end + 2 + behind;
+            self.left = self.left - 1 + more;
         }
-        if at > bytes.len() {
-            return Ok(None);
-        }
+        Ok(Some(self.at))
     }
-    Ok(Some(at))
 }
 
 /// Where the first line ends, before its CR and LF.
@@ -171,7 +182,11 @@ fn signed(digits: &[u8]) -> Result<i64, Garbled> {
 mod tests {
     use bytes::Bytes;
 
-    use super::{Garbled, Reply, end};
+    use super::{Garbled, Reply, Seeker};
+
+    fn end(bytes: &[u8]) -> Result<Option<usize>, Garbled> {
+        Seeker::default().end(bytes)
+    }
 
     fn text(text: &'static str) -> Reply {
         Reply::Text(Bytes::from_static(text.as_bytes()))
@@ -202,6 +217,10 @@ mod tests {
             for part in 0..bytes.len() {
                 assert_eq!(end(&bytes.as_bytes()[..part]), Ok(None), "{bytes:?} to {part}");
             }
+            let mut seeker = Seeker::default();
+            let found: Vec<_> = (0..=more.len()).map(|come| seeker.end(&more.as_bytes()[..come])).collect();
+            let ends: Vec<_> = found.into_iter().flatten().flatten().collect();
+            assert_eq!(ends, [bytes.len(), more.len()], "{bytes:?}, byte by byte");
             let mut rest = Bytes::from(more);
             assert_eq!(Reply::take(&mut rest, 1), Ok(vec![expected]), "{bytes:?}");
             assert_eq!(&rest[..], b":1\r\n", "{bytes:?}");

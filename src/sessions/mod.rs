@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::engine::{Command, NewSession, Outcome, Refusal, SessionId, StateTag, Timestamp};
 use crate::store::{
-    Arrival, Commit, Committed, Current, Queued, Quota, Rate, Read, Record, Snapshot, Store, StoreError, Wait, Watched,
+    Arrival, Commit, Committed, Current, Quota, Rate, Read, Record, Snapshot, Store, StoreError, Wait, Watched,
 };
 
 pub use history::Page;
@@ -205,7 +205,7 @@ impl Sessions {
         // In this order: what is not queued any more has been written.
         let queued = self.store.queued(id).await.map_err(Failure::Store)?;
         let changes = recovery.archive().changes(id, after, limit + 1).await.map_err(Failure::Store)?;
-        if changes.is_empty() && after.is_none() && queued == Queued::default() {
+        if changes.is_empty() && after.is_none() && queued.newest.is_none() {
             return Err(Failure::Refused(id, Refusal::NotFound));
         }
         Ok(Page::new(changes, after, limit, queued))

@@ -168,11 +168,14 @@ impl Peer<'_> {
         };
         let mut heartbeat = heartbeat(self.live.heartbeat);
         let mut answered = true;
+        // Waited for once, and not anew for each message.
+        let mut shutdown = socket.shutdown.clone();
+        let mut stop = std::pin::pin!(shutdown.begun());
         let ending = loop {
             // What was sent and heard goes before the heartbeat: an answer that waits to be read is one.
             let next = tokio::select! {
                 biased;
-                () = socket.shutdown.begun() => Next::Stop,
+                () = &mut stop => Next::Stop,
                 next = async {
                     tokio::select! {
                         outgoing = self.outbox.next() => Next::Send(outgoing),

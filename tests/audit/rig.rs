@@ -1,5 +1,6 @@
 //! A Redis or a Cluster and a PostgreSQL of the test's own, instances on them, and what the audit holds.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -146,6 +147,15 @@ impl Rig {
             length.expect("it answers")
         };
         keyspace.all().map(length).sum()
+    }
+
+    /// Batches that are held, and until when (ms), of the first partition.
+    pub(super) fn leases(&self) -> BTreeMap<String, u64> {
+        let keyspace = self.keyspace();
+        let first = keyspace.all().next().expect("there is one");
+        let mut command = redis::cmd("ZRANGE");
+        command.arg(keyspace.queue(first, Part::Lease)).arg(0).arg(-1).arg("WITHSCORES");
+        command.query(&mut self.connect(first)).expect("it answers")
     }
 
     /// Lets what is delayed, or held under a lease, be over now.

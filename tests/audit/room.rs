@@ -85,6 +85,13 @@ async fn a_full_redis_drains_and_serves_again() {
         created += 1;
     }
     assert!(created > 10, "there was room for {created}");
+    let held = rig.leases();
+    assert!(!held.is_empty(), "somebody waits for the database with a batch");
+    wait::until("who holds a batch goes on to hold it", async || {
+        let now = rig.leases();
+        held.iter().all(|(name, end_ms)| now.get(name).is_some_and(|later_ms| later_ms > end_ms))
+    })
+    .await;
     rig.postgres(|postgres| postgres.signal("CONT")).await;
     rig.drained().await;
     wait::until("there is room again", async || {

@@ -1,15 +1,14 @@
 #!lua flags=allow-oom
--- Moves jobs to a list of their own, under a lease: one that is to be tried alone, if it is time for it, or else those that
--- wait. A list that may go as a whole is renamed, so that nobody copies what is in it.
+-- Moves jobs to a list of their own, under a lease: one that is due to be tried alone, or those that wait. A list that may go as a whole is renamed, so that nobody copies what is in it.
 -- KEYS: wait, delayed, the batch's list, leases
--- ARGV: jobs at most, length of the lease in ms, the batch's name
+-- ARGV: jobs at most, length of the lease in ms, the batch's name, 1 when what is due goes before what waits
 -- Returns 1; 0 when there are none.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local due = redis.call('ZRANGE', KEYS[2], '-inf', now, 'BYSCORE', 'LIMIT', 0, 1)
 local most = tonumber(ARGV[1])
 local waiting = redis.call('LLEN', KEYS[1])
-if #due > 0 then
+if #due > 0 and (waiting == 0 or ARGV[4] == '1') then
   redis.call('ZREM', KEYS[2], due[1])
   redis.call('RPUSH', KEYS[3], due[1])
 elseif waiting == 0 then

@@ -75,8 +75,9 @@ enum Tried {
 }
 
 impl Committer {
-    pub(super) fn new(shared: Arc<Shared>, inbox: mpsc::Receiver<Job>) -> Self {
-        Self { shared, inbox, line: Line::new(Role::Changes), again: Vec::new(), recent: Recent::default() }
+    /// One of so many.
+    pub(super) fn new(shared: Arc<Shared>, inbox: mpsc::Receiver<Job>, committers: usize) -> Self {
+        Self { shared, inbox, line: Line::new(Role::Changes), again: Vec::new(), recent: Recent::new(committers) }
     }
 
     /// Runs until nobody can send commands any more.

@@ -107,15 +107,21 @@ impl<'s> Group<'s> {
         let mut replies = replies.into_iter();
         for pending in self.jobs.iter_mut().filter(|pending| pending.job.quota.is_none()) {
             let Some(rate) = pending.job.commit.rate else { continue };
-            let quota = limits::counted(&mut replies, rate)?;
-            pending.job.quota = Some(quota);
-            if quota.is_exceeded() {
-                pending.answer = Some(Answer::Limited);
+            match limits::counted(&mut replies, rate) {
+                Ok(quota) => {
+                    pending.job.quota = Some(quota);
+                    if quota.is_exceeded() {
+                        pending.answer = Some(Answer::Limited);
+                    }
+                }
+                // What cannot be counted lets through.
+                Err(_) => pending.job.commit.rate = None,
             }
         }
         let _unwatched = replies::next(&mut replies)?;
-        let _watching = replies::next(&mut replies)?;
-        let values = replies::values(replies::next(&mut replies)?)?;
+        // Without it others' changes would be overwritten.
+        replies::ok("WATCH", &replies::next(&mut replies)?)?;
+        let values = replies::values(replies::next(&mut replies)?, self.slots.len() + self.partitions.len())?;
         let reading = Reading { time_us: replies::time_us(&replies::next(&mut replies)?)?, sent, received };
         let mut values = values.into_iter();
         for (slot, value) in self.slots.iter_mut().zip(values.by_ref()) {

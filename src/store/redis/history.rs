@@ -131,7 +131,7 @@ pub(super) async fn compare(shared: &Shared, link: &mut Link) -> Result<(), Link
         let mut commands = Commands::new();
         commands.cmd("MGET").args(some.iter().map(|(id, _)| shared.keyspace.session(*id)));
         let mut replies = link.ask(&commands).await?.into_iter();
-        let values = replies::values(replies::next(&mut replies)?)?;
+        let values = replies::values(replies::next(&mut replies)?, some.len())?;
         behind += some.iter().zip(values).filter(|((_, was), value)| is_behind(*was, value.as_ref())).count() as u64;
     }
     if behind == 0 {

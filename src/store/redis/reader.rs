@@ -160,18 +160,19 @@ impl Batch {
         let run_id = line.run_id(shared).await?;
         let mut replies = replies.into_iter();
         for (_, rate, reply) in self.counts {
-            let _ = reply.send(Ok(limits::counted(&mut replies, rate)?));
+            let _ = reply.send(limits::counted(&mut replies, rate));
         }
         for _ in &self.probes {
             replies::next(&mut replies)?;
         }
         for (_, reply) in self.queued {
-            let _ = reply.send(Ok(replies::queued(&replies::next(&mut replies)?)));
+            let (pending, batches) = (replies::next(&mut replies)?, replies::next(&mut replies)?);
+            let _ = reply.send(Ok(replies::queued(&pending, &batches)));
         }
         let values = match (self.keys.len(), self.is_moving) {
             (0, _) => Vec::new(),
-            (_, false) => replies::values(replies::next(&mut replies)?)?,
-            (count, true) => replies::values(Said::List(replies.by_ref().take(count).collect()))?,
+            (count, false) => replies::values(replies::next(&mut replies)?, count)?,
+            (count, true) => replies::values(Said::List(replies.by_ref().take(count).collect()), count)?,
         };
         let reading = Reading { time_us: replies::time_us(&replies::next(&mut replies)?)?, sent, received };
         shared.authority.learn(&reading);
@@ -208,8 +209,9 @@ impl Batch {
             commands.cmd(shared.keyspace.publish()).arg(channel).arg("");
         }
         for (id, _) in &self.queued {
-            let pending = shared.keyspace.queue(shared.keyspace.partition(*id), Part::Pending);
-            commands.cmd("HMGET").arg(pending).arg(id.to_string()).arg(format!("{id}:apart"));
+            let part = |part| shared.keyspace.queue(shared.keyspace.partition(*id), part);
+            commands.cmd("HMGET").arg(part(Part::Pending)).arg(id.to_string()).arg(format!("{id}:apart"));
+            commands.cmd("ZCARD").arg(part(Part::Lease));
         }
         if self.is_moving {
             for key in &self.keys {

@@ -11,15 +11,16 @@ use crate::engine::SessionId;
 use crate::store::Record;
 use crate::wire::Mark;
 
-/// Bytes in a generation.
-const BYTES_MAX: usize = 4 << 20;
+/// Bytes in a generation, of all committers together.
+const BYTES_MAX: usize = 8 << 20;
 /// What a session takes beside its bytes, and a participant.
 const SESSION_LEN: usize = 1_000;
 const PARTICIPANT_LEN: usize = 150;
 
 /// Sessions as they were committed.
-#[derive(Default)]
 pub(super) struct Recent {
+    /// In a generation.
+    bytes_max: usize,
     young: HashMap<SessionId, Left>,
     old: HashMap<SessionId, Left>,
     /// Of the young ones.
@@ -36,15 +37,20 @@ pub(super) struct Left {
 }
 
 impl Recent {
+    /// Nothing yet; there are so many committers.
+    pub(super) fn new(committers: usize) -> Self {
+        let bytes_max = BYTES_MAX / committers.max(1);
+        Self { bytes_max, young: HashMap::new(), old: HashMap::new(), bytes: 0 }
+    }
+
     /// Remembers how a session was left.
     pub(super) fn put(&mut self, id: SessionId, left: Left) {
-        if self.bytes > BYTES_MAX {
+        if self.bytes > self.bytes_max {
             (self.old, self.bytes) = (std::mem::take(&mut self.young), 0);
         }
-        let participants = left.record.session().participants.len();
-        let len = SESSION_LEN + PARTICIPANT_LEN * participants + left.record.encoded().frame().len();
-        if self.young.insert(id, left).is_none() {
-            self.bytes += len;
+        self.bytes += left.len();
+        if let Some(before) = self.young.insert(id, left) {
+            self.bytes -= before.len();
         }
     }
 
@@ -53,5 +59,13 @@ impl Recent {
         let left = self.young.get(&id).or_else(|| self.old.get(&id))?;
         let members = value.strip_prefix(&left.written[..])?;
         (members == left.record.encoded().members()).then_some(left)
+    }
+}
+
+impl Left {
+    /// About how much it takes.
+    fn len(&self) -> usize {
+        let participants = self.record.session().participants.len();
+        SESSION_LEN + PARTICIPANT_LEN * participants + self.record.encoded().frame().len()
     }
 }

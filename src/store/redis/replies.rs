@@ -25,10 +25,11 @@ pub(super) fn executed(mut replies: Vec<Reply>) -> Result<Executed, LinkError> {
             None => Executed::Yes,
         }),
         Some(Reply::Nil) => Ok(Executed::Overtaken),
-        other => {
-            let why = replies.iter().chain(&other).find_map(Reply::refusal).map(str::to_owned);
-            Err(LinkError::Refused(why.unwrap_or_else(|| format!("EXEC answered {other:?}"))))
-        }
+        other => match replies.iter().chain(&other).find_map(Reply::refusal) {
+            Some(why) => Err(LinkError::Refused(why.to_owned())),
+            // Nobody knows what was done.
+            None => Err(LinkError::Lost(format!("EXEC answered {other:?}"))),
+        },
     }
 }
 
@@ -47,9 +48,17 @@ pub(super) fn time_us(reply: &Reply) -> Result<u64, LinkError> {
     .ok_or_else(|| unexpected("TIME", reply))
 }
 
-/// The values of MGET.
-pub(super) fn values(reply: Reply) -> Result<Vec<Option<Bytes>>, LinkError> {
+/// It was done.
+pub(super) fn ok(command: &str, reply: &Reply) -> Result<(), LinkError> {
+    if reply.is_ok() { Ok(()) } else { Err(unexpected(command, reply)) }
+}
+
+/// The values of MGET, so many.
+pub(super) fn values(reply: Reply, count: usize) -> Result<Vec<Option<Bytes>>, LinkError> {
     let Reply::List(values) = reply else { return Err(unexpected("MGET", &reply)) };
+    if values.len() != count {
+        return Err(LinkError::Lost(format!("{} values of {count} keys", values.len())));
+    }
     let value = |value| match value {
         Reply::Text(bytes) => Ok(Some(bytes)),
         Reply::Nil => Ok(None),
@@ -65,19 +74,18 @@ pub(super) fn decimal(digits: &Bytes) -> u64 {
     std::str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok()).unwrap_or_default()
 }
 
-/// What of a session is queued: the newest tag, and how many stand apart.
-pub(super) fn queued(reply: &Reply) -> Queued {
+/// What of a session is queued: the newest tag, how many stand apart, and how many batches are being written, which may
+/// hold older ones.
+pub(super) fn queued(reply: &Reply, batches: &Reply) -> Queued {
     let [newest, apart] = reply.list() else { return Queued::default() };
     let tag = |text: &str| {
         let (epoch, version) = text.split_once('.')?;
         Some(StateTag { epoch: epoch.parse().ok()?, version: version.parse().ok()? })
     };
-    Queued { newest: newest.text().and_then(tag), has_stragglers: apart.number::<u64>().is_some() }
-}
-
-/// An integer.
-pub(super) fn integer(reply: &Reply) -> Result<i64, LinkError> {
-    if let Reply::Int(integer) = reply { Ok(*integer) } else { Err(unexpected("a command that counts", reply)) }
+    Queued {
+        newest: newest.text().and_then(tag),
+        has_stragglers: apart.number::<u64>().is_some() || batches.number::<u64>() != Some(0),
+    }
 }
 
 fn unexpected(command: &str, reply: &Reply) -> LinkError {

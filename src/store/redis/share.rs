@@ -44,12 +44,12 @@ pub(super) struct Share {
 impl Share {
     /// A share on a server that need not answer yet. Its tasks run until the last clone is dropped.
     pub(super) fn new(clock: Clock, options: Options, listener: Arc<dyn Listener>, log: Arc<Log>) -> Self {
-        let is_whole = options.keyspace.all().count() == usize::from(options.keyspace.partitions());
-        let lines = if is_whole { LINES_WHOLE } else { 1 };
+        let (own, all) = (options.keyspace.all().count(), usize::from(options.keyspace.partitions()));
+        let (lines, committers_all) = if own == all { (LINES_WHOLE, LINES_WHOLE) } else { (1, all) };
         let shared = Arc::new(Shared::new(clock, options, listener, log));
         let committers = (0..lines).map(|_| {
             let (sender, inbox) = mpsc::channel(WAITING_MAX);
-            tokio::spawn(Committer::new(Arc::clone(&shared), inbox).run());
+            tokio::spawn(Committer::new(Arc::clone(&shared), inbox, committers_all).run());
             sender
         });
         let readers = (0..lines).map(|_| {
