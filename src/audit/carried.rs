@@ -3,13 +3,15 @@
 //! once; a job without counts is new. What has counts goes alone. One that was tried, or is queued anew, stands apart:
 //! others of its session may be written before it. Does not know where it is queued.
 
+use bytes::Bytes;
+
 use crate::wire::{self, JobName};
 
 /// A job and its counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Carried {
     /// As it is queued.
-    entry: Vec<u8>,
+    entry: Bytes,
     /// Where the job begins.
     start: usize,
     attempts: u32,
@@ -20,7 +22,7 @@ pub(super) struct Carried {
 
 impl Carried {
     /// The job that is queued as `entry`.
-    pub(super) fn parse(entry: Vec<u8>) -> Self {
+    pub(super) fn parse(entry: Bytes) -> Self {
         let start = entry.iter().position(|byte| *byte == b'{').unwrap_or(entry.len());
         let counts = std::str::from_utf8(&entry[..start]).unwrap_or_default();
         let mut counts = counts.split(' ').map(|count| count.parse().unwrap_or_default());
@@ -64,15 +66,17 @@ pub(super) fn revived(job: &[u8]) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::Carried;
 
     #[test]
     fn counts_stand_before_the_job() {
-        let new = Carried::parse(br#"{"a":1}"#.to_vec());
+        let new = Carried::parse(Bytes::from_static(br#"{"a":1}"#));
         assert_eq!((new.job(), new.attempts()), (&br#"{"a":1}"#[..], 0));
-        let again = Carried::parse(new.again());
+        let again = Carried::parse(new.again().into());
         assert_eq!((again.job(), again.attempts(), again.again()), (new.job(), 1, br#"2 0 {"a":1}"#.to_vec()));
-        assert_eq!(Carried::parse(br#"3 2 {"a":1}"#.to_vec()).again(), br#"4 2 {"a":1}"#);
-        assert_eq!(Carried::parse(b"what".to_vec()).name, None);
+        assert_eq!(Carried::parse(Bytes::from_static(br#"3 2 {"a":1}"#)).again(), br#"4 2 {"a":1}"#);
+        assert_eq!(Carried::parse(Bytes::from_static(b"what")).name, None);
     }
 }

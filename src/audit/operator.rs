@@ -3,6 +3,8 @@
 
 use std::iter::Sum;
 
+use bytes::Bytes;
+
 use crate::engine::Timestamp;
 use crate::redis::{Commands, LinkError, Partition, Queue as Part};
 use crate::wire::{self, DeadJob};
@@ -114,7 +116,7 @@ impl Queue {
             }
             let keys = [Part::Dead, Part::Delayed].map(|part| self.key(partition, part));
             let moved = self.run(Script::Redrive, &keys, |call| {
-                call.arg(entry.as_slice()).arg(carried::revived(&job));
+                call.arg(&entry[..]).arg(carried::revived(&job));
             });
             count += number(&moved.await?);
         }
@@ -133,14 +135,14 @@ impl Queue {
             let parts = [Part::Dead, Part::Bytes, Part::Pending];
             let keys = parts.map(|part| self.key(partition, part));
             let gone = self.run(Script::Drop, &keys, |call| {
-                call.arg(entry.as_slice()).arg(job.len()).arg(session).arg(tag);
+                call.arg(&entry[..]).arg(job.len()).arg(session).arg(tag);
             });
             return Ok(number(&gone.await?) > 0);
         }
         Ok(false)
     }
 
-    async fn dead_entries(&mut self, most: usize) -> Result<Vec<(Partition, Vec<u8>)>, LinkError> {
+    async fn dead_entries(&mut self, most: usize) -> Result<Vec<(Partition, Bytes)>, LinkError> {
         let mut found = Vec::new();
         for partition in self.keyspace.all() {
             let (key, mut start) = (self.key(partition, Part::Dead), 0);

@@ -9,7 +9,7 @@ use crate::redis::{Bell, Commands, Keyspace, Link, LinkError, Partition, Queue a
 use crate::wire::{self, JobName};
 
 use super::carried::Carried;
-use super::replies::{self, bytes, number};
+use super::replies::{self, number};
 use super::scripts::{Script, Scripts};
 
 /// Jobs in a batch at most.
@@ -271,7 +271,7 @@ impl Queue {
         for (partition, name) in over.iter().take(SOME) {
             let mut first = Commands::new();
             first.cmd("LINDEX").arg(self.batch(*partition, name)).arg(0);
-            let first = self.ask(&first).await?.pop().map(bytes).unwrap_or_default();
+            let first = self.ask(&first).await?.pop().map(Reply::into_bytes).unwrap_or_default();
             let session = Carried::parse(first).name.map(named).unwrap_or_default().0;
             let parts = [Part::Lease, Part::Delayed, Part::Dead, Part::Pending];
             let mut keys = vec![self.batch(*partition, name)];

@@ -1,17 +1,15 @@
 //! Redis replies as what they mean. Does not know what was asked.
 
+use bytes::Bytes;
+
 use crate::redis::Reply;
 
 pub(super) fn number(reply: &Reply) -> u64 {
     reply.number::<i64>().map_or(0, |number| number.max(0) as u64)
 }
 
-pub(super) fn bytes(reply: Reply) -> Vec<u8> {
-    reply.into_bytes().into()
-}
-
-pub(super) fn list(reply: Reply) -> Vec<Vec<u8>> {
-    reply.into_list().into_iter().map(bytes).collect()
+pub(super) fn list(reply: Reply) -> Vec<Bytes> {
+    reply.into_list().into_iter().map(Reply::into_bytes).collect()
 }
 
 pub(super) fn time_ms(reply: &Reply) -> u64 {

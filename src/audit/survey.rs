@@ -6,7 +6,7 @@ use crate::redis::{Commands, LinkError, Partition, Queue as Part, Reply};
 use super::carried::Carried;
 use super::operator::Stats;
 use super::queue::Queue;
-use super::replies::{bytes, number, time_ms};
+use super::replies::{number, time_ms};
 
 /// What each partition is asked.
 const QUESTIONS: usize = 5;
@@ -73,7 +73,7 @@ impl Survey {
     fn learn(&mut self, more: More, reply: Reply) {
         match more {
             More::Oldest => {
-                let at = Carried::parse(bytes(reply)).name.map(|name| name.at);
+                let at = Carried::parse(reply.into_bytes()).name.map(|name| name.at);
                 self.stats.oldest = self.stats.oldest.into_iter().chain(at).min();
             }
             More::Held(partition, name, end_ms) => {
