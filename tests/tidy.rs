@@ -1,5 +1,5 @@
-//! Holds the house rules against the code: who imports whom, which crate lives where, who asks for the time,
-//! and that what is written down about the server is what the server does.
+//! Holds what ARCHITECTURE.md and CONTRIBUTING.md say against the code: who imports whom, which crate lives where, who
+//! asks for the time, and that what is written down about the server is what the server does.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

@@ -14,7 +14,8 @@ use crate::redis::LinkError;
 
 use super::metrics::Metrics;
 use super::pool::{Idle, Pool, Report};
-use super::queue::{Batch, Fate, Queue};
+use super::queue::{Batch, Queue};
+use super::settlement::Fate;
 use super::standing::Standing;
 use super::survey::Survey;
 

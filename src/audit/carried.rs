@@ -1,7 +1,8 @@
 //! A job on its way through the queue: its bytes, what must be known of it, and how often it was tried. The
 //! counts stand before the job, which is never encoded again: `2 1 {...}` was tried twice and its worker died
-//! once; a job without counts is new. What has counts goes alone. One that was tried, or is queued anew, stands apart:
-//! others of its session may be written before it. Does not know where it is queued.
+//! once; a job without counts is new. What has counts goes alone, so that others of its session may be written before it:
+//! one that was tried, or is queued anew, is counted for that (it stands apart), one whose holder died is found among
+//! those that are delayed. Does not know where it is queued.
 
 use bytes::Bytes;
 
@@ -23,7 +24,7 @@ pub(super) struct Carried {
 impl Carried {
     /// The job that is queued as `entry`.
     pub(super) fn parse(entry: Bytes) -> Self {
-        let start = entry.iter().position(|byte| *byte == b'{').unwrap_or(entry.len());
+        let start = entry.iter().position(|byte| *byte == b'{').unwrap_or(0);
         let counts = std::str::from_utf8(&entry[..start]).unwrap_or_default();
         let mut counts = counts.split(' ').map(|count| count.parse().unwrap_or_default());
         let (attempts, reaps) = (counts.next().unwrap_or_default(), counts.next().unwrap_or_default());
@@ -77,6 +78,7 @@ mod tests {
         let again = Carried::parse(new.again().into());
         assert_eq!((again.job(), again.attempts(), again.again()), (new.job(), 1, br#"2 0 {"a":1}"#.to_vec()));
         assert_eq!(Carried::parse(Bytes::from_static(br#"3 2 {"a":1}"#)).again(), br#"4 2 {"a":1}"#);
-        assert_eq!(Carried::parse(Bytes::from_static(b"what")).name, None);
+        let none = Carried::parse(Bytes::from_static(b"what"));
+        assert_eq!((none.job(), none.name), (&b"what"[..], None), "what is no job is kept as it is");
     }
 }

@@ -17,6 +17,7 @@ mod pool;
 mod queue;
 mod replies;
 mod scripts;
+mod settlement;
 mod sink;
 mod standing;
 mod survey;

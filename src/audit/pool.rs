@@ -11,7 +11,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tracing::{error, info, warn};
 
 use super::fault;
-use super::queue::{Batch, Fate};
+use super::queue::Batch;
+use super::settlement::Fate;
 use super::sink::{Sink, WriteError};
 
 /// Threads, and the way to them.

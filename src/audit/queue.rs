@@ -5,12 +5,13 @@ use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
 use crate::engine::{StateTag, Timestamp};
-use crate::redis::{Bell, Commands, Keyspace, Link, LinkError, Partition, Queue as Part, Reply, Server, Word};
-use crate::wire::{self, JobName};
+use crate::redis::{Bell, Commands, Keyspace, Link, LinkError, Partition, Queue as Part, Reply, Server};
+use crate::wire::JobName;
 
 use super::carried::Carried;
 use super::replies::{self, number};
 use super::scripts::{Script, Scripts};
+use super::settlement::{Fate, Settlement};
 
 /// Jobs in a batch at most.
 pub(super) const BATCH_MAX: usize = 128;
@@ -19,10 +20,7 @@ const LEASE: Duration = Duration::from_secs(15);
 /// How often a job may be alone with somebody who dies before it is taken for the cause.
 const REAPS_MAX: u32 = 3;
 /// Batches that are taken back at once.
-const SOME: usize = 100;
-/// Successes that are remembered.
-const DONE_MAX: usize = 100;
-
+const REAPED_MAX: usize = 100;
 /// The queue.
 pub struct Queue {
     server: Server,
@@ -49,16 +47,6 @@ impl Batch {
     pub(super) fn is(&self, other: &Batch) -> bool {
         self.name == other.name
     }
-}
-
-/// What became of a job.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Fate {
-    Written,
-    /// Tried again after a while.
-    Delayed(Duration, String),
-    /// Given up.
-    Dead(String),
 }
 
 impl Queue {
@@ -176,50 +164,14 @@ impl Queue {
         fates: &[Fate],
         wants_more: bool,
     ) -> Result<(Option<Timestamp>, Option<Batch>), LinkError> {
-        let mut written_bytes = 0;
-        let (mut sessions, mut tags, mut apart, mut changes) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        let (mut delayed, mut pauses, mut dead, mut done) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        for (job, fate) in batch.jobs.iter().zip(fates) {
-            let (session, tag) = job.name.map(named).unwrap_or_default();
-            let change = match fate {
-                Fate::Written => -i64::from(job.is_apart()),
-                Fate::Delayed(..) | Fate::Dead(_) => i64::from(!job.is_apart()),
-            };
-            if change != 0 {
-                apart.push(session.clone());
-                changes.push(change);
-            }
-            match fate {
-                Fate::Written => {
-                    written_bytes += job.job().len();
-                    sessions.push(session);
-                    tags.push(tag);
-                    done.extend(job.name.as_ref());
-                }
-                Fate::Delayed(pause, _) => {
-                    delayed.push(job.again());
-                    pauses.push(pause.as_millis() as u64);
-                }
-                Fate::Dead(error) => dead.push(job.dead(error)),
-            }
-        }
-        let done = done[done.len().saturating_sub(DONE_MAX)..].iter().copied().map(wire::done_job).collect();
         let partition = batch.partition;
-        let parts = [Part::Pending, Part::Bytes, Part::Done, Part::Delayed, Part::Dead];
-        let mut keys = vec![self.batch(partition, &batch.name), self.key(partition, Part::Lease)];
+        let parts = [Part::Lease, Part::Pending, Part::Bytes, Part::Done, Part::Delayed, Part::Dead];
+        let mut keys = vec![self.batch(partition, &batch.name)];
         keys.extend(parts.map(|part| self.key(partition, part)));
         let mut commands = Commands::new();
         let (_, scripts) = self.connected().await?;
         let call = scripts.call(Script::Settle, &keys, &mut commands);
-        call.arg(&batch.name).arg(written_bytes);
-        list(call, sessions);
-        list(call, tags);
-        list(call, apart);
-        list(call, changes);
-        list(call, delayed);
-        list(call, pauses);
-        list(call, dead);
-        list::<Vec<u8>>(call, done);
+        Settlement::of(&batch.jobs, fates).tell(call.arg(&batch.name));
         // Where there are several it may be more urgent elsewhere.
         let next = match wants_more && self.keyspace.all().count() == 1 {
             true => Some(self.add_fetch(partition, &mut commands).await?),
@@ -268,7 +220,7 @@ impl Queue {
     /// are dead.
     pub(super) async fn reap(&mut self, over: &[(Partition, String)]) -> Result<(u64, u64), LinkError> {
         let (mut waiting, mut dead) = (0, 0);
-        for (partition, name) in over.iter().take(SOME) {
+        for (partition, name) in over.iter().take(REAPED_MAX) {
             let mut first = Commands::new();
             first.cmd("LINDEX").arg(self.batch(*partition, name)).arg(0);
             let first = self.ask(&first).await?.pop().map(Reply::into_bytes).unwrap_or_default();
@@ -330,11 +282,6 @@ impl Queue {
         }
         self.connected.as_mut().ok_or_else(|| LinkError::Lost("it was never made".to_owned()))
     }
-}
-
-/// Adds how many words there are, and the words.
-fn list<W: Word>(call: &mut Commands, words: Vec<W>) {
-    call.arg(words.len()).args(words);
 }
 
 pub(super) fn named(name: JobName) -> (String, String) {

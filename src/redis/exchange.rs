@@ -1,6 +1,6 @@
-//! Bytes to and from a server: commands go out in one piece, and as many replies are waited for. Ours, and not the
-//! library's, which has another task for each connection and an answer wait for both: two round trips are most of what a
-//! change takes. Does not know what is asked.
+//! Bytes to and from a server: commands go out in one piece, and as many replies are waited for. Not the library's
+//! connection: that one has a task of its own, so that each answer waits for two tasks to be scheduled, twice in each
+//! change. Does not know what is asked.
 
 use std::time::Duration;
 

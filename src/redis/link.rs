@@ -1,5 +1,5 @@
 //! A connection to a Redis server: which run of the server it leads to, and what can go wrong on it. It is owned
-//! by one task, since WATCH belongs to a connection. Does not know commands.
+//! by one task, since WATCH belongs to a connection. Knows what tells where to ask; does not know what else is asked.
 //!
 //! A run begins when a server starts, and when a replica becomes a master: then it may lack what was acknowledged
 //! before. It is known by the name of its replication history, which is new each time; its process may have been a
@@ -135,10 +135,10 @@ impl Link {
         let target = replies.iter().find_map(|reply| self.target(reply));
         if let Some(node) = target.as_ref() {
             let mut link = self.place.elsewhere(node).await?;
-            let moved: Vec<_> = (0..replies.len()).filter(|at| self.target(&replies[*at]).is_some()).collect();
-            let mut again = Commands::new();
-            for command in moved.iter().filter_map(|at| commands.each().nth(*at)) {
+            let (mut moved, mut again) = (Vec::new(), Commands::new());
+            for (at, command) in commands.each().enumerate().filter(|(at, _)| self.target(&replies[*at]).is_some()) {
                 again.cmd("ASKING").add(command);
+                moved.push(at);
             }
             let answers = link.exchange.ask(&again).await?;
             for (at, answer) in moved.into_iter().zip(answers.into_iter().skip(1).step_by(2)) {

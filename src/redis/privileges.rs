@@ -1,6 +1,7 @@
-//! What the server may do in Redis: every command that it uses is queued in a transaction that is then discarded, on
-//! the keys and channels that it would be used on. An ACL judges a command when it is queued, so that what is not
-//! permitted is known, and nothing is carried out. Does not know what the commands are for.
+//! What the server may do in Redis: every command that it uses later (those that a connection begins with were used by
+//! then) is queued in a transaction that is then discarded, on the keys and channels that it would be used on. An ACL
+//! judges a command when it is queued, so that what is not permitted is known, and nothing is carried out. Does not know
+//! what the commands are for.
 
 use std::net::{IpAddr, Ipv4Addr};
 

@@ -28,7 +28,7 @@ pub struct Garbled;
 const DEPTH_MAX: u32 = 16;
 
 impl Reply {
-    /// The bytes of a string; none of what is none.
+    /// The bytes of a string; empty when it is not one.
     pub fn into_bytes(self) -> Bytes {
         match self {
             Reply::Status(bytes) | Reply::Text(bytes) => bytes,
@@ -36,7 +36,7 @@ impl Reply {
         }
     }
 
-    /// A string; nothing of what is none.
+    /// A string; `None` when it is not one.
     pub fn text(&self) -> Option<&str> {
         match self {
             Reply::Status(bytes) | Reply::Text(bytes) => std::str::from_utf8(bytes).ok(),
@@ -53,7 +53,7 @@ impl Reply {
         }
     }
 
-    /// What a list consists of; nothing of what is none.
+    /// What a list consists of; empty when it is not one.
     pub fn list(&self) -> &[Reply] {
         match self {
             Reply::List(replies) => replies,

@@ -48,7 +48,7 @@ impl Arrivals {
     }
 
     fn shard(&self, id: SessionId) -> &Shard {
-        &self.shards[id.0.bits() as usize % SHARDS]
+        &self.shards[id.0.place(SHARDS)]
     }
 }
 

@@ -144,8 +144,8 @@ pub fn audited(job: &[u8]) -> Result<Audited<'_>, String> {
     Ok(Audited { change, state: written.state.into() })
 }
 
-/// The state as it was written, which is parsed where it stands: last, behind the events, in which nothing is anybody
-/// else's words.
+/// The state's bytes as they were written. It stands last, behind the events, in which there is no text of a client's: so
+/// the first `],"state":` is the one before it.
 fn state_of(job: &str) -> Option<&str> {
     const BEFORE: &str = r#"],"state":"#;
     let start = memchr::memmem::find(job.as_bytes(), BEFORE.as_bytes())? + BEFORE.len();

@@ -1,5 +1,6 @@
 #!lua flags=allow-oom
--- Moves jobs to a list of their own, under a lease: one that is due to be tried alone, or those that wait. A list that may go as a whole is renamed, so that nobody copies what is in it.
+-- Moves jobs to a list of their own, under a lease: one that is due to be tried alone, or those that wait. A list that
+-- may go as a whole is renamed, so that nobody copies what is in it.
 -- KEYS: wait, delayed, the batch's list, leases
 -- ARGV: jobs at most, length of the lease in ms, the batch's name, 1 when what is due goes before what waits
 -- Returns 1; 0 when there are none.

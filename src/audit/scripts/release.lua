@@ -6,6 +6,7 @@
 if redis.call('ZREM', KEYS[2], ARGV[1]) == 0 then return 0 end
 local jobs = redis.call('LRANGE', KEYS[1], 0, -1)
 for place = #jobs, 1, -1 do
+  -- `{`: it has no counts.
   if string.byte(jobs[place]) == 123 then
     redis.call('LPUSH', KEYS[3], jobs[place])
   else

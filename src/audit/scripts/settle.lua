@@ -1,14 +1,14 @@
 #!lua flags=allow-oom
 -- Ends a batch: what became of its jobs.
 -- KEYS: the batch's list, leases, pending, bytes, done, delayed, dead
--- ARGV: the batch's name, bytes written,
+-- ARGV: the batch's name, bytes written, how many successes are remembered,
 --       then counted lists of strings: sessions of what is written, the tags, sessions of which more or fewer jobs are apart,
---       how many more, delayed jobs, when they are due in ms from now, dead ones, done ones (the latest, at most 100)
+--       how many more, delayed jobs, when they are due in ms from now, dead ones, successes (as many as are remembered)
 -- A job is apart when others of its session may be written before it: pending counts them beside the newest tag.
 -- Returns the time in ms; 0 when the lease had been lost, so that somebody else has the jobs.
 if redis.call('ZREM', KEYS[2], ARGV[1]) == 0 then return 0 end
 redis.call('DEL', KEYS[1])
-local at = 3
+local at = 4
 local function take()
   local first, count = at + 1, tonumber(ARGV[at])
   at = first + count
@@ -40,7 +40,7 @@ local dead, done = take(), take()
 if #dead > 0 then redis.call('RPUSH', KEYS[7], unpack(dead)) end
 if #done > 0 then
   redis.call('LPUSH', KEYS[5], unpack(done))
-  redis.call('LTRIM', KEYS[5], 0, 99)
+  redis.call('LTRIM', KEYS[5], 0, ARGV[3] - 1)
   redis.call('EXPIRE', KEYS[5], 3600)
 end
 return now

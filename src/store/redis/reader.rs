@@ -166,8 +166,9 @@ impl Batch {
             replies::next(&mut replies)?;
         }
         for (_, reply) in self.queued {
-            let (pending, batches) = (replies::next(&mut replies)?, replies::next(&mut replies)?);
-            let _ = reply.send(Ok(replies::queued(&pending, &batches)));
+            let pending = replies::next(&mut replies)?;
+            let out_of_order = [replies::next(&mut replies)?, replies::next(&mut replies)?];
+            let _ = reply.send(Ok(replies::queued(&pending, &out_of_order)));
         }
         let values = match (self.keys.len(), self.is_moving) {
             (0, _) => Vec::new(),
@@ -211,7 +212,7 @@ impl Batch {
         for (id, _) in &self.queued {
             let part = |part| shared.keyspace.queue(shared.keyspace.partition(*id), part);
             commands.cmd("HMGET").arg(part(Part::Pending)).arg(id.to_string()).arg(format!("{id}:apart"));
-            commands.cmd("ZCARD").arg(part(Part::Lease));
+            commands.cmd("ZCARD").arg(part(Part::Lease)).cmd("ZCARD").arg(part(Part::Delayed));
         }
         if self.is_moving {
             for key in &self.keys {

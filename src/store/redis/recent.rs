@@ -1,4 +1,4 @@
-//! What a committer has committed last, as it was before it was written: a session that is found as it was left need not
+//! What a committer has committed last, in the form in which it is judged: a session that is found as it was left need not
 //! be read again, which is a quarter of what a change costs. Bounded by bytes: two generations, of which the older one is
 //! forgotten when the younger is full. Does not know whether others have changed it since: its bytes tell.
 
@@ -12,9 +12,9 @@ use crate::store::Record;
 use crate::wire::Mark;
 
 /// Bytes in a generation, of all committers together.
-const BYTES_MAX: usize = 8 << 20;
+const BYTES_MAX: usize = 4 << 20;
 /// What a session takes beside its bytes, and a participant.
-const SESSION_LEN: usize = 1_000;
+const SESSION_LEN: usize = 2_000;
 const PARTICIPANT_LEN: usize = 150;
 
 /// Sessions as they were committed.
@@ -67,5 +67,70 @@ impl Left {
     fn len(&self) -> usize {
         let participants = self.record.session().participants.len();
         SESSION_LEN + PARTICIPANT_LEN * participants + self.record.encoded().frame().len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use bytes::Bytes;
+
+    use super::{Left, Recent};
+    use crate::engine::{SessionId, Timestamp, Uuid};
+    use crate::store::Record;
+    use crate::wire::{self, Mark, Object, Problems};
+
+    fn id(n: u128) -> SessionId {
+        SessionId(Uuid::from_bits(n))
+    }
+
+    /// A session with so many participants, and how it is stored.
+    fn left(participants: usize) -> (Left, Vec<u8>) {
+        let participant = |n| {
+            format!(
+                r#"{{"participant_id":"00000000-0000-4000-8000-{n:012x}","participant_index":{n},"total_time_ms":1000}}"#
+            )
+        };
+        let participants: Vec<_> = (0..participants).map(participant).collect();
+        let body = format!(
+            r#"{{"session_id":"00000000-0000-4000-8000-000000000000","sync_mode":"per_participant","total_time_ms":1000,"participants":[{}]}}"#,
+            participants.join(",")
+        );
+        let mut problems = Problems::default();
+        let body = Object::parse(body.as_bytes(), &mut problems).expect("JSON");
+        let new = wire::create(&body, &mut problems).expect("no problems");
+        let record = Arc::new(Record::new(new.create(1, Timestamp::from_ms(1)), Timestamp::from_ms(1)));
+        let mut written = Vec::new();
+        wire::mark(&mut written, &Mark::default());
+        let value = [&written[..], &record.encoded().members()].concat();
+        (Left { mark: Mark::default(), written: Bytes::from(written), record }, value)
+    }
+
+    #[test]
+    fn a_session_is_known_by_its_bytes() {
+        let mut recent = Recent::new(1);
+        let ((two, as_two), (_, as_three)) = (left(2), left(3));
+        recent.put(id(1), two);
+        assert!(recent.get(id(1), &as_two).is_some());
+        assert!(recent.get(id(1), &as_three).is_none(), "others have changed it since");
+        assert!(recent.get(id(2), &as_two).is_none());
+    }
+
+    #[test]
+    fn bytes_are_bounded_whatever_takes_the_place_of_what() {
+        let mut recent = Recent::new(1);
+        let ((small, as_small), (large, as_large)) = (left(2), left(1_000));
+        for n in 0..200 {
+            recent.put(id(n), small.clone());
+        }
+        for n in 0..200 {
+            recent.put(id(n), large.clone());
+        }
+        let bytes = |all: &std::collections::HashMap<_, Left>| all.values().map(Left::len).sum::<usize>();
+        assert_eq!(recent.bytes, bytes(&recent.young));
+        let most = recent.bytes_max + large.len();
+        assert!(bytes(&recent.young) <= most && bytes(&recent.old) <= most);
+        assert!(recent.get(id(199), &as_large).is_some() && recent.get(id(0), &as_small).is_none());
     }
 }

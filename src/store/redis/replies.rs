@@ -74,18 +74,16 @@ pub(super) fn decimal(digits: &Bytes) -> u64 {
     std::str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok()).unwrap_or_default()
 }
 
-/// What of a session is queued: the newest tag, how many stand apart, and how many batches are being written, which may
-/// hold older ones.
-pub(super) fn queued(reply: &Reply, batches: &Reply) -> Queued {
+/// What of a session is queued: the newest tag, and how many stand apart. What is being written, or tried alone, by
+/// whomever it is, may be of the session too, and older.
+pub(super) fn queued(reply: &Reply, out_of_order: &[Reply]) -> Queued {
     let [newest, apart] = reply.list() else { return Queued::default() };
     let tag = |text: &str| {
         let (epoch, version) = text.split_once('.')?;
         Some(StateTag { epoch: epoch.parse().ok()?, version: version.parse().ok()? })
     };
-    Queued {
-        newest: newest.text().and_then(tag),
-        has_stragglers: apart.number::<u64>().is_some() || batches.number::<u64>() != Some(0),
-    }
+    let others = out_of_order.iter().any(|count| count.number::<u64>() != Some(0));
+    Queued { newest: newest.text().and_then(tag), has_stragglers: apart.number::<u64>().is_some() || others }
 }
 
 fn unexpected(command: &str, reply: &Reply) -> LinkError {

@@ -88,7 +88,7 @@ impl Store for Share {
     fn commit(&self, commit: Commit) -> Answer<'_, Committed> {
         Box::pin(async move {
             let (reply, answer) = oneshot::channel();
-            let place = commit.id.0.bits() as usize % self.committers.len();
+            let place = commit.id.0.place(self.committers.len());
             let (event, claim) = (random::uuid(self.shared.clock.now()), Arc::new(Claim::default()));
             let expires = self.shared.clock.moment() + self.shared.patience();
             let given = Arc::clone(&claim);

@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
-use crate::clock::Moment;
 use bytes::Bytes;
 
+use crate::clock::Moment;
 use crate::engine::{Millis, Refusal, SessionId, StateTag, Timestamp, Uuid};
 use crate::redis::{Commands, Keyspace, Partition};
 use crate::store::{Current, Decision, Record, Verdict, Write};
@@ -96,7 +96,7 @@ impl Slot {
         }
     }
 
-    /// What is stored, and how this committer left it.
+    /// Takes in what is stored. What this committer left there itself is not read again.
     pub(super) fn take_in(&mut self, value: Option<Bytes>, recent: &Recent) {
         let Some(value) = value else { return };
         if let Some(Left { mark, record, .. }) = recent.get(self.id, &value) {
