@@ -150,7 +150,7 @@ impl Redis {
     }
 
     /// The test itself comes through the socket, whoever else is let in.
-    fn own_url(&self) -> String {
+    pub(crate) fn own_url(&self) -> String {
         let password = self.setup.password.as_ref().map(|password| format!("?pass={password}"));
         format!("unix://{}{}", self.socket(), password.unwrap_or_default())
     }

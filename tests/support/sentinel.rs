@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use redis::{FromRedisValue, Pipeline, RedisResult};
 
-use super::redis::{Redis, cut_replicas, free_port};
+use super::certificates::{Authority, Certificate};
+use super::redis::{Redis, Setup, cut_replicas, free_port};
 use super::wait;
 
 /// What the master is called.
@@ -26,30 +27,67 @@ pub(crate) struct Group {
     /// The master and its replicas; who is which changes.
     pub(crate) nodes: Vec<Redis>,
     sentinels: Vec<Sentinel>,
+    tls: Option<Tls>,
+}
+
+/// What is shown and believed where everything is encrypted; files (PEM).
+struct Tls {
+    certificate: Certificate,
+    authority: String,
 }
 
 /// A Sentinel.
 struct Sentinel {
     child: Child,
+    /// Where the test comes in, and everybody else when there is no TLS.
     port: u16,
+    tls_port: Option<u16>,
     dir: PathBuf,
 }
 
 impl Group {
     /// A master with so many replicas, and three Sentinels who know them all.
     pub(crate) fn start(replicas: usize) -> Self {
-        let mut nodes = vec![Redis::start_with(&OPTIONS)];
-        let master = nodes[0].port();
-        nodes.extend((0..replicas).map(|_| Redis::start_with(&follower_of(master).each_ref().map(String::as_str))));
-        let group = Self { nodes, sentinels: (0..3).map(|_| Sentinel::start(master)).collect() };
+        Self::start_as(replicas, None)
+    }
+
+    /// The same with TLS among all but the test itself.
+    pub(crate) fn start_encrypted(replicas: usize, authority: &Authority) -> Self {
+        Self::start_as(replicas, Some(Tls { certificate: authority.certify("127.0.0.1"), authority: authority.file() }))
+    }
+
+    fn start_as(replicas: usize, tls: Option<Tls>) -> Self {
+        let mut group = Self { nodes: Vec::new(), sentinels: Vec::new(), tls };
+        for place in 0..=replicas {
+            let options = group.options((place > 0).then(|| group.nodes[0].port()));
+            let mut setup = Setup::default().options(&options.iter().map(String::as_str).collect::<Vec<_>>());
+            if let Some(Tls { certificate, authority }) = &group.tls {
+                setup = setup.with_tls("127.0.0.1", &certificate.pem_file, &certificate.key_file, authority);
+            }
+            group.nodes.push(setup.start());
+        }
+        let master = group.nodes[0].port();
+        group.sentinels = (0..3).map(|_| Sentinel::start(master, group.tls.as_ref())).collect();
         group.heal();
         group
     }
 
+    /// What a server is told: to follow the master at a port, or to be the master.
+    fn options(&self, master: Option<u16>) -> Vec<String> {
+        let mut options: Vec<_> = OPTIONS.iter().map(|&option| option.to_owned()).collect();
+        if let Some(tls) = &self.tls {
+            options.extend(tls.settings().iter().flat_map(|(name, value)| [format!("--{name}"), value.clone()]));
+        }
+        options.extend(master.iter().flat_map(|port| ["--replicaof".to_owned(), format!("127.0.0.1 {port}")]));
+        options
+    }
+
     /// The URL that names the Sentinels.
     pub(crate) fn url(&self) -> String {
-        let hosts: Vec<_> = self.sentinels.iter().map(|sentinel| format!("127.0.0.1:{}", sentinel.port)).collect();
-        format!("redis+sentinel://{}/{NAME}", hosts.join(","))
+        let port = |sentinel: &Sentinel| sentinel.tls_port.unwrap_or(sentinel.port);
+        let hosts: Vec<_> = self.sentinels.iter().map(|sentinel| format!("127.0.0.1:{}", port(sentinel))).collect();
+        let scheme = if self.tls.is_some() { "rediss" } else { "redis" };
+        format!("{scheme}+sentinel://{}/{NAME}", hosts.join(","))
     }
 
     /// The newest that any Sentinel announces: how many switches there were, and the place of the master.
@@ -87,7 +125,7 @@ impl Group {
     pub(crate) fn hand_over(&self) {
         let mut command = redis::pipe();
         command.cmd("SENTINEL").arg("FAILOVER").arg(NAME).ignore();
-        ask::<()>(self.sentinels[0].port, &command).expect("a Sentinel does as it is told");
+        ask::<()>(&self.sentinels[0].own_url(), &command).expect("a Sentinel does as it is told");
     }
 
     /// The places of all others.
@@ -99,7 +137,7 @@ impl Group {
     /// until it is in step it must not be put in the master's place, though a machine that is busy makes them look for
     /// somebody.
     pub(crate) fn start_again(&mut self, place: usize) {
-        let follows = follower_of(self.nodes[self.master()].port());
+        let follows = self.options(Some(self.nodes[self.master()].port()));
         let options = follows.iter().map(String::as_str).chain(["--replica-priority", "0"]);
         self.nodes[place].restart_with(&options.collect::<Vec<_>>());
     }
@@ -141,34 +179,40 @@ impl Group {
     fn may_be_promoted(&self, place: usize) -> bool {
         let mut command = redis::pipe();
         command.cmd("CONFIG").arg("SET").arg("replica-priority").arg(PRIORITY).ignore();
-        ask::<()>(self.nodes[place].port(), &command).is_ok()
+        ask::<()>(&self.nodes[place].own_url(), &command).is_ok()
     }
 
     /// What a server says of its replication; `None` when it does not answer.
     pub(crate) fn replication(&self, place: usize) -> Option<HashMap<String, String>> {
         let mut command = redis::pipe();
         command.cmd("INFO").arg("replication");
-        let (info,): (String,) = ask(self.nodes[place].port(), &command).ok()?;
+        let (info,): (String,) = ask(&self.nodes[place].own_url(), &command).ok()?;
         let fields = info.lines().filter_map(|line| line.split_once(':'));
         Some(fields.map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
     }
 }
 
-/// What a replica is told.
-fn follower_of(port: u16) -> [String; OPTIONS.len() + 2] {
-    let mut options = OPTIONS.iter().map(|&option| option.to_owned());
-    let mut own = ["--replicaof".to_owned(), format!("127.0.0.1 {port}")].into_iter();
-    std::array::from_fn(|_| options.next().or_else(|| own.next()).expect("that many"))
+impl Tls {
+    fn settings(&self) -> [(&'static str, String); 5] {
+        [
+            ("tls-cert-file", self.certificate.pem_file.clone()),
+            ("tls-key-file", self.certificate.key_file.clone()),
+            ("tls-ca-cert-file", self.authority.clone()),
+            ("tls-auth-clients", "no".to_owned()),
+            ("tls-replication", "yes".to_owned()),
+        ]
+    }
 }
 
 impl Sentinel {
-    fn start(master: u16) -> Self {
+    fn start(master: u16, tls: Option<&Tls>) -> Self {
         static SENTINELS: AtomicU32 = AtomicU32::new(0);
         let number = SENTINELS.fetch_add(1, Ordering::Relaxed);
         let dir = std::env::temp_dir().join(format!("synckairos-test-{}-sentinel-{number}", std::process::id()));
         std::fs::create_dir_all(&dir).expect("the directory can be made");
         let port = free_port();
-        let lines = [
+        let tls_port = tls.map(|_| free_port());
+        let mut lines = vec![
             format!("port {port}"),
             "bind 127.0.0.1".to_owned(),
             format!("dir {}", dir.display()),
@@ -178,18 +222,25 @@ impl Sentinel {
             format!("sentinel failover-timeout {NAME} 3000"),
             format!("sentinel parallel-syncs {NAME} 2"),
         ];
+        lines.extend(tls_port.map(|port| format!("tls-port {port}")));
+        let settings = tls.iter().flat_map(|tls| tls.settings());
+        lines.splice(0..0, settings.map(|(name, value)| format!("{name} {value}")));
         // It writes down there what it learns.
         let file = dir.join("sentinel.conf");
         std::fs::write(&file, lines.join("\n")).expect("it can be written");
         let mut command = Command::new("redis-server");
         command.arg(&file).arg("--sentinel").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let child = command.spawn().expect("redis-server is installed: tests/run installs it");
-        let sentinel = Self { child, port, dir };
+        let sentinel = Self { child, port, tls_port, dir };
         // What else takes it many seconds, such as to look whether an old master is back.
         let mut sooner = redis::pipe();
         sooner.cmd("SENTINEL").arg("DEBUG").arg("INFO-PERIOD").arg(300).arg("PUBLISH-PERIOD").arg(500).ignore();
-        wait::blocking("a Sentinel answers", || ask::<()>(port, &sooner).is_ok());
+        wait::blocking("a Sentinel answers", || ask::<()>(&sentinel.own_url(), &sooner).is_ok());
         sentinel
+    }
+
+    fn own_url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
     }
 
     /// Since which switch the master is where: the first is told in time, or the second is newer.
@@ -197,7 +248,7 @@ impl Sentinel {
         let mut command = redis::pipe();
         command.cmd("SENTINEL").arg("MASTER").arg(NAME);
         command.cmd("SENTINEL").arg("GET-MASTER-ADDR-BY-NAME").arg(NAME);
-        let (fields, (_, port)): (HashMap<String, String>, (String, u16)) = ask(self.port, &command).ok()?;
+        let (fields, (_, port)): (HashMap<String, String>, (String, u16)) = ask(&self.own_url(), &command).ok()?;
         let place = nodes.iter().position(|node| node.port() == port)?;
         Some((fields["config-epoch"].parse().ok()?, place))
     }
@@ -207,7 +258,7 @@ impl Sentinel {
         let mut command = redis::pipe();
         command.cmd("SENTINEL").arg("MASTER").arg(NAME).cmd("SENTINEL").arg("REPLICAS").arg(NAME);
         let (master, followers): (HashMap<String, String>, Vec<HashMap<String, String>>) =
-            ask(self.port, &command).ok()?;
+            ask(&self.own_url(), &command).ok()?;
         let follows = |it: &&HashMap<String, String>| {
             it["flags"] == "slave" && it["master-link-status"] == "ok" && it["slave-priority"] == PRIORITY
         };
@@ -227,8 +278,8 @@ impl Drop for Sentinel {
 }
 
 /// Asks a server that may be gone, or halted.
-pub(crate) fn ask<T: FromRedisValue>(port: u16, commands: &Pipeline) -> RedisResult<T> {
-    let client = redis::Client::open(("127.0.0.1", port))?;
+fn ask<T: FromRedisValue>(url: &str, commands: &Pipeline) -> RedisResult<T> {
+    let client = redis::Client::open(url)?;
     let mut connection = client.get_connection_with_timeout(ANSWER_TIME_MAX)?;
     connection.set_read_timeout(Some(ANSWER_TIME_MAX))?;
     commands.query(&mut connection)

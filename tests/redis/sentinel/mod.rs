@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use tokio::task::block_in_place;
 
+use crate::support::certificates::Authority;
 use crate::support::http::Connection;
 use crate::support::postgres::Database;
 use crate::support::sentinel::Group;
@@ -89,6 +90,14 @@ async fn a_handover_loses_nothing_when_changes_wait() {
     Story::play(&[("AUDIT", "off")], &handovers(Fault::ReplacedAtRest)).await.lacks_nothing().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_master_dies_with_everything_encrypted() {
+    let authority = Authority::new();
+    let group = block_in_place(|| Group::start_encrypted(2, &authority));
+    let settings = [("REDIS_CA_CERT", &*authority.file()), ("REDIS_REPLICAS_MIN", "1"), ("AUDIT", "off")];
+    Story::play_on(group, &settings, &[Fault::Killed]).await.lacks_nothing().await;
+}
+
 fn handovers(kind: Fault) -> Vec<Fault> {
     vec![kind; scale("SYNCKAIROS_TEST_MASTER_HANDOVERS", 1) as usize]
 }
@@ -135,7 +144,10 @@ async fn a_server_that_is_master_again_issues_nothing_twice() {
 
 impl Story {
     async fn play(settings: &[(&str, &str)], faults: &[Fault]) -> Self {
-        let mut group = block_in_place(|| Group::start(2));
+        Self::play_on(block_in_place(|| Group::start(2)), settings, faults).await
+    }
+
+    async fn play_on(mut group: Group, settings: &[(&str, &str)], faults: &[Fault]) -> Self {
         let mut instances = Vec::new();
         for _ in 0..INSTANCES {
             instances.push(Instance::start(&group.url(), settings).await);
