@@ -1,5 +1,9 @@
 //! The one signal that ends everything. Does not know what has to end.
 
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::{Poll, Waker};
+
 use tokio::sync::watch;
 
 /// Begins the shutdown.
@@ -25,7 +29,20 @@ impl Trigger {
 
 impl Shutdown {
     /// Waits until the shutdown begins; a trigger that is gone has begun it.
+    ///
+    /// Who waits for something else besides is woken for that all the time, and must not ask for a lock each time.
     pub async fn begun(&mut self) {
-        let _ = self.0.wait_for(|begun| *begun).await;
+        let signal = self.0.clone();
+        let mut begun = pin!(self.0.wait_for(|begun| *begun));
+        let mut waiting: Option<Waker> = None;
+        poll_fn(|cx| {
+            let is_known = waiting.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()));
+            if is_known && matches!(signal.has_changed(), Ok(false)) {
+                return Poll::Pending;
+            }
+            waiting = Some(cx.waker().clone());
+            begun.as_mut().poll(cx).map(drop)
+        })
+        .await;
     }
 }

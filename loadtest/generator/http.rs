@@ -4,6 +4,7 @@
 use std::io;
 use std::net::SocketAddr;
 
+use memchr::memchr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -86,7 +87,7 @@ impl Head {
         let wrong = || Failure::wrong("not the head of an answer", bytes);
         let mut body_len = None;
         let mut start = 0;
-        while let Some(len) = bytes[start..].iter().position(|&byte| byte == b'\n') {
+        while let Some(len) = memchr(b'\n', &bytes[start..]) {
             let line = &bytes[start..start + len];
             if start > 0 && line.len() <= 1 {
                 let status = bytes.get(9..12).and_then(scan::number).ok_or_else(wrong)? as u16;

@@ -1,9 +1,11 @@
 //! Finds things in bytes without parsing them: what an answer is checked by is where it always is, and parsing
 //! all of it would cost more than the server needs to make it.
 
+use memchr::{memchr, memmem};
+
 /// Where `what` begins.
 pub(crate) fn find(bytes: &[u8], what: &[u8]) -> Option<usize> {
-    bytes.windows(what.len()).position(|window| window == what)
+    memmem::find(bytes, what)
 }
 
 /// What follows the first `name`.
@@ -13,8 +15,7 @@ pub(crate) fn after<'b>(bytes: &'b [u8], name: &[u8]) -> Option<&'b [u8]> {
 
 /// What follows the last `name`.
 pub(crate) fn after_last<'b>(bytes: &'b [u8], name: &[u8]) -> Option<&'b [u8]> {
-    let at = bytes.windows(name.len()).rposition(|window| window == name)?;
-    Some(&bytes[at + name.len()..])
+    memmem::rfind(bytes, name).map(|at| &bytes[at + name.len()..])
 }
 
 /// The number that bytes begin with.
@@ -25,6 +26,6 @@ pub(crate) fn number(bytes: &[u8]) -> Option<u64> {
 
 /// The text that bytes begin with, up to its quote; what is asked for has no escapes.
 pub(crate) fn text(bytes: &[u8]) -> Option<&str> {
-    let end = bytes.iter().position(|&byte| byte == b'"')?;
+    let end = memchr(b'"', bytes)?;
     std::str::from_utf8(&bytes[..end]).ok()
 }

@@ -96,7 +96,7 @@ async fn requests(
             if answer.upgrade.is_some() {
                 *upgrade.lock() = answer.upgrade;
             }
-            phase.answering();
+            phase.answering(answer.at);
             Ok::<_, Infallible>(answer.response.map(|body| Answering::new(body, Arc::clone(phase))))
         }
     });

@@ -8,7 +8,7 @@ use hyper::header::{
     HeaderMap, HeaderValue, VARY,
 };
 
-use super::reply::{Reply, Response};
+use super::reply::Reply;
 
 const EXPOSED: HeaderValue = HeaderValue::from_static(
     "ETag, Retry-After, RateLimit-Policy, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset",
@@ -31,7 +31,7 @@ impl Cors {
         Self { origin: HeaderValue::from_str(origin).expect("an origin is visible ASCII") }
     }
 
-    /// Adds to an answer who may read it, and which headers.
+    /// Adds to a head who may read the answer, and which headers.
     pub(super) fn apply(&self, headers: &mut HeaderMap) {
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, self.origin.clone());
         headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
@@ -42,15 +42,15 @@ impl Cors {
     }
 
     /// The answer to a preflight request; what it asks to send, it may send.
-    pub(super) fn preflight(&self, request: &HeaderMap) -> Response {
-        let mut response = Reply::empty(StatusCode::NO_CONTENT);
-        let headers = response.headers_mut();
-        headers.insert(ACCESS_CONTROL_ALLOW_METHODS, METHODS);
-        headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
-        if let Some(asked) = request.get(ACCESS_CONTROL_REQUEST_HEADERS) {
-            headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, asked.clone());
-            headers.append(VARY, HeaderValue::from_static("Access-Control-Request-Headers"));
+    pub(super) fn preflight(request: &HeaderMap) -> Reply {
+        let reply = Reply::empty(StatusCode::NO_CONTENT)
+            .with(ACCESS_CONTROL_ALLOW_METHODS, METHODS)
+            .with(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
+        match request.get(ACCESS_CONTROL_REQUEST_HEADERS) {
+            Some(asked) => reply
+                .with(ACCESS_CONTROL_ALLOW_HEADERS, asked.clone())
+                .with(VARY, HeaderValue::from_static("Access-Control-Request-Headers")),
+            None => reply,
         }
-        response
     }
 }

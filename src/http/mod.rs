@@ -6,6 +6,7 @@ mod connection;
 mod cors;
 mod framing;
 mod handlers;
+mod head;
 mod linger;
 mod metrics;
 mod phase;

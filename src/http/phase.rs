@@ -22,6 +22,7 @@ const BUSY: u64 = 2;
 const ANSWERING: u64 = 3;
 const FLUSHING: u64 = 4;
 const PHASE_BITS: u32 = 3;
+const PHASE_MASK: u64 = (1 << PHASE_BITS) - 1;
 
 /// What a connection has waited for too long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,29 +43,32 @@ impl Phase {
     /// Something was read: the beginning of a head, if nothing else was under way.
     pub(super) fn read(&self) {
         if self.is(WAITING) {
-            self.enter(HEAD);
+            self.enter(HEAD, self.clock.moment());
         }
     }
 
     /// A request's head was read to its end; returns when.
     pub(super) fn busy(&self) -> Moment {
-        self.enter(BUSY)
+        let now = self.clock.moment();
+        self.enter(BUSY, now);
+        now
     }
 
-    /// A request has its answer, which is now to be sent.
-    pub(super) fn answering(&self) {
-        self.enter(ANSWERING);
+    /// A request had its answer at `now`, which is to be sent.
+    pub(super) fn answering(&self, now: Moment) {
+        self.enter(ANSWERING, now);
     }
 
     /// The end of the answer was taken; some of it may still have to be sent.
     pub(super) fn answered(&self) {
-        self.enter(FLUSHING);
+        let since = self.now.load(Ordering::Relaxed) & !PHASE_MASK;
+        self.now.store(since | FLUSHING, Ordering::Relaxed);
     }
 
     /// Everything that there is to send was sent.
     pub(super) fn flushed(&self) {
         if self.is(FLUSHING) {
-            self.enter(WAITING);
+            self.enter(WAITING, self.clock.moment());
         }
     }
 
@@ -85,10 +89,8 @@ impl Phase {
         }
     }
 
-    fn enter(&self, phase: u64) -> Moment {
-        let moment = self.clock.moment();
-        self.now.store(self.elapsed_ms(moment) << PHASE_BITS | phase, Ordering::Relaxed);
-        moment
+    fn enter(&self, phase: u64, now: Moment) {
+        self.now.store(self.elapsed_ms(now) << PHASE_BITS | phase, Ordering::Relaxed);
     }
 
     fn is(&self, phase: u64) -> bool {
@@ -101,5 +103,5 @@ impl Phase {
 }
 
 fn phase(now: u64) -> u64 {
-    now & ((1 << PHASE_BITS) - 1)
+    now & PHASE_MASK
 }

@@ -1,111 +1,123 @@
-//! Answers as HTTP responses. Does not know what led to them.
+//! Answers as values: a status, what kind of head, a body. Does not know what led to them, nor how heads are
+//! made.
 
 use bytes::Bytes;
 use hyper::StatusCode;
-use hyper::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderValue, RETRY_AFTER, SEC_WEBSOCKET_VERSION, UPGRADE,
-};
+use hyper::header::{ALLOW, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, SEC_WEBSOCKET_VERSION, UPGRADE};
 
 use crate::engine::StateTag;
 use crate::problem::Problem;
+use crate::store::Quota;
 use crate::wire::{self, Text};
+use crate::ws;
 
 use super::body::Body;
 
-/// A response on its way out.
-pub(super) type Response = hyper::Response<Body>;
+/// An answer on its way through the service.
+#[derive(Debug, Default)]
+pub(super) struct Reply {
+    pub(super) status: StatusCode,
+    pub(super) head: Head,
+    pub(super) body: Body,
+    /// Headers that few answers have.
+    pub(super) more: Option<Box<HeaderMap>>,
+    /// The limit that the request was counted against.
+    pub(super) quota: Option<Quota>,
+    /// After this answer the connection goes on as a WebSocket.
+    pub(super) upgrade: Option<ws::Invitation>,
+}
 
-const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
-const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
-
-/// Makes responses.
-pub(super) struct Reply;
+/// What the head says of the body.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Head {
+    /// Nothing: there is none.
+    #[default]
+    Empty,
+    /// That it is JSON.
+    Json,
+    /// That it is JSON of this moment.
+    Fresh,
+    /// That it is a state.
+    State(StateTag),
+    /// That it would be a state which the client has.
+    Known(StateTag),
+    /// That it is of another kind.
+    Text(&'static str),
+}
 
 impl Reply {
-    /// A status alone.
-    pub(super) fn empty(status: StatusCode) -> Response {
-        let mut response = Response::new(Body::default());
-        *response.status_mut() = status;
-        response
+    fn new(status: StatusCode, head: Head, body: impl Into<Body>) -> Self {
+        Self { status, head, body: body.into(), ..Self::default() }
     }
 
-    /// JSON.
-    pub(super) fn json(status: StatusCode, body: impl Into<Body>) -> Response {
-        let mut response = Response::new(body.into());
-        *response.status_mut() = status;
-        response.headers_mut().insert(CONTENT_TYPE, JSON);
-        response
+    /// A status alone.
+    pub(super) fn empty(status: StatusCode) -> Self {
+        Self { status, ..Self::default() }
+    }
+
+    /// JSON that stays true for a while.
+    pub(super) fn json(status: StatusCode, body: Bytes) -> Self {
+        Self::new(status, Head::Json, body)
+    }
+
+    /// JSON that nobody may keep.
+    pub(super) fn fresh(status: StatusCode, body: impl Into<Body>) -> Self {
+        Self::new(status, Head::Fresh, body)
     }
 
     /// Text of another kind.
-    pub(super) fn text(kind: &'static str, text: Bytes) -> Response {
-        let mut response = Response::new(text.into());
-        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
-        response
+    pub(super) fn text(kind: &'static str, text: Bytes) -> Self {
+        Self::new(StatusCode::OK, Head::Text(kind), text)
     }
 
     /// A session's answer.
-    pub(super) fn session(status: StatusCode, text: Text, tag: StateTag) -> Response {
-        let mut response = Self::json(status, text);
-        response.headers_mut().insert(CACHE_CONTROL, NO_STORE);
-        response.headers_mut().insert(ETAG, etag(tag));
-        response
+    pub(super) fn session(status: StatusCode, text: Text, tag: StateTag) -> Self {
+        Self::new(status, Head::State(tag), text)
     }
 
     /// The client knows this state already.
-    pub(super) fn not_modified(tag: StateTag) -> Response {
-        let mut response = Self::empty(StatusCode::NOT_MODIFIED);
-        response.headers_mut().insert(CACHE_CONTROL, NO_STORE);
-        response.headers_mut().insert(ETAG, etag(tag));
-        response
+    pub(super) fn not_modified(tag: StateTag) -> Self {
+        Self::new(StatusCode::NOT_MODIFIED, Head::Known(tag), Body::default())
     }
 
     /// An error.
-    pub(super) fn problem(problem: &Problem) -> Response {
+    pub(super) fn problem(problem: &Problem) -> Self {
         let status = StatusCode::from_u16(problem.status).expect("problems have statuses that exist");
-        let mut response = Self::json(status, wire::http_error(problem.json()));
-        let headers = response.headers_mut();
-        headers.insert(CACHE_CONTROL, NO_STORE);
-        if let Some(seconds) = problem.retry_after_s {
-            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        let reply = Self::fresh(status, wire::http_error(problem.json()));
+        match problem.retry_after_s {
+            Some(seconds) => reply.with(RETRY_AFTER, HeaderValue::from(seconds)),
+            None => reply,
         }
-        response
     }
 
     /// The path speaks WebSocket only.
-    pub(super) fn upgrade_required() -> Response {
-        let mut response = Self::problem(&Problem::upgrade_required());
-        response.headers_mut().insert(UPGRADE, HeaderValue::from_static("websocket"));
-        response.headers_mut().insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
-        response
+    pub(super) fn upgrade_required() -> Self {
+        Self::problem(&Problem::upgrade_required())
+            .with(UPGRADE, HeaderValue::from_static("websocket"))
+            .with(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"))
+    }
+
+    /// The connection goes on as a WebSocket.
+    pub(super) fn switch_protocols(head: hyper::Response<()>, invitation: ws::Invitation) -> Self {
+        let (head, ()) = head.into_parts();
+        let (status, more) = (head.status, Some(Box::new(head.headers)));
+        Self { status, more, upgrade: Some(invitation), ..Self::default() }
     }
 
     /// The path does not have the method.
-    pub(super) fn wrong_method(allow: &'static str) -> Response {
-        let mut response = Self::problem(&Problem::wrong_method(allow));
-        response.headers_mut().insert(ALLOW, HeaderValue::from_static(allow));
-        response
+    pub(super) fn wrong_method(allow: &'static str) -> Self {
+        Self::problem(&Problem::wrong_method(allow)).with(ALLOW, HeaderValue::from_static(allow))
+    }
+
+    /// With one more header.
+    pub(super) fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.more.get_or_insert_default().append(name, value);
+        self
     }
 }
 
-/// The last answer of a connection as it goes over the wire, where hyper has none to give.
-pub(super) fn raw(response: Response) -> Vec<u8> {
-    let (parts, body) = response.into_parts();
-    let body = body.concat();
-    let mut raw = format!("HTTP/1.1 {}\r\n", parts.status).into_bytes();
-    for (name, value) in &parts.headers {
-        for piece in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
-            raw.extend_from_slice(piece);
-        }
+impl From<Result<Reply, Problem>> for Reply {
+    fn from(result: Result<Reply, Problem>) -> Self {
+        result.unwrap_or_else(|problem| Reply::problem(&problem))
     }
-    raw.extend_from_slice(format!("connection: close\r\ncontent-length: {}\r\n\r\n", body.len()).as_bytes());
-    raw.extend_from_slice(&body);
-    raw
-}
-
-/// `"<epoch>.<version>"`.
-fn etag(tag: StateTag) -> HeaderValue {
-    let (mut epoch, mut version) = (itoa::Buffer::new(), itoa::Buffer::new());
-    let text = ["\"", epoch.format(tag.epoch), ".", version.format(tag.version), "\""].concat();
-    HeaderValue::try_from(text).expect("digits can stand in a header")
 }

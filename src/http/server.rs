@@ -19,6 +19,7 @@ use crate::ws::Live;
 use super::connection::{self, Limits, Shared};
 use super::cors::Cors;
 use super::handlers::about::Degraded;
+use super::head::Heads;
 use super::linger;
 use super::metrics::Metrics;
 use super::service::Service;
@@ -50,7 +51,7 @@ impl Server {
         let metrics = Metrics::register(&mut registry);
         let service = Service {
             sessions,
-            cors,
+            heads: Heads::new(&cors),
             body_timeout,
             request_timeout,
             clock: clock.clone(),

@@ -17,6 +17,8 @@ const DAY: Millis = Millis::new(86_400_000);
 #[derive(Debug)]
 pub struct Record {
     session: Session,
+    /// The session's: whoever reads it asks for this, and finding it out takes a look at every part of the session.
+    deadline: Option<Timestamp>,
     encoded: OnceLock<Encoded>,
 }
 
@@ -24,17 +26,22 @@ impl Record {
     /// The record of a state that was made at `now`.
     pub fn new(session: Session, now: Timestamp) -> Self {
         let encoded = wire::encode(&session, now).into();
-        Self { session, encoded }
+        Self { deadline: session.deadline(), session, encoded }
     }
 
     /// The record of a state that was read back; encoded when somebody wants its bytes.
     pub fn read(session: Session) -> Self {
-        Self { session, encoded: OnceLock::new() }
+        Self { deadline: session.deadline(), session, encoded: OnceLock::new() }
     }
 
     /// The state.
     pub fn session(&self) -> &Session {
         &self.session
+    }
+
+    /// When its clock flags.
+    pub fn deadline(&self) -> Option<Timestamp> {
+        self.deadline
     }
 
     /// Its bytes.
@@ -44,8 +51,7 @@ impl Record {
 
     /// The bytes alone.
     pub fn snapshot(&self) -> Snapshot {
-        let (tag, deadline) = (self.session.tag(), self.session.deadline());
-        Snapshot { tag, deadline, members: self.encoded().members() }
+        Snapshot { tag: self.session.tag(), deadline: self.deadline, members: self.encoded().members() }
     }
 
     /// When clients are to be warned.
@@ -56,7 +62,7 @@ impl Record {
     /// How long the state is kept when it was written at `now` and not again: an hour past the deadline
     /// while a clock runs, a day while it waits for somebody, an hour after the end.
     pub fn lifetime(&self, now: Timestamp) -> Millis {
-        match (self.session.status, self.session.deadline()) {
+        match (self.session.status, self.deadline) {
             (_, Some(deadline)) => deadline.since(now) + HOUR,
             (Status::Pending | Status::Running | Status::Paused, None) => DAY,
             (Status::Expired | Status::Completed | Status::Cancelled, None) => HOUR,

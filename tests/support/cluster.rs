@@ -185,7 +185,14 @@ impl Node {
     /// A connection of the test's own.
     pub(crate) fn connect(&self) -> redis::Connection {
         let client = redis::Client::open(format!("redis://127.0.0.1:{}", self.port)).expect("a URL");
-        client.get_connection_with_timeout(Duration::from_secs(5)).expect("the server answers")
+        let deadline = Instant::now() + Duration::from_secs(5);
+        loop {
+            match client.get_connection_with_timeout(Duration::from_secs(5)) {
+                Ok(connection) => return connection,
+                // A signal may come between.
+                Err(error) => assert!(Instant::now() < deadline, "the server does not answer: {error}"),
+            }
+        }
     }
 
     /// Lets no replica follow it any more until it is started again, while whoever else is connected goes on.

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use hyper::StatusCode;
-use hyper::header::{CACHE_CONTROL, HeaderValue};
 use prometheus_client::encoding::text::encode_registry;
 use prometheus_client::registry::Registry;
 
@@ -12,7 +11,7 @@ use crate::problem::Problem;
 use crate::sessions::Sessions;
 use crate::wire;
 
-use super::super::reply::{Reply, Response};
+use super::super::reply::Reply;
 
 /// The OpenAPI description of everything that is served; a test holds it against the router.
 const API_DOCS_JSON: &str = include_str!("../openapi.json");
@@ -21,18 +20,16 @@ const API_DOCS: &str = include_str!("../api_docs.html");
 /// Says why the server is not what it should be although it serves.
 pub type Degraded = Arc<dyn Fn() -> Option<String> + Send + Sync>;
 
-pub(in crate::http) async fn time(sessions: &Sessions) -> Result<Response, Problem> {
+pub(in crate::http) async fn time(sessions: &Sessions) -> Result<Reply, Problem> {
     let now = sessions.now().await?;
-    let mut response = Reply::json(StatusCode::OK, wire::time(now));
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    Ok(response)
+    Ok(Reply::fresh(StatusCode::OK, wire::time(now)))
 }
 
-pub(in crate::http) fn health() -> Response {
+pub(in crate::http) fn health() -> Reply {
     Reply::json(StatusCode::OK, Bytes::from_static(br#"{"status":"ok"}"#))
 }
 
-pub(in crate::http) fn ready(sessions: &Sessions, degraded: &Degraded) -> Response {
+pub(in crate::http) fn ready(sessions: &Sessions, degraded: &Degraded) -> Reply {
     match sessions.missing() {
         Some(missing) => Reply::json(StatusCode::SERVICE_UNAVAILABLE, wire::not_ready(&missing)),
         None => Reply::json(StatusCode::OK, wire::ready(degraded().as_deref())),
@@ -40,16 +37,16 @@ pub(in crate::http) fn ready(sessions: &Sessions, degraded: &Degraded) -> Respon
 }
 
 /// Prometheus text (version 0.0.4).
-pub(in crate::http) fn metrics(registry: &Registry) -> Response {
+pub(in crate::http) fn metrics(registry: &Registry) -> Reply {
     let mut text = String::with_capacity(16 * 1_024);
     encode_registry(&mut text, registry).expect("writing to memory does not fail");
     Reply::text("text/plain; version=0.0.4; charset=utf-8", text.into())
 }
 
-pub(in crate::http) fn api_docs_json() -> Response {
+pub(in crate::http) fn api_docs_json() -> Reply {
     Reply::json(StatusCode::OK, Bytes::from_static(API_DOCS_JSON.as_bytes()))
 }
 
-pub(in crate::http) fn api_docs() -> Response {
+pub(in crate::http) fn api_docs() -> Reply {
     Reply::text("text/html; charset=utf-8", Bytes::from_static(API_DOCS.as_bytes()))
 }

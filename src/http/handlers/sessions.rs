@@ -2,21 +2,18 @@
 
 use bytes::Bytes;
 use hyper::StatusCode;
-use hyper::header::{CACHE_CONTROL, HeaderMap, HeaderValue};
+use hyper::header::HeaderMap;
 
 use crate::engine::{Command, SessionId};
 use crate::problem::Problem;
 use crate::sessions::{Done, Request, Seen, Sessions};
-use crate::store::{Arrival, Quota};
+use crate::store::Arrival;
 use crate::wire::{self, HistoryQuery, Object, Problems};
 
-use super::super::reply::{Reply, Response};
+use super::super::reply::Reply;
 use super::precondition;
 
-/// An answer and where the request's own limit stands.
-type Answered = (Result<Response, Problem>, Option<Quota>);
-
-pub(in crate::http) async fn create(sessions: &Sessions, body: &Bytes) -> Result<Response, Problem> {
+pub(in crate::http) async fn create(sessions: &Sessions, body: &Bytes) -> Result<Reply, Problem> {
     let mut problems = Problems::new();
     let object = Object::parse(body, &mut problems)?;
     let new = if problems.is_empty() { wire::create(&object, &mut problems) } else { None };
@@ -26,7 +23,7 @@ pub(in crate::http) async fn create(sessions: &Sessions, body: &Bytes) -> Result
     Ok(state(StatusCode::CREATED, &done))
 }
 
-pub(in crate::http) async fn read(sessions: &Sessions, headers: &HeaderMap, id: &str) -> Result<Response, Problem> {
+pub(in crate::http) async fn read(sessions: &Sessions, headers: &HeaderMap, id: &str) -> Result<Reply, Problem> {
     let Seen { snapshot, now } = sessions.read(session_id(id)?).await?;
     if precondition::is_known(headers, snapshot.tag) {
         return Ok(Reply::not_modified(snapshot.tag));
@@ -40,7 +37,7 @@ pub(in crate::http) async fn transition(
     headers: &HeaderMap,
     id: &str,
     command: Command,
-) -> Result<Response, Problem> {
+) -> Result<Reply, Problem> {
     let id = session_id(id)?;
     let arrival = sessions.arrive(id);
     let request = Request { precondition: precondition::of_change(headers, None), ..command.into() };
@@ -53,7 +50,7 @@ pub(in crate::http) async fn patch(
     headers: &HeaderMap,
     id: &str,
     body: &Bytes,
-) -> Result<Response, Problem> {
+) -> Result<Reply, Problem> {
     let (id, arrival, patch) = named(sessions, id, body, wire::patch)?;
     let request = Request {
         command: Command::Patch(patch.settings),
@@ -64,25 +61,28 @@ pub(in crate::http) async fn patch(
     Ok(state(StatusCode::OK, &done))
 }
 
-pub(in crate::http) async fn switch(sessions: &Sessions, headers: &HeaderMap, id: &str, body: &Bytes) -> Answered {
-    let (id, arrival, switch) = match named(sessions, id, body, wire::switch) {
-        Ok(named) => named,
-        Err(problem) => return (Err(problem), None),
-    };
+pub(in crate::http) async fn switch(
+    sessions: &Sessions,
+    headers: &HeaderMap,
+    id: &str,
+    body: &Bytes,
+) -> Result<Reply, Problem> {
+    let (id, arrival, switch) = named(sessions, id, body, wire::switch)?;
     let command = Command::Switch { next: switch.next, current: switch.current };
     let precondition = precondition::of_change(headers, switch.expected_version);
-    let reply = sessions.change(id, arrival, Request { command, merge: None, precondition }).await;
-    let answer = reply.result.map(|done| match &done.record {
+    let asked = sessions.change(id, arrival, Request { command, merge: None, precondition }).await;
+    let answer = asked.result.map(|done| match &done.record {
         Some(record) => {
             let text = wire::switched(record.session(), record.encoded(), done.outcome, done.now);
             Reply::session(StatusCode::OK, text, record.session().tag())
         }
         None => Reply::empty(StatusCode::NO_CONTENT),
     });
-    (answer.map_err(Problem::from), reply.quota)
+    let reply = Reply::from(answer.map_err(Problem::from));
+    Ok(Reply { quota: asked.quota, ..reply })
 }
 
-pub(in crate::http) async fn delete(sessions: &Sessions, headers: &HeaderMap, id: &str) -> Result<Response, Problem> {
+pub(in crate::http) async fn delete(sessions: &Sessions, headers: &HeaderMap, id: &str) -> Result<Reply, Problem> {
     let id = session_id(id)?;
     let arrival = sessions.arrive(id);
     let request = Request { precondition: precondition::of_change(headers, None), ..Command::Delete.into() };
@@ -91,7 +91,7 @@ pub(in crate::http) async fn delete(sessions: &Sessions, headers: &HeaderMap, id
 }
 
 /// What is written down of a session.
-pub(in crate::http) async fn events(sessions: &Sessions, id: &str, query: &str) -> Result<Response, Problem> {
+pub(in crate::http) async fn events(sessions: &Sessions, id: &str, query: &str) -> Result<Reply, Problem> {
     let mut problems = Problems::new();
     let id = wire::session_id(id, &mut problems);
     let query = wire::history_query(query, &mut problems);
@@ -99,9 +99,7 @@ pub(in crate::http) async fn events(sessions: &Sessions, id: &str, query: &str) 
     let page = sessions.history(id, after, limit).await?;
     let (now, next) = (sessions.now().await?, page.next(after));
     let jobs = page.changes.iter().map(|change| &change.job[..]);
-    let mut response = Reply::json(StatusCode::OK, wire::history(jobs, next, page.has_more, page.queued, now));
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    Ok(response)
+    Ok(Reply::fresh(StatusCode::OK, wire::history(jobs, next, page.has_more, page.queued, now)))
 }
 
 /// The session that a path names, the arrival of the request, and what the body asks for; or everything
@@ -133,7 +131,7 @@ fn session_id(id: &str) -> Result<SessionId, Problem> {
     wire::session_id(id, &mut problems).ok_or_else(|| Problem::invalid(problems))
 }
 
-fn state(status: StatusCode, done: &Done) -> Response {
+fn state(status: StatusCode, done: &Done) -> Reply {
     match &done.record {
         Some(record) => {
             Reply::session(status, wire::session(record.encoded().members(), done.now), record.session().tag())

@@ -208,7 +208,7 @@ fn value(change: &Change) -> Vec<u8> {
     let mut out = change.expires.as_ms().to_be_bytes().to_vec();
     match change.made {
         Made::State => {
-            mark.deadline = change.record.session().deadline();
+            mark.deadline = change.record.deadline();
             wire::mark(&mut out, &mark);
             out.extend_from_slice(&change.record.encoded().members());
         }

@@ -59,7 +59,7 @@ impl Kept {
     }
 
     pub(super) fn deadline(&self) -> Option<Timestamp> {
-        self.record().and_then(|record| record.session().deadline())
+        self.record().and_then(|record| record.deadline())
     }
 }
 

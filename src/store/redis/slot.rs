@@ -141,7 +141,7 @@ impl Slot {
 
     /// When the clock that ran as it was loaded flags.
     pub(super) fn loaded_deadline(&self) -> Option<Timestamp> {
-        self.loaded.as_ref().and_then(|record| record.session().deadline())
+        self.loaded.as_ref().and_then(|record| record.deadline())
     }
 
     pub(super) fn is_changed(&self) -> bool {
@@ -173,7 +173,7 @@ impl Slot {
         }
         let now = reading.now();
         let arrival = job.commit.arrival.as_ref();
-        if let Some(deadline) = self.record.as_ref().and_then(|record| record.session().deadline())
+        if let Some(deadline) = self.record.as_ref().and_then(|record| record.deadline())
             && deadline <= now
         {
             let deadline_us = deadline.as_ms() * 1_000;
@@ -282,7 +282,7 @@ impl Slot {
         for change in &self.changes {
             change.publish(self.id, &shared.keyspace, now, transaction);
         }
-        let deadline = self.record.as_ref().and_then(|record| record.session().deadline());
+        let deadline = self.record.as_ref().and_then(|record| record.deadline());
         self.mark.deadline = deadline;
         self.mark.changed_us = reading.committed_us();
         self.mark.run_id = Arc::clone(run_id);

@@ -1,0 +1,105 @@
+//! Heads of answers. What all answers of a kind say is put together once and copied for each; only what differs is
+//! written. Does not know what is answered.
+
+use hyper::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue};
+
+use crate::engine::StateTag;
+
+use super::body::Body;
+use super::cors::Cors;
+use super::quota;
+use super::reply::{Head, Reply};
+
+/// A response as it goes to hyper.
+pub(super) type Response = hyper::Response<Body>;
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
+const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+/// The longest tag: two numbers, a period, two quotes.
+const TAG_LEN_MAX: usize = 2 * 20 + 3;
+
+/// A head for each kind of answer.
+#[derive(Debug)]
+pub(super) struct Heads {
+    empty: HeaderMap,
+    json: HeaderMap,
+    fresh: HeaderMap,
+    state: HeaderMap,
+    known: HeaderMap,
+}
+
+impl Heads {
+    pub(super) fn new(cors: &Cors) -> Self {
+        let heads = |all: &[(_, HeaderValue)]| {
+            let mut headers = HeaderMap::from_iter(all.iter().cloned());
+            cors.apply(&mut headers);
+            headers
+        };
+        let tag = HeaderValue::from_static("");
+        Self {
+            empty: heads(&[]),
+            json: heads(&[(CONTENT_TYPE, JSON)]),
+            fresh: heads(&[(CONTENT_TYPE, JSON), (CACHE_CONTROL, NO_STORE)]),
+            state: heads(&[(CONTENT_TYPE, JSON), (CACHE_CONTROL, NO_STORE), (ETAG, tag.clone())]),
+            known: heads(&[(CACHE_CONTROL, NO_STORE), (ETAG, tag)]),
+        }
+    }
+
+    /// The response that says `reply`; it may be the connection's last one.
+    pub(super) fn response(&self, reply: Reply, is_last: bool) -> Response {
+        let mut response = Response::new(reply.body);
+        *response.status_mut() = reply.status;
+        let headers = response.headers_mut();
+        *headers = match reply.head {
+            Head::Empty => self.empty.clone(),
+            Head::Json => self.json.clone(),
+            Head::Fresh => self.fresh.clone(),
+            Head::State(tag) => tagged(&self.state, tag),
+            Head::Known(tag) => tagged(&self.known, tag),
+            Head::Text(kind) => {
+                let mut headers = self.json.clone();
+                headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+                headers
+            }
+        };
+        if let Some(quota) = &reply.quota {
+            quota::apply(headers, quota);
+        }
+        for (name, value) in reply.more.iter().flat_map(|more| more.iter()) {
+            headers.append(name, value.clone());
+        }
+        if is_last {
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
+    }
+}
+
+/// `"<epoch>.<version>"` where a head has room for it.
+fn tagged(head: &HeaderMap, tag: StateTag) -> HeaderMap {
+    let (mut epoch, mut version) = (itoa::Buffer::new(), itoa::Buffer::new());
+    let (mut text, mut len) = ([0; TAG_LEN_MAX], 0);
+    for piece in ["\"", epoch.format(tag.epoch), ".", version.format(tag.version), "\""] {
+        text[len..len + piece.len()].copy_from_slice(piece.as_bytes());
+        len += piece.len();
+    }
+    let mut head = head.clone();
+    let value = HeaderValue::from_bytes(&text[..len]).expect("digits can stand in a header");
+    *head.get_mut(ETAG).expect("such a head has room for a tag") = value;
+    head
+}
+
+/// The last answer of a connection as it goes over the wire, where hyper has none to give.
+pub(super) fn raw(response: Response) -> Vec<u8> {
+    let (parts, body) = response.into_parts();
+    let body = body.concat();
+    let mut raw = format!("HTTP/1.1 {}\r\n", parts.status).into_bytes();
+    for (name, value) in &parts.headers {
+        for piece in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
+            raw.extend_from_slice(piece);
+        }
+    }
+    raw.extend_from_slice(format!("content-length: {}\r\n\r\n", body.len()).as_bytes());
+    raw.extend_from_slice(&body);
+    raw
+}
