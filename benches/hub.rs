@@ -1,15 +1,12 @@
 //! A change reaches 1,000 WebSockets of one session: how long whoever commits it is held up, and how long until the
-//! last of them was sent it. The sockets take whatever is written at once; what the kernel makes of it is for
-//! the load test.
+//! last of them has it, over real sockets whose clients share the cores.
 
 mod support;
 
-use std::io;
 use std::net::{IpAddr, Ipv4Addr};
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -25,7 +22,8 @@ use synckairos::store::memory::{Limit, Memory};
 use synckairos::store::{Countdown, Listener, Metrics, Update};
 use synckairos::wire;
 use synckairos::ws::{self, Hub, Live};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::AsyncReadExt;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 
 use support::{BEGIN, new_session, started};
@@ -47,19 +45,23 @@ fn broadcast(criterion: &mut Criterion) {
         request_timeout: PATIENCE,
         write_timeout: PATIENCE,
     };
-    let sent = Arc::new(Sent::default());
+    let received = Arc::new(Received::default());
+    let clients = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("there is a thread");
     for _ in 0..CLIENTS {
-        let (live, shutdown, socket) = (live.clone(), shutdown.clone(), Socket(Arc::clone(&sent)));
+        let (client, tcp) = runtime.block_on(connection());
+        clients.spawn(watch(client, Arc::clone(&received)));
+        let (live, shutdown) = (live.clone(), shutdown.clone());
         let (_, invitation) = ws::invite(&handshake(new.id)).expect("it is one");
         let client = IpAddr::V4(Ipv4Addr::LOCALHOST);
-        tokio::spawn(async move { ws::serve(socket, Bytes::new(), client, invitation, &live, shutdown).await });
+        tokio::spawn(async move { ws::serve(tcp, Bytes::new(), client, invitation, &live, shutdown).await });
     }
+    thread::spawn(move || clients.block_on(std::future::pending::<()>()));
     // Everybody is greeted first.
-    runtime.block_on(sent.until(CLIENTS));
+    runtime.block_on(received.until(CLIENTS));
 
     let mut session = started(&new);
     let mut group = criterion.benchmark_group("broadcast");
-    for (name, is_told) in [("told", true), ("sent", false)] {
+    for (name, is_told) in [("told", true), ("received", false)] {
         group.bench_function(format!("{name}/{CLIENTS}"), |bencher| {
             bencher.iter_custom(|changes| {
                 let mut took = Duration::ZERO;
@@ -67,11 +69,11 @@ fn broadcast(criterion: &mut Criterion) {
                     session.version += 1;
                     let frame = wire::encode(&session, BEGIN).frame();
                     let update = Update::State { tag: session.tag(), frame, countdown: Countdown::default() };
-                    let all = sent.count() + CLIENTS;
+                    let all = received.count() + CLIENTS;
                     let start = Instant::now();
                     hub.update(session.id, &update);
                     let told = start.elapsed();
-                    runtime.block_on(sent.until(all));
+                    runtime.block_on(received.until(all));
                     took += if is_told { told } else { start.elapsed() };
                 }
                 took
@@ -96,15 +98,43 @@ fn handshake(id: SessionId) -> Parts {
     request.body(()).expect("it can be asked").into_parts().0
 }
 
-/// Messages that were sent to anybody.
+/// Both ends of a connection, the client's first.
+async fn connection() -> (std::net::TcpStream, TcpStream) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("there are ports");
+    let client = TcpStream::connect(listener.local_addr().expect("it is bound")).await.expect("it listens");
+    let (server, _) = listener.accept().await.expect("somebody connects");
+    (client.into_std().expect("nothing is under way"), server)
+}
+
+/// Counts what comes.
+async fn watch(tcp: std::net::TcpStream, received: Arc<Received>) {
+    let mut tcp = TcpStream::from_std(tcp).expect("it does not block");
+    let mut read = Vec::with_capacity(16_384);
+    while tcp.read_buf(&mut read).await.is_ok_and(|len| len > 0) {
+        while let Some(len) = frame_len(&read).filter(|len| *len <= read.len()) {
+            read.drain(..len);
+            received.one();
+        }
+    }
+}
+
+/// How long the frame is that begins here (RFC 6455, section 5.2); none has 64 KiB.
+fn frame_len(read: &[u8]) -> Option<usize> {
+    match *read.get(1)? {
+        126 => Some(4 + usize::from(u16::from_be_bytes([*read.get(2)?, *read.get(3)?]))),
+        len => Some(2 + usize::from(len)),
+    }
+}
+
+/// Messages that anybody has received.
 #[derive(Default)]
-struct Sent {
+struct Received {
     count: AtomicU64,
     awaited: AtomicU64,
     reached: Notify,
 }
 
-impl Sent {
+impl Received {
     fn count(&self) -> u64 {
         self.count.load(Ordering::SeqCst)
     }
@@ -120,30 +150,6 @@ impl Sent {
         while self.count() < count {
             self.reached.notified().await;
         }
-    }
-}
-
-/// A socket that takes every message at once and from which nothing comes.
-struct Socket(Arc<Sent>);
-
-impl AsyncRead for Socket {
-    fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Poll::Pending
-    }
-}
-
-impl AsyncWrite for Socket {
-    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, message: &[u8]) -> Poll<io::Result<usize>> {
-        self.0.one();
-        Poll::Ready(Ok(message.len()))
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
     }
 }
 

@@ -2,7 +2,6 @@
 //! that sessions do not wait for each other. Does not know connections, nor where updates come from.
 
 use std::collections::{BTreeSet, HashMap};
-use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -19,12 +18,13 @@ use crate::wire;
 use super::outbox::Outbox;
 
 const SHARDS: usize = 64;
+/// How many clients are sent something without a pause, so that whatever else there is to do waits for no more than that.
+const CLIENTS_AT_ONCE: usize = 64;
 /// A warning that is later than this is of no use.
 const WARNING_LATE_MAX: Millis = Millis::new(1_000);
 
 /// The clients of every session that is watched.
 pub struct Hub {
-    hasher: RandomState,
     shards: Box<[Mutex<HashMap<SessionId, Topic>>]>,
     /// The next warning of every session that has one.
     schedule: Mutex<BTreeSet<(Timestamp, SessionId)>>,
@@ -37,7 +37,7 @@ pub struct Hub {
 /// A session and the clients that watch it.
 #[derive(Default)]
 struct Topic {
-    outboxes: Vec<Arc<Outbox>>,
+    outboxes: Arc<Vec<Arc<Outbox>>>,
     /// The newest state that was heard of.
     newest: Option<StateTag>,
     /// Warnings that are still to be sent.
@@ -61,7 +61,6 @@ impl Hub {
         Self {
             connections,
             subscriptions,
-            hasher: RandomState::new(),
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
             schedule: Mutex::default(),
             rescheduled: Notify::new(),
@@ -74,7 +73,7 @@ impl Hub {
         let topic = shard.entry(id).or_default();
         self.subscriptions.inc_by(i64::from(topic.outboxes.is_empty()));
         self.connections.inc();
-        topic.outboxes.push(Arc::clone(&outbox));
+        Arc::make_mut(&mut topic.outboxes).push(Arc::clone(&outbox));
         Membership { hub: self, id, outbox }
     }
 
@@ -89,7 +88,7 @@ impl Hub {
     fn leave(&self, id: SessionId, outbox: &Arc<Outbox>) {
         let mut shard = self.shard(id).lock();
         let Some(topic) = shard.get_mut(&id) else { return };
-        topic.outboxes.retain(|other| !Arc::ptr_eq(other, outbox));
+        Arc::make_mut(&mut topic.outboxes).retain(|other| !Arc::ptr_eq(other, outbox));
         self.connections.dec();
         if topic.outboxes.is_empty() {
             self.subscriptions.dec();
@@ -152,7 +151,7 @@ impl Hub {
     }
 
     fn shard(&self, id: SessionId) -> &Mutex<HashMap<SessionId, Topic>> {
-        &self.shards[self.hasher.hash_one(id) as usize % SHARDS]
+        &self.shards[id.0.place(SHARDS)]
     }
 }
 
@@ -176,16 +175,12 @@ impl Listener for Hub {
         match update {
             Update::State { tag, frame, countdown } => {
                 let frame = text(frame);
-                for outbox in &topic.outboxes {
-                    outbox.state(*tag, frame.clone());
-                }
+                topic.tell(|outbox| outbox.state(*tag, frame.clone()));
                 self.schedule(id, topic, *tag, countdown.clone());
             }
             Update::Restored { tag, frame, countdown } => {
                 let frame = text(frame);
-                for outbox in &topic.outboxes {
-                    outbox.restored(*tag, frame.clone());
-                }
+                topic.tell(|outbox| outbox.restored(*tag, frame.clone()));
                 if topic.newest > Some(*tag) {
                     topic.newest = None;
                 }
@@ -194,9 +189,7 @@ impl Listener for Hub {
             Update::Notice(message) => topic.notice(message),
             Update::Deleted { tag, frame } => {
                 let frame = text(frame);
-                for outbox in &topic.outboxes {
-                    outbox.deleted(*tag, frame.clone());
-                }
+                topic.tell(|outbox| outbox.deleted(*tag, frame.clone()));
                 self.schedule(id, topic, *tag, Countdown::default());
             }
         }
@@ -206,8 +199,22 @@ impl Listener for Hub {
 impl Topic {
     fn notice(&self, message: &Bytes) {
         let message = text(message);
-        for outbox in &self.outboxes {
-            outbox.notice(message.clone());
+        self.tell(|outbox| outbox.notice(message.clone()));
+    }
+
+    /// Gives everybody something, in the order in which it is called; it is sent by others, since whoever tells holds
+    /// locks and has an answer to give.
+    fn tell(&self, give: impl Fn(&Outbox)) {
+        for outbox in self.outboxes.iter() {
+            give(outbox);
+        }
+        for first in (0..self.outboxes.len()).step_by(CLIENTS_AT_ONCE) {
+            let outboxes = Arc::clone(&self.outboxes);
+            tokio::spawn(async move {
+                for outbox in outboxes.iter().skip(first).take(CLIENTS_AT_ONCE) {
+                    outbox.deliver();
+                }
+            });
         }
     }
 }

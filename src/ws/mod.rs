@@ -2,6 +2,7 @@
 //! Knows messages as bytes and when they are overtaken; does not know how sessions change.
 
 mod hub;
+mod line;
 mod outbox;
 mod peer;
 mod upgrade;

@@ -1,5 +1,6 @@
 //! What one client still has to be sent: the newest state, and a bounded number of other messages around
-//! it. A client that is too slow is given up, and slows nobody. Does not know the connection.
+//! it. While its peer has nothing of its own to say they go straight to the line, and otherwise the peer takes them
+//! when it is their turn. A client that is too slow is given up, and slows nobody. Does not know the connection.
 
 use std::collections::VecDeque;
 
@@ -9,6 +10,8 @@ use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use crate::engine::StateTag;
 
+use super::line::{Line, Sent};
+
 /// Messages beside the state that may wait.
 const NOTICES_MAX: usize = 32;
 
@@ -17,6 +20,7 @@ const NOTICES_MAX: usize = 32;
 pub(super) struct Outbox {
     queue: Mutex<Queue>,
     filled: Notify,
+    line: Line,
 }
 
 #[derive(Debug, Default)]
@@ -27,6 +31,8 @@ struct Queue {
     newest: Option<StateTag>,
     /// Nothing is taken in any more.
     full: bool,
+    /// The peer waits, and has nothing in hand.
+    is_direct: bool,
 }
 
 /// What a client is to be sent.
@@ -38,6 +44,8 @@ pub(super) enum Outgoing {
     Notice(Utf8Bytes),
     /// The session is gone: the last message.
     Deleted(Utf8Bytes),
+    /// The rest of a message that was begun without the peer.
+    Rest,
     /// The client did not keep up.
     TooSlow,
 }
@@ -56,8 +64,6 @@ impl Outbox {
             Some(older) => *older = newer,
             None => queue.waiting.push_back(newer),
         }
-        drop(queue);
-        self.filled.notify_one();
     }
 
     /// The present state, after newer ones may have been lost: from now on they never were.
@@ -85,8 +91,6 @@ impl Outbox {
             queue.notices += 1;
             queue.waiting.push_back(Outgoing::Notice(message));
         }
-        drop(queue);
-        self.filled.notify_one();
     }
 
     /// The session was deleted, unless that is old news.
@@ -97,8 +101,41 @@ impl Outbox {
         }
         queue.full = true;
         queue.waiting.push_back(Outgoing::Deleted(message));
-        drop(queue);
-        self.filled.notify_one();
+    }
+
+    /// Sends what waits, as far as that can be done at once and without the peer; the rest is the peer's.
+    pub(super) fn deliver(&self) {
+        let mut queue = self.queue.lock();
+        while queue.is_direct {
+            let sent = match queue.waiting.front() {
+                None => return,
+                Some(Outgoing::State(_, text) | Outgoing::Notice(text)) => self.line.try_send(text),
+                Some(Outgoing::Deleted(_) | Outgoing::Rest | Outgoing::TooSlow) => Sent::Not,
+            };
+            if sent != Sent::Not {
+                queue.pop();
+            }
+            if sent == Sent::Partly {
+                queue.waiting.push_front(Outgoing::Rest);
+            }
+            queue.is_direct = sent == Sent::Wholly;
+        }
+        if !queue.waiting.is_empty() {
+            drop(queue);
+            self.filled.notify_one();
+        }
+    }
+
+    /// The peer has something to say itself: what comes waits until it asks for it.
+    pub(super) fn hold(&self) {
+        self.queue.lock().is_direct = false;
+    }
+
+    /// The client wants to hear no more.
+    pub(super) fn close(&self) {
+        let mut queue = self.queue.lock();
+        (queue.full, queue.is_direct) = (true, false);
+        queue.waiting.clear();
     }
 
     /// The client is given the state `tag` by other means: what is not newer need not be sent.
@@ -108,7 +145,7 @@ impl Outbox {
         queue.waiting.retain(|waiting| !matches!(waiting, Outgoing::State(old, _) if *old <= tag));
     }
 
-    /// The next message, when there is one.
+    /// The next message that the peer must send, when there is one.
     pub(super) async fn next(&self) -> Outgoing {
         loop {
             if let Some(next) = self.try_next() {
@@ -118,14 +155,28 @@ impl Outbox {
         }
     }
 
-    /// The next message, if there is one now.
-    pub(super) fn try_next(&self) -> Option<Outgoing> {
+    /// The next message, if there is one now; if not, what comes need not wait for the peer.
+    fn try_next(&self) -> Option<Outgoing> {
         let mut queue = self.queue.lock();
-        let next = queue.waiting.pop_front();
+        let next = queue.pop();
+        queue.is_direct = next.is_none() && !queue.full;
+        next
+    }
+}
+
+impl Queue {
+    fn pop(&mut self) -> Option<Outgoing> {
+        let next = self.waiting.pop_front();
         if matches!(next, Some(Outgoing::Notice(_))) {
-            queue.notices -= 1;
+            self.notices -= 1;
         }
         next
+    }
+}
+
+impl AsRef<Line> for Outbox {
+    fn as_ref(&self) -> &Line {
+        &self.line
     }
 }
 
@@ -144,6 +195,7 @@ mod tests {
             Outgoing::State(tag, text) => format!("{}.{}{text}", tag.epoch, tag.version),
             Outgoing::Notice(text) => text.to_string(),
             Outgoing::Deleted(text) => format!("gone{text}"),
+            Outgoing::Rest => "rest".to_owned(),
             Outgoing::TooSlow => "slow".to_owned(),
         });
         text.collect::<Vec<_>>().join(" ")

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
 use tokio::time::{Interval, MissedTickBehavior, interval_at, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
@@ -23,6 +23,7 @@ use crate::store::{Arrival, Watch};
 use crate::wire::{self, Asked, Inbound, Order, Problems, Text};
 
 use super::Live;
+use super::line::Stream;
 use super::outbox::{Outbox, Outgoing};
 use super::upgrade::Invitation;
 
@@ -36,28 +37,26 @@ const WRITE_LEN_MAX: usize = 1_024 * 1_024;
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Serves a client until either side ends it; gives the socket back for closing.
-pub async fn serve<S>(
-    socket: S,
+pub async fn serve(
+    tcp: TcpStream,
     read: Bytes,
     client: IpAddr,
     invitation: Invitation,
     live: &Live,
     shutdown: Shutdown,
-) -> S
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
+) -> TcpStream {
     let config = WebSocketConfig::default()
         .read_buffer_size(READ_LEN)
         .write_buffer_size(0)
         .max_write_buffer_size(WRITE_LEN_MAX)
         .max_message_size(Some(MESSAGE_LEN_MAX))
         .max_frame_size(Some(MESSAGE_LEN_MAX));
-    let stream = WebSocketStream::from_partially_read(socket, read.into(), Role::Server, Some(config)).await;
+    let outbox = Arc::new(Outbox::default());
+    let stream = Stream::shared(tcp, Arc::clone(&outbox));
+    let stream = WebSocketStream::from_partially_read(stream, read.into(), Role::Server, Some(config)).await;
     let mut socket = Socket { stream, write_timeout: live.write_timeout, shutdown };
     let ending = match invitation.0 {
         Ok(id) => {
-            let outbox = Arc::new(Outbox::default());
             let _member = live.hub.join(id, Arc::clone(&outbox));
             Peer { id, client, live, outbox: &outbox }.run(&mut socket).await
         }
@@ -67,7 +66,7 @@ where
     if let Ending::Close(code, reason) = ending {
         socket.close(code, reason).await;
     }
-    socket.stream.into_inner()
+    socket.stream.into_inner().into_inner()
 }
 
 /// What happens next on a connection.
@@ -113,20 +112,20 @@ const TOO_SLOW: Ending = Ending::Close(CloseCode::Again, "Too slow");
 const SHUTTING_DOWN: Ending = Ending::Close(CloseCode::Away, "Server shutting down");
 
 /// The stream with deadlines on what is written.
-struct Socket<S> {
-    stream: WebSocketStream<S>,
+struct Socket {
+    stream: WebSocketStream<Stream<Outbox>>,
     write_timeout: Duration,
     shutdown: Shutdown,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
+impl Socket {
     async fn send(&mut self, message: Message) -> Result<(), Ending> {
-        tokio::select! {
-            biased;
-            sent = self.stream.send(message) => sent.map_err(Ending::from),
-            () = tokio::time::sleep(self.write_timeout) => Err(TOO_SLOW),
-            () = self.shutdown.begun() => Err(SHUTTING_DOWN),
-        }
+        in_time(self.stream.send(message), self.write_timeout, &mut self.shutdown).await
+    }
+
+    /// Waits until everything is on its way.
+    async fn flush(&mut self) -> Result<(), Ending> {
+        in_time(self.stream.flush(), self.write_timeout, &mut self.shutdown).await
     }
 
     async fn say(&mut self, json: Bytes) -> Result<(), Ending> {
@@ -149,6 +148,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
     }
 }
 
+async fn in_time(
+    sent: impl Future<Output = Result<(), Error>>,
+    limit: Duration,
+    shutdown: &mut Shutdown,
+) -> Result<(), Ending> {
+    tokio::select! {
+        biased;
+        sent = sent => sent.map_err(Ending::from),
+        () = tokio::time::sleep(limit) => Err(TOO_SLOW),
+        () = shutdown.begun() => Err(SHUTTING_DOWN),
+    }
+}
+
 /// A client that asked for a session.
 struct Peer<'l> {
     id: SessionId,
@@ -158,10 +170,7 @@ struct Peer<'l> {
 }
 
 impl Peer<'_> {
-    async fn run<S>(&self, socket: &mut Socket<S>) -> Ending
-    where
-        S: AsyncRead + AsyncWrite + Unpin,
-    {
+    async fn run(&self, socket: &mut Socket) -> Ending {
         let watch = match self.join(socket).await {
             Ok(watch) => watch,
             Err(ending) => return ending,
@@ -184,6 +193,9 @@ impl Peer<'_> {
                 } => next,
                 _ = heartbeat.tick() => Next::Beat,
             };
+            if !matches!(next, Next::Send(_)) {
+                self.outbox.hold();
+            }
             let step = match next {
                 Next::Send(outgoing) => self.deliver(socket, outgoing).await,
                 Next::Hear(Some(Ok(Message::Pong(_)))) => {
@@ -205,10 +217,7 @@ impl Peer<'_> {
     }
 
     /// Everything that is committed after the first message reaches the client.
-    async fn join<S>(&self, socket: &mut Socket<S>) -> Result<Watch, Ending>
-    where
-        S: AsyncRead + AsyncWrite + Unpin,
-    {
+    async fn join(&self, socket: &mut Socket) -> Result<Watch, Ending> {
         let watched = self.live.sessions.watch(self.id).await.map_err(|error| {
             debug!(session = %self.id, ?error, "cannot watch a session");
             Ending::Close(CloseCode::Again, "Try again later")
@@ -222,29 +231,29 @@ impl Peer<'_> {
         Ok(watched.watch)
     }
 
-    async fn deliver<S>(&self, socket: &mut Socket<S>, outgoing: Outgoing) -> Result<(), Ending>
-    where
-        S: AsyncRead + AsyncWrite + Unpin,
-    {
+    async fn deliver(&self, socket: &mut Socket, outgoing: Outgoing) -> Result<(), Ending> {
         match outgoing {
             Outgoing::State(_, text) | Outgoing::Notice(text) => socket.send(Message::Text(text)).await,
             Outgoing::Deleted(text) => {
                 socket.send(Message::Text(text)).await?;
                 Err(Ending::Close(CloseCode::Normal, "Session deleted"))
             }
+            Outgoing::Rest => socket.flush().await,
             Outgoing::TooSlow => Err(TOO_SLOW),
         }
     }
 
-    async fn hear<S>(&self, socket: &mut Socket<S>, message: Message) -> Result<(), Ending>
-    where
-        S: AsyncRead + AsyncWrite + Unpin,
-    {
+    async fn hear(&self, socket: &mut Socket, message: Message) -> Result<(), Ending> {
         let text = match message {
             Message::Text(text) => Bytes::from(text),
             Message::Binary(bytes) => bytes,
-            // The library answers both; the end of the stream follows a close.
-            Message::Ping(_) | Message::Pong(_) | Message::Close(_) | Message::Frame(_) => return Ok(()),
+            // The library answers it, and the end of the stream follows.
+            Message::Close(_) => {
+                self.outbox.close();
+                return Ok(());
+            }
+            // The library answers the first.
+            Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => return Ok(()),
         };
         let arrival = self.live.sessions.arrive(self.id);
         let answer = self.answer(&text, arrival).await;
