@@ -20,7 +20,7 @@ use postgres::Postgres;
 
 const SESSIONS: u64 = 1_000;
 /// Jobs in a batch.
-const SIZES: [usize; 3] = [1, 64, 128];
+const SIZES: [usize; 3] = [1, 128, 2_048];
 
 fn write(criterion: &mut Criterion) {
     let postgres = Postgres::start_with(&["max_wal_size=4GB"], &[]);

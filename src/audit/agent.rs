@@ -14,7 +14,7 @@ use crate::redis::LinkError;
 
 use super::metrics::Metrics;
 use super::pool::{Idle, Pool, Report};
-use super::queue::{Batch, Queue};
+use super::queue::{BATCH_MAX, Batch, Queue};
 use super::settlement::Fate;
 use super::standing::Standing;
 use super::survey::Survey;
@@ -23,6 +23,8 @@ use super::survey::Survey;
 const AWAY_PAUSE: Duration = Duration::from_millis(500);
 /// How often leases are renewed, and what others have queued or left behind is looked for.
 const ROUNDS: Duration = Duration::from_secs(1);
+/// Who has had a batch for less is about to be done with it.
+const WRITTEN_SOON: Duration = Duration::from_millis(200);
 /// How long threads may take to finish when the server stops.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -113,7 +115,7 @@ impl Agent {
 
     /// Gives jobs to an idle thread; `false` when there were none.
     async fn take(&mut self, thread: Idle) -> Result<bool, LinkError> {
-        let Some(batch) = self.queue.fetch().await? else { return Ok(false) };
+        let Some(batch) = self.queue.fetch(self.least(None)).await? else { return Ok(false) };
         self.give(batch, thread);
         Ok(true)
     }
@@ -129,7 +131,10 @@ impl Agent {
         let Report { batch, fates } = &report;
         let told = match fates {
             // Others who wait for a thread get this one.
-            Some(fates) => self.queue.settle(batch, fates, wants_more && !self.pool.is_wanted()).await,
+            Some(fates) => {
+                let wanted = (wants_more && !self.pool.is_wanted()).then(|| self.least(Some(batch)));
+                self.queue.settle(batch, fates, wanted).await
+            }
             None => self.queue.release(batch).await.map(|()| (None, None)),
         };
         let (now, next) = match told {
@@ -151,6 +156,14 @@ impl Agent {
             (None, _) => {}
         }
         Ok(())
+    }
+
+    /// How many new jobs are worth a thread. While another one than that of `done` writes and will soon have room for more
+    /// they fill a batch: whoever writes beside others waits for their rows, and what comes in fewer batches costs less.
+    fn least(&self, done: Option<&Batch>) -> usize {
+        let now = self.clock.moment();
+        let mut others = self.held.iter().filter(|held| !done.is_some_and(|done| held.batch.is(done)));
+        if others.any(|held| now.since(held.since) < WRITTEN_SOON) { BATCH_MAX } else { 1 }
     }
 
     fn count(&self, batch: &Batch, fates: &[Fate], now: Timestamp) {

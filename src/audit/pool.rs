@@ -10,6 +10,7 @@ use parking_lot::{Condvar, Mutex};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tracing::{error, info, warn};
 
+use super::carried::Carried;
 use super::fault;
 use super::queue::Batch;
 use super::settlement::Fate;
@@ -143,20 +144,13 @@ impl Thread {
 
     /// `None` when it was stopped before it knew.
     fn write(&mut self, batch: &Batch) -> Option<Vec<Fate>> {
-        let jobs: Vec<_> = batch.jobs.iter().map(|job| job.job()).collect();
         let is_new = batch.jobs.iter().all(|job| job.attempts() == 0);
         loop {
             let before = self.gate.successes();
-            let (fates, unclear) = match self.try_write(&jobs) {
-                Ok(()) => return Some(vec![Fate::Written; jobs.len()]),
-                Err(WriteError::Away(why)) => {
-                    self.gate.wait(&why)?;
-                    continue;
-                }
-                Err(_) => self.write_each(batch)?,
-            };
+            let mut tried = Tried::default();
+            self.write_apart(&batch.jobs, &mut tried)?;
             // What fails where others pass is its own fault. Where nothing does it may be the database's.
-            if let Some(why) = unclear
+            if let Some(why) = tried.unclear
                 && is_new
                 && self.gate.successes() == before
             {
@@ -165,40 +159,50 @@ impl Thread {
                     continue;
                 }
             }
-            return Some(fates);
+            return Some(tried.fates);
         }
     }
 
-    /// Each job by itself, so that one that cannot be written keeps no other from it; and why it is not clear whose fault
-    /// it was, if it is not.
-    fn write_each(&mut self, batch: &Batch) -> Option<(Vec<Fate>, Option<String>)> {
-        let mut fates = Vec::with_capacity(batch.jobs.len());
-        let mut unclear = None;
-        for job in &batch.jobs {
-            let fate = loop {
-                match self.try_write(&[job.job()]) {
-                    Ok(()) => break Fate::Written,
-                    Err(WriteError::Away(why)) => self.gate.wait(&why)?,
-                    Err(WriteError::Never(why)) => break Fate::Dead(why),
-                    Err(WriteError::Job(why)) => break fate(job.attempts(), why),
-                    Err(WriteError::Unclear(why)) => {
-                        unclear = Some(why.clone());
-                        break fate(job.attempts(), why);
-                    }
+    /// Jobs together, or else one half after the other, so that one that cannot be written keeps no other from it.
+    fn write_apart(&mut self, jobs: &[Carried], tried: &mut Tried) -> Option<()> {
+        loop {
+            match self.try_write(jobs) {
+                Ok(()) => tried.fates.extend(jobs.iter().map(|_| Fate::Written)),
+                Err(WriteError::Away(why)) => {
+                    self.gate.wait(&why)?;
+                    continue;
                 }
-            };
-            fates.push(fate);
+                Err(_) if jobs.len() > 1 => {
+                    let (first, second) = jobs.split_at(jobs.len() / 2);
+                    self.write_apart(first, tried)?;
+                    self.write_apart(second, tried)?;
+                }
+                Err(WriteError::Never(why)) => tried.fates.push(Fate::Dead(why)),
+                Err(WriteError::Job(why)) => tried.fates.push(fate(jobs[0].attempts(), why)),
+                Err(WriteError::Unclear(why)) => {
+                    tried.unclear = Some(why.clone());
+                    tried.fates.push(fate(jobs[0].attempts(), why));
+                }
+            }
+            return Some(());
         }
-        Some((fates, unclear))
     }
 
-    fn try_write(&mut self, jobs: &[&[u8]]) -> Result<(), WriteError> {
-        let result = self.sink.write(jobs);
+    fn try_write(&mut self, jobs: &[Carried]) -> Result<(), WriteError> {
+        let jobs: Vec<_> = jobs.iter().map(Carried::job).collect();
+        let result = self.sink.write(&jobs);
         if result.is_ok() {
             self.gate.succeeded();
         }
         result
     }
+}
+
+/// What became of jobs, and why it is not clear whose fault it was that one was not written, if it is not.
+#[derive(Default)]
+struct Tried {
+    fates: Vec<Fate>,
+    unclear: Option<String>,
 }
 
 fn fate(attempts: u32, why: String) -> Fate {

@@ -14,7 +14,9 @@ use super::scripts::{Script, Scripts};
 use super::settlement::{Fate, Settlement};
 
 /// Jobs in a batch at most.
-pub(super) const BATCH_MAX: usize = 128;
+pub(super) const BATCH_MAX: usize = 2_048;
+/// A batch that is so long is full, in bytes; with all of the last 64 jobs it may be longer.
+const BATCH_LEN_MAX: usize = 4 << 20;
 /// How long a batch is its holder's, unless the lease is renewed.
 const LEASE: Duration = Duration::from_secs(15);
 /// How often a job may be alone with somebody who dies before it is taken for the cause.
@@ -71,13 +73,13 @@ impl Queue {
         self.bell.clone()
     }
 
-    /// Jobs of any partition that has some, held under a lease.
-    pub(super) async fn fetch(&mut self) -> Result<Option<Batch>, LinkError> {
+    /// Jobs of any partition that has some, and of new ones at least so many, held under a lease.
+    pub(super) async fn fetch(&mut self, least: usize) -> Result<Option<Batch>, LinkError> {
         // What is said to be due may not be due yet: then it is the turn of what waits.
         for _ in 0..2 {
             let Some(partition) = self.most_urgent().await? else { return Ok(None) };
             let mut commands = Commands::new();
-            let name = self.add_fetch(partition, &mut commands).await?;
+            let name = self.add_fetch(partition, least, &mut commands).await?;
             let reply = self.ask(&commands).await;
             let batch = self.fetched(partition, name, reply.map(|mut replies| replies.pop()))?;
             if batch.is_some() || self.keyspace.all().count() == 1 {
@@ -115,15 +117,21 @@ impl Queue {
     }
 
     /// Adds what fetches a batch; returns its name.
-    async fn add_fetch(&mut self, partition: Partition, commands: &mut Commands) -> Result<String, LinkError> {
+    async fn add_fetch(
+        &mut self,
+        partition: Partition,
+        least: usize,
+        commands: &mut Commands,
+    ) -> Result<String, LinkError> {
         let is_turn_of_due = u8::from(self.is_turn_of_due());
         self.batches += 1;
         let name = format!("{}:{}", self.worker, self.batches);
         let batch = self.batch(partition, &name);
-        let [wait, delayed, lease] = [Part::Wait, Part::Delayed, Part::Lease].map(|part| self.key(partition, part));
+        let parts = [Part::Wait, Part::Delayed, Part::Lease, Part::Bytes];
+        let [wait, delayed, lease, bytes] = parts.map(|part| self.key(partition, part));
         let (_, scripts) = self.connected().await?;
-        let call = scripts.call(Script::Fetch, &[wait, delayed, batch.clone(), lease], commands);
-        call.arg(BATCH_MAX).arg(LEASE.as_millis() as u64).arg(&name).arg(is_turn_of_due);
+        let call = scripts.call(Script::Fetch, &[wait, delayed, batch.clone(), lease, bytes], commands);
+        call.arg(BATCH_MAX).arg(LEASE.as_millis() as u64).arg(&name).arg(is_turn_of_due).arg(least).arg(BATCH_LEN_MAX);
         // What is in it comes by itself: through a script it would be copied three times.
         commands.cmd("LRANGE").arg(&batch).arg(0).arg(-1);
         Ok(name)
@@ -157,12 +165,12 @@ impl Queue {
     }
 
     /// Ends a batch; returns the time, or `None` when the lease had been lost. What waits in the same partition is
-    /// fetched in the same round trip, when it is wanted: there is somebody now who has nothing to do.
+    /// fetched in the same round trip, when so many at least are wanted: there is somebody now who has nothing to do.
     pub(super) async fn settle(
         &mut self,
         batch: &Batch,
         fates: &[Fate],
-        wants_more: bool,
+        wanted: Option<usize>,
     ) -> Result<(Option<Timestamp>, Option<Batch>), LinkError> {
         let partition = batch.partition;
         let parts = [Part::Lease, Part::Pending, Part::Bytes, Part::Done, Part::Delayed, Part::Dead];
@@ -173,9 +181,9 @@ impl Queue {
         let call = scripts.call(Script::Settle, &keys, &mut commands);
         Settlement::of(&batch.jobs, fates).tell(call.arg(&batch.name));
         // Where there are several it may be more urgent elsewhere.
-        let next = match wants_more && self.keyspace.all().count() == 1 {
-            true => Some(self.add_fetch(partition, &mut commands).await?),
-            false => None,
+        let next = match wanted.filter(|_| self.keyspace.all().count() == 1) {
+            Some(least) => Some(self.add_fetch(partition, least, &mut commands).await?),
+            None => None,
         };
         let mut replies = self.ask(&commands).await.map(Vec::into_iter);
         let now_ms = replies.as_mut().ok().and_then(Iterator::next).as_ref().map_or(0, number);

@@ -30,7 +30,7 @@ use super::upgrade::Invitation;
 /// The longest message of a client, in bytes.
 const MESSAGE_LEN_MAX: usize = 16 * 1_024;
 /// What is read at once, in bytes; allocated for every connection.
-const READ_LEN: usize = 4 * 1_024;
+const READ_LEN: usize = 1_024;
 /// What may wait to be written, in bytes: the largest state and then some.
 const WRITE_LEN_MAX: usize = 1_024 * 1_024;
 /// How long a client may take to answer a close.

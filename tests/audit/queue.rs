@@ -227,14 +227,14 @@ async fn dead_jobs_are_queued_again_or_dropped() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_database_that_is_away_costs_no_attempt() {
     let redis = Redis::start();
-    push(&redis, 1..=2_000);
+    push(&redis, 1..=10_000);
     let (written, is_back) = (Written::default(), Arc::new(Mutex::new(false)));
     let back = Arc::clone(&is_back);
     let verdict = move |_: &[u64]| if *back.lock() { Ok(()) } else { Err(WriteError::Away("gone".to_owned())) };
     let running = start(&redis, &written, Arc::new(verdict));
-    wait::until("every thread has a batch", async || stats(&redis).await.held == 4 * 128).await;
+    wait::until("every thread has a batch", async || stats(&redis).await.held == 4 * 2_048).await;
     *is_back.lock() = true;
-    wait::until("all is written", async || is_once(&written, 1..=2_000)).await;
+    wait::until("all is written", async || is_once(&written, 1..=10_000)).await;
     running.stop().await;
     assert_eq!(stats(&redis).await, Stats::default());
 }
@@ -242,18 +242,70 @@ async fn a_database_that_is_away_costs_no_attempt() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_orderly_stop_leaves_no_lease_behind() {
     let redis = Redis::start();
-    push(&redis, 1..=1_000);
+    push(&redis, 1..=10_000);
     let written = Written::default();
     let running = start(&redis, &written, Arc::new(|_| Err(WriteError::Away("gone".to_owned()))));
-    wait::until("every thread has a batch", async || stats(&redis).await.held == 4 * 128).await;
+    wait::until("every thread has a batch", async || stats(&redis).await.held == 4 * 2_048).await;
     running.stop().await;
     let Stats { waiting, held, .. } = stats(&redis).await;
-    assert_eq!((waiting, held), (1_000, 0));
+    assert_eq!((waiting, held), (10_000, 0));
     let leases: u64 = redis::cmd("ZCARD").arg("db-writes:lease").query(&mut redis.connect()).expect("it answers");
     assert_eq!(leases, 0);
     let other = start(&redis, &written, Arc::new(|_| Ok(())));
-    wait::until("somebody else writes it", async || is_once(&written, 1..=1_000)).await;
+    wait::until("somebody else writes it", async || is_once(&written, 1..=10_000)).await;
     other.stop().await;
+}
+
+/// Jobs together are longer than one batch may be.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_batch_is_full_when_it_is_long() {
+    let redis = Redis::start();
+    let mut connection = redis.connect();
+    let long = |number| job(number).replace("{}", &format!(r#"{{"metadata":"{}"}}"#, "x".repeat(100_000)));
+    for number in 1..=200 {
+        let entry = long(number);
+        redis::cmd("RPUSH").arg("db-writes:wait").arg(&entry).exec(&mut connection).expect("it answers");
+        redis::cmd("INCRBY").arg("db-writes:bytes").arg(entry.len()).exec(&mut connection).expect("it answers");
+    }
+    let (written, sizes) = (Written::default(), Arc::new(Mutex::new(Vec::new())));
+    let seen = Arc::clone(&sizes);
+    let verdict = move |numbers: &[u64]| {
+        seen.lock().push(numbers.len());
+        Ok(())
+    };
+    let running = start(&redis, &written, Arc::new(verdict));
+    wait::until("all is written", async || is_once(&written, 1..=200)).await;
+    running.stop().await;
+    // 4 MiB are 42 jobs, and 64 are moved at once.
+    sizes.lock().sort_unstable();
+    assert_eq!(*sizes.lock(), [8, 64, 64, 64]);
+}
+
+/// The others do not wait until so many have come that they fill a batch.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thread_that_is_stuck_holds_nobody_up() {
+    let redis = Redis::start();
+    push(&redis, 1..=1);
+    let (written, begun, is_free) = (Written::default(), Arc::new(Mutex::new(false)), Arc::new(Mutex::new(false)));
+    let (entered, released) = (Arc::clone(&begun), Arc::clone(&is_free));
+    let verdict = move |numbers: &[u64]| {
+        if numbers == [1] {
+            *entered.lock() = true;
+            while !*released.lock() {
+                std::thread::yield_now();
+            }
+        }
+        Ok(())
+    };
+    let running = start(&redis, &written, Arc::new(verdict));
+    wait::until("a thread is stuck", async || *begun.lock()).await;
+    push(&redis, 2..=20);
+    wait::until("all others are written", async || is_once(&written, 2..=20)).await;
+    assert!(!is_once(&written, 1..=1));
+    *is_free.lock() = true;
+    wait::until("it is written too", async || is_once(&written, 1..=1)).await;
+    running.stop().await;
+    assert_eq!(stats(&redis).await, Stats::default());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
