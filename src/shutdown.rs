@@ -5,6 +5,7 @@ use std::pin::pin;
 use std::task::{Poll, Waker};
 
 use tokio::sync::watch;
+use tokio::task::coop::unconstrained;
 
 /// Begins the shutdown.
 #[derive(Debug)]
@@ -33,7 +34,8 @@ impl Shutdown {
     /// Who waits for something else besides is woken for that all the time, and must not ask for a lock each time.
     pub async fn begun(&mut self) {
         let signal = self.0.clone();
-        let mut begun = pin!(self.0.wait_for(|begun| *begun));
+        // Without a budget: a wait that has none left does not enter itself among those that are woken.
+        let mut begun = pin!(unconstrained(self.0.wait_for(|begun| *begun)));
         let mut waiting: Option<Waker> = None;
         poll_fn(|cx| {
             let is_known = waiting.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()));

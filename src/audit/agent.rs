@@ -14,7 +14,7 @@ use crate::redis::LinkError;
 
 use super::metrics::Metrics;
 use super::pool::{Idle, Pool, Report};
-use super::queue::{BATCH_MAX, Batch, Queue};
+use super::queue::{Batch, Queue};
 use super::settlement::Fate;
 use super::standing::Standing;
 use super::survey::Survey;
@@ -101,9 +101,7 @@ impl Agent {
                     pause = Some(self.gather_pause);
                     Ok(())
                 }
-                thread = idle, if self.unsettled.is_empty() => self.take(thread).await.map(|found| {
-                    pause = found.then_some(Duration::ZERO);
-                }),
+                thread = idle, if self.unsettled.is_empty() => self.take(thread).await.map(|next| pause = next),
             };
             self.standing.reached(self.place, &done);
             if done.is_err() {
@@ -113,11 +111,16 @@ impl Agent {
         self.finish().await;
     }
 
-    /// Gives jobs to an idle thread; `false` when there were none.
-    async fn take(&mut self, thread: Idle) -> Result<bool, LinkError> {
-        let Some(batch) = self.queue.fetch(self.least(None)).await? else { return Ok(false) };
-        self.give(batch, thread);
-        Ok(true)
+    /// Gives jobs to an idle thread; returns when to look for more, `None` when there were none.
+    async fn take(&mut self, thread: Idle) -> Result<Option<Duration>, LinkError> {
+        let least = self.least(None);
+        match self.queue.fetch(least).await? {
+            Some(batch) => {
+                self.give(batch, thread);
+                Ok(Some(Duration::ZERO))
+            }
+            None => Ok((least > 1).then_some(WRITTEN_SOON)),
+        }
     }
 
     fn give(&mut self, batch: Batch, thread: Idle) {
@@ -158,12 +161,14 @@ impl Agent {
         Ok(())
     }
 
-    /// How many new jobs are worth a thread. While another one than that of `done` writes and will soon have room for more
-    /// they fill a batch: whoever writes beside others waits for their rows, and what comes in fewer batches costs less.
+    /// How many new jobs are worth a thread: as many as fill a batch while another one than that of `done` writes several
+    /// and will soon have room for more. Whoever writes beside others waits for their rows, and what comes in fewer batches
+    /// costs less.
     fn least(&self, done: Option<&Batch>) -> usize {
         let now = self.clock.moment();
-        let mut others = self.held.iter().filter(|held| !done.is_some_and(|done| held.batch.is(done)));
-        if others.any(|held| now.since(held.since) < WRITTEN_SOON) { BATCH_MAX } else { 1 }
+        let others = self.held.iter().filter(|held| !done.is_some_and(|done| held.batch.is(done)));
+        let mut busy = others.filter(|held| held.batch.jobs.len() > 1 && now.since(held.since) < WRITTEN_SOON);
+        busy.next().map_or(1, |held| self.queue.full(&held.batch))
     }
 
     fn count(&self, batch: &Batch, fates: &[Fate], now: Timestamp) {

@@ -16,6 +16,9 @@ use super::queue::Batch;
 use super::settlement::Fate;
 use super::sink::{Sink, WriteError};
 
+/// Jobs that fail alone one after the other, for a reason that may not be theirs, until the database is waited for.
+const UNCLEAR_MAX: usize = 8;
+
 /// Threads, and the way to them.
 pub(super) struct Pool {
     tasks: Sender<Task>,
@@ -144,44 +147,64 @@ impl Thread {
 
     /// `None` when it was stopped before it knew.
     fn write(&mut self, batch: &Batch) -> Option<Vec<Fate>> {
-        let is_new = batch.jobs.iter().all(|job| job.attempts() == 0);
+        let mut may_be_database = batch.jobs.iter().all(|job| job.attempts() == 0);
         loop {
             let before = self.gate.successes();
-            let mut tried = Tried::default();
+            let mut tried = Tried { may_be_database, ..Tried::default() };
             self.write_apart(&batch.jobs, &mut tried)?;
             // What fails where others pass is its own fault. Where nothing does it may be the database's.
-            if let Some(why) = tried.unclear
-                && is_new
-                && self.gate.successes() == before
-            {
-                self.gate.wait(&why)?;
-                if self.gate.successes() == before {
-                    continue;
+            let Some(why) =
+                tried.unclear.filter(|_| tried.is_given_up || may_be_database && self.gate.successes() == before)
+            else {
+                return Some(tried.fates);
+            };
+            let before = self.gate.successes();
+            self.gate.wait(&why)?;
+            if self.gate.successes() != before {
+                if !tried.is_given_up {
+                    return Some(tried.fates);
                 }
+                may_be_database = false;
             }
-            return Some(tried.fates);
         }
     }
 
     /// Jobs together, or else one half after the other, so that one that cannot be written keeps no other from it.
     fn write_apart(&mut self, jobs: &[Carried], tried: &mut Tried) -> Option<()> {
         loop {
+            if tried.is_given_up {
+                return Some(());
+            }
             match self.try_write(jobs) {
-                Ok(()) => tried.fates.extend(jobs.iter().map(|_| Fate::Written)),
+                Ok(()) => {
+                    tried.fates.extend(jobs.iter().map(|_| Fate::Written));
+                    tried.unclear_in_turn = 0;
+                }
                 Err(WriteError::Away(why)) => {
                     self.gate.wait(&why)?;
                     continue;
                 }
-                Err(_) if jobs.len() > 1 => {
+                Err(error) if jobs.len() > 1 => {
+                    match error {
+                        WriteError::Late(why) => self.gate.wait(&why)?,
+                        _ if self.gate.is_stopping() => return None,
+                        _ => {}
+                    }
                     let (first, second) = jobs.split_at(jobs.len() / 2);
                     self.write_apart(first, tried)?;
                     self.write_apart(second, tried)?;
                 }
+                Err(WriteError::Late(why)) => {
+                    self.gate.wait(&why)?;
+                    continue;
+                }
                 Err(WriteError::Never(why)) => tried.fates.push(Fate::Dead(why)),
                 Err(WriteError::Job(why)) => tried.fates.push(fate(jobs[0].attempts(), why)),
                 Err(WriteError::Unclear(why)) => {
-                    tried.unclear = Some(why.clone());
-                    tried.fates.push(fate(jobs[0].attempts(), why));
+                    tried.fates.push(fate(jobs[0].attempts(), why.clone()));
+                    tried.unclear = Some(why);
+                    tried.unclear_in_turn += 1;
+                    tried.is_given_up = tried.may_be_database && tried.unclear_in_turn == UNCLEAR_MAX;
                 }
             }
             return Some(());
@@ -198,11 +221,18 @@ impl Thread {
     }
 }
 
-/// What became of jobs, and why it is not clear whose fault it was that one was not written, if it is not.
+/// What became of jobs.
 #[derive(Default)]
 struct Tried {
     fates: Vec<Fate>,
+    /// Why it is not clear whose fault it was that one was not written, if it is not.
     unclear: Option<String>,
+    /// So many in turn failed so.
+    unclear_in_turn: usize,
+    /// Whether that may be the database's fault.
+    may_be_database: bool,
+    /// So many did that it seems to be; not all were tried.
+    is_given_up: bool,
 }
 
 fn fate(attempts: u32, why: String) -> Fate {
@@ -215,6 +245,10 @@ fn fate(attempts: u32, why: String) -> Fate {
 impl Gate {
     fn successes(&self) -> u64 {
         self.standing.lock().successes
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.standing.lock().is_stopping
     }
 
     fn succeeded(&self) {

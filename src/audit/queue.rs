@@ -14,7 +14,7 @@ use super::scripts::{Script, Scripts};
 use super::settlement::{Fate, Settlement};
 
 /// Jobs in a batch at most.
-pub(super) const BATCH_MAX: usize = 2_048;
+const BATCH_MAX: usize = 2_048;
 /// A batch that is so long is full, in bytes; with all of the last 64 jobs it may be longer.
 const BATCH_LEN_MAX: usize = 4 << 20;
 /// How long a batch is its holder's, unless the lease is renewed.
@@ -71,6 +71,13 @@ impl Queue {
 
     pub(super) fn bell(&self) -> Bell {
         self.bell.clone()
+    }
+
+    /// How many jobs as long as those of `like` fill a batch; of several partitions each has its part.
+    pub(super) fn full(&self, like: &Batch) -> usize {
+        let len: usize = like.jobs.iter().map(|job| job.job().len()).sum();
+        let count = BATCH_MAX.min(like.jobs.len() * BATCH_LEN_MAX / len.max(1));
+        (count / self.keyspace.all().count()).max(1)
     }
 
     /// Jobs of any partition that has some, and of new ones at least so many, held under a lease.

@@ -18,4 +18,6 @@ pub enum WriteError {
     Unclear(String),
     /// The database is away: the jobs have nothing to do with it.
     Away(String),
+    /// It took too long: as with a database that is away, but fewer jobs may pass.
+    Late(String),
 }

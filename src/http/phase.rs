@@ -22,7 +22,6 @@ const BUSY: u64 = 2;
 const ANSWERING: u64 = 3;
 const FLUSHING: u64 = 4;
 const PHASE_BITS: u32 = 3;
-const PHASE_MASK: u64 = (1 << PHASE_BITS) - 1;
 
 /// What a connection has waited for too long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,8 +60,7 @@ impl Phase {
 
     /// The end of the answer was taken; some of it may still have to be sent.
     pub(super) fn answered(&self) {
-        let since = self.now.load(Ordering::Relaxed) & !PHASE_MASK;
-        self.now.store(since | FLUSHING, Ordering::Relaxed);
+        self.enter(FLUSHING, self.clock.moment());
     }
 
     /// Everything that there is to send was sent.
@@ -103,5 +101,5 @@ impl Phase {
 }
 
 fn phase(now: u64) -> u64 {
-    now & PHASE_MASK
+    now & ((1 << PHASE_BITS) - 1)
 }

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use postgres::error::SqlState;
 use postgres::types::ToSql;
 use postgres::{Client, Error, Statement};
 
@@ -144,9 +145,10 @@ fn judged(error: &Error) -> WriteError {
         // What is in the jobs: data, or more of it than the database takes.
         "22" | "54" => WriteError::Job(why),
         "23" => WriteError::Never(why),
-        // Connection, roles, a missing database or table, a server that only reads, one that is full, one that is
-        // stopped or broken, and transactions that met each other.
-        "08" | "25" | "28" | "3D" | "40" | "42" | "53" | "57" | "58" => WriteError::Away(why),
+        "57" if *state == SqlState::QUERY_CANCELED => WriteError::Late(why),
+        // Connection, statements that it has forgotten, roles, a missing database or table, a server that only reads, one
+        // that is full, what somebody has locked, one that is stopped or broken, and transactions that met each other.
+        "08" | "25" | "26" | "28" | "3D" | "40" | "42" | "53" | "55" | "57" | "58" => WriteError::Away(why),
         _ => WriteError::Unclear(why),
     }
 }

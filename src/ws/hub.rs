@@ -2,6 +2,7 @@
 //! that sessions do not wait for each other. Does not know connections, nor where updates come from.
 
 use std::collections::{BTreeSet, HashMap};
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -18,13 +19,15 @@ use crate::wire;
 use super::outbox::Outbox;
 
 const SHARDS: usize = 64;
-/// How many clients are sent something without a pause, so that whatever else there is to do waits for no more than that.
-const CLIENTS_AT_ONCE: usize = 64;
+/// Clients in a group at most: so many are sent something without a pause, and whatever else there is to do waits for no
+/// more than that.
+const GROUP_LEN_MAX: usize = 16;
 /// A warning that is later than this is of no use.
 const WARNING_LATE_MAX: Millis = Millis::new(1_000);
 
 /// The clients of every session that is watched.
 pub struct Hub {
+    hasher: RandomState,
     shards: Box<[Mutex<HashMap<SessionId, Topic>>]>,
     /// The next warning of every session that has one.
     schedule: Mutex<BTreeSet<(Timestamp, SessionId)>>,
@@ -34,10 +37,13 @@ pub struct Hub {
     subscriptions: Gauge,
 }
 
+/// Some of a session's clients. Who sends them something goes on with those that there were.
+type Group = Arc<Vec<Arc<Outbox>>>;
+
 /// A session and the clients that watch it.
 #[derive(Default)]
 struct Topic {
-    outboxes: Arc<Vec<Arc<Outbox>>>,
+    groups: Vec<Group>,
     /// The newest state that was heard of.
     newest: Option<StateTag>,
     /// Warnings that are still to be sent.
@@ -61,6 +67,7 @@ impl Hub {
         Self {
             connections,
             subscriptions,
+            hasher: RandomState::new(),
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
             schedule: Mutex::default(),
             rescheduled: Notify::new(),
@@ -71,9 +78,9 @@ impl Hub {
     pub(super) fn join(&self, id: SessionId, outbox: Arc<Outbox>) -> Membership<'_> {
         let mut shard = self.shard(id).lock();
         let topic = shard.entry(id).or_default();
-        self.subscriptions.inc_by(i64::from(topic.outboxes.is_empty()));
+        self.subscriptions.inc_by(i64::from(topic.groups.is_empty()));
         self.connections.inc();
-        Arc::make_mut(&mut topic.outboxes).push(Arc::clone(&outbox));
+        topic.join(Arc::clone(&outbox));
         Membership { hub: self, id, outbox }
     }
 
@@ -88,9 +95,9 @@ impl Hub {
     fn leave(&self, id: SessionId, outbox: &Arc<Outbox>) {
         let mut shard = self.shard(id).lock();
         let Some(topic) = shard.get_mut(&id) else { return };
-        Arc::make_mut(&mut topic.outboxes).retain(|other| !Arc::ptr_eq(other, outbox));
+        topic.leave(outbox);
         self.connections.dec();
-        if topic.outboxes.is_empty() {
+        if topic.groups.is_empty() {
             self.subscriptions.dec();
             self.reschedule(id, topic.next_warning(), None);
             shard.remove(&id);
@@ -151,7 +158,7 @@ impl Hub {
     }
 
     fn shard(&self, id: SessionId) -> &Mutex<HashMap<SessionId, Topic>> {
-        &self.shards[id.0.place(SHARDS)]
+        &self.shards[self.hasher.hash_one(id) as usize % SHARDS]
     }
 }
 
@@ -205,16 +212,29 @@ impl Topic {
     /// Gives everybody something, in the order in which it is called; it is sent by others, since whoever tells holds
     /// locks and has an answer to give.
     fn tell(&self, give: impl Fn(&Outbox)) {
-        for outbox in self.outboxes.iter() {
+        for outbox in self.groups.iter().flat_map(|group| group.iter()) {
             give(outbox);
         }
-        for first in (0..self.outboxes.len()).step_by(CLIENTS_AT_ONCE) {
-            let outboxes = Arc::clone(&self.outboxes);
-            tokio::spawn(async move {
-                for outbox in outboxes.iter().skip(first).take(CLIENTS_AT_ONCE) {
-                    outbox.deliver();
-                }
-            });
+        for group in &self.groups {
+            let group = Arc::clone(group);
+            tokio::spawn(async move { group.iter().for_each(|outbox| outbox.send_now()) });
+        }
+    }
+
+    fn join(&mut self, outbox: Arc<Outbox>) {
+        match self.groups.iter_mut().find(|group| group.len() < GROUP_LEN_MAX) {
+            Some(group) => Arc::make_mut(group).push(outbox),
+            None => self.groups.push(Arc::new(vec![outbox])),
+        }
+    }
+
+    fn leave(&mut self, outbox: &Arc<Outbox>) {
+        let is_it = |other: &Arc<Outbox>| Arc::ptr_eq(other, outbox);
+        let Some(place) = self.groups.iter().position(|group| group.iter().any(is_it)) else { return };
+        let group = Arc::make_mut(&mut self.groups[place]);
+        group.retain(|other| !is_it(other));
+        if group.is_empty() {
+            self.groups.swap_remove(place);
         }
     }
 }

@@ -15,9 +15,12 @@ use super::line::{Line, Sent};
 /// Messages beside the state that may wait.
 const NOTICES_MAX: usize = 32;
 
-/// Messages on their way to one client.
+/// Messages on their way to one client. Where both locks are taken, `is_direct` is first; it is held while something is
+/// sent, and whoever has something for the client takes the queue's alone.
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
+    /// The peer waits, and has nothing in hand.
+    is_direct: Mutex<bool>,
     queue: Mutex<Queue>,
     filled: Notify,
     line: Line,
@@ -30,9 +33,7 @@ struct Queue {
     /// The newest state that the client was given or will be.
     newest: Option<StateTag>,
     /// Nothing is taken in any more.
-    full: bool,
-    /// The peer waits, and has nothing in hand.
-    is_direct: bool,
+    is_closed: bool,
 }
 
 /// What a client is to be sent.
@@ -55,7 +56,7 @@ impl Outbox {
     /// follows it.
     pub(super) fn state(&self, tag: StateTag, frame: Utf8Bytes) {
         let mut queue = self.queue.lock();
-        if queue.newest >= Some(tag) || queue.full {
+        if queue.newest >= Some(tag) || queue.is_closed {
             return;
         }
         queue.newest = Some(tag);
@@ -80,11 +81,11 @@ impl Outbox {
     /// A message that must not be lost. One too many, and the client is too slow.
     pub(super) fn notice(&self, message: Utf8Bytes) {
         let mut queue = self.queue.lock();
-        if queue.full {
+        if queue.is_closed {
             return;
         }
         if queue.notices == NOTICES_MAX {
-            queue.full = true;
+            queue.is_closed = true;
             queue.waiting.clear();
             queue.waiting.push_back(Outgoing::TooSlow);
         } else {
@@ -96,45 +97,42 @@ impl Outbox {
     /// The session was deleted, unless that is old news.
     pub(super) fn deleted(&self, tag: StateTag, message: Utf8Bytes) {
         let mut queue = self.queue.lock();
-        if queue.newest >= Some(tag) || queue.full {
+        if queue.newest >= Some(tag) || queue.is_closed {
             return;
         }
-        queue.full = true;
+        queue.is_closed = true;
         queue.waiting.push_back(Outgoing::Deleted(message));
     }
 
     /// Sends what waits, as far as that can be done at once and without the peer; the rest is the peer's.
-    pub(super) fn deliver(&self) {
-        let mut queue = self.queue.lock();
-        while queue.is_direct {
-            let sent = match queue.waiting.front() {
-                None => return,
-                Some(Outgoing::State(_, text) | Outgoing::Notice(text)) => self.line.try_send(text),
-                Some(Outgoing::Deleted(_) | Outgoing::Rest | Outgoing::TooSlow) => Sent::Not,
+    pub(super) fn send_now(&self) {
+        let mut is_direct = self.is_direct.lock();
+        while *is_direct {
+            let Some(next) = self.queue.lock().pop() else { return };
+            let sent = match &next {
+                Outgoing::State(_, text) | Outgoing::Notice(text) => self.line.try_send(text),
+                Outgoing::Deleted(_) | Outgoing::Rest | Outgoing::TooSlow => Sent::Not,
             };
-            if sent != Sent::Not {
-                queue.pop();
+            match sent {
+                Sent::Wholly => {}
+                Sent::Partly => self.queue.lock().put_back(Outgoing::Rest),
+                Sent::Not => self.queue.lock().put_back(next),
             }
-            if sent == Sent::Partly {
-                queue.waiting.push_front(Outgoing::Rest);
-            }
-            queue.is_direct = sent == Sent::Wholly;
+            *is_direct = sent == Sent::Wholly;
         }
-        if !queue.waiting.is_empty() {
-            drop(queue);
-            self.filled.notify_one();
-        }
+        self.filled.notify_one();
     }
 
     /// The peer has something to say itself: what comes waits until it asks for it.
     pub(super) fn hold(&self) {
-        self.queue.lock().is_direct = false;
+        *self.is_direct.lock() = false;
     }
 
     /// The client wants to hear no more.
     pub(super) fn close(&self) {
+        self.hold();
         let mut queue = self.queue.lock();
-        (queue.full, queue.is_direct) = (true, false);
+        queue.is_closed = true;
         queue.waiting.clear();
     }
 
@@ -155,11 +153,12 @@ impl Outbox {
         }
     }
 
-    /// The next message, if there is one now; if not, what comes need not wait for the peer.
+    /// The next message, if there is one now; if not, what comes need not wait for the peer any more.
     fn try_next(&self) -> Option<Outgoing> {
+        let mut is_direct = self.is_direct.lock();
         let mut queue = self.queue.lock();
         let next = queue.pop();
-        queue.is_direct = next.is_none() && !queue.full;
+        *is_direct = next.is_none() && !queue.is_closed;
         next
     }
 }
@@ -172,6 +171,17 @@ impl Queue {
         }
         next
     }
+
+    /// What could not be sent goes before what came meanwhile; a newer state takes its place.
+    fn put_back(&mut self, unsent: Outgoing) {
+        let is_state = |waiting: &Outgoing| matches!(waiting, Outgoing::State(..));
+        let newer = self.waiting.iter().position(is_state).filter(|_| is_state(&unsent));
+        let first = newer.and_then(|place| self.waiting.remove(place)).unwrap_or(unsent);
+        self.notices += usize::from(matches!(first, Outgoing::Notice(_)));
+        if self.waiting.front() != Some(&Outgoing::TooSlow) {
+            self.waiting.push_front(first);
+        }
+    }
 }
 
 impl AsRef<Line> for Outbox {
@@ -182,6 +192,12 @@ impl AsRef<Line> for Outbox {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use tokio::io::AsyncReadExt;
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::super::line::Stream;
     use super::{NOTICES_MAX, Outbox, Outgoing};
     use crate::engine::StateTag;
 
@@ -265,5 +281,61 @@ mod tests {
         outbox.notice("c".into());
         outbox.state(tag(1, 2), "".into());
         assert_eq!(drain(&outbox), "slow");
+    }
+
+    /// A client that can be sent something, and its own end.
+    async fn connected() -> (Arc<Outbox>, Stream<Outbox>, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("there are ports");
+        let client = TcpStream::connect(listener.local_addr().expect("it is bound")).await.expect("it listens");
+        let (tcp, _) = listener.accept().await.expect("somebody connects");
+        let outbox = Arc::new(Outbox::default());
+        let stream = Stream::shared(tcp, Arc::clone(&outbox));
+        (outbox, stream, client)
+    }
+
+    #[tokio::test]
+    async fn what_comes_is_sent_at_once_unless_the_peer_has_something_to_say() {
+        let (outbox, _stream, mut client) = connected().await;
+        outbox.state(tag(1, 1), "early".into());
+        outbox.send_now();
+        assert_eq!(drain(&outbox), "1.1early", "the peer has not asked yet");
+        outbox.state(tag(1, 2), "ab".into());
+        outbox.notice("c".into());
+        outbox.send_now();
+        outbox.hold();
+        outbox.state(tag(1, 3), "held".into());
+        outbox.send_now();
+        assert_eq!(drain(&outbox), "1.3held", "the others are gone");
+        outbox.state(tag(1, 4), "last".into());
+        outbox.close();
+        outbox.send_now();
+        outbox.state(tag(1, 5), "late".into());
+        assert_eq!(drain(&outbox), "");
+        outbox.send_now();
+        let mut read = [0; 7];
+        client.read_exact(&mut read).await.expect("it was sent");
+        assert_eq!(&read, b"\x81\x02ab\x81\x01c");
+        assert!(client.try_read(&mut read).is_err(), "nothing else was");
+    }
+
+    #[test]
+    fn what_could_not_be_sent_goes_first_or_gives_way_to_what_is_newer() {
+        let outbox = Outbox::default();
+        assert_eq!(drain(&outbox), "");
+        for (name, number) in [("a", 1), ("b", 2)] {
+            outbox.notice(name.into());
+            outbox.state(tag(1, number), "".into());
+            let unsent = outbox.queue.lock().pop().expect("it is there");
+            outbox.notice("late".into());
+            outbox.queue.lock().put_back(unsent);
+        }
+        assert_eq!(outbox.queue.lock().notices, 4);
+        assert_eq!(drain(&outbox), "a 1.2 late b late");
+        outbox.state(tag(1, 3), "".into());
+        let unsent = outbox.queue.lock().pop().expect("it is there");
+        outbox.notice("c".into());
+        outbox.state(tag(1, 4), "".into());
+        outbox.queue.lock().put_back(unsent);
+        assert_eq!(drain(&outbox), "1.4 c");
     }
 }

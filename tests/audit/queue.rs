@@ -308,6 +308,68 @@ async fn a_thread_that_is_stuck_holds_nobody_up() {
     assert_eq!(stats(&redis).await, Stats::default());
 }
 
+/// Many are tried alone, and a few have just come.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_tried_alone_holds_up_nothing_new() {
+    let redis = Redis::start();
+    push(&redis, 301..=305);
+    let mut delayed = redis::cmd("ZADD");
+    delayed.arg("db-writes:delayed");
+    for number in 1..=300 {
+        delayed.arg(0).arg(format!("0 1 {}", job(number)));
+    }
+    delayed.exec(&mut redis.connect()).expect("it answers");
+    let (written, order) = (Written::default(), Arc::new(Mutex::new(Vec::new())));
+    let seen = Arc::clone(&order);
+    let verdict = move |numbers: &[u64]| {
+        seen.lock().extend_from_slice(numbers);
+        Ok(())
+    };
+    let running = start(&redis, &written, Arc::new(verdict));
+    wait::until("all is written", async || is_once(&written, 1..=305)).await;
+    running.stop().await;
+    let last_new = order.lock().iter().rposition(|number| *number > 300).expect("they are written");
+    assert!(last_new < 50, "{last_new} others went first");
+}
+
+/// An error that may be anybody's fault meets every job: it is not asked of each of them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_refuses_everything_is_waited_for_soon() {
+    let redis = Redis::start();
+    push(&redis, 1..=1_000);
+    let (written, tries, heals) = (Written::default(), Arc::new(Mutex::new(0)), Arc::new(Mutex::new(false)));
+    let (tried, healed) = (Arc::clone(&tries), Arc::clone(&heals));
+    let verdict = move |_: &[u64]| {
+        *tried.lock() += 1;
+        if *healed.lock() { Ok(()) } else { Err(WriteError::Unclear("who knows".to_owned())) }
+    };
+    let running = start(&redis, &written, Arc::new(verdict));
+    wait::until("it is tried", async || *tries.lock() > 10).await;
+    wait::until("it is held back", async || stats(&redis).await.held == 1_000).await;
+    // Halves of halves down to one, then seven more.
+    assert!(*tries.lock() < 40, "{} statements", *tries.lock());
+    *heals.lock() = true;
+    wait::until("all is written", async || is_once(&written, 1..=1_000)).await;
+    running.stop().await;
+    assert_eq!(stats(&redis).await, Stats::default(), "no job lost an attempt");
+}
+
+/// What takes too long is tried in smaller pieces.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_takes_too_long_is_written_in_pieces() {
+    let redis = Redis::start();
+    push(&redis, 1..=100);
+    let written = Written::default();
+    let late = |numbers: &[u64]| match numbers.len() {
+        0..=60 => Ok(()),
+        _ => Err(WriteError::Late("slow".to_owned())),
+    };
+    let running = start(&redis, &written, Arc::new(late));
+    wait::until("all is written", async || is_once(&written, 1..=100)).await;
+    running.stop().await;
+    assert_eq!(stats(&redis).await, Stats::default());
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_dead_worker_held_is_taken_back_each_job_alone() {
     let redis = Redis::start();

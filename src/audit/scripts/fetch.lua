@@ -3,7 +3,7 @@
 -- may go as a whole is renamed, so that nobody copies what is in it.
 -- KEYS: wait, delayed, the batch's list, leases, bytes
 -- ARGV: jobs at most, length of the lease in ms, the batch's name, 1 when what is due goes before what waits, how many must
---       wait for them to be moved, bytes that are enough
+--       wait for them to be moved where nothing is due, bytes that are enough
 -- Returns 1; 0 when there are none.
 local PIECE = 64
 local time = redis.call('TIME')
@@ -11,7 +11,7 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local due = redis.call('ZRANGE', KEYS[2], '-inf', now, 'BYSCORE', 'LIMIT', 0, 1)
 local most = tonumber(ARGV[1])
 local waiting = redis.call('LLEN', KEYS[1])
-if waiting < tonumber(ARGV[5]) then waiting = 0 end
+if #due == 0 and waiting < tonumber(ARGV[5]) then waiting = 0 end
 if #due > 0 and (waiting == 0 or ARGV[4] == '1') then
   redis.call('ZREM', KEYS[2], due[1])
   redis.call('RPUSH', KEYS[3], due[1])

@@ -5,6 +5,7 @@
 mod commit;
 mod shard;
 
+use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -52,6 +53,7 @@ struct Shared {
     arrivals: Arc<Arrivals>,
     switches: Limits<SessionId>,
     requests: Limits<IpAddr>,
+    hasher: RandomState,
     shards: Box<[Mutex<Shard>]>,
     sessions: AtomicUsize,
     alarm: Alarm,
@@ -111,6 +113,7 @@ impl Memory {
             metrics,
             switches: Limits::new(),
             requests: Limits::new(),
+            hasher: RandomState::new(),
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
             sessions: AtomicUsize::new(0),
             alarm: Alarm { earliest_ms: AtomicU64::new(u64::MAX), moved: Notify::new() },
@@ -133,9 +136,9 @@ impl Store for Memory {
         let now = self.0.clock.now();
         let shard = self.0.shard(id).lock();
         let kept = shard.kept(id, now);
-        let is_buried = matches!(kept, Some(Kept::Tombstone(_)));
-        let snapshot = kept.and_then(Kept::record).map(|record| record.snapshot());
+        let (record, is_buried) = (kept.and_then(Kept::record).cloned(), matches!(kept, Some(Kept::Tombstone(_))));
         drop(shard);
+        let snapshot = record.map(|record| record.snapshot());
         Box::pin(async move { Ok(Read { snapshot, is_buried, now }) })
     }
 
@@ -224,7 +227,7 @@ impl Store for Memory {
 
 impl Shared {
     fn shard(&self, id: SessionId) -> &Mutex<Shard> {
-        &self.shards[id.0.place(SHARDS)]
+        &self.shards[self.hasher.hash_one(id) as usize % SHARDS]
     }
 
     /// Takes in what was kept. Lifetimes that are over are found by the upkeep.
