@@ -87,12 +87,12 @@ async fn requests(
     shutdown: &mut Shutdown,
 ) -> Option<(TcpStream, Ending)> {
     let phase = Arc::new(Phase::new(shared.clock.clone()));
-    let upgrade = Mutex::new(None);
+    let (upgrade, counted) = (Mutex::new(None), Mutex::new(None));
     let service = service_fn(|request| {
-        let (phase, upgrade) = (&phase, &upgrade);
+        let (phase, upgrade, counted) = (&phase, &upgrade, &counted);
         async move {
             let begun = phase.busy();
-            let answer = shared.service.answer(client, request, begun).await;
+            let answer = shared.service.answer(client, request, begun, counted).await;
             if answer.upgrade.is_some() {
                 *upgrade.lock() = answer.upgrade;
             }

@@ -38,6 +38,15 @@ struct Answered {
     status_code: u16,
 }
 
+/// Where requests of one kind are counted. Whoever asked for something asks for the same again most often, so that each
+/// connection keeps the last one instead of looking it up.
+#[derive(Debug)]
+pub(super) struct Series {
+    name: Answered,
+    requests: Counter,
+    durations: Histogram,
+}
+
 /// The methods that are served; all others count as one, so that nobody can make up series.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
 enum Verb {
@@ -91,12 +100,29 @@ impl Metrics {
         self.active.set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 
-    /// A request was answered.
-    pub(super) fn answered(&self, method: &Method, resource: Option<Resource>, status: u16, took: Duration) {
+    /// A request was answered, on a connection that counted in `last` before.
+    pub(super) fn answered(
+        &self,
+        last: &mut Option<Series>,
+        method: &Method,
+        resource: Option<Resource>,
+        status_code: u16,
+        took: Duration,
+    ) {
         let (method, route) = (Verb::of(method), Template(resource));
+        let name = Answered { method, route, status_code };
+        let series = match last.take().filter(|last| last.name == name) {
+            Some(series) => series,
+            None => Series {
+                name,
+                requests: self.requests.get_or_create_owned(&name),
+                durations: self.durations.get_or_create_owned(&Asked { method, route }),
+            },
+        };
         let took_ms = took.as_secs_f64() * 1_000.0;
-        self.requests.get_or_create(&Answered { method, route, status_code: status }).inc();
-        self.durations.get_or_create(&Asked { method, route }).observe(took_ms);
+        series.requests.inc();
+        series.durations.observe(took_ms);
+        *last = Some(series);
         if resource == Some(Resource::Switch) {
             self.switches.observe(took_ms);
         }

@@ -12,6 +12,7 @@ use futures_util::FutureExt;
 use hyper::body::Incoming;
 use hyper::http::request::Parts;
 use hyper::{Method, Request};
+use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
 use tracing::{debug, error};
 
@@ -28,7 +29,7 @@ use super::framing;
 use super::handlers::about::{self, Degraded};
 use super::handlers::sessions;
 use super::head::{self, Heads, Response};
-use super::metrics::Metrics;
+use super::metrics::{Metrics, Series};
 use super::reply::Reply;
 use super::router::{Endpoint, Route, route};
 
@@ -53,8 +54,14 @@ pub(super) struct Answer {
 }
 
 impl Service {
-    /// Answers one request of `client`, whose head was read at `begun`; says when.
-    pub(super) async fn answer(&self, client: IpAddr, request: Request<Incoming>, begun: Moment) -> Answer {
+    /// Answers one request of `client`, whose head was read at `begun`; says when. Its connection keeps where it was counted.
+    pub(super) async fn answer(
+        &self,
+        client: IpAddr,
+        request: Request<Incoming>,
+        begun: Moment,
+        counted: &Mutex<Option<Series>>,
+    ) -> Answer {
         let (parts, body) = request.into_parts();
         let mut unread = body::unread(body);
         let route = route(&parts.method, parts.uri.path());
@@ -64,7 +71,7 @@ impl Service {
             Ok(()) => self.route(client, route, &parts, &mut unread).await,
         };
         let (status, upgrade, at) = (reply.status.as_u16(), reply.upgrade, self.clock.moment());
-        self.metrics.answered(&parts.method, route.resource(), status, at.since(begun));
+        self.metrics.answered(&mut counted.lock(), &parts.method, route.resource(), status, at.since(begun));
         debug!(method = %parts.method, path = parts.uri.path(), status, "answered");
         Answer { response: self.heads.response(reply, unread.is_some()), upgrade, at }
     }
