@@ -24,7 +24,11 @@ const AWAY_PAUSE: Duration = Duration::from_millis(500);
 /// How often leases are renewed, and what others have queued or left behind is looked for.
 const ROUNDS: Duration = Duration::from_secs(1);
 /// Who has had a batch for less is about to be done with it.
-const WRITTEN_SOON: Duration = Duration::from_millis(200);
+const WRITTEN_SOON: Duration = Duration::from_secs(1);
+/// How soon to look again where too few waited for another thread; less than [`ROUNDS`], with which each pause begins anew.
+const CROWDED_PAUSE: Duration = Duration::from_millis(100);
+/// So many times more must wait for each further thread to be worth it.
+const FURTHER_FACTOR: usize = 8;
 /// How long threads may take to finish when the server stops.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -119,13 +123,13 @@ impl Agent {
                 self.give(batch, thread);
                 Ok(Some(Duration::ZERO))
             }
-            None => Ok((least > 1).then_some(WRITTEN_SOON)),
+            None => Ok((least > 1).then_some(CROWDED_PAUSE)),
         }
     }
 
-    fn give(&mut self, batch: Batch, thread: Idle) {
+    fn give(&mut self, batch: Batch, mut thread: Idle) {
         self.metrics.fetched(batch.jobs.len());
-        self.pool.give(batch.clone(), self.report.clone());
+        thread.give(batch.clone(), self.report.clone());
         self.held.push(Held { batch, since: self.clock.moment(), thread });
     }
 
@@ -162,13 +166,16 @@ impl Agent {
     }
 
     /// How many new jobs are worth a thread: as many as fill a batch while another one than that of `done` writes several
-    /// and will soon have room for more. Whoever writes beside others waits for their rows, and what comes in fewer batches
-    /// costs less.
+    /// and will soon have room for more, and far more for each further one. Whoever writes beside others waits for their
+    /// rows, and what comes in fewer batches costs less.
     fn least(&self, done: Option<&Batch>) -> usize {
         let now = self.clock.moment();
         let others = self.held.iter().filter(|held| !done.is_some_and(|done| held.batch.is(done)));
-        let mut busy = others.filter(|held| held.batch.jobs.len() > 1 && now.since(held.since) < WRITTEN_SOON);
-        busy.next().map_or(1, |held| self.queue.full(&held.batch))
+        let busy = others.filter(|held| held.batch.jobs.len() > 1 && now.since(held.since) < WRITTEN_SOON);
+        busy.fold(1, |least, held| match least {
+            1 => self.queue.full(&held.batch),
+            least => least.saturating_mul(FURTHER_FACTOR),
+        })
     }
 
     fn count(&self, batch: &Batch, fates: &[Fate], now: Timestamp) {

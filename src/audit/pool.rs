@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use crossbeam_channel::{Receiver, Sender};
+use crossbeam_channel::{Receiver, Sender, TrySendError};
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tracing::{error, info, warn};
@@ -21,15 +21,47 @@ const UNCLEAR_MAX: usize = 8;
 
 /// Threads, and the way to them.
 pub(super) struct Pool {
-    tasks: Sender<Task>,
+    threads: Threads,
     idle: Arc<Semaphore>,
     /// How many wait for a thread.
     waiting: AtomicUsize,
     gate: Arc<Gate>,
 }
 
+/// The ways to threads that are idle. The one that was busy last goes first: each keeps memory for the longest batch that it
+/// has had.
+type Threads = Arc<Mutex<Vec<Sender<Task>>>>;
+
 /// A thread that is kept for somebody until this is dropped.
-pub(super) struct Idle(#[expect(dead_code, reason = "it is given back when dropped")] OwnedSemaphorePermit);
+pub(super) struct Idle {
+    /// There until it is given back, unless it has died.
+    thread: Option<Sender<Task>>,
+    threads: Threads,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Idle {
+    /// Gives it a batch; what became of that is told there.
+    pub(super) fn give(&mut self, batch: Batch, report: mpsc::UnboundedSender<Report>) {
+        let task = Task { batch, report };
+        let refused = match &self.thread {
+            Some(thread) => thread.try_send(task).err().map(TrySendError::into_inner),
+            None => Some(task),
+        };
+        // It has room for one: a thread that refuses has died, and is not asked again.
+        if let Some(Task { batch, report }) = refused {
+            error!("a thread that writes the audit has died");
+            self.thread = None;
+            let _ = report.send(Report { batch, fates: None });
+        }
+    }
+}
+
+impl Drop for Idle {
+    fn drop(&mut self) {
+        self.threads.lock().extend(self.thread.take());
+    }
+}
 
 /// A batch, and where to tell what became of it.
 struct Task {
@@ -81,21 +113,26 @@ struct Standing {
 impl Pool {
     /// A thread for each sink.
     pub(super) fn start(sinks: Vec<Box<dyn Sink>>) -> std::io::Result<Self> {
-        // A batch is sent only to a thread that is idle, so that it never waits for long.
-        let (tasks, inbox) = crossbeam_channel::bounded(sinks.len());
         let (idle, gate) = (Arc::new(Semaphore::new(sinks.len())), Arc::new(Gate::default()));
+        let mut threads = Vec::with_capacity(sinks.len());
         for (number, sink) in sinks.into_iter().enumerate() {
-            let mut thread = Thread { sink, inbox: inbox.clone(), gate: Arc::clone(&gate) };
+            // A batch is sent only to a thread that is idle, so that it never waits for long.
+            let (way, inbox) = crossbeam_channel::bounded(1);
+            let mut thread = Thread { sink, inbox, gate: Arc::clone(&gate) };
             thread::Builder::new().name(format!("writer-{number}")).spawn(move || thread.run())?;
+            threads.push(way);
         }
-        Ok(Self { tasks, idle, waiting: AtomicUsize::new(0), gate })
+        Ok(Self { threads: Arc::new(Mutex::new(threads)), idle, waiting: AtomicUsize::new(0), gate })
     }
 
     /// Waits for a thread that is idle, in turn.
     pub(super) async fn idle(&self) -> Idle {
         let _waiting = Waiting::new(&self.waiting);
         match Arc::clone(&self.idle).acquire_owned().await {
-            Ok(permit) => Idle(permit),
+            Ok(permit) => {
+                let thread = self.threads.lock().pop();
+                Idle { thread, threads: Arc::clone(&self.threads), _permit: permit }
+            }
             // Nobody closes it.
             Err(_) => std::future::pending().await,
         }
@@ -104,17 +141,6 @@ impl Pool {
     /// Whether somebody waits for a thread.
     pub(super) fn is_wanted(&self) -> bool {
         self.waiting.load(Ordering::Relaxed) > 0
-    }
-
-    /// Gives a batch to the thread that is kept for it; what became of it is told there.
-    pub(super) fn give(&self, batch: Batch, report: mpsc::UnboundedSender<Report>) {
-        let refused = self.tasks.try_send(Task { batch, report });
-        if let Err(refused) = refused {
-            // There are as many threads as are kept for somebody.
-            debug_assert!(false, "no thread is idle");
-            let Task { batch, report } = refused.into_inner();
-            let _ = report.send(Report { batch, fates: None });
-        }
     }
 
     /// Why the database is away.
