@@ -211,10 +211,10 @@ impl Thread {
                     continue;
                 }
                 Err(error) if jobs.len() > 1 => {
-                    match error {
-                        WriteError::Late(why) => self.gate.wait(&why)?,
-                        _ if self.gate.is_stopping() => return None,
-                        _ => {}
+                    if let WriteError::Late(why) = error {
+                        self.gate.wait(&why)?;
+                    } else if self.gate.is_stopping() {
+                        return None;
                     }
                     let (first, second) = jobs.split_at(jobs.len() / 2);
                     self.write_apart(first, tried)?;
