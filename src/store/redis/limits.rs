@@ -8,7 +8,8 @@ use crate::store::{Quota, Rate, StoreError};
 /// interrupted before.
 pub(super) fn count(commands: &mut Commands, key: &str, rate: Rate) {
     commands.cmd("INCR").arg(key);
-    commands.cmd("PEXPIRE").arg(key).arg(u64::from(rate.window_s) * 1_000).arg("NX");
+    // A key is there until the end of its last millisecond.
+    commands.cmd("PEXPIRE").arg(key).arg(u64::from(rate.window_s) * 1_000 - 1).arg("NX");
     commands.cmd("PTTL").arg(key);
 }
 
