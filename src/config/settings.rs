@@ -18,7 +18,7 @@ const fn setting(name: &'static str, value: &'static str, default: &'static str,
 }
 
 /// Every setting, in the order in which people are told of them.
-pub const SETTINGS: [Setting; 27] = [
+pub const SETTINGS: &[Setting] = &[
     setting("HOST", "ADDRESS", "127.0.0.1", "IP address to listen on; 0.0.0.0 or :: for every interface"),
     setting("PORT", "PORT", "3000", "TCP port to listen on; 0 for one that is free"),
     setting("LOG_LEVEL", "LEVEL", "info", "How much to log: off, error, warn, info, debug or trace"),

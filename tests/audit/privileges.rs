@@ -1,4 +1,4 @@
-//! The ACL rules that OPERATIONS.md gives for a user of Redis, word for word: they are enough for everything that instances
+//! The ACL rules that docs/run/redis.md gives for a user of Redis, word for word: they are enough for everything that instances
 //! do, nothing in them is too much, and whatever of them is missing is named at start.
 
 use std::collections::BTreeMap;
@@ -26,9 +26,10 @@ const LOGIN: &str = "synckairos:secret@";
 const SELDOM: [&str; 8] =
     ["asking", "cluster|info", "cluster|slots", "select", "spublish", "ssubscribe", "sunsubscribe", "wait"];
 
-/// What follows `ACL SETUSER` in OPERATIONS.md.
+/// What follows `ACL SETUSER` in docs/run/redis.md.
 fn rules() -> Vec<String> {
-    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/OPERATIONS.md")).expect("there is one");
+    let page =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/run/redis.md")).expect("there is one");
     let mut lines = page.lines().filter_map(|line| line.trim().strip_prefix("ACL SETUSER "));
     let rules = lines.next().expect("the page has the rules").split(' ').map(str::to_owned).collect();
     assert_eq!(lines.next(), None, "and once only");

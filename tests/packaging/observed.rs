@@ -141,8 +141,8 @@ fn alerts_go_by_the_defaults_and_the_readme() {
         let expected = format!("{series} > {above}");
         assert!(alerts.iter().any(|(_, query)| *query == expected), "{expected}");
     }
-    let readme = text("README.md");
-    let promised = readme.lines().filter(|line| line.starts_with("| `synckairos_") && line.contains("**alert"));
+    let page = text("docs/run/metrics.md");
+    let promised = page.lines().filter(|line| line.starts_with("| `synckairos_") && line.contains("**alert"));
     let mut count = 0;
     for series in promised.filter_map(|line| line.split('`').nth(1)) {
         assert!(alerts.iter().any(|(_, query)| words(query).any(|word| word == series)), "{series}");
