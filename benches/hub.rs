@@ -3,7 +3,7 @@
 
 mod support;
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
@@ -14,6 +14,7 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use hyper::Request;
 use hyper::http::request::Parts;
 use prometheus_client::registry::Registry;
+use synckairos::client_address::ClientAddress;
 use synckairos::clock::Clock;
 use synckairos::engine::{Millis, SessionId};
 use synckairos::sessions::{Rates, Sessions};
@@ -52,7 +53,7 @@ fn broadcast(criterion: &mut Criterion) {
         clients.spawn(watch(client, Arc::clone(&received)));
         let (live, shutdown) = (live.clone(), shutdown.clone());
         let (_, invitation) = ws::invite(&handshake(new.id)).expect("it is one");
-        let client = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        let client = ClientAddress::UNIX;
         tokio::spawn(async move { ws::serve(tcp, Bytes::new(), client, invitation, &live, shutdown).await });
     }
     thread::spawn(move || clients.block_on(std::future::pending::<()>()));

@@ -8,6 +8,7 @@
 
 pub mod engine;
 pub mod clock;
+pub mod client_address;
 pub mod wire;
 pub mod tls;
 pub mod redis;

@@ -30,6 +30,8 @@ use crate::ws::{self, Hub, Live};
 
 /// How long requests may take to finish when the server stops.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
+/// Connections beside MAX_CONNECTIONS on which the server can be asked how it is.
+const RESERVE: u32 = 64;
 /// How long a reply of Redis may take: a command that waits longer is not worth waiting for.
 const REDIS_REPLY_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -97,14 +99,16 @@ pub async fn start(config: Config) -> Result<Running, Failure> {
     agents.spawn(async move { store.upkeep().await });
 
     let limits = http::Limits {
-        connections_max: config.connections_max,
         idle_timeout: config.idle_timeout,
         head_timeout: config.head_timeout,
         body_timeout: config.body_timeout,
         request_timeout: config.request_timeout,
     };
+    let of_address_max = Some(config.connections_of_address_max).filter(|max| *max > 0);
+    let room = http::Room { connections_max: config.connections_max, of_address_max, reserve: RESERVE };
     let cors = http::Cors::new(&config.cors_origin);
-    let server = http::Server::new(sessions, live, cors, limits, clock, registry, degraded);
+    let options = http::Options { cors, room, limits, proxies: config.trusted_proxies.clone() };
+    let server = http::Server::new(sessions, live, options, clock, registry, degraded);
     let server = tokio::spawn(server.run(listener, shutdown));
     // The audit ends after the server: what was acknowledged last is written too, if that is quickly done.
     let (end_audit, audit_ends) = oneshot::channel::<()>();

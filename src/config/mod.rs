@@ -7,6 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::client_address::TrustedProxies;
 use crate::redis::{Certificates, Server};
 use crate::writer;
 
@@ -32,6 +33,10 @@ pub struct Config {
     pub rate_limit_general: u32,
     /// Open connections at most.
     pub connections_max: u32,
+    /// Of them of one client address; 0 is without limit.
+    pub connections_of_address_max: u32,
+    /// Whose word on who asks is taken.
+    pub trusted_proxies: TrustedProxies,
     /// Where this process keeps its sessions over a restart; `None` is nowhere.
     pub data_dir: Option<PathBuf>,
     /// Where sessions are kept; `None` is in this process.
@@ -126,6 +131,12 @@ impl Config {
             rate_limit_switch: reader.count("RATE_LIMIT_SWITCH", 0),
             rate_limit_general: reader.count("RATE_LIMIT_GENERAL", 0),
             connections_max: reader.count("MAX_CONNECTIONS", 1),
+            connections_of_address_max: reader.count("MAX_CONNECTIONS_PER_ADDRESS", 0),
+            trusted_proxies: reader
+                .parse("TRUSTED_PROXIES", "addresses and networks such as 10.0.0.0/8, between commas", |text| {
+                    text.parse().ok()
+                })
+                .unwrap_or_default(),
             data_dir,
             redis,
             audit,
@@ -345,6 +356,10 @@ mod tests {
             ("REDIS_REPLICAS_MIN", "2", true),
             ("REDIS_REPLICAS_MIN", "101", false),
             ("MAX_CONNECTIONS", "0", false),
+            ("MAX_CONNECTIONS_PER_ADDRESS", "0", true),
+            ("TRUSTED_PROXIES", "10.0.0.0/8, 2001:db8::/32,192.0.2.1", true),
+            ("TRUSTED_PROXIES", "10.0.0.1/8", false),
+            ("TRUSTED_PROXIES", "proxy.example.org", false),
             ("HEADER_TIMEOUT_MS", "0", false),
             ("LOG_LEVEL", "DEBUG", true),
             ("CORS_ORIGIN", "https://example.org", true),

@@ -27,6 +27,13 @@ pub const SETTINGS: &[Setting] = &[
     setting("RATE_LIMIT_SWITCH", "COUNT", "10", "Switches of one session per second; 0 for no limit"),
     setting("RATE_LIMIT_GENERAL", "COUNT", "0", "Requests of one client address per minute; 0 for no limit"),
     setting("MAX_CONNECTIONS", "COUNT", "20000", "Open connections at most, WebSockets included"),
+    setting("MAX_CONNECTIONS_PER_ADDRESS", "COUNT", "0", "Of them of one client address; 0 for no limit"),
+    setting(
+        "TRUSTED_PROXIES",
+        "NETWORKS",
+        "",
+        "Proxies whose X-Forwarded-For and Forwarded say who asks: addresses and networks such as 10.0.0.0/8, between commas",
+    ),
     setting(
         "DATA_DIR",
         "DIR",

@@ -2,7 +2,6 @@
 //! deadlines and how to close; does not know what is asked.
 
 use std::convert::Infallible;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,22 +12,23 @@ use parking_lot::Mutex;
 use tokio::net::TcpStream;
 use tracing::debug;
 
+use crate::client_address::ClientAddress;
 use crate::clock::Clock;
 use crate::problem::Problem;
 use crate::shutdown::Shutdown;
 use crate::ws;
 
+use super::admission::Scope;
 use super::linger;
+use super::peer::Peer;
 use super::phase::{Overdue, Phase};
 use super::service::Service;
 use super::socket::{Answering, Socket};
 
-/// What a client may use up.
+/// How long what a client does may take.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Open connections at most, WebSockets included.
-    pub connections_max: u32,
-    /// How long a connection may wait for a request.
+    /// How long a connection may wait for a request; for the first one at most as long as its head may take.
     pub idle_timeout: Duration,
     /// How long the head of a request may take.
     pub head_timeout: Duration,
@@ -50,19 +50,22 @@ pub(super) struct Shared {
 const HEAD_LEN_MAX: usize = 16 * 1_024;
 /// The most headers of a request.
 const HEADERS_MAX: usize = 100;
+/// How long a connection in the reserve may take to ask.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Serves a client until either side ends it.
-pub(super) async fn serve(tcp: TcpStream, client: IpAddr, shared: Arc<Shared>, mut shutdown: Shutdown) {
+pub(super) async fn serve(tcp: TcpStream, peer: Peer, scope: Scope, shared: Arc<Shared>, mut shutdown: Shutdown) {
+    let client = peer.address();
     if let Err(error) = tcp.set_nodelay(true) {
         debug!(%client, %error, "a connection ended before it began");
         return;
     }
-    let Some((mut tcp, ending)) = requests(tcp, client, &shared, &mut shutdown).await else { return };
+    let Some((mut tcp, ending)) = requests(tcp, peer, scope, &shared, &mut shutdown).await else { return };
     let mut last_words = Vec::new();
     match ending {
         Ending::Done => {}
         Ending::Refused(problem) => last_words = shared.service.refuse(&problem),
-        Ending::Upgrade(invitation, read) => {
+        Ending::Upgrade(invitation, client, read) => {
             tcp = ws::serve(tcp, read, client, invitation, &shared.live, shutdown).await;
         }
     }
@@ -76,23 +79,25 @@ enum Ending {
     /// What the client sent last is no head of a request, or only the beginning of one.
     Refused(Problem),
     /// The client goes on as a WebSocket, and has sent this already.
-    Upgrade(ws::Invitation, bytes::Bytes),
+    Upgrade(ws::Invitation, ClientAddress, bytes::Bytes),
 }
 
 /// Answers requests; `None` when the connection is lost.
 async fn requests(
     tcp: TcpStream,
-    client: IpAddr,
+    peer: Peer,
+    scope: Scope,
     shared: &Shared,
     shutdown: &mut Shutdown,
 ) -> Option<(TcpStream, Ending)> {
+    let client = peer.address();
     let phase = Arc::new(Phase::new(shared.clock.clone()));
     let (upgrade, counted) = (Mutex::new(None), Mutex::new(None));
     let service = service_fn(|request| {
         let (phase, upgrade, counted) = (&phase, &upgrade, &counted);
         async move {
             let begun = phase.busy();
-            let answer = shared.service.answer(client, request, begun, counted).await;
+            let answer = shared.service.answer(peer, scope, request, begun, counted).await;
             if answer.upgrade.is_some() {
                 *upgrade.lock() = answer.upgrade;
             }
@@ -109,7 +114,10 @@ async fn requests(
         .writev(false)
         .serve_connection(TokioIo::new(Socket::new(tcp, &phase)), service);
 
-    let (idle, head) = (shared.limits.idle_timeout, shared.limits.head_timeout);
+    let (idle, head) = match scope {
+        Scope::All => (shared.limits.idle_timeout, shared.limits.head_timeout),
+        Scope::Probes => (shared.limits.idle_timeout, shared.limits.head_timeout.min(PROBE_TIMEOUT)),
+    };
     let mut timer = std::pin::pin!(tokio::time::sleep(idle.min(head)));
     let mut stopping = false;
     let ending = loop {
@@ -125,7 +133,10 @@ async fn requests(
                 Err(Overdue::Head) => {
                     break Ending::Refused(Problem::too_slow("The head of the request did not arrive in time"));
                 }
-                Err(Overdue::Request) => break Ending::Done,
+                Err(Overdue::Request) => break match scope {
+                    Scope::All => Ending::Done,
+                    Scope::Probes => Ending::Refused(Problem::too_many_connections()),
+                },
             },
             () = shutdown.begun(), if !stopping => {
                 stopping = true;
@@ -137,7 +148,7 @@ async fn requests(
     let tcp = parts.io.into_inner().into_inner();
     let invitation = upgrade.lock().take();
     Some(match (invitation, ending) {
-        (Some(invitation), Ending::Done) => (tcp, Ending::Upgrade(invitation, parts.read_buf)),
+        (Some((invitation, client)), Ending::Done) => (tcp, Ending::Upgrade(invitation, client, parts.read_buf)),
         (_, ending) => (tcp, ending),
     })
 }

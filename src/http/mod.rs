@@ -1,6 +1,7 @@
 //! REST over HTTP/1.1: connections, routes, handlers. Knows how requests are read and answers are framed;
 //! does not know what a session does, nor where it is kept.
 
+mod admission;
 mod body;
 mod connection;
 mod cors;
@@ -9,6 +10,7 @@ mod handlers;
 mod head;
 mod linger;
 mod metrics;
+mod peer;
 mod phase;
 mod quota;
 mod reply;
@@ -17,8 +19,9 @@ mod server;
 mod service;
 mod socket;
 
+pub use admission::Room;
 pub use connection::Limits;
 pub use cors::Cors;
 pub use handlers::about::Degraded;
 pub use router::{RESOURCES, Resource};
-pub use server::Server;
+pub use server::{Options, Server};

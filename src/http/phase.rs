@@ -16,11 +16,12 @@ pub(super) struct Phase {
     now: AtomicU64,
 }
 
-const WAITING: u64 = 0;
-const HEAD: u64 = 1;
-const BUSY: u64 = 2;
-const ANSWERING: u64 = 3;
-const FLUSHING: u64 = 4;
+const FIRST: u64 = 0;
+const WAITING: u64 = 1;
+const HEAD: u64 = 2;
+const BUSY: u64 = 3;
+const ANSWERING: u64 = 4;
+const FLUSHING: u64 = 5;
 const PHASE_BITS: u32 = 3;
 
 /// What a connection has waited for too long.
@@ -36,12 +37,12 @@ impl Phase {
     /// Waiting for the first request.
     pub(super) fn new(clock: Clock) -> Self {
         let start = clock.moment();
-        Self { clock, start, now: AtomicU64::new(WAITING) }
+        Self { clock, start, now: AtomicU64::new(FIRST) }
     }
 
     /// Something was read: the beginning of a head, if nothing else was under way.
     pub(super) fn read(&self) {
-        if self.is(WAITING) {
+        if self.is(FIRST) || self.is(WAITING) {
             self.enter(HEAD, self.clock.moment());
         }
     }
@@ -72,7 +73,7 @@ impl Phase {
 
     /// Whether every request whose head was read to its end has had its answer.
     pub(super) fn is_between_requests(&self) -> bool {
-        self.is(WAITING) || self.is(HEAD)
+        self.is(FIRST) || self.is(WAITING) || self.is(HEAD)
     }
 
     /// What the connection has waited for too long, or how long it may still wait at least.
@@ -81,6 +82,8 @@ impl Phase {
         let since = Duration::from_millis(self.elapsed_ms(self.clock.moment()).saturating_sub(now >> PHASE_BITS));
         let left = |limit: Duration, overdue| limit.checked_sub(since).filter(|left| !left.is_zero()).ok_or(overdue);
         match phase(now) {
+            // Whoever connects has something to ask.
+            FIRST => left(idle.min(head), Overdue::Request),
             WAITING | ANSWERING | FLUSHING => left(idle, Overdue::Request).map(|left| left.min(head)),
             HEAD => left(head, Overdue::Head),
             _ => Ok(idle.min(head)),

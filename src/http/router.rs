@@ -3,6 +3,8 @@
 
 use hyper::Method;
 
+use super::admission::Scope;
+
 /// A path that is served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Resource {
@@ -100,6 +102,14 @@ impl Route<'_> {
         match self {
             Route::Found(resource, ..) | Route::WrongMethod(resource) => Some(resource),
             Route::Unknown => None,
+        }
+    }
+
+    /// Whether a connection may ask for it that may ask for so much.
+    pub(super) fn is_within(self, scope: Scope) -> bool {
+        match scope {
+            Scope::All => true,
+            Scope::Probes => matches!(self, Route::Found(Resource::Health | Resource::Ready, ..)),
         }
     }
 }

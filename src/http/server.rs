@@ -5,35 +5,45 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus_client::registry::Registry;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::net::TcpListener;
 use tokio::task::JoinSet;
-use tracing::{error, warn};
+use tracing::error;
 
+use crate::client_address::TrustedProxies;
 use crate::clock::Clock;
-use crate::problem::Problem;
 use crate::sessions::Sessions;
 use crate::shutdown::Shutdown;
 use crate::ws::Live;
 
+use super::admission::{Admission, Room};
 use super::connection::{self, Limits, Shared};
 use super::cors::Cors;
 use super::handlers::about::Degraded;
 use super::head::Heads;
-use super::linger;
 use super::metrics::Metrics;
+use super::peer::Peer;
 use super::service::Service;
 
 /// How long to leave the listener alone that could not accept, for want of file descriptors most likely.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
-/// How many clients are told at the same time that there is no room for them; more are left without a word.
-const REFUSALS_MAX: usize = 64;
+
+/// What clients are served by.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Whose pages may read answers.
+    pub cors: Cors,
+    /// How many connections there may be.
+    pub room: Room,
+    /// How long what a client does may take.
+    pub limits: Limits,
+    /// Whose word on who asks is taken.
+    pub proxies: TrustedProxies,
+}
 
 /// Serves HTTP on a listener.
 pub struct Server {
     shared: Arc<Shared>,
-    open: Arc<Semaphore>,
-    refusals: Arc<Semaphore>,
+    admission: Admission,
 }
 
 impl Server {
@@ -41,12 +51,12 @@ impl Server {
     pub fn new(
         sessions: Sessions,
         live: Live,
-        cors: Cors,
-        limits: Limits,
+        options: Options,
         clock: Clock,
         mut registry: Registry,
         degraded: Degraded,
     ) -> Self {
+        let Options { cors, room, limits, proxies } = options;
         let Limits { body_timeout, request_timeout, .. } = limits;
         let metrics = Metrics::register(&mut registry);
         let service = Service {
@@ -58,17 +68,16 @@ impl Server {
             degraded,
             metrics,
             registry: Arc::new(registry),
+            proxies,
         };
-        let open = Arc::new(Semaphore::new(limits.connections_max as usize));
-        let refusals = Arc::new(Semaphore::new(REFUSALS_MAX));
-        Self { shared: Arc::new(Shared { service, live, limits, clock }), open, refusals }
+        Self { shared: Arc::new(Shared { service, live, limits, clock }), admission: Admission::new(room) }
     }
 
     /// Accepts connections until `shutdown` begins, then waits until the last one has ended. When it is
     /// dropped before, so are they.
     pub async fn run(self, listener: TcpListener, mut shutdown: Shutdown) {
         let mut connections = JoinSet::new();
-        let (mut can_accept, mut has_room) = (true, true);
+        let mut can_accept = true;
         loop {
             while connections.try_join_next().is_some() {}
             let accepted = tokio::select! {
@@ -86,34 +95,16 @@ impl Server {
                 }
             };
             can_accept = true;
-            match Arc::clone(&self.open).try_acquire_owned() {
-                Ok(permit) => {
-                    has_room = true;
-                    let connection = connection::serve(tcp, address.ip(), Arc::clone(&self.shared), shutdown.clone());
-                    connections.spawn(async move {
-                        connection.await;
-                        drop(permit);
-                    });
-                }
-                Err(_) => {
-                    if std::mem::take(&mut has_room) {
-                        warn!(client = %address.ip(), "refusing connections: there are as many as there may be");
-                    }
-                    self.refuse(tcp);
-                }
-            }
+            let peer = Peer::new(Some(address.ip()), &self.shared.service.proxies);
+            // More are left without a word.
+            let Some(place) = self.admission.admit(&peer) else { continue };
+            let connection = connection::serve(tcp, peer, place.scope, Arc::clone(&self.shared), shutdown.clone());
+            connections.spawn(async move {
+                connection.await;
+                drop(place);
+            });
         }
         drop(listener);
         while connections.join_next().await.is_some() {}
-    }
-
-    /// Says so, and waits for the client to have read it: it is about to send a request.
-    fn refuse(&self, tcp: TcpStream) {
-        let Ok(permit) = Arc::clone(&self.refusals).try_acquire_owned() else { return };
-        let answer = self.shared.service.refuse(&Problem::too_many_connections());
-        tokio::spawn(async move {
-            linger::close(tcp, &answer).await;
-            drop(permit);
-        });
     }
 }

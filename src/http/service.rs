@@ -1,7 +1,6 @@
 //! From a request to its answer: limits, route, body, handler, and the headers that every answer has. Does
 //! not know connections.
 
-use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::task::Poll;
@@ -16,6 +15,7 @@ use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
 use tracing::{debug, error};
 
+use crate::client_address::{ClientAddress, TrustedProxies};
 use crate::clock::{Clock, Moment};
 use crate::engine::Command;
 use crate::problem::Problem;
@@ -23,6 +23,7 @@ use crate::sessions::Sessions;
 use crate::store::Quota;
 use crate::ws;
 
+use super::admission::Scope;
 use super::body::{self, Unread};
 use super::cors::Cors;
 use super::framing;
@@ -30,6 +31,7 @@ use super::handlers::about::{self, Degraded};
 use super::handlers::sessions;
 use super::head::{self, Heads, Response};
 use super::metrics::{Metrics, Series};
+use super::peer::Peer;
 use super::reply::Reply;
 use super::router::{Endpoint, Route, route};
 
@@ -44,20 +46,22 @@ pub(super) struct Service {
     pub(super) metrics: Metrics,
     /// Everything that is counted anywhere.
     pub(super) registry: Arc<Registry>,
+    pub(super) proxies: TrustedProxies,
 }
 
 /// An answer; after it the connection may go on as a WebSocket.
 pub(super) struct Answer {
     pub(super) response: Response,
-    pub(super) upgrade: Option<ws::Invitation>,
+    pub(super) upgrade: Option<(ws::Invitation, ClientAddress)>,
     pub(super) at: Moment,
 }
 
 impl Service {
-    /// Answers one request of `client`, whose head was read at `begun`; says when. Its connection keeps where it was counted.
+    /// Answers one request that came from `peer`, whose head was read at `begun`; says when. Its connection keeps where it was counted.
     pub(super) async fn answer(
         &self,
-        client: IpAddr,
+        peer: Peer,
+        scope: Scope,
         request: Request<Incoming>,
         begun: Moment,
         counted: &Mutex<Option<Series>>,
@@ -65,15 +69,19 @@ impl Service {
         let (parts, body) = request.into_parts();
         let mut unread = body::unread(body);
         let route = route(&parts.method, parts.uri.path());
+        let client = peer.client(&parts.headers, &self.proxies);
         let reply = match framing::check(&parts) {
             Err(problem) => Reply::problem(&problem),
+            Ok(()) if !route.is_within(scope) => Reply::problem(&Problem::too_many_connections()),
             Ok(()) if parts.method == Method::OPTIONS => Cors::preflight(&parts.headers),
             Ok(()) => self.route(client, route, &parts, &mut unread).await,
         };
         let (status, upgrade, at) = (reply.status.as_u16(), reply.upgrade, self.clock.moment());
+        let is_last = unread.is_some() || scope == Scope::Probes;
         self.metrics.answered(&mut counted.lock(), &parts.method, route.resource(), status, at.since(begun));
         debug!(method = %parts.method, path = parts.uri.path(), status, "answered");
-        Answer { response: self.heads.response(reply, unread.is_some()), upgrade, at }
+        let upgrade = upgrade.map(|invitation| (invitation, client));
+        Answer { response: self.heads.response(reply, is_last), upgrade, at }
     }
 
     /// The answer to what is no request, as it goes over the wire.
@@ -81,7 +89,7 @@ impl Service {
         head::raw(self.heads.response(Reply::problem(problem), true))
     }
 
-    async fn route(&self, client: IpAddr, route: Route<'_>, parts: &Parts, unread: &mut Unread) -> Reply {
+    async fn route(&self, client: ClientAddress, route: Route<'_>, parts: &Parts, unread: &mut Unread) -> Reply {
         let general = match route {
             Route::Found(resource, ..) | Route::WrongMethod(resource) if !resource.is_limited() => None,
             Route::Found(..) | Route::WrongMethod(_) | Route::Unknown => self.count(client).await,
@@ -98,7 +106,7 @@ impl Service {
     }
 
     /// A limit that cannot be counted lets through.
-    async fn count(&self, client: IpAddr) -> Option<Quota> {
+    async fn count(&self, client: ClientAddress) -> Option<Quota> {
         self.sessions.count(client).await.unwrap_or_else(|error| {
             debug!(?error, "a request was not counted");
             None

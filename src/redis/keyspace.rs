@@ -4,6 +4,7 @@
 //! by a stable hash of its id, and every name takes the tag in braces (`session:{p017}:<id>`), so that all
 //! that is committed together lies in one hash slot. In a Cluster channels take it too.
 
+use crate::client_address::ClientAddress;
 use crate::engine::SessionId;
 
 /// Makes names.
@@ -142,7 +143,7 @@ impl Keyspace {
     }
 
     /// The requests of a client in this window (integer with a TTL).
-    pub fn general_limit(&self, client: std::net::IpAddr) -> String {
+    pub fn general_limit(&self, client: ClientAddress) -> String {
         self.name("rl:general", self.share, &[&client.to_string()])
     }
 

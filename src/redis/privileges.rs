@@ -3,10 +3,9 @@
 //! judges a command when it is queued, so that what is not permitted is known, and nothing is carried out. Does not know
 //! what the commands are for.
 
-use std::net::{IpAddr, Ipv4Addr};
-
 use bytes::Bytes;
 
+use crate::client_address::ClientAddress;
 use crate::engine::{SessionId, Uuid};
 
 use super::commands::Commands;
@@ -54,7 +53,7 @@ fn queued(keyspace: &Keyspace, partition: Partition, is_of_cluster: bool) -> Com
     let queue = |part| keyspace.queue(partition, part);
     let (session, deadlines) = (keyspace.session(id), keyspace.deadlines(partition));
     commands.cmd("MGET").arg(&session).cmd("GET").arg(&session).cmd("SETEX").arg(&session).arg(1).arg("");
-    for limit in [keyspace.switch_limit(id), keyspace.general_limit(IpAddr::V4(Ipv4Addr::UNSPECIFIED))] {
+    for limit in [keyspace.switch_limit(id), keyspace.general_limit(ClientAddress::UNIX)] {
         commands.cmd("INCR").arg(&limit).cmd("PEXPIRE").arg(&limit).arg(1).arg("NX").cmd("PTTL").arg(&limit);
     }
     commands.cmd("TYPE").arg(&deadlines).cmd("ZADD").arg(&deadlines).arg(0).arg("").cmd("ZREM").arg(&deadlines).arg("");

@@ -7,10 +7,10 @@ mod recovery;
 mod request;
 
 use std::borrow::Borrow;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::client_address::ClientAddress;
 use crate::engine::{Command, NewSession, Outcome, Refusal, SessionId, StateTag, Timestamp};
 use crate::store::{
     Arrival, Commit, Committed, Current, Quota, Rate, Read, Record, Snapshot, Store, StoreError, Wait, Watched,
@@ -102,7 +102,7 @@ impl Sessions {
     }
 
     /// Counts one more request of a client; `None` when there is no limit.
-    pub async fn count(&self, client: IpAddr) -> Result<Option<Quota>, StoreError> {
+    pub async fn count(&self, client: ClientAddress) -> Result<Option<Quota>, StoreError> {
         match self.rates.general {
             Some(rate) => self.store.count(client, rate).await.map(Some),
             None => Ok(None),

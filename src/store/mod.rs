@@ -37,12 +37,12 @@ mod record;
 pub mod redis;
 
 use std::future::Future;
-use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::client_address::ClientAddress;
 use crate::engine::{Entry, Outcome, Refusal, Session, SessionId, StateTag, Timestamp, Warning};
 
 pub use archive::{Archive, Archived, Change};
@@ -90,7 +90,7 @@ pub trait Store: Send + Sync {
     fn active(&self) -> usize;
 
     /// Counts one more request of a client.
-    fn count(&self, client: IpAddr, rate: Rate) -> Answer<'_, Quota>;
+    fn count(&self, client: ClientAddress, rate: Rate) -> Answer<'_, Quota>;
 
     /// The store's own upkeep; runs until it is dropped. It ends by itself when the store cannot be used and waiting
     /// does not help.

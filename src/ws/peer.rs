@@ -1,7 +1,6 @@
 //! One client on a WebSocket: joins its session, is sent what its outbox holds, and has its messages
 //! answered. Does not know other clients.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +14,7 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig
 use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 use tracing::debug;
 
+use crate::client_address::ClientAddress;
 use crate::engine::{Command, Precondition, Refusal, SessionId};
 use crate::problem::Problem;
 use crate::sessions::{Failure, Request, Seen};
@@ -40,7 +40,7 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 pub async fn serve(
     tcp: TcpStream,
     read: Bytes,
-    client: IpAddr,
+    client: ClientAddress,
     invitation: Invitation,
     live: &Live,
     shutdown: Shutdown,
@@ -164,7 +164,7 @@ async fn in_time(
 /// A client that asked for a session.
 struct Peer<'l> {
     id: SessionId,
-    client: IpAddr,
+    client: ClientAddress,
     live: &'l Live,
     outbox: &'l Outbox,
 }

@@ -1,9 +1,10 @@
 //! How often something may be asked for.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use synckairos::client_address::ClientAddress;
 use synckairos::engine::{Command, Millis, Outcome, Refusal};
 use synckairos::sessions::{Failure, Rates, Reply, Sessions};
 use synckairos::store::{Commit, Decision, Quota, Rate, Write};
@@ -66,7 +67,7 @@ pub(crate) async fn beyond_the_limit_nothing_is_judged(rig: Rig<impl Backend>) {
 
 pub(crate) async fn a_window_ends(rig: Rig<impl Backend>) {
     let rate = Rate { max: 1, window_s: 1 };
-    let client = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    let client = client("127.0.0.1");
     rig.start(new_session(1)).await;
     check(rig.switch(1, rate).await.quota, rate, 1, 0);
     check(rig.store.count(client, rate).await.ok(), rate, 1, 0);
@@ -89,12 +90,7 @@ pub(crate) async fn sessions_do_not_share_a_limit(rig: Rig<impl Backend>) {
 }
 
 pub(crate) async fn clients_are_counted_each_for_itself(rig: Rig<impl Backend>) {
-    let clients = [
-        IpAddr::V4(Ipv4Addr::LOCALHOST),
-        IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2)),
-        IpAddr::V6(Ipv6Addr::LOCALHOST),
-        IpAddr::V6(Ipv6Addr::UNSPECIFIED),
-    ];
+    let clients = ["127.0.0.1", "127.0.0.2", "::1", "2001:db8::1"].map(client);
     for (hits, remaining) in [(1, 1), (2, 0), (3, 0)] {
         for client in clients {
             check(rig.store.count(client, RATE).await.ok(), RATE, hits, remaining);
@@ -102,4 +98,8 @@ pub(crate) async fn clients_are_counted_each_for_itself(rig: Rig<impl Backend>) 
     }
     rig.start(new_session(1)).await;
     check(rig.switch(1, RATE).await.quota, RATE, 1, 1);
+}
+
+fn client(ip: &str) -> ClientAddress {
+    ClientAddress::of(ip.parse::<IpAddr>().expect("an address"))
 }

@@ -182,28 +182,6 @@ async fn requests_of_an_address_are_limited() {
 }
 
 #[tokio::test]
-async fn there_are_only_so_many_connections() {
-    let server = Server::start_with(&[("MAX_CONNECTIONS", "2")]).await;
-    let mut first = server.connect().await;
-    let mut second = server.connect().await;
-    for client in [&mut first, &mut second] {
-        assert_eq!(client.ask("GET", "/health", "").await.status, 200);
-    }
-    for _ in 0..10 {
-        let mut third = server.connect().await;
-        let answer = third.ask("POST", "/v1/sessions", &two_players(&id(1), HOUR).to_string()).await;
-        assert_eq!((answer.status, answer.code()), (503, "UNAVAILABLE".to_owned()), "{answer:?}");
-        assert_eq!(answer.header("retry-after"), Some("1"), "{answer:?}");
-        assert_eq!(answer.header("connection"), Some("close"), "{answer:?}");
-        assert!(third.is_closed_in_order().await);
-    }
-    assert_eq!(second.ask("GET", "/health", "").await.status, 200, "those who are in stay in");
-    drop(first);
-    let served = async || server.connect().await.ask("GET", "/health", "").await.status == 200;
-    wait::until("there is room again", served).await;
-}
-
-#[tokio::test]
 async fn there_are_only_so_many_sessions() {
     let server = Server::start_with(&[("MAX_SESSIONS", "2")]).await;
     let mut client = server.connect().await;

@@ -2,9 +2,11 @@
 
 mod bad_input;
 mod concurrency;
+mod connections;
 mod conditional;
 mod cors;
 mod framing;
 mod limits;
+mod proxies;
 mod rest;
 mod slow_clients;

@@ -58,6 +58,11 @@ impl Connection {
         Self { tcp, read: Vec::new() }
     }
 
+    /// A connection that was made already.
+    pub(crate) fn over(tcp: TcpStream) -> Self {
+        Self { tcp, read: Vec::new() }
+    }
+
     /// A connection to a server that may be gone.
     pub(crate) async fn try_open(address: SocketAddr) -> Option<Self> {
         let tcp = TcpStream::connect(address).await.ok()?;

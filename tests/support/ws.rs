@@ -8,6 +8,7 @@ use serde_json::Value;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
@@ -30,6 +31,16 @@ impl Client {
     /// A client that has only shaken hands.
     pub(crate) async fn open(address: SocketAddr, query: &str) -> Self {
         let (stream, _) = connect_async(format!("ws://{address}/ws{query}")).await.expect("the server shakes hands");
+        Self { stream }
+    }
+
+    /// A client that has shaken hands with headers of the test's own.
+    pub(crate) async fn open_with(address: SocketAddr, query: &str, headers: &[(&'static str, &str)]) -> Self {
+        let mut request = format!("ws://{address}/ws{query}").into_client_request().expect("it is a URL");
+        for (name, value) in headers {
+            request.headers_mut().insert(*name, value.parse().expect("it can stand in a header"));
+        }
+        let (stream, _) = connect_async(request).await.expect("the server shakes hands");
         Self { stream }
     }
 

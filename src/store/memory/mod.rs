@@ -7,13 +7,13 @@ mod shard;
 
 use std::hash::{BuildHasher, RandomState};
 use std::io;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+use crate::client_address::ClientAddress;
 use crate::clock::Clock;
 use crate::engine::{Millis, SessionId, Timestamp, Uuid};
 
@@ -52,7 +52,7 @@ struct Shared {
     metrics: Metrics,
     arrivals: Arc<Arrivals>,
     switches: Limits<SessionId>,
-    requests: Limits<IpAddr>,
+    requests: Limits<ClientAddress>,
     hasher: RandomState,
     shards: Box<[Mutex<Shard>]>,
     sessions: AtomicUsize,
@@ -204,7 +204,7 @@ impl Store for Memory {
         self.0.shards.iter().map(|shard| shard.lock().deadlines.len()).sum()
     }
 
-    fn count(&self, client: IpAddr, rate: Rate) -> Answer<'_, Quota> {
+    fn count(&self, client: ClientAddress, rate: Rate) -> Answer<'_, Quota> {
         let quota = self.0.requests.hit(client, rate, self.0.clock.now());
         Box::pin(async move { Ok(quota) })
     }

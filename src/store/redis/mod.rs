@@ -25,12 +25,12 @@ mod sweep;
 mod timers;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
 
+use crate::client_address::ClientAddress;
 use crate::clock::Clock;
 use crate::engine::{Millis, SessionId, Timestamp};
 use crate::redis::{Bell, Keyspace, Server};
@@ -144,7 +144,7 @@ impl Store for RedisStore {
         self.shares.iter().map(Store::active).sum()
     }
 
-    fn count(&self, client: IpAddr, rate: Rate) -> Answer<'_, Quota> {
+    fn count(&self, client: ClientAddress, rate: Rate) -> Answer<'_, Quota> {
         // Every instance must come to the same share: this hasher has no seed.
         let mut hasher = DefaultHasher::new();
         client.hash(&mut hasher);

@@ -1,7 +1,6 @@
 //! Reads: whoever asks at the same moment shares one round trip. What is read is not parsed. Does not know
 //! who asks.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +8,7 @@ use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 use tracing::debug;
 
+use crate::client_address::ClientAddress;
 use crate::engine::{SessionId, Timestamp};
 use crate::redis::{Commands, LinkError, Queue as Part, Reply as Said};
 use crate::store::metrics::{Operation, Role};
@@ -39,7 +39,7 @@ pub(super) enum Lookup {
     /// The run of the server.
     Run(Reply<Arc<str>>),
     /// One more hit on a limit.
-    Count(IpAddr, Rate, Reply<Quota>),
+    Count(ClientAddress, Rate, Reply<Quota>),
     /// Something published on a channel, for whoever listens to it.
     Probe(String),
 }

@@ -2,11 +2,11 @@
 //! server's. Knows how commands, reads and updates share connections; does not know what a session is beyond its
 //! record, nor that there may be other shares.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 
+use crate::client_address::ClientAddress;
 use crate::clock::Clock;
 use crate::engine::{SessionId, Timestamp};
 use crate::redis::Bell;
@@ -163,7 +163,7 @@ impl Store for Share {
         self.shared.timers.len()
     }
 
-    fn count(&self, client: IpAddr, rate: Rate) -> Answer<'_, Quota> {
+    fn count(&self, client: ClientAddress, rate: Rate) -> Answer<'_, Quota> {
         // What cannot be counted lets through, and then there must be time left for the request itself.
         let patience = self.shared.timeout / 10;
         Box::pin(reader::ask(&self.readers, patience, move |reply| Lookup::Count(client, rate, reply)))

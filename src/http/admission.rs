@@ -1,0 +1,146 @@
+//! Who may come in: so many connections in all, so many of one address, and a reserve beside them in which the server
+//! can still be asked how it is. Does not know what happens on a connection.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tracing::warn;
+
+use crate::client_address::ClientAddress;
+
+use super::peer::Peer;
+
+/// Connections of one address in the reserve, so that nobody takes all of it.
+const RESERVE_OF_ADDRESS_MAX: u32 = 8;
+
+/// How many connections there may be.
+#[derive(Clone, Copy, Debug)]
+pub struct Room {
+    /// Open at the same time, WebSockets included.
+    pub connections_max: u32,
+    /// Of them of one address; `None` is without limit.
+    pub of_address_max: Option<u32>,
+    /// Beside them, for whoever asks how the server is.
+    pub reserve: u32,
+}
+
+/// Lets connections in.
+#[derive(Debug)]
+pub(super) struct Admission {
+    room: Room,
+    open: Arc<Semaphore>,
+    reserve: Arc<Semaphore>,
+    /// Counted only where there is a limit.
+    of_address: Arc<Addresses>,
+    reserve_of_address: Arc<Addresses>,
+    is_full: Mutex<bool>,
+}
+
+/// What a connection may ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Scope {
+    /// Everything.
+    All,
+    /// How the server is, once.
+    Probes,
+}
+
+/// A place that is taken until it is dropped.
+#[derive(Debug)]
+pub(super) struct Place {
+    pub(super) scope: Scope,
+    _permit: OwnedSemaphorePermit,
+    _counted: Option<Counted>,
+}
+
+impl Admission {
+    pub(super) fn new(room: Room) -> Self {
+        let semaphore = |permits| Arc::new(Semaphore::new(permits as usize));
+        Self {
+            room,
+            open: semaphore(room.connections_max),
+            reserve: semaphore(room.reserve),
+            of_address: Arc::default(),
+            reserve_of_address: Arc::default(),
+            is_full: Mutex::new(false),
+        }
+    }
+
+    /// A place for a peer; `None` when there is none, not even in the reserve.
+    pub(super) fn admit(&self, peer: &Peer) -> Option<Place> {
+        let counted = match self.room.of_address_max.filter(|_| !peer.is_trusted()) {
+            Some(max) => match Addresses::enter(&self.of_address, peer.address(), max) {
+                Ok(counted) => Some(counted),
+                Err(is_first) => {
+                    if is_first {
+                        warn!(client = %peer.address(), max, "refusing connections: this address has as many as one may");
+                    }
+                    return self.reserved(peer);
+                }
+            },
+            None => None,
+        };
+        let permit = Arc::clone(&self.open).try_acquire_owned().ok();
+        let was_full = std::mem::replace(&mut *self.is_full.lock(), permit.is_none());
+        match permit {
+            Some(permit) => Some(Place { scope: Scope::All, _permit: permit, _counted: counted }),
+            None => {
+                if !was_full {
+                    warn!(client = %peer.address(), "refusing connections: there are as many as there may be");
+                }
+                self.reserved(peer)
+            }
+        }
+    }
+
+    fn reserved(&self, peer: &Peer) -> Option<Place> {
+        let counted = Addresses::enter(&self.reserve_of_address, peer.address(), RESERVE_OF_ADDRESS_MAX).ok()?;
+        let permit = Arc::clone(&self.reserve).try_acquire_owned().ok()?;
+        Some(Place { scope: Scope::Probes, _permit: permit, _counted: Some(counted) })
+    }
+}
+
+/// How many connections each address has.
+#[derive(Debug, Default)]
+struct Addresses(Mutex<HashMap<ClientAddress, Connections>>);
+
+#[derive(Debug, Default)]
+struct Connections {
+    count: u32,
+    /// One was refused since there were none.
+    is_refused: bool,
+}
+
+impl Addresses {
+    /// One more, unless there are `max`; then whether it is the first that is refused.
+    fn enter(this: &Arc<Self>, address: ClientAddress, max: u32) -> Result<Counted, bool> {
+        let mut addresses = this.0.lock();
+        let connections = addresses.entry(address).or_default();
+        if connections.count >= max {
+            return Err(!std::mem::replace(&mut connections.is_refused, true));
+        }
+        connections.count += 1;
+        Ok(Counted { address, among: Arc::clone(this) })
+    }
+}
+
+/// A connection that is counted until it is dropped.
+#[derive(Debug)]
+struct Counted {
+    address: ClientAddress,
+    among: Arc<Addresses>,
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        let mut addresses = self.among.0.lock();
+        if let Some(connections) = addresses.get_mut(&self.address) {
+            connections.count -= 1;
+            if connections.count == 0 {
+                addresses.remove(&self.address);
+            }
+        }
+    }
+}
