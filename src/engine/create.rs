@@ -1,6 +1,7 @@
 //! How a session begins. Takes values that are within their limits and names that are unique; the limits
 //! themselves belong to whoever reads requests.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::{
@@ -109,23 +110,26 @@ impl NewSession {
         let mut places = Vec::with_capacity(self.participants.len());
         let mut clocks: Vec<Millis> = Vec::new();
         let mut groups: Vec<Group> = Vec::new();
+        let mut known: HashMap<GroupId, usize> = HashMap::new();
         for given in &self.participants {
-            let known = given.group.and_then(|id| groups.iter().find(|group| group.id == id));
-            if let Some(group) = known {
-                clocks[group.clock] += given.total_time;
-                places.push(group.clock);
+            if let Some(&clock) = given.group.and_then(|id| known.get(&id)) {
+                clocks[clock] += given.total_time;
+                places.push(clock);
                 continue;
             }
             places.push(clocks.len());
             if let Some(id) = given.group {
+                known.insert(id, clocks.len());
                 groups.push(Group { id, total_time: Millis::ZERO, clock: clocks.len() });
             }
             clocks.push(given.total_time);
         }
-        for group in &mut groups {
-            if let Some((_, budget)) = self.groups.iter().find(|(id, _)| *id == group.id) {
-                clocks[group.clock] = *budget;
+        for (id, budget) in &self.groups {
+            if let Some(&clock) = known.get(id) {
+                clocks[clock] = *budget;
             }
+        }
+        for group in &mut groups {
             group.total_time = clocks[group.clock];
         }
         (places, clocks, groups)

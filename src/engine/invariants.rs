@@ -71,21 +71,28 @@ fn shared_clocks_flag_together(session: &Session) -> bool {
 
 /// What a clock had, less what was used of it, is what it has; increments come on top.
 fn time_is_conserved(session: &Session) -> bool {
-    let used = |clock: usize| -> Millis {
-        session.participants.iter().filter(|one| one.clock == clock).map(|one| one.used).sum()
-    };
     match session.mode {
-        Mode::Global => session.clocks[0] + used(0) == session.total_time,
+        Mode::Global => session.clocks[0] + used(session)[0] == session.total_time,
         Mode::PerCycle => session.turn.is_some() || session.clocks[0].is_zero(),
         Mode::PerParticipant => {
             session.participants.iter().all(|one| session.clocks[one.clock] + one.used >= one.initial_time)
         }
         Mode::PerGroup => {
-            session.groups.iter().all(|group| session.clocks[group.clock] + used(group.clock) >= group.total_time)
+            let used = used(session);
+            session.groups.iter().all(|group| session.clocks[group.clock] + used[group.clock] >= group.total_time)
         }
         Mode::CountUp => session.participants.iter().all(|one| {
             let left = session.clocks[one.clock];
             session.max_time.map_or(left == one.initial_time, |max| left + one.used == max)
         }),
     }
+}
+
+/// What was used of each clock.
+fn used(session: &Session) -> Vec<Millis> {
+    let mut used = vec![Millis::ZERO; session.clocks.len()];
+    for one in &session.participants {
+        used[one.clock] += one.used;
+    }
+    used
 }

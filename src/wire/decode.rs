@@ -1,5 +1,6 @@
 //! A stored state read back into a session: the inverse of `state`. Does not know where it was stored.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -171,20 +172,23 @@ fn clocks(
         Mode::Global => (vec![(!everybody.is_empty()).then(|| shown(0))?], Vec::new()),
         Mode::PerCycle => (vec![active.map_or(Millis::ZERO, shown)], Vec::new()),
         Mode::PerGroup => {
+            let mut totals = HashMap::with_capacity(written.groups.len());
+            for group in &written.groups {
+                totals.insert(GroupId(Uuid::parse(group.group_id)?), Millis::new(group.total_time_ms));
+            }
             let (mut clocks, mut groups) = (Vec::new(), Vec::<Group>::new());
+            let mut known: HashMap<GroupId, usize> = HashMap::with_capacity(written.groups.len());
             for place in everybody {
                 let participant = &mut participants[place];
-                let known = participant.group.and_then(|id| groups.iter().find(|group| group.id == id));
-                if let Some(group) = known {
-                    participant.clock = group.clock;
+                if let Some(&clock) = participant.group.and_then(|id| known.get(&id)) {
+                    participant.clock = clock;
                     continue;
                 }
                 participant.clock = clocks.len();
                 clocks.push(shown(place));
                 if let Some(id) = participant.group {
-                    let text = id.0.text();
-                    let total = written.groups.iter().find(|group| group.group_id.as_bytes() == text)?.total_time_ms;
-                    groups.push(Group { id, total_time: Millis::new(total), clock: participant.clock });
+                    known.insert(id, participant.clock);
+                    groups.push(Group { id, total_time: *totals.get(&id)?, clock: participant.clock });
                 }
             }
             (clocks, groups)

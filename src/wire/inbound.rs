@@ -44,7 +44,7 @@ pub fn inbound(text: &[u8]) -> Result<Inbound<'_>, String> {
     let kind = message.member("type").and_then(|value| read::string(value).ok());
     let command = match kind.as_deref() {
         Some("PING") => {
-            let timestamp = message.member("timestamp").filter(|value| read::kind(value) == "number");
+            let timestamp = message.member("timestamp").filter(|&value| read::kind(value) == "number");
             return Ok(Inbound::Ping { timestamp: timestamp.map(|value| value.get()) });
         }
         Some("RECONNECT") => return Ok(Inbound::Reconnect),

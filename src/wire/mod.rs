@@ -3,11 +3,15 @@
 
 mod answer;
 mod audited;
+mod compact;
+mod decimal;
 mod decode;
 mod history;
 mod inbound;
 mod instant;
 mod job;
+mod json;
+mod merge;
 mod message;
 mod metadata;
 mod problems;

@@ -43,3 +43,6 @@ pub struct Problem {
 
 /// All that is wrong, in the order in which the contract lists the fields.
 pub type Problems = Vec<Problem>;
+
+/// How many problems are looked for in a list before the rest of it is left alone.
+pub(super) const ENOUGH: usize = 64;

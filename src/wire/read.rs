@@ -1,15 +1,14 @@
-//! Reading JSON without copying it: an object is its members' names and raw values, borrowed from the
+//! Reading JSON without copying it: an object is the raw values of the fields that there are, borrowed from the
 //! body, and a value is looked at when somebody asks for its field. So every problem is found in one go,
-//! and nothing recurses, however deep a body is nested. Does not know which fields a request has.
+//! and nothing recurses, however deep a body is nested. Does not know which request has which fields.
 
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_json::value::RawValue;
-
 use crate::engine::{Millis, Uuid};
 
+use super::decimal::Decimal;
+use super::json::{self, Name, Raw, Wrong};
 use super::problems::{Code, Problem, Problems};
 
 /// The body is not JSON.
@@ -29,10 +28,41 @@ pub(super) fn fault(code: Code, message: impl Into<Cow<'static, str>>) -> Fault 
 /// The result of looking at one value.
 pub(super) type Looked<T> = Result<T, Fault>;
 
+/// The fields that requests have, those of participants, groups and messages included: what is looked for in an object
+/// must stand here. Whatever else an object has is passed over, so that it costs nothing to keep.
+const FIELDS: [&str; 20] = [
+    "session_id",
+    "sync_mode",
+    "participants",
+    "total_time_ms",
+    "time_per_cycle_ms",
+    "increment_ms",
+    "max_time_ms",
+    "metadata",
+    "on_timeout",
+    "warn_at_ms",
+    "groups",
+    "next_participant_id",
+    "current_participant_id",
+    "expected_version",
+    "participant_id",
+    "participant_index",
+    "group_id",
+    "type",
+    "timestamp",
+    "request_id",
+];
+/// The longest name of a field.
+const FIELD_LEN_MAX: usize = 32;
+/// How many names are remembered that are no fields: a body can hold many more than an answer should.
+const OTHERS_MAX: usize = 100;
+
 /// The members of a JSON object. Of members with the same name the last counts, as in JavaScript.
 #[derive(Debug, Default)]
 pub struct Object<'a> {
-    members: Vec<(Cow<'a, [u8]>, &'a RawValue)>,
+    fields: [Option<Raw<'a>>; FIELDS.len()],
+    /// Names that are no fields, as they stand in the text.
+    others: Vec<&'a str>,
 }
 
 impl<'a> Object<'a> {
@@ -42,22 +72,64 @@ impl<'a> Object<'a> {
             return Ok(Self::default());
         }
         let text = std::str::from_utf8(body).map_err(|_| NotJson("the body is not UTF-8".to_owned()))?;
-        let value: &RawValue = serde_json::from_str(text).map_err(|error| NotJson(error.to_string()))?;
-        Ok(object(value).unwrap_or_else(|fault| {
-            problems.push(Problem { field: String::new(), message: fault.message, code: fault.code });
-            Self::default()
-        }))
+        let not_json = |wrong: Wrong| NotJson(wrong.told(text).to_string());
+        let text_start = text.trim_start_matches([' ', '\n', '\t', '\r']);
+        if text_start.starts_with('{') {
+            return Self::of(text).map_err(not_json);
+        }
+        let fault = unexpected("object", json::whole(text).map_err(not_json)?);
+        problems.push(Problem { field: String::new(), message: fault.message, code: fault.code });
+        Ok(Self::default())
     }
 
-    /// The value of a member.
-    pub(super) fn member(&self, name: &str) -> Option<&'a RawValue> {
-        self.members.iter().rev().find(|(key, _)| **key == *name.as_bytes()).map(|(_, value)| *value)
+    fn of(text: &'a str) -> Result<Self, Wrong> {
+        let mut object = Self::default();
+        json::members(text, |name, value| match place(name) {
+            Some(place) => object.fields[place] = Some(value),
+            None if object.others.len() < OTHERS_MAX => object.others.push(name.literal),
+            None => {}
+        })?;
+        Ok(object)
     }
 
-    /// All members, those included that do not count.
-    pub(super) fn members(&self) -> impl Iterator<Item = (Cow<'_, str>, &'a RawValue)> {
-        self.members.iter().map(|(name, value)| (String::from_utf8_lossy(name), *value))
+    /// The value of a member, which must be one of [`FIELDS`].
+    pub(super) fn member(&self, name: &str) -> Option<Raw<'a>> {
+        let place = FIELDS.iter().position(|field| *field == name);
+        debug_assert!(place.is_some(), "{name} does not stand in FIELDS");
+        self.fields[place?]
     }
+
+    /// The names of all members: of fields first, then others in their order, so many at most that they fit an answer.
+    pub(super) fn names(&self) -> impl Iterator<Item = Cow<'a, str>> {
+        let fields = FIELDS.iter().zip(&self.fields).filter(|(_, value)| value.is_some());
+        let others =
+            self.others.iter().map(|literal| text(literal).unwrap_or(Cow::Borrowed(&literal[1..literal.len() - 1])));
+        fields.map(|(name, _)| Cow::Borrowed(*name)).chain(others)
+    }
+}
+
+/// Which of the fields a name is.
+fn place(name: Name<'_>) -> Option<usize> {
+    let inside = name.literal[1..name.literal.len() - 1].as_bytes();
+    let is = |name: &[u8]| FIELDS.iter().position(|field| field.as_bytes() == name);
+    if !name.is_escaped {
+        return is(inside);
+    }
+    let (mut name, mut len, mut rest) = ([0; FIELD_LEN_MAX], 0, inside);
+    while let Some((&first, after)) = rest.split_first() {
+        let (character, after) = match after.split_first_chunk::<5>() {
+            _ if first != b'\\' => (first, after),
+            // Fields have neither quotes nor control characters: only this escape can stand for a part of one.
+            Some((escape, after)) if escape.starts_with(b"u00") => {
+                let digit = |at: usize| char::from(escape[at]).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+                (digit(3)? << 4 | digit(4)?, after)
+            }
+            Some(_) | None => return None,
+        };
+        *name.get_mut(len)? = character;
+        (len, rest) = (len + 1, after);
+    }
+    is(&name[..len])
 }
 
 /// Looks at the fields of one object and collects what is wrong with them.
@@ -80,7 +152,7 @@ impl<'o, 'a, 'p> Fields<'o, 'a, 'p> {
     }
 
     /// A field that must be there.
-    pub(super) fn required<T>(&mut self, name: &str, look: impl FnOnce(&'a RawValue) -> Looked<T>) -> Option<T> {
+    pub(super) fn required<T>(&mut self, name: &str, look: impl FnOnce(Raw<'a>) -> Looked<T>) -> Option<T> {
         if self.object.member(name).is_none() {
             self.report(name, fault(Code::InvalidType, "Required"));
         }
@@ -88,7 +160,7 @@ impl<'o, 'a, 'p> Fields<'o, 'a, 'p> {
     }
 
     /// A field that may be there; `null` is a value like any other.
-    pub(super) fn optional<T>(&mut self, name: &str, look: impl FnOnce(&'a RawValue) -> Looked<T>) -> Option<T> {
+    pub(super) fn optional<T>(&mut self, name: &str, look: impl FnOnce(Raw<'a>) -> Looked<T>) -> Option<T> {
         match look(self.object.member(name)?) {
             Ok(value) => Some(value),
             Err(fault) => {
@@ -114,104 +186,38 @@ impl<'o, 'a, 'p> Fields<'o, 'a, 'p> {
 }
 
 /// The members of an object.
-pub(super) fn object(value: &RawValue) -> Looked<Object<'_>> {
-    struct Members;
-    impl<'de> Visitor<'de> for Members {
-        type Value = Object<'de>;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("an object")
-        }
-
-        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object<'de>, A::Error> {
-            let mut members = Vec::with_capacity(8);
-            while let Some(entry) = map.next_key_seed(Name)? {
-                members.push((entry, map.next_value()?));
-            }
-            Ok(Object { members })
-        }
-    }
-    let wrong = || unexpected("object", value);
+pub(super) fn object(value: Raw<'_>) -> Looked<Object<'_>> {
     if !value.get().starts_with('{') {
-        return Err(wrong());
+        return Err(unexpected("object", value));
     }
-    serde_json::Deserializer::from_str(value.get()).deserialize_map(Members).map_err(|_| wrong())
+    Object::of(value.get()).map_err(|_| unexpected("object", value))
 }
 
-/// A member's name as bytes: an escaped lone surrogate is no reason to refuse a field that nobody asked for.
-struct Name;
-
-impl<'de> DeserializeSeed<'de> for Name {
-    type Value = Cow<'de, [u8]>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_bytes(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Name {
-    type Value = Cow<'de, [u8]>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a name")
-    }
-
-    fn visit_borrowed_bytes<E>(self, name: &'de [u8]) -> Result<Self::Value, E> {
-        Ok(Cow::Borrowed(name))
-    }
-
-    fn visit_bytes<E>(self, name: &[u8]) -> Result<Self::Value, E> {
-        Ok(Cow::Owned(name.to_owned()))
-    }
-
-    fn visit_borrowed_str<E>(self, name: &'de str) -> Result<Self::Value, E> {
-        Ok(Cow::Borrowed(name.as_bytes()))
-    }
-
-    fn visit_str<E>(self, name: &str) -> Result<Self::Value, E> {
-        Ok(Cow::Owned(name.as_bytes().to_owned()))
-    }
-}
-
-/// The values of an array.
-fn array(value: &RawValue) -> Looked<Vec<&RawValue>> {
-    struct Values;
-    impl<'de> Visitor<'de> for Values {
-        type Value = Vec<&'de RawValue>;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("an array")
-        }
-
-        fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-            let mut values = Vec::new();
-            while let Some(value) = seq.next_element()? {
-                values.push(value);
-            }
-            Ok(values)
-        }
-    }
+/// An array with `least` to `most` values.
+pub(super) fn array_of(value: Raw<'_>, least: usize, most: usize) -> Looked<Vec<Raw<'_>>> {
     let wrong = || unexpected("array", value);
     if !value.get().starts_with('[') {
         return Err(wrong());
     }
-    serde_json::Deserializer::from_str(value.get()).deserialize_seq(Values).map_err(|_| wrong())
-}
-
-/// An array with `least` to `most` values.
-pub(super) fn array_of(value: &RawValue, least: usize, most: usize) -> Looked<Vec<&RawValue>> {
-    let values = array(value)?;
-    if values.len() < least {
-        return Err(fault(Code::TooSmall, format!("Must have at least {least} entries, has {}", values.len())));
+    let (mut values, mut count) = (Vec::new(), 0);
+    let each = |value| {
+        count += 1;
+        if count <= most {
+            values.push(value);
+        }
+    };
+    json::elements(value.get(), each).map_err(|_| wrong())?;
+    if count < least {
+        return Err(fault(Code::TooSmall, format!("Must have at least {least} entries, has {count}")));
     }
-    if values.len() > most {
-        return Err(fault(Code::TooBig, format!("Must have at most {most} entries, has {}", values.len())));
+    if count > most {
+        return Err(fault(Code::TooBig, format!("Must have at most {most} entries, has {count}")));
     }
     Ok(values)
 }
 
 /// A string without NUL and lone surrogates.
-pub(super) fn string(value: &RawValue) -> Looked<Cow<'_, str>> {
+pub(super) fn string(value: Raw<'_>) -> Looked<Cow<'_, str>> {
     if value.get().starts_with('"') { text(value.get()) } else { Err(unexpected("string", value)) }
 }
 
@@ -229,7 +235,7 @@ pub(super) fn text(literal: &str) -> Looked<Cow<'_, str>> {
 }
 
 /// A UUID.
-pub(super) fn uuid(value: &RawValue) -> Looked<Uuid> {
+pub(super) fn uuid(value: Raw<'_>) -> Looked<Uuid> {
     let not_one = || fault(Code::InvalidFormat, "Must be a UUID");
     match string(value) {
         Ok(text) => Uuid::parse(&text).ok_or_else(not_one),
@@ -238,33 +244,33 @@ pub(super) fn uuid(value: &RawValue) -> Looked<Uuid> {
     }
 }
 
-/// An integer from `least` to `most`; `60000.0` and `6e4` are integers. Exact up to 2^53, as all numbers
-/// of the contract are.
-pub(super) fn integer(value: &RawValue, least: u64, most: u64) -> Looked<u64> {
-    let json = value.get();
-    if !json.starts_with(|first: char| first == '-' || first.is_ascii_digit()) {
+/// An integer from `least` to `most`; `60000.0` and `6e4` are integers.
+pub(super) fn integer(value: Raw<'_>, least: u64, most: u64) -> Looked<u64> {
+    if kind(value) != "number" {
         return Err(unexpected("integer", value));
     }
-    let number: f64 = json.parse().expect("JSON numbers are numbers");
-    if number < least as f64 {
+    let number = Decimal::read(value.get());
+    let (whole, has_more) = number.whole();
+    let is_below_zero = number.is_negative && !number.is_zero();
+    if is_below_zero || whole < least {
         return Err(fault(Code::TooSmall, format!("Must be at least {least}")));
     }
-    if number > most as f64 {
+    if whole > most || whole == most && has_more {
         return Err(fault(Code::TooBig, format!("Must be at most {most}")));
     }
-    if number.fract() != 0.0 {
+    if has_more {
         return Err(fault(Code::InvalidType, "Expected integer, received float"));
     }
-    Ok(number as u64)
+    Ok(whole)
 }
 
 /// A length from `least` to `most` milliseconds.
-pub(super) fn millis(value: &RawValue, least: u64, most: u64) -> Looked<Millis> {
+pub(super) fn millis(value: Raw<'_>, least: u64, most: u64) -> Looked<Millis> {
     integer(value, least, most).map(Millis::new)
 }
 
 /// One of the values that have a name; the message lists them all.
-pub(super) fn one_of<T: Copy>(value: &RawValue, all: &[T], name: impl Fn(T) -> &'static str) -> Looked<T> {
+pub(super) fn one_of<T: Copy>(value: Raw<'_>, all: &[T], name: impl Fn(T) -> &'static str) -> Looked<T> {
     let not_one = |received: &str| {
         let names: Vec<_> = all.iter().map(|&one| name(one)).collect();
         fault(Code::InvalidValue, format!("Must be one of {}; received {received}", names.join(", ")))
@@ -277,12 +283,12 @@ pub(super) fn one_of<T: Copy>(value: &RawValue, all: &[T], name: impl Fn(T) -> &
 }
 
 /// The value is of another type.
-pub(super) fn unexpected(expected: &str, value: &RawValue) -> Fault {
+pub(super) fn unexpected(expected: &str, value: Raw<'_>) -> Fault {
     fault(Code::InvalidType, format!("Expected {expected}, received {}", kind(value)))
 }
 
 /// The type of a value, for messages.
-pub(super) fn kind(value: &RawValue) -> &'static str {
+pub(super) fn kind(value: Raw<'_>) -> &'static str {
     match value.get().as_bytes().first() {
         Some(b'{') => "object",
         Some(b'[') => "array",

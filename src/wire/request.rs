@@ -1,14 +1,13 @@
 //! The requests of the contract: their fields, in the order in which problems are listed, and the limits
 //! of each value. Does not know sessions that exist.
 
-use serde_json::value::RawValue;
-
 use crate::engine::{
     GroupId, Millis, Mode, NewParticipant, NewSession, OnTimeout, ParticipantId, Patch, SessionId, Uuid,
 };
 
+use super::json::Raw;
 use super::metadata::{self, Merge};
-use super::problems::{Code, Problem, Problems};
+use super::problems::{self, Code, Problem, Problems};
 use super::read::{self, Fields, Looked, Object, fault};
 
 const TIME_MS_MIN: u64 = 1_000;
@@ -16,8 +15,6 @@ const TIME_MS_MAX: u64 = 86_400_000;
 const INCREMENT_MS_MAX: u64 = 60_000;
 const PARTICIPANTS_MAX: usize = 1_000;
 const WARNINGS_MAX: usize = 8;
-/// How many unknown fields are told of: a body can hold many more than an answer should.
-const UNKNOWN_FIELDS_MAX: usize = 100;
 /// The largest integer that every JSON reader keeps exactly.
 const INTEGER_MAX: u64 = (1 << 53) - 1;
 
@@ -121,7 +118,7 @@ pub fn patch(body: &Object<'_>, problems: &mut Problems) -> Option<PatchRequest>
     let warn_at = warn_at.map(|values| thresholds(&values, fields.problems()).into());
     let expected_version = fields.optional("expected_version", version);
     let unknown = format!("Unknown field; can be changed: {}", NAMES[..6].join(", "));
-    for (name, _) in body.members().filter(|(name, _)| !NAMES.contains(&&**name)).take(UNKNOWN_FIELDS_MAX) {
+    for name in body.names().filter(|name| !NAMES.contains(&&**name)) {
         fields.report(name, fault(Code::InvalidValue, unknown.clone()));
     }
     let settings = Patch { metadata: None, increment, time_per_cycle, max_time, on_timeout, warn_at };
@@ -129,32 +126,35 @@ pub fn patch(body: &Object<'_>, problems: &mut Problems) -> Option<PatchRequest>
 }
 
 /// What a `null` in a PATCH stands for.
-fn or_default<'a, T: Default>(value: &'a RawValue, look: impl FnOnce(&'a RawValue) -> Looked<T>) -> Looked<T> {
+fn or_default<'a, T: Default>(value: Raw<'a>, look: impl FnOnce(Raw<'a>) -> Looked<T>) -> Looked<T> {
     if value.get() == "null" { Ok(T::default()) } else { look(value) }
 }
 
-fn time(value: &RawValue) -> Looked<Millis> {
+fn time(value: Raw<'_>) -> Looked<Millis> {
     read::millis(value, TIME_MS_MIN, TIME_MS_MAX)
 }
 
-fn increment(value: &RawValue) -> Looked<Millis> {
+fn increment(value: Raw<'_>) -> Looked<Millis> {
     read::millis(value, 0, INCREMENT_MS_MAX)
 }
 
-fn version(value: &RawValue) -> Looked<u64> {
+fn version(value: Raw<'_>) -> Looked<u64> {
     read::integer(value, 1, INTEGER_MAX)
 }
 
-fn on_timeout(value: &RawValue) -> Looked<OnTimeout> {
+fn on_timeout(value: Raw<'_>) -> Looked<OnTimeout> {
     read::one_of(value, &OnTimeout::ALL, OnTimeout::name)
 }
 
 /// `None` when there are problems.
-fn participants(values: &[&RawValue], problems: &mut Problems) -> Option<Vec<NewParticipant>> {
+fn participants(values: &[Raw<'_>], problems: &mut Problems) -> Option<Vec<NewParticipant>> {
     let found = problems.len();
     let mut seen = std::collections::HashSet::with_capacity(values.len());
     let mut participants = Vec::with_capacity(values.len());
-    for (place, value) in values.iter().enumerate() {
+    for (place, &value) in values.iter().enumerate() {
+        if problems.len() >= problems::ENOUGH {
+            break;
+        }
         let Some(object) = entry(value, "participants", place, problems) else { continue };
         let mut fields = Fields::inside(&object, "participants", place, problems);
         let id = fields.required("participant_id", |value| {
@@ -177,7 +177,7 @@ fn participants(values: &[&RawValue], problems: &mut Problems) -> Option<Vec<New
 
 /// Which groups there are is not known when `participants` are not.
 fn groups(
-    values: &[&RawValue],
+    values: &[Raw<'_>],
     participants: Option<&[NewParticipant]>,
     problems: &mut Problems,
 ) -> Vec<(GroupId, Millis)> {
@@ -185,7 +185,10 @@ fn groups(
         participants.map(|participants| participants.iter().filter_map(|given| given.group).collect());
     let mut seen = std::collections::HashSet::with_capacity(values.len());
     let mut groups = Vec::with_capacity(values.len());
-    for (place, value) in values.iter().enumerate() {
+    for (place, &value) in values.iter().enumerate() {
+        if problems.len() >= problems::ENOUGH {
+            break;
+        }
         let Some(object) = entry(value, "groups", place, problems) else { continue };
         let mut fields = Fields::inside(&object, "groups", place, problems);
         let id = fields.required("group_id", |value| {
@@ -201,9 +204,9 @@ fn groups(
     groups
 }
 
-fn thresholds(values: &[&RawValue], problems: &mut Problems) -> Vec<Millis> {
+fn thresholds(values: &[Raw<'_>], problems: &mut Problems) -> Vec<Millis> {
     let mut thresholds = Vec::with_capacity(values.len());
-    for (place, value) in values.iter().enumerate() {
+    for (place, &value) in values.iter().enumerate() {
         match read::millis(value, 1, TIME_MS_MAX) {
             Ok(threshold) => thresholds.push(threshold),
             Err(fault) => {
@@ -216,7 +219,7 @@ fn thresholds(values: &[&RawValue], problems: &mut Problems) -> Vec<Millis> {
 }
 
 /// An entry of an array of objects.
-fn entry<'a>(value: &'a RawValue, name: &str, place: usize, problems: &mut Problems) -> Option<Object<'a>> {
+fn entry<'a>(value: Raw<'a>, name: &str, place: usize, problems: &mut Problems) -> Option<Object<'a>> {
     match read::object(value) {
         Ok(object) => Some(object),
         Err(fault) => {

@@ -5,9 +5,7 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use serde_json::Value;
 
-use super::super::{
-    Encoded, Merge, Object, Problems, audited, create, decode, encode, inbound, patch, session_id, switch,
-};
+use super::super::{Encoded, Object, Problems, audited, create, decode, encode, inbound, patch, session_id, switch};
 use super::sample::{self, after, after_noon};
 use super::table::body;
 use crate::engine::{Command, Millis, Mode, OnTimeout, ParticipantId, Patch, Session, Uuid};
@@ -23,10 +21,10 @@ fn read(bytes: &[u8]) {
     let created = create(&object, &mut problems);
     assert_eq!(created.is_some(), problems.len() == found);
     switch(&object, &mut Problems::new());
-    if let Some(Merge::With(change)) = patch(&object, &mut Problems::new()).and_then(|request| request.merge) {
-        let merged = Merge::With(change.clone()).apply(Some(r#"{"a":{"b":[1]},"c":null}"#));
-        if let Ok(Some(merged)) = merged {
-            assert!(serde_json::from_str::<Value>(&merged).is_ok_and(|value| value.is_object()), "{change}: {merged}");
+    if let Some(change) = patch(&object, &mut Problems::new()).and_then(|request| request.merge) {
+        if let Ok(Some(merged)) = change.apply(Some(r#"{"a":{"b":[1]},"c":null}"#)) {
+            let is_object = serde_json::from_str::<Value>(&merged).is_ok_and(|value| value.is_object());
+            assert!(is_object, "{:?}: {merged}", change.text());
         }
     }
 }
@@ -180,11 +178,39 @@ proptest! {
         let mut problems = Problems::new();
         let text = format!(r#"{{"metadata":{json}}}"#);
         let object = Object::parse(text.as_bytes(), &mut problems).expect("the body is JSON");
-        if let Some(Some(Merge::With(kept))) = patch(&object, &mut problems).map(|request| request.merge) {
+        let merge = patch(&object, &mut problems).and_then(|request| request.merge);
+        if let Some(kept) = merge.as_ref().and_then(|merge| merge.text()) {
             let (kept, given): (Value, Value) =
-                (serde_json::from_str(&kept).expect("JSON"), serde_json::from_str(&json).expect("JSON"));
+                (serde_json::from_str(kept).expect("JSON"), serde_json::from_str(&json).expect("JSON"));
             // As text: numbers are compared as they are written.
             prop_assert_eq!(kept.to_string(), given.to_string());
+        }
+    }
+
+    #[test]
+    fn a_merge_is_the_one_of_the_standard(target in json(), change in json()) {
+        let given = |json: &str| {
+            let (body, mut problems) = (format!(r#"{{"metadata":{json}}}"#), Problems::new());
+            let object = Object::parse(body.as_bytes(), &mut problems).expect("the body is JSON");
+            patch(&object, &mut problems).and_then(|request| request.merge)
+        };
+        let (Some(first), Some(second)) = (given(&target), given(&change)) else { return Ok(()) };
+        let (Some(target), Some(change)) = (first.text(), second.text()) else { return Ok(()) };
+        if let Ok(Some(merged)) = second.apply(Some(target)) {
+            let value = |text: &str| serde_json::from_str::<Value>(text).expect("JSON");
+            let mut expected = value(target);
+            merge(&mut expected, value(change));
+            prop_assert_eq!(value(&merged), expected);
+        }
+    }
+
+    #[test]
+    fn what_is_json_is_what_others_take_for_it(pieces in vec(select(PIECES), 0..12), json in json(), cut in any::<Index>()) {
+        let (pieces, cut) = (pieces.concat(), &json[..json.floor_char_boundary(cut.index(json.len() + 1))]);
+        for text in [&pieces, &json, cut, &format!("{{\"a\":{pieces}}}"), &format!("[{pieces}]")] {
+            let ours = Object::parse(text.as_bytes(), &mut Problems::new()).is_ok();
+            let theirs = text.is_empty() || serde_json::from_str::<&serde_json::value::RawValue>(text).is_ok();
+            prop_assert_eq!(ours, theirs, "{}", text);
         }
     }
 
@@ -261,6 +287,22 @@ proptest! {
         prop_assert_eq!(&frame["state"]["participants"], &participants);
         prop_assert_eq!([&b"{"[..], &encoded.members()].concat(), encoded.state());
         prop_assert!(shares_memory(&encoded));
+    }
+}
+
+/// RFC 7396, section 2.
+fn merge(target: &mut Value, patch: Value) {
+    let Value::Object(patch) = patch else { return *target = patch };
+    if !target.is_object() {
+        *target = Value::Object(serde_json::Map::new());
+    }
+    let members = target.as_object_mut().expect("it is an object now");
+    for (name, value) in patch {
+        if value.is_null() {
+            members.remove(&name);
+        } else {
+            merge(members.entry(name).or_insert(Value::Null), value);
+        }
     }
 }
 

@@ -20,7 +20,7 @@ fn job_of(before: &Session, ms: u64, command: &Command) -> (Session, Entry, Stri
 fn all_that_is_written_is_read() {
     let session = sample::session(concat!(
         r#"sync_mode="per_group" & participants.0.group_id="@c" & time_per_cycle_ms=2000 & increment_ms=250"#,
-        r#" & max_time_ms=86400000 & metadata={"z":[1.50,{"state":"é\""}],"a":1e-9999} & on_timeout="notify""#,
+        r#" & max_time_ms=86400000 & metadata={"z":[1.50,{"state":"é\""}],"a":1e-308} & on_timeout="notify""#,
         r#" & participants.0.total_time_ms=2000 & participants.0.participant_index=9007199254740991"#,
         r#" & participants.1.participant_index=9007199254740991"#,
     ));

@@ -141,9 +141,9 @@ fn what_is_not_understood_is_said() {
         >
           not understood: A message is a JSON object with a type
         > {"type":"PING"
-          not understood: Not JSON: EOF while parsing an object at line 1 column 14
+          not understood: Not JSON: unexpected end at line 1 column 15
         > PING
-          not understood: Not JSON: expected value at line 1 column 1
+          not understood: Not JSON: unexpected character at line 1 column 1
         "#,
     );
     assert_eq!(told(b"{\"type\":\"PING\xff\"}"), "not understood: Not JSON: the body is not UTF-8");

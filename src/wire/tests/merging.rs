@@ -78,10 +78,44 @@ fn of_members_with_one_name_the_last_counts() {
     check(&[
         (r#"{"a":1}"#, r#"{"a":2,"a":3}"#, r#"{"a":3}"#),
         (r#"{"a":1}"#, r#"{"a":2,"a":null}"#, "{}"),
-        ("{}", r#"{"b":2,"a":1,"b":3}"#, r#"{"a":1,"b":3}"#),
+        ("{}", r#"{"b":2,"a":1,"b":3}"#, r#"{"b":3,"a":1}"#),
+        ("{}", r#"{"b":{"c":1,"c":{"d":1,"\u0064":2}},"a":1,"b":{"e":3}}"#, r#"{"b":{"e":3},"a":1}"#),
+        ("{}", r#"{"a":[{"b":1,"c":2,"b":[{"d":1,"d":2}]}]}"#, r#"{"a":[{"b":[{"d":2}],"c":2}]}"#),
         ("{}", r#"{"b":2,"b":null}"#, "{}"),
         (r#"{"a":1,"b":0,"a":2}"#, r#"{"a":null}"#, r#"{"b":0}"#),
     ]);
+}
+
+#[test]
+fn what_was_not_written_here_is_merged_all_the_same() {
+    check(&[
+        (
+            r#"{ "a" : { "b" : 1e-999 } , "\u0063" : "\ud800" }"#,
+            r#"{"d":1}"#,
+            r#"{"a":{"b":1e-999},"c":"\ud800","d":1}"#,
+        ),
+        (r#"{ "a" : { "b" : [ 1, 2 ] } }"#, r#"{"a":{"c":1}}"#, r#"{"a":{"b":[1,2],"c":1}}"#),
+    ]);
+}
+
+/// The work that a merge takes is as long as its parts: with names that repeat, with as many names as there can be, and at
+/// any depth. Each of these took a core for seconds, or would.
+#[test]
+fn a_merge_is_as_quick_as_its_parts_are_long() {
+    let repeated = format!("{{{}}}", vec![r#""":{}"#; 682].join(","));
+    let many = format!("{{{}}}", (0..2_040).map(|n| format!(r#""{n:x}":1"#)).collect::<Vec<_>>().join(","));
+    let nested = |members: &str| format!("{}{{{members}}}{}", r#"{"":"#.repeat(90), "}".repeat(90));
+    let members: Vec<_> = (0..350).map(|n| format!(r#""{n:x}":{{}}"#)).collect();
+    for (target, patch) in [
+        (repeated.clone(), many.clone()),
+        (repeated.clone(), format!("{{{}}}", vec![r#""":{"a":1,"a":{}}"#; 680].join(","))),
+        (nested(&members.join(",")), nested(&members.join(",").replace("{}", r#"{"x":1}"#))),
+    ] {
+        let (target, patch) = (change(&target), change(&patch));
+        for _ in 0..100 {
+            let _ = patch.apply(target.text());
+        }
+    }
 }
 
 #[test]

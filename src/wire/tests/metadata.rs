@@ -44,6 +44,29 @@ fn it_is_an_object_and_comes_back_as_it_was() {
 }
 
 #[test]
+fn of_names_that_repeat_the_last_value_counts() {
+    check(
+        NEW,
+        created,
+        r#"
+        > metadata={"a":1,"b":2,"a":3}
+          metadata={"a":3,"b":2}
+        > metadata={"a":1,"\u0061":{"b":[{"c":1,"c":2},3]}}
+          metadata={"a":{"b":[{"c":2},3]}}
+        > metadata={"":0,"":0,"":[{},{"":1,"":2}]}
+          metadata={"":[{},{"":2}]}
+        > metadata={"a":{"x":1},"b":{"x":2},"a":{"y":3}}
+          metadata={"a":{"y":3},"b":{"x":2}}
+        "#,
+    );
+    let repeated = format!("{{{}}}", (0..600).map(|n| format!(r#""{}":{n}"#, n % 20)).collect::<Vec<_>>().join(","));
+    let expected = format!("{{{}}}", (0..20).map(|n| format!(r#""{n}":{}"#, 580 + n)).collect::<Vec<_>>().join(","));
+    assert_eq!(kept(&repeated), Err("metadata too_big".to_owned()));
+    let repeated = format!("{{{}}}", (0..400).map(|n| format!(r#""{}":{n}"#, n % 20)).collect::<Vec<_>>().join(","));
+    assert_eq!(kept(&repeated), Ok(expected.replace("58", "38").replace("59", "39")));
+}
+
+#[test]
 fn what_a_database_could_not_keep_is_refused() {
     check(
         NEW,
@@ -65,8 +88,14 @@ fn what_a_database_could_not_keep_is_refused() {
           metadata too_big
         > metadata={"a":[-1e999]}
           metadata too_big
-        > metadata={"a":1e308,"b":1e-999,"c":"\\u0000 \\ud800"}
-          metadata={"a":1e308,"b":1e-999,"c":"\\u0000 \\ud800"}
+        > metadata={"a":1e-999}
+          metadata too_big
+        > metadata={"a":1e-309}
+          metadata too_big
+        > metadata={"a":[1e-9999,1e-9999]}
+          metadata too_big
+        > metadata={"a":1e308,"b":1e-308,"c":"\\u0000 \\ud800"}
+          metadata={"a":1e308,"b":1e-308,"c":"\\u0000 \\ud800"}
         "#,
     );
 }

@@ -1,6 +1,6 @@
 //! Requests to change settings.
 
-use super::super::{Merge, Object, PatchRequest, Problems, patch};
+use super::super::{Object, PatchRequest, Problems, patch};
 use super::creating::{TIMES, thresholds};
 use super::table::{check, parts};
 use crate::engine::Millis;
@@ -11,10 +11,7 @@ fn patched(body: &Object<'_>, problems: &mut Problems) -> Option<Vec<String>> {
     assert_eq!(settings.metadata, None, "what metadata becomes is not known yet");
     let time = |time: Option<Millis>| time.map_or("null".to_owned(), |time| time.as_ms().to_string());
     let parts = [
-        merge.map(|merge| match merge {
-            Merge::Remove => "metadata=null".to_owned(),
-            Merge::With(change) => format!("metadata={change}"),
-        }),
+        merge.map(|merge| format!("metadata={}", merge.text().unwrap_or("null"))),
         settings.increment.map(|length| format!("increment_ms={}", length.as_ms())),
         settings.time_per_cycle.map(|length| format!("time_per_cycle_ms={}", time(length))),
         settings.max_time.map(|length| format!("max_time_ms={}", time(length))),
@@ -119,8 +116,8 @@ fn any_other_field_is_invalid() {
         > total_time_ms=5000
           total_time_ms invalid_value
         > status="expired" & increment_ms=5 & session_id=null & \u0061=1 & Increment_ms=5 & =1
-          status invalid_value
           session_id invalid_value
+          status invalid_value
           a invalid_value
           Increment_ms invalid_value
           invalid_value
@@ -129,7 +126,7 @@ fn any_other_field_is_invalid() {
           expected_version too_small
           participants invalid_value
         > \ud800=1
-          ��� invalid_value
+          \ud800 invalid_value
         > increment\u005fms=5
           increment_ms=5
         > +increment_ms=-1 & +increment_ms=5
