@@ -9,6 +9,8 @@
 pub mod engine;
 pub mod clock;
 pub mod client_address;
+pub mod supervision;
+pub mod readiness;
 pub mod wire;
 pub mod tls;
 pub mod redis;

@@ -12,6 +12,7 @@ use synckairos::config::{Config, SETTINGS};
 use synckairos::health::{self, Question};
 use synckairos::notify::Manager;
 use synckairos::operate::{self, Task};
+use synckairos::supervision::{self, Task as Kept};
 use synckairos::{logging, serve};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
@@ -58,6 +59,7 @@ fn main() -> ExitCode {
         }
     };
     logging::start(config.log_level, config.log_format);
+    supervision::log_panics();
     let Some(runtime) = runtime() else { return ExitCode::FAILURE };
     let code = match task(&matches) {
         Some(task) => runtime.block_on(operate(&config, task)),
@@ -126,7 +128,8 @@ async fn run(config: Config, manager: Manager) -> ExitCode {
         }
     };
     manager.ready();
-    tokio::spawn(manager.clone().live());
+    let living = manager.clone();
+    running.supervisor().spawn_kept(Kept::auxiliary("watchdog"), move || living.clone().live());
     let mut told = async || {
         tokio::select! {
             _ = terminate.recv() => "SIGTERM",

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::audit::{Operator, Queue, Stats};
 use crate::config::Config;
 use crate::redis::{Keyspace, Server};
+use crate::supervision::Supervisor;
 use crate::wire;
 use crate::writer;
 
@@ -30,7 +31,7 @@ pub enum Task {
 pub async fn migrate(url: &str, out: &mut (dyn Write + Send)) -> Result<(), String> {
     let database = writer::Server::parse(url)?;
     // The client blocks, and has a runtime of its own.
-    let migrated = tokio::task::spawn_blocking(move || writer::migrate_server(&database)).await;
+    let migrated = Supervisor::default().block("migrate", move || writer::migrate_server(&database)).await;
     let migrated = migrated.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
     let told = match migrated.applied.len() {
         0 => writeln!(out, "the schema is up to date"),

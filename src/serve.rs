@@ -10,7 +10,7 @@ use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, JoinSet};
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::audit::{self, Consumer, Queue};
 use crate::clock::Clock;
@@ -18,6 +18,7 @@ use crate::config::Config;
 use crate::deadlines;
 use crate::engine::Millis;
 use crate::http;
+use crate::readiness::{Finding, Readiness};
 use crate::redis::{Bell, Keyspace, Server};
 use crate::sessions::{Rates, Recovery, Sessions};
 use crate::shutdown::{self, Trigger};
@@ -25,6 +26,7 @@ use crate::store::file::DataDir;
 use crate::store::memory::{self, Memory};
 use crate::store::redis::{Budget, Options, RedisStore};
 use crate::store::{Archive, Listener, Metrics, Rate, Store};
+use crate::supervision::{Ending, Supervisor, Task, Trouble};
 use crate::writer::{self, PostgresArchive, PostgresSink, Server as Database};
 use crate::ws::{self, Hub, Live};
 
@@ -42,6 +44,7 @@ pub struct Running {
     server: JoinHandle<()>,
     agents: JoinSet<()>,
     audit: Option<JoinHandle<()>>,
+    supervisor: Supervisor,
     end_audit: oneshot::Sender<()>,
     data: Option<DataDir>,
 }
@@ -63,6 +66,7 @@ pub async fn start(config: Config) -> Result<Running, Failure> {
 
     let clock = Clock::system();
     let mut registry = Registry::default();
+    let supervisor = Supervisor::register(&mut registry);
     let hub = Arc::new(Hub::new(&mut registry));
     let metrics = Metrics::register(&mut registry);
     let data = config.data_dir.as_ref().map(|path| {
@@ -72,12 +76,18 @@ pub async fn start(config: Config) -> Result<Running, Failure> {
     let data = data.transpose().map_err(Failure::Store)?;
     let redis = config.redis.as_ref().map(|redis| Server::parse(&redis.url, &redis.certificates, REDIS_REPLY_TIMEOUT));
     let redis = redis.transpose().map_err(|why| Failure::Store(io::Error::other(why)))?;
-    let Kept { store, impaired, bells } =
-        Kept::new(&config, &clock, &hub, metrics, data.as_ref(), redis.as_ref()).map_err(Failure::Store)?;
+    let mut readiness = Readiness::default();
+    let Kept { store, bells } =
+        Kept::new(&config, &clock, &hub, metrics, data.as_ref(), redis.as_ref(), &mut readiness)
+            .map_err(Failure::Store)?;
     let mut agents = JoinSet::new();
-    let audit = Audit::new(&config, &clock, &mut registry, &mut agents, redis, bells).map_err(Failure::Store)?;
-    let Audit { archive, consumer, degraded } = audit;
-    let degraded: http::Degraded = Arc::new(move || impaired().or_else(|| degraded()));
+    let watched = Watched { registry: &mut registry, readiness: &mut readiness, supervisor: &supervisor };
+    let audit = Audit::new(&config, &clock, watched, &mut agents, redis, bells).map_err(Failure::Store)?;
+    let Audit { archive, consumer } = audit;
+    readiness.add("tasks", {
+        let supervisor = supervisor.clone();
+        move || supervisor.troubles().into_iter().map(finding)
+    });
     let archive = archive.or_else(|| data.as_ref().map(DataDir::archive));
     let mut sessions = Sessions::new(Arc::clone(&store), rates(&config));
     if let Some(archive) = archive {
@@ -94,9 +104,11 @@ pub async fn start(config: Config) -> Result<Running, Failure> {
         write_timeout: config.write_timeout,
     };
 
-    agents.spawn(deadlines::fire(sessions.clone()));
-    agents.spawn(ws::warn(hub, sessions.clone()));
-    agents.spawn(async move { store.upkeep().await });
+    let firing = sessions.clone();
+    agents.spawn(supervisor.keep(Task::essential("deadlines"), move || deadlines::fire(firing.clone())));
+    let warned = sessions.clone();
+    agents.spawn(supervisor.keep(Task::auxiliary("warnings"), move || ws::warn(Arc::clone(&hub), warned.clone())));
+    agents.spawn(supervisor.keep(Task::essential("upkeep"), move || upkeep(Arc::clone(&store))));
 
     let limits = http::Limits {
         idle_timeout: config.idle_timeout,
@@ -108,7 +120,7 @@ pub async fn start(config: Config) -> Result<Running, Failure> {
     let room = http::Room { connections_max: config.connections_max, of_address_max, reserve: RESERVE };
     let cors = http::Cors::new(&config.cors_origin);
     let options = http::Options { cors, room, limits, proxies: config.trusted_proxies.clone() };
-    let server = http::Server::new(sessions, live, options, clock, registry, degraded);
+    let server = http::Server::new(sessions, live, options, clock, registry, readiness);
     let server = tokio::spawn(server.run(listener, shutdown));
     // The audit ends after the server: what was acknowledged last is written too, if that is quickly done.
     let (end_audit, audit_ends) = oneshot::channel::<()>();
@@ -131,7 +143,7 @@ pub async fn start(config: Config) -> Result<Running, Failure> {
             "SyncKairos listens; sessions are lost when it ends: --data-dir or --redis-url keeps them"
         ),
     }
-    Ok(Running { address, trigger, server, agents, audit, end_audit, data })
+    Ok(Running { address, trigger, server, agents, audit, supervisor, end_audit, data })
 }
 
 impl Running {
@@ -140,7 +152,7 @@ impl Running {
         self.address
     }
 
-    /// Waits until something has ended that must not end before the server: a fault of ours.
+    /// Waits until something has ended that must not end before the server, and cannot be begun anew.
     pub async fn failed(&mut self) {
         let audit = async {
             match &mut self.audit {
@@ -149,9 +161,15 @@ impl Running {
             }
         };
         tokio::select! {
-            _ = self.agents.join_next() => {}
-            () = audit => {}
+            () = self.supervisor.hopeless() => {}
+            _ = &mut self.server => error!("nothing accepts connections any more"),
+            () = audit => error!("the audit has ended"),
         }
+    }
+
+    /// Sees to the tasks of this server, and of whoever runs it.
+    pub fn supervisor(&self) -> &Supervisor {
+        &self.supervisor
     }
 
     /// Stops accepting, lets requests finish, closes WebSockets; what has not ended in time is dropped. Returns whether
@@ -180,7 +198,6 @@ impl Running {
 /// Where sessions are kept.
 struct Kept {
     store: Arc<dyn Store>,
-    impaired: http::Degraded,
     /// Rung when there is something to be written down.
     bells: Vec<Bell>,
 }
@@ -193,6 +210,7 @@ impl Kept {
         metrics: Metrics,
         data: Option<&DataDir>,
         server: Option<&Server>,
+        readiness: &mut Readiness,
     ) -> io::Result<Self> {
         let tombstone_ttl = Millis::new(config.tombstone_ttl.as_millis() as u64);
         let listener: Arc<dyn Listener> = Arc::clone(hub) as _;
@@ -202,7 +220,9 @@ impl Kept {
                 Some(data) => Memory::open(clock.clone(), limit, listener, metrics, data)?,
                 None => Memory::new(clock.clone(), limit, listener, metrics),
             };
-            return Ok(Self { store: Arc::new(memory), impaired: Arc::new(|| None), bells: Vec::new() });
+            let asked = memory.clone();
+            readiness.add("store", move || asked.missing().map(Finding::NotReady));
+            return Ok(Self { store: Arc::new(memory), bells: Vec::new() });
         };
         let (server, keyspace) = (server.clone(), Keyspace::new(&redis.prefix, redis.partitions));
         let bytes_max = config.audit.as_ref().map(|audit| audit.queue_bytes_max / u64::from(redis.partitions));
@@ -211,7 +231,11 @@ impl Kept {
         let options = Options { server, keyspace, timeout, tombstone_ttl, audit, replicas_min, metrics };
         let store = RedisStore::new(clock, &options, &listener);
         let bells = store.bells();
-        Ok(Self { store: Arc::new(store.clone()), impaired: Arc::new(move || store.impaired()), bells })
+        let asked = store.clone();
+        let missing =
+            move || asked.missing().map(Finding::NotReady).or_else(|| asked.impaired().map(Finding::Degraded));
+        readiness.add("store", missing);
+        Ok(Self { store: Arc::new(store), bells })
     }
 }
 
@@ -219,33 +243,58 @@ impl Kept {
 struct Audit {
     archive: Option<Arc<dyn Archive>>,
     consumer: Option<Consumer>,
-    degraded: http::Degraded,
+}
+
+/// Where a part of the server says how it is.
+struct Watched<'s> {
+    registry: &'s mut Registry,
+    readiness: &'s mut Readiness,
+    supervisor: &'s Supervisor,
 }
 
 impl Audit {
     fn new(
         config: &Config,
         clock: &Clock,
-        registry: &mut Registry,
+        watched: Watched<'_>,
         agents: &mut JoinSet<()>,
         server: Option<Server>,
         bells: Vec<Bell>,
     ) -> io::Result<Self> {
-        let metrics = audit::Metrics::register(registry);
+        let metrics = audit::Metrics::register(watched.registry);
         let (Some(redis), Some(server), Some(audit)) = (&config.redis, server, &config.audit) else {
-            return Ok(Self { archive: None, consumer: None, degraded: Arc::new(|| None) });
+            return Ok(Self { archive: None, consumer: None });
         };
         let database = Database::parse(&audit.url).map_err(io::Error::other)?;
-        agents.spawn(writer::keep_migrated(database.clone()));
+        let (supervisor, migrated) = (watched.supervisor.clone(), database.clone());
+        let migrate = move || writer::keep_migrated(migrated.clone(), supervisor.clone());
+        agents.spawn(watched.supervisor.keep(Task::auxiliary("migration"), migrate));
         let queues = Queue::all(&server, &Keyspace::new(&redis.prefix, redis.partitions));
         let queues = queues.into_iter().zip(bells).map(|(queue, bell)| queue.with_bell(bell)).collect();
         let sinks = (0..audit.threads).map(|_| Box::new(PostgresSink::new(database.clone())) as _).collect();
         let consumer = Consumer::new(clock, queues, sinks, audit.queue_bytes_max / 5, &metrics)?;
         let standing = consumer.standing();
         let archive: Arc<dyn Archive> = Arc::new(PostgresArchive::start(database)?);
-        let degraded: http::Degraded = Arc::new(move || standing.degraded());
-        Ok(Self { archive: Some(archive), consumer: Some(consumer), degraded })
+        watched.readiness.add("audit", move || standing.degraded().into_iter().map(Finding::Degraded));
+        Ok(Self { archive: Some(archive), consumer: Some(consumer) })
     }
+}
+
+/// It ends by itself when the store is of no use any more.
+async fn upkeep(store: Arc<dyn Store>) -> Ending {
+    store.upkeep().await;
+    Ending::Hopeless(store.missing().unwrap_or_else(|| "the store cannot be used".to_owned()))
+}
+
+/// What is said of a task that fails.
+fn finding(trouble: Trouble) -> Finding {
+    let is_grave = trouble.is_grave();
+    let Trouble { task, failures, why } = trouble;
+    let said = match failures {
+        1 => format!("the task {} has failed and is begun anew: {why}", task.name),
+        _ => format!("the task {} has failed {failures} times in a row: {why}", task.name),
+    };
+    if is_grave { Finding::NotReady(said) } else { Finding::Degraded(said) }
 }
 
 fn rates(config: &Config) -> Rates {

@@ -35,16 +35,13 @@ impl Standing {
     }
 
     /// Why the audit is behind, although requests are served.
-    pub fn degraded(&self) -> Option<String> {
+    pub fn degraded(&self) -> Vec<String> {
         let known = self.0.lock();
-        if let Some(why) = &known.away {
-            return Some(format!("the audit's database is away: {why}"));
-        }
         let Stats { bytes, dead, .. } = known.total();
-        if known.is_full() {
-            return Some(format!("{bytes} bytes wait to be audited"));
-        }
-        (dead > 0).then(|| format!("{dead} audit jobs were given up: see synckairos queue dead"))
+        let away = known.away.as_ref().map(|why| format!("the audit's database is away: {why}"));
+        let full = known.is_full().then(|| format!("{bytes} bytes wait to be audited"));
+        let dead = (dead > 0).then(|| format!("{dead} audit jobs were given up: see synckairos queue dead"));
+        [away, full, dead].into_iter().flatten().collect()
     }
 
     /// Takes down whether a queue can be reached. Tells when one cannot although all could, and when all can again: many

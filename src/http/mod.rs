@@ -22,6 +22,5 @@ mod socket;
 pub use admission::Room;
 pub use connection::Limits;
 pub use cors::Cors;
-pub use handlers::about::Degraded;
 pub use router::{RESOURCES, Resource};
 pub use server::{Options, Server};

@@ -11,6 +11,7 @@ use tracing::error;
 
 use crate::client_address::TrustedProxies;
 use crate::clock::Clock;
+use crate::readiness::Readiness;
 use crate::sessions::Sessions;
 use crate::shutdown::Shutdown;
 use crate::ws::Live;
@@ -18,7 +19,6 @@ use crate::ws::Live;
 use super::admission::{Admission, Room};
 use super::connection::{self, Limits, Shared};
 use super::cors::Cors;
-use super::handlers::about::Degraded;
 use super::head::Heads;
 use super::metrics::Metrics;
 use super::peer::Peer;
@@ -54,7 +54,7 @@ impl Server {
         options: Options,
         clock: Clock,
         mut registry: Registry,
-        degraded: Degraded,
+        readiness: Readiness,
     ) -> Self {
         let Options { cors, room, limits, proxies } = options;
         let Limits { body_timeout, request_timeout, .. } = limits;
@@ -65,7 +65,7 @@ impl Server {
             body_timeout,
             request_timeout,
             clock: clock.clone(),
-            degraded,
+            readiness,
             metrics,
             registry: Arc::new(registry),
             proxies,

@@ -19,6 +19,7 @@ use crate::client_address::{ClientAddress, TrustedProxies};
 use crate::clock::{Clock, Moment};
 use crate::engine::Command;
 use crate::problem::Problem;
+use crate::readiness::Readiness;
 use crate::sessions::Sessions;
 use crate::store::Quota;
 use crate::ws;
@@ -27,7 +28,7 @@ use super::admission::Scope;
 use super::body::{self, Unread};
 use super::cors::Cors;
 use super::framing;
-use super::handlers::about::{self, Degraded};
+use super::handlers::about;
 use super::handlers::sessions;
 use super::head::{self, Heads, Response};
 use super::metrics::{Metrics, Series};
@@ -42,7 +43,7 @@ pub(super) struct Service {
     pub(super) body_timeout: Duration,
     pub(super) request_timeout: Duration,
     pub(super) clock: Clock,
-    pub(super) degraded: Degraded,
+    pub(super) readiness: Readiness,
     pub(super) metrics: Metrics,
     /// Everything that is counted anywhere.
     pub(super) registry: Arc<Registry>,
@@ -151,7 +152,7 @@ impl Service {
             Endpoint::Events => return sessions::events(all, id, parts.uri.query().unwrap_or_default()).await,
             Endpoint::Time => return about::time(all).await,
             Endpoint::Health => return Ok(about::health()),
-            Endpoint::Ready => return Ok(about::ready(all, &self.degraded)),
+            Endpoint::Ready => return Ok(about::ready(&self.readiness)),
             Endpoint::Metrics => {
                 self.metrics.active_sessions(all.active());
                 return Ok(about::metrics(&self.registry));

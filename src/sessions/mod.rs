@@ -231,11 +231,6 @@ impl Sessions {
         self.store.active()
     }
 
-    /// What is missing before requests can be served.
-    pub fn missing(&self) -> Option<String> {
-        self.store.missing()
-    }
-
     async fn ask(
         &self,
         id: SessionId,

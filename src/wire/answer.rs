@@ -66,26 +66,36 @@ pub fn time(now: Timestamp) -> Bytes {
     out.into()
 }
 
-/// The server can serve, although perhaps not everything is as it should be.
-pub fn ready(degraded: Option<&str>) -> Bytes {
-    match degraded {
-        Some(why) => status("degraded", why),
-        None => Bytes::from_static(br#"{"status":"ready"}"#),
-    }
+/// The server can serve.
+pub fn ready() -> Bytes {
+    Bytes::from_static(br#"{"status":"ready"}"#)
 }
 
-/// The server cannot serve, and what is missing.
-pub fn not_ready(missing: &str) -> Bytes {
-    status("not_ready", missing)
+/// The server can serve, although not everything is as it should be: which part says what.
+pub fn degraded(causes: &[(&str, String)]) -> Bytes {
+    status("degraded", causes)
 }
 
-fn status(status: &str, why: &str) -> Bytes {
+/// The server cannot serve: which part says what.
+pub fn not_ready(causes: &[(&str, String)]) -> Bytes {
+    status("not_ready", causes)
+}
+
+fn status(status: &str, causes: &[(&str, String)]) -> Bytes {
     let mut out = Vec::new();
     out.raw(r#"{"status":""#);
     out.raw(status);
     out.raw(r#"","error":"#);
-    out.string(why);
-    out.raw("}");
+    out.string(&causes.iter().map(|(_, why)| why.as_str()).collect::<Vec<_>>().join("; "));
+    out.raw(r#","causes":["#);
+    for (place, (component, why)) in causes.iter().enumerate() {
+        out.raw(if place == 0 { r#"{"component":"# } else { r#",{"component":"# });
+        out.string(component);
+        out.raw(r#","error":"#);
+        out.string(why);
+        out.raw("}");
+    }
+    out.raw("]}");
     out.into()
 }
 

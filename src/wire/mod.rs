@@ -25,7 +25,7 @@ mod stored;
 mod tests;
 mod write;
 
-pub use answer::{Details, Text, error, http_error, not_ready, ready, session, switched, time};
+pub use answer::{Details, Text, degraded, error, http_error, not_ready, ready, session, switched, time};
 pub use audited::{Audited, AuditedChange, AuditedParticipant, AuditedState, audited};
 pub use decode::{Undecodable, decode, decode_frame, has_warnings};
 pub use history::{HistoryQuery, history, history_query};

@@ -1,13 +1,12 @@
 //! The endpoints that tell of the server itself. Does not know sessions.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use hyper::StatusCode;
 use prometheus_client::encoding::text::encode_registry;
 use prometheus_client::registry::Registry;
 
 use crate::problem::Problem;
+use crate::readiness::{Condition, Readiness, Report};
 use crate::sessions::Sessions;
 use crate::wire;
 
@@ -16,9 +15,6 @@ use super::super::reply::Reply;
 /// The OpenAPI description of everything that is served; a test holds it against the router.
 const API_DOCS_JSON: &str = include_str!("../openapi.json");
 const API_DOCS: &str = include_str!("../api_docs.html");
-
-/// Says why the server is not what it should be although it serves.
-pub type Degraded = Arc<dyn Fn() -> Option<String> + Send + Sync>;
 
 pub(in crate::http) async fn time(sessions: &Sessions) -> Result<Reply, Problem> {
     let now = sessions.now().await?;
@@ -29,10 +25,12 @@ pub(in crate::http) fn health() -> Reply {
     Reply::json(StatusCode::OK, Bytes::from_static(br#"{"status":"ok"}"#))
 }
 
-pub(in crate::http) fn ready(sessions: &Sessions, degraded: &Degraded) -> Reply {
-    match sessions.missing() {
-        Some(missing) => Reply::json(StatusCode::SERVICE_UNAVAILABLE, wire::not_ready(&missing)),
-        None => Reply::json(StatusCode::OK, wire::ready(degraded().as_deref())),
+pub(in crate::http) fn ready(readiness: &Readiness) -> Reply {
+    let Report { condition, causes } = readiness.report();
+    match condition {
+        Condition::Ready => Reply::json(StatusCode::OK, wire::ready()),
+        Condition::Degraded => Reply::json(StatusCode::OK, wire::degraded(&causes)),
+        Condition::NotReady => Reply::json(StatusCode::SERVICE_UNAVAILABLE, wire::not_ready(&causes)),
     }
 }
 

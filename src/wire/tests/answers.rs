@@ -1,7 +1,7 @@
 //! What REST clients get, byte for byte.
 
 use super::super::{
-    Code, Details, Problem, Text, encode, error, http_error, not_ready, ready, session, switched, time,
+    Code, Details, Problem, Text, degraded, encode, error, http_error, not_ready, ready, session, switched, time,
 };
 use super::sample::{self, NOON, SWITCH, after, after_noon};
 use super::table::long;
@@ -61,9 +61,15 @@ fn a_late_switch_says_who_expired() {
 fn the_servers_own_answers() {
     for (answer, expected) in [
         (time(NOON), r#"{"timestamp_ms":1769860800000,"server_version":"2.0.0","drift_tolerance_ms":50}"#),
-        (ready(None), r#"{"status":"ready"}"#),
-        (ready(Some("no rows")), r#"{"status":"degraded","error":"no rows"}"#),
-        (not_ready("no \"Redis\"\n"), r#"{"status":"not_ready","error":"no \"Redis\"\n"}"#),
+        (ready(), r#"{"status":"ready"}"#),
+        (
+            degraded(&[("audit", "no rows".to_owned())]),
+            r#"{"status":"degraded","error":"no rows","causes":[{"component":"audit","error":"no rows"}]}"#,
+        ),
+        (
+            not_ready(&[("store", "no \"Redis\"\n".to_owned()), ("audit", "no rows".to_owned())]),
+            r#"{"status":"not_ready","error":"no \"Redis\"\n; no rows","causes":[{"component":"store","error":"no \"Redis\"\n"},{"component":"audit","error":"no rows"}]}"#,
+        ),
     ] {
         assert_eq!(answer, expected);
     }

@@ -1,0 +1,79 @@
+//! How long a task is left alone that has failed: for longer each time, until it has run for a while. Does not know
+//! what the task is.
+
+use std::hash::{BuildHasher, RandomState};
+use std::time::Duration;
+
+use crate::clock::Moment;
+
+/// The first pause, in milliseconds; each is twice the one before.
+const PAUSE_MS: u64 = 50;
+/// How often it is doubled: up to 25.6 s.
+const DOUBLINGS_MAX: u32 = 9;
+/// How long a task must have run, at least, to count as well.
+const PROOF_MIN: Duration = Duration::from_secs(1);
+
+/// The failures of one task.
+#[derive(Debug, Default)]
+pub(super) struct Backoff {
+    failures: u32,
+    /// When it was begun anew, and for how long it must run from then to count as well.
+    begun: Option<(Moment, Duration)>,
+    proof: Duration,
+}
+
+/// What follows from a failure.
+pub(super) struct Pause {
+    /// How many there were in a row.
+    pub(super) failures: u32,
+    /// How long to leave the task alone; tasks that fail together do not begin together.
+    pub(super) pause: Duration,
+    /// How long it must run after that to count as well.
+    pub(super) proof: Duration,
+}
+
+impl Backoff {
+    /// The task has failed.
+    pub(super) fn fail(&mut self, now: Moment) -> Pause {
+        if self.begun.take().is_some_and(|(begun, proof)| now.since(begun) >= proof) {
+            self.failures = 0;
+        }
+        let whole = Duration::from_millis(PAUSE_MS << self.failures.min(DOUBLINGS_MAX));
+        self.failures = self.failures.saturating_add(1);
+        let random = RandomState::new().hash_one(self.failures) % 1_000;
+        let pause = whole / 2 + whole.mul_f64(random as f64 / 2_000.0);
+        self.proof = whole.max(PROOF_MIN);
+        Pause { failures: self.failures, pause, proof: self.proof }
+    }
+
+    /// The task is begun anew.
+    pub(super) fn begin(&mut self, now: Moment) {
+        self.begun = Some((now, self.proof));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{Backoff, Pause};
+    use crate::clock::Clock;
+
+    #[test]
+    fn pauses_double_up_to_half_a_minute_and_begin_anew_after_a_while_of_health() {
+        let (mut backoff, mut now) = (Backoff::default(), Clock::system().moment());
+        for (nth, most_ms) in [50, 100, 200, 400, 800, 1_600, 3_200, 6_400, 12_800, 25_600, 25_600].iter().enumerate() {
+            let Pause { failures, pause, proof } = backoff.fail(now);
+            assert_eq!(failures as usize, nth + 1);
+            let most = Duration::from_millis(*most_ms);
+            assert!(pause >= most / 2 && pause <= most, "{pause:?} of {most:?}");
+            assert_eq!(proof, most.max(Duration::from_secs(1)));
+            now = now + pause;
+            backoff.begin(now);
+            now = now + (proof - Duration::from_millis(1));
+        }
+        backoff.fail(now);
+        backoff.begin(now);
+        assert_eq!(backoff.fail(now + Duration::from_secs(26)).failures, 1, "it has run for long enough");
+    }
+}

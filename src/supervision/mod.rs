@@ -1,0 +1,330 @@
+//! Tasks that nobody forgets. What must run for ever is begun anew when it ends or panics, and while that is so it can
+//! be asked for in words; what is short-lived harms only itself. Every failure is logged and counted. The only place
+//! that spawns: tests/tidy.rs holds this. Does not know what the tasks do.
+//!
+//! A panic is caught wherever something of ours is called. That leaves nothing broken behind: what a task has for
+//! itself is dropped with it, and what it shares stands behind locks that do not poison, each of which is held only by
+//! code that decides before it changes anything.
+
+mod backoff;
+mod injected;
+mod panics;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::thread;
+
+use futures_util::FutureExt;
+use parking_lot::Mutex;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::registry::Registry;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tracing::{error, info};
+
+use crate::clock::{Clock, Moment};
+
+use backoff::{Backoff, Pause};
+
+pub use injected::panic_point;
+pub use panics::{Panicked, log_panics};
+
+/// Failures in a row after which a server without this task should not be asked for anything.
+const FAILURES_MAX: u32 = 3;
+
+/// A task that must run for ever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Task {
+    /// What it is called in logs, metrics and words.
+    pub name: &'static str,
+    /// Whether the server cannot serve without it.
+    pub is_essential: bool,
+}
+
+impl Task {
+    /// A task without which the server cannot serve.
+    pub const fn essential(name: &'static str) -> Self {
+        Self { name, is_essential: true }
+    }
+
+    /// A task without which the server serves, although not as it should.
+    pub const fn auxiliary(name: &'static str) -> Self {
+        Self { name, is_essential: false }
+    }
+}
+
+/// How a task ends that must run for ever.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// In order: nobody needs it any more.
+    Done,
+    /// It should not have ended, and is begun anew.
+    Failed(String),
+    /// It cannot be begun anew: the server has to end.
+    Hopeless(String),
+}
+
+impl From<()> for Ending {
+    /// What returns nothing was not meant to return.
+    fn from((): ()) -> Self {
+        Ending::Failed("it has ended".to_owned())
+    }
+}
+
+impl From<Panicked> for Ending {
+    fn from(Panicked(why): Panicked) -> Self {
+        Ending::Failed(why)
+    }
+}
+
+/// A task that has failed, and has not run for long since.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trouble {
+    /// What it is.
+    pub task: Task,
+    /// How often it has failed in a row.
+    pub failures: u32,
+    /// Why it failed last.
+    pub why: String,
+}
+
+impl Trouble {
+    /// Whether the server cannot serve because of it.
+    pub fn is_grave(&self) -> bool {
+        self.task.is_essential && self.failures >= FAILURES_MAX
+    }
+}
+
+/// Spawns tasks and sees to their ends. Cloning shares what is known of them.
+#[derive(Clone, Debug, Default)]
+pub struct Supervisor(Arc<Known>);
+
+#[derive(Debug)]
+struct Known {
+    clock: Clock,
+    failures: Family<Failed, Counter>,
+    troubles: Mutex<Troubles>,
+    /// Something has ended that cannot be begun anew.
+    is_hopeless: watch::Sender<bool>,
+}
+
+impl Default for Known {
+    fn default() -> Self {
+        Self {
+            clock: Clock::system(),
+            failures: Family::default(),
+            troubles: Mutex::default(),
+            is_hopeless: watch::Sender::new(false),
+        }
+    }
+}
+
+/// Tasks that have failed, by the number of who keeps them; each until the moment at which it counts as well again.
+#[derive(Debug, Default)]
+struct Troubles {
+    next: u64,
+    known: BTreeMap<u64, (Trouble, Moment)>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Failed {
+    task: &'static str,
+}
+
+impl Supervisor {
+    /// One whose counts `registry` shows.
+    pub fn register(registry: &mut Registry) -> Self {
+        let supervisor = Self::default();
+        let help = "Tasks of the server's own, and commands and messages, that met a fault of ours";
+        registry.register("synckairos_task_failures", help, supervisor.0.failures.clone());
+        supervisor
+    }
+
+    /// Keeps a task running for as long as this is polled: what `make` returns, again and again. Ends when the task is
+    /// done, or is hopeless.
+    pub fn keep<E: Into<Ending>, F: Future<Output = E> + Send, M: FnMut() -> F + Send>(
+        &self,
+        task: Task,
+        mut make: M,
+    ) -> impl Future<Output = ()> + Send + use<E, F, M> {
+        let mut keeper = Keeper::new(self.clone(), task);
+        async move {
+            loop {
+                let run = AssertUnwindSafe(async { make().await.into() }).catch_unwind().await;
+                match keeper.ended(run.unwrap_or_else(|payload| Panicked::from(payload).into())) {
+                    Some(pause) => tokio::time::sleep(pause).await,
+                    None => return,
+                }
+                keeper.begins_anew();
+            }
+        }
+    }
+
+    /// The same, as a task of the runtime's.
+    pub fn spawn_kept<E: Into<Ending> + Send + 'static, F: Future<Output = E> + Send + 'static>(
+        &self,
+        task: Task,
+        make: impl FnMut() -> F + Send + 'static,
+    ) -> JoinHandle<()> {
+        tokio::spawn(self.keep(task, make))
+    }
+
+    /// The same, as a thread of the system's.
+    ///
+    /// # Errors
+    ///
+    /// When there is no thread to be had.
+    pub fn keep_thread<E: Into<Ending>>(
+        &self,
+        task: Task,
+        name: String,
+        mut run: impl FnMut() -> E + Send + 'static,
+    ) -> io::Result<()> {
+        let mut keeper = Keeper::new(self.clone(), task);
+        let life = move || {
+            loop {
+                let run = catch_unwind(AssertUnwindSafe(|| run().into()));
+                match keeper.ended(run.unwrap_or_else(|payload| Panicked::from(payload).into())) {
+                    Some(pause) => thread::sleep(pause),
+                    None => return,
+                }
+                keeper.begins_anew();
+            }
+        };
+        thread::Builder::new().name(name).spawn(life).map(drop)
+    }
+
+    /// Runs something short-lived as a task of the runtime's; its panic harms nothing else.
+    pub fn spawn<T: Send + 'static>(
+        &self,
+        task: &'static str,
+        future: impl Future<Output = T> + Send + 'static,
+    ) -> JoinHandle<Result<T, Panicked>> {
+        tokio::spawn(self.guarded(task, future))
+    }
+
+    /// Runs something that blocks, on a thread that may.
+    ///
+    /// # Errors
+    ///
+    /// When it panicked, or the runtime ends.
+    pub async fn block<T: Send + 'static>(
+        &self,
+        task: &'static str,
+        run: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Panicked> {
+        let supervisor = self.clone();
+        let done = tokio::task::spawn_blocking(move || supervisor.guard(task, run)).await;
+        done.unwrap_or_else(|_| Err(Panicked("the server stops".to_owned())))
+    }
+
+    /// What a future comes to, or that it panicked.
+    pub fn guarded<T, F: Future<Output = T>>(
+        &self,
+        task: &'static str,
+        future: F,
+    ) -> impl Future<Output = Result<T, Panicked>> + use<T, F> {
+        let supervisor = self.clone();
+        async move {
+            let done = AssertUnwindSafe(future).catch_unwind().await;
+            done.map_err(|payload| supervisor.noticed(task, payload.into()))
+        }
+    }
+
+    /// What a function comes to, or that it panicked.
+    ///
+    /// # Errors
+    ///
+    /// When it panicked.
+    pub fn guard<T>(&self, task: &'static str, run: impl FnOnce() -> T) -> Result<T, Panicked> {
+        catch_unwind(AssertUnwindSafe(run)).map_err(|payload| self.noticed(task, payload.into()))
+    }
+
+    /// Takes down that something short-lived has panicked.
+    fn noticed(&self, task: &'static str, panicked: Panicked) -> Panicked {
+        self.count(task);
+        error!(task, why = panicked.0, "a task met a fault of ours: it is given up");
+        panicked
+    }
+
+    fn count(&self, task: &'static str) {
+        self.0.failures.get_or_create(&Failed { task }).inc();
+    }
+
+    /// The tasks that have failed and have not run for long since.
+    pub fn troubles(&self) -> Vec<Trouble> {
+        let now = self.0.clock.moment();
+        let troubles = self.0.troubles.lock();
+        troubles.known.values().filter(|(_, until)| now < *until).map(|(trouble, _)| trouble.clone()).collect()
+    }
+
+    /// Waits until something has ended that cannot be begun anew.
+    pub async fn hopeless(&self) {
+        // The sender lives as long as this.
+        let _ = self.0.is_hopeless.subscribe().wait_for(|is_hopeless| *is_hopeless).await;
+    }
+}
+
+/// Who keeps one task. What is known of its failures goes with it.
+struct Keeper {
+    supervisor: Supervisor,
+    task: Task,
+    number: u64,
+    backoff: Backoff,
+}
+
+impl Keeper {
+    fn new(supervisor: Supervisor, task: Task) -> Self {
+        let number = {
+            let mut troubles = supervisor.0.troubles.lock();
+            troubles.next += 1;
+            troubles.next
+        };
+        // What has never failed is counted, too.
+        drop(supervisor.0.failures.get_or_create(&Failed { task: task.name }));
+        Self { supervisor, task, number, backoff: Backoff::default() }
+    }
+
+    /// How long to leave the task alone; `None` when it is not begun anew.
+    fn ended(&mut self, ending: Ending) -> Option<std::time::Duration> {
+        let known = &self.supervisor.0;
+        let task = self.task.name;
+        match ending {
+            Ending::Done => None,
+            Ending::Hopeless(why) => {
+                self.supervisor.count(task);
+                error!(task, why, "a task has failed and cannot be begun anew: the server ends");
+                known.is_hopeless.send_replace(true);
+                None
+            }
+            Ending::Failed(why) => {
+                self.supervisor.count(task);
+                let now = known.clock.moment();
+                let Pause { failures, pause, proof } = self.backoff.fail(now);
+                let pause_ms = pause.as_millis() as u64;
+                error!(task, why, failures, pause_ms, "a task has failed: it is begun anew");
+                let trouble = Trouble { task: self.task, failures, why };
+                known.troubles.lock().known.insert(self.number, (trouble, now + pause + proof));
+                Some(pause)
+            }
+        }
+    }
+
+    fn begins_anew(&mut self) {
+        self.backoff.begin(self.supervisor.0.clock.moment());
+        info!(task = self.task.name, "a task is begun anew");
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        self.supervisor.0.troubles.lock().known.remove(&self.number);
+    }
+}
+
+#[cfg(test)]
+mod tests;
