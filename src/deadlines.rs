@@ -1,115 +1,168 @@
 //! The agent that fires clocks which ran out, without anybody asking. Many are fired at the same time, so
 //! that the store can commit them together; never one session twice at once. Each part of the store is by
-//! itself: while one is away, clocks of the others are fired all the same. Does not know what a flag does.
+//! itself: while one is away, clocks of the others are fired all the same. A session that cannot be settled, although the
+//! store can be used, is tried again less and less often. Does not know what a flag does.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tokio::task::{JoinError, JoinSet};
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+use tokio::task::{Id, JoinError, JoinSet};
 use tracing::{debug, error, info, warn};
 
 use crate::engine::SessionId;
-use crate::sessions::{Failure, Sessions};
+use crate::sessions::{Done, Failure, Sessions};
+use crate::store::StoreError;
 
 /// Sessions of a part that are fired at the same time at most.
 const FIRING_MAX: usize = 256;
+/// How long a session that is being fired is not named again.
+const FIRING_TIME: Duration = Duration::from_secs(5);
 /// How long to leave a session alone whose store could not answer.
 const RETRY_PAUSE: Duration = Duration::from_millis(50);
-/// How long to wait before looking again when all that is overdue is being fired.
-const LOOK_PAUSE: Duration = Duration::from_millis(2);
+/// How long a session that cannot be settled is left alone at first; then twice as long each time.
+const STUCK_PAUSE: Duration = Duration::from_millis(100);
+/// And at most.
+const STUCK_PAUSE_MAX: Duration = Duration::from_secs(30);
+/// So often it must have failed before anybody is told: another instance may have been faster.
+const STUCK_TOLD_AT: u32 = 3;
+
+/// What is counted of sessions that cannot be settled. Cloning shares it.
+#[derive(Clone, Debug, Default)]
+pub struct Metrics {
+    stuck: Gauge,
+}
+
+impl Metrics {
+    /// Shown by `registry`.
+    pub fn register(registry: &mut Registry) -> Self {
+        let metrics = Self::default();
+        let help = "Sessions whose clock ran out and that cannot be settled";
+        registry.register("synckairos_deadlines_stuck", help, metrics.stuck.clone());
+        metrics
+    }
+}
 
 /// Fires every deadline as it passes; runs until it is dropped.
-pub async fn fire(sessions: Sessions) {
+pub async fn fire(sessions: Sessions, metrics: Metrics) {
     let (parts_failing, mut parts) = (Arc::new(AtomicUsize::new(0)), JoinSet::new());
     for part in 0..sessions.parts() {
-        parts.spawn(fire_of(sessions.clone(), part, Arc::clone(&parts_failing)));
+        parts.spawn(fire_of(sessions.clone(), part, Arc::clone(&parts_failing), metrics.clone()));
     }
     // One that ends met a fault of ours.
     parts.join_next().await;
 }
 
-async fn fire_of(sessions: Sessions, part: usize, parts_failing: Arc<AtomicUsize>) {
-    let mut firing = Firing { sessions, tasks: JoinSet::new(), ids: HashSet::new(), failing: false, parts_failing };
+async fn fire_of(sessions: Sessions, part: usize, parts_failing: Arc<AtomicUsize>, metrics: Metrics) {
+    let mut firing = Firing {
+        sessions: sessions.clone(),
+        part,
+        tasks: JoinSet::new(),
+        ids: HashMap::new(),
+        stuck: HashMap::new(),
+        failing: false,
+        parts_failing,
+        metrics,
+    };
     loop {
-        let overdue = firing.sessions.overdue(part).await;
-        let mut is_news = false;
+        let overdue = tokio::select! {
+            overdue = sessions.overdue(part) => overdue,
+            () = firing.finish_one(), if !firing.tasks.is_empty() => Vec::new(),
+        };
         for id in overdue {
-            if firing.ids.contains(&id) {
-                continue;
-            }
-            is_news = true;
             if firing.tasks.len() >= FIRING_MAX {
                 firing.finish_one().await;
             }
             firing.begin(id);
         }
-        if is_news {
-            // Lets them begin, and takes note of those that are over.
-            tokio::task::yield_now().await;
-        } else {
-            // A store names a session as long as it is overdue, one that met a fault included.
-            tokio::select! {
-                () = tokio::time::sleep(LOOK_PAUSE) => {}
-                () = firing.finish_one(), if !firing.tasks.is_empty() => {}
-            }
-        }
         firing.finish_ready();
     }
+}
+
+/// What came of firing a session.
+enum Fired {
+    /// Its clock is not overdue any more.
+    Settled,
+    /// The store cannot be used just now.
+    NotNow,
+    /// It can, and yet the session stays overdue.
+    Stuck(String),
 }
 
 /// Sessions of a part that are being fired.
 struct Firing {
     sessions: Sessions,
-    tasks: JoinSet<(SessionId, bool)>,
-    ids: HashSet<SessionId>,
+    part: usize,
+    tasks: JoinSet<Fired>,
+    ids: HashMap<Id, SessionId>,
+    /// How often those could not be settled that are overdue all the time.
+    stuck: HashMap<SessionId, u32>,
     /// The last one could not be fired.
     failing: bool,
     /// Of how many parts that is so.
     parts_failing: Arc<AtomicUsize>,
+    metrics: Metrics,
 }
 
 impl Firing {
     fn begin(&mut self, id: SessionId) {
-        self.ids.insert(id);
+        self.sessions.postpone(self.part, id, FIRING_TIME);
+        if self.ids.values().any(|other| *other == id) {
+            return;
+        }
         let sessions = self.sessions.clone();
-        self.tasks.spawn(async move {
-            match sessions.settle(id).await {
-                Ok(_) | Err(Failure::Refused(..)) => (id, true),
-                Err(error @ (Failure::Limited(_) | Failure::Store(_) | Failure::NoHistory)) => {
-                    debug!(session = %id, ?error, "a deadline could not be fired yet");
-                    tokio::time::sleep(RETRY_PAUSE).await;
-                    (id, false)
-                }
-            }
-        });
+        let task = self.tasks.spawn(async move { fired(sessions.settle(id).await) });
+        self.ids.insert(task.id(), id);
     }
 
     async fn finish_one(&mut self) {
-        if let Some(ended) = self.tasks.join_next().await {
+        if let Some(ended) = self.tasks.join_next_with_id().await {
             self.take_note(ended);
         }
     }
 
     fn finish_ready(&mut self) {
-        while let Some(ended) = self.tasks.try_join_next() {
+        while let Some(ended) = self.tasks.try_join_next_with_id() {
             self.take_note(ended);
         }
     }
 
-    /// A session that met a fault of ours stays among those being fired: it would meet it again, and must not
-    /// keep the others from being fired.
-    fn take_note(&mut self, ended: Result<(SessionId, bool), JoinError>) {
-        match ended {
-            Ok((id, fired)) => self.finish(id, fired),
-            Err(error) => error!(%error, "firing a deadline met a fault of ours: the session is left alone"),
+    fn take_note(&mut self, ended: Result<(Id, Fired), JoinError>) {
+        let (task, fired) = match ended {
+            Ok((task, fired)) => (task, fired),
+            Err(error) => (error.id(), Fired::Stuck(format!("a fault of ours: {error}"))),
+        };
+        let Some(id) = self.ids.remove(&task) else { return };
+        match fired {
+            Fired::Settled => {
+                if self.stuck.remove(&id).is_some_and(|times| times >= STUCK_TOLD_AT) {
+                    self.metrics.stuck.dec();
+                    info!(session = %id, "a session whose clock ran out is settled after all");
+                }
+                self.store_answers(true, id);
+            }
+            Fired::NotNow => {
+                self.sessions.postpone(self.part, id, RETRY_PAUSE);
+                self.store_answers(false, id);
+            }
+            Fired::Stuck(why) => {
+                let times = self.stuck.entry(id).or_insert(0);
+                *times += 1;
+                let pause = STUCK_PAUSE.saturating_mul(1 << (*times - 1).min(16)).min(STUCK_PAUSE_MAX);
+                if *times == STUCK_TOLD_AT {
+                    self.metrics.stuck.inc();
+                    error!(session = %id, why, "a session whose clock ran out cannot be settled");
+                }
+                self.sessions.postpone(self.part, id, pause);
+            }
         }
     }
 
     /// Tells once when deadlines of any part begin to fail, and once when those of all are fired again.
-    fn finish(&mut self, id: SessionId, fired: bool) {
-        self.ids.remove(&id);
+    fn store_answers(&mut self, fired: bool, id: SessionId) {
         if self.failing != fired {
             return;
         }
@@ -120,6 +173,23 @@ impl Firing {
             }
         } else if self.parts_failing.fetch_add(1, Ordering::Relaxed) == 0 {
             warn!(session = %id, "deadlines cannot be fired yet");
+        }
+    }
+}
+
+fn fired(settled: Result<Done, Failure>) -> Fired {
+    match settled {
+        Ok(Done { record: Some(record), now, .. }) if record.deadline().is_some_and(|deadline| deadline <= now) => {
+            Fired::Stuck("its deadline stays where it was".to_owned())
+        }
+        // What is gone is not overdue.
+        Ok(_) | Err(Failure::Refused(..)) => Fired::Settled,
+        Err(Failure::Store(error @ (StoreError::Unreadable | StoreError::Broken))) => {
+            Fired::Stuck(format!("{error:?}"))
+        }
+        Err(error @ (Failure::Limited(_) | Failure::Store(_) | Failure::NoHistory)) => {
+            debug!(?error, "a deadline could not be fired yet");
+            Fired::NotNow
         }
     }
 }

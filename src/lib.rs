@@ -11,6 +11,7 @@ pub mod clock;
 pub mod client_address;
 pub mod supervision;
 pub mod readiness;
+pub mod timekeeping;
 pub mod wire;
 pub mod tls;
 pub mod redis;

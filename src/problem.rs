@@ -160,6 +160,13 @@ impl Problem {
                 let message = format!("Must be at least {}, which has been used already", used.as_ms());
                 Self::invalid_field("max_time_ms", Code::TooSmall, message)
             }
+            Refusal::TotalTimeUsed { total } => {
+                let message = format!(
+                    "Must not become advance: the session's total_time_ms ({}) is used up, and no further turn could begin",
+                    total.as_ms()
+                );
+                Self::invalid_field("on_timeout", Code::InvalidValue, message)
+            }
             Refusal::MetadataTooLarge => {
                 let message = format!("Must be at most {} bytes of JSON when merged", wire::METADATA_LEN_MAX);
                 Self::invalid_field("metadata", Code::TooBig, message)

@@ -27,6 +27,7 @@ use crate::store::memory::{self, Memory};
 use crate::store::redis::{Budget, Options, RedisStore};
 use crate::store::{Archive, Listener, Metrics, Rate, Store};
 use crate::supervision::{Ending, Supervisor, Task, Trouble};
+use crate::timekeeping::Timekeeper;
 use crate::writer::{self, PostgresArchive, PostgresSink, Server as Database};
 use crate::ws::{self, Hub, Live};
 
@@ -88,8 +89,15 @@ pub async fn start(config: Config) -> Result<Running, Failure> {
         let supervisor = supervisor.clone();
         move || supervisor.troubles().into_iter().map(finding)
     });
+    let timekeeper = Timekeeper::new(clock.clone(), &mut registry);
+    readiness.add("clock", {
+        let timekeeper = Arc::clone(&timekeeper);
+        move || timekeeper.caution().map(Finding::Degraded)
+    });
+    agents.spawn(supervisor.keep(Task::essential("clock"), move || Arc::clone(&timekeeper).run()));
     let archive = archive.or_else(|| data.as_ref().map(DataDir::archive));
-    let mut sessions = Sessions::new(Arc::clone(&store), rates(&config));
+    let sessions = Sessions::new(Arc::clone(&store), rates(&config));
+    let mut sessions = sessions.with_default_on_timeout(config.default_on_timeout);
     if let Some(archive) = archive {
         let age_max = Millis::new(config.recovery_age_max.as_millis() as u64);
         let patience = config.request_timeout / 2;
@@ -104,8 +112,9 @@ pub async fn start(config: Config) -> Result<Running, Failure> {
         write_timeout: config.write_timeout,
     };
 
-    let firing = sessions.clone();
-    agents.spawn(supervisor.keep(Task::essential("deadlines"), move || deadlines::fire(firing.clone())));
+    let (firing, stuck) = (sessions.clone(), deadlines::Metrics::register(&mut registry));
+    let fire = move || deadlines::fire(firing.clone(), stuck.clone());
+    agents.spawn(supervisor.keep(Task::essential("deadlines"), fire));
     let warned = sessions.clone();
     agents.spawn(supervisor.keep(Task::auxiliary("warnings"), move || ws::warn(Arc::clone(&hub), warned.clone())));
     agents.spawn(supervisor.keep(Task::essential("upkeep"), move || upkeep(Arc::clone(&store))));

@@ -306,3 +306,70 @@ async fn a_pause_at_the_deadline_is_in_time_or_late_but_not_both() {
     }
     clients.join_all().await;
 }
+
+#[tokio::test]
+async fn a_switch_that_did_nothing_says_so() {
+    let server = Server::start().await;
+    let mut http = server.connect().await;
+    // Time runs out at a switch, and nobody flags.
+    let fields = json!({"sync_mode": "per_cycle", "time_per_cycle_ms": 60_000, "total_time_ms": 1_000});
+    let (mut client, running) = started(&server, &mut http, &with(two_players(&id(1), TIME_MS), fields)).await;
+    let first = http.post(&id(1), "switch", &json!({})).await;
+    assert_eq!(first["late"], Value::Null);
+    http.patch(&id(1), &json!({"on_timeout": "advance"})).await;
+    until_past(&mut http, instant::ms(&running["cycle_started_at"]) + 1_000).await;
+    let last = http.post(&id(1), "switch", &json!({})).await;
+    assert_eq!((&last["status"], &last["late"]), (&"expired".into(), &Value::Null), "{last}");
+    let late = http.post(&id(1), "switch", &json!({})).await;
+    assert_eq!((&late["late"], &late["version"]), (&true.into(), &last["version"]));
+    assert_eq!(late["expired_participant_id"], Value::Null);
+    let result = client.order(json!({"type": "SWITCH", "request_id": "late"})).await;
+    assert_eq!((&result["status"], &result["data"]["late"]), (&200.into(), &true.into()), "{result}");
+
+    let (mut client, running) = started(&server, &mut http, &two_players(&id(2), TIME_MS)).await;
+    until_past(&mut http, instant::ms(&running["deadline_at"])).await;
+    let late = http.post(&id(2), "switch", &json!({})).await;
+    assert_eq!((&late["late"], &late["expired_participant_id"]), (&true.into(), &participant(0).into()));
+    let result = client.order(json!({"type": "SWITCH", "request_id": "late"})).await;
+    assert_eq!(result["data"]["late"], true, "{result}");
+}
+
+#[tokio::test]
+async fn a_maximum_that_is_raised_lets_a_clock_go_on() {
+    let server = Server::start().await;
+    let mut http = server.connect().await;
+    let fields = json!({"sync_mode": "count_up", "max_time_ms": TIME_MS, "on_timeout": "notify"});
+    let (mut client, running) = started(&server, &mut http, &with(two_players(&id(1), TIME_MS), fields)).await;
+    flag(&mut client, &running).await;
+    let raised = http.patch(&id(1), &json!({"max_time_ms": TIME_MS + 1_000})).await;
+    let one = &raised["participants"][0];
+    assert_eq!((&one["has_expired"], &one["expired_at"]), (&false.into(), &Value::Null), "{raised}");
+    assert_eq!(one["time_remaining_ms"], 1_000);
+    assert_eq!(instant::ms(&raised["deadline_at"]), instant::ms(&raised["updated_at"]) + 1_000);
+    assert_eq!(client.next().await["state"], raised);
+    flag(&mut client, &raised).await;
+}
+
+#[tokio::test]
+async fn turns_cannot_advance_within_a_time_that_is_used_up() {
+    let server = Server::start().await;
+    let mut http = server.connect().await;
+    let fields = json!({"sync_mode": "per_cycle", "time_per_cycle_ms": 60_000, "total_time_ms": 1_000});
+    let (_, running) = started(&server, &mut http, &with(two_players(&id(1), TIME_MS), fields)).await;
+    until_past(&mut http, instant::ms(&running["cycle_started_at"]) + 1_000).await;
+    let path = format!("/v1/sessions/{}", id(1));
+    let refused = http.ask("PATCH", &path, r#"{"on_timeout":"advance"}"#).await;
+    assert_eq!((refused.status, &*refused.code()), (400, "VALIDATION_ERROR"), "{refused:?}");
+    let problem = &refused.json()["error"]["details"][0];
+    assert_eq!((&problem["field"], &problem["code"]), (&"on_timeout".into(), &"invalid_value".into()));
+    assert_eq!(http.post(&id(1), "switch", &json!({})).await["status"], "running");
+}
+
+#[tokio::test]
+async fn what_a_flag_does_is_the_servers_choice_where_nobody_says() {
+    let server = Server::start_with(&[("DEFAULT_ON_TIMEOUT", "notify")]).await;
+    let mut http = server.connect().await;
+    assert_eq!(http.create(&two_players(&id(1), TIME_MS)).await["on_timeout"], "notify");
+    let said = with(two_players(&id(2), TIME_MS), json!({"on_timeout": "expire"}));
+    assert_eq!(http.create(&said).await["on_timeout"], "expire");
+}

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::client_address::TrustedProxies;
+use crate::engine::OnTimeout;
 use crate::redis::{Certificates, Server};
 use crate::writer;
 
@@ -31,6 +32,8 @@ pub struct Config {
     pub rate_limit_switch: u32,
     /// Requests of one client per minute; 0 is without limit.
     pub rate_limit_general: u32,
+    /// What a flag does in sessions whose creator does not say.
+    pub default_on_timeout: OnTimeout,
     /// Open connections at most.
     pub connections_max: u32,
     /// Of them of one client address; 0 is without limit.
@@ -130,6 +133,11 @@ impl Config {
                 .unwrap_or_default(),
             rate_limit_switch: reader.count("RATE_LIMIT_SWITCH", 0),
             rate_limit_general: reader.count("RATE_LIMIT_GENERAL", 0),
+            default_on_timeout: reader
+                .parse("DEFAULT_ON_TIMEOUT", "expire, advance or notify", |text| {
+                    OnTimeout::ALL.into_iter().find(|choice| choice.name() == text)
+                })
+                .unwrap_or_default(),
             connections_max: reader.count("MAX_CONNECTIONS", 1),
             connections_of_address_max: reader.count("MAX_CONNECTIONS_PER_ADDRESS", 0),
             trusted_proxies: reader

@@ -26,6 +26,12 @@ pub const SETTINGS: &[Setting] = &[
     setting("CORS_ORIGIN", "ORIGIN", "*", "Origin whose pages may read answers in a browser; * for every one"),
     setting("RATE_LIMIT_SWITCH", "COUNT", "10", "Switches of one session per second; 0 for no limit"),
     setting("RATE_LIMIT_GENERAL", "COUNT", "0", "Requests of one client address per minute; 0 for no limit"),
+    setting(
+        "DEFAULT_ON_TIMEOUT",
+        "CHOICE",
+        "expire",
+        "What a clock that runs out does in sessions created without on_timeout: expire, advance or notify",
+    ),
     setting("MAX_CONNECTIONS", "COUNT", "20000", "Open connections at most, WebSockets included"),
     setting("MAX_CONNECTIONS_PER_ADDRESS", "COUNT", "0", "Of them of one client address; 0 for no limit"),
     setting(

@@ -5,7 +5,9 @@ use super::budget;
 use super::invariants;
 use super::rotation;
 use super::settle::settle;
-use super::{Command, Event, Mode, ParticipantId, Patch, Precondition, Refusal, Session, Status, Timestamp, Turn};
+use super::{
+    Command, Event, Mode, OnTimeout, ParticipantId, Patch, Precondition, Refusal, Session, Status, Timestamp, Turn,
+};
 
 /// What became of a session and of a command.
 #[derive(Clone, Debug)]
@@ -23,6 +25,8 @@ pub struct Judgement {
 pub struct Outcome {
     /// For a switch: the one whose clock flagged before the switch could end the turn.
     pub expired: Option<ParticipantId>,
+    /// A switch that came too late: nothing was done.
+    pub late: bool,
 }
 
 /// Judges `command`, which arrived at `at`: an instant of the authority, not before the session's last
@@ -32,13 +36,26 @@ pub fn judge(before: &Session, command: &Command, precondition: &Precondition, a
     let mut events = Vec::new();
     settle(&mut session, at, &mut events);
     let verdict = if is_late(&session, command) {
-        Ok(Outcome { expired: session.last_expired() })
+        Ok(Outcome { expired: session.last_expired(), late: true })
     } else if precondition.holds(before) {
         carry_out(&mut session, command, at, &mut events)
     } else {
         Err(conflict(&session, precondition))
     };
+    let is_attended = match command {
+        Command::Settle | Command::Delete => false,
+        Command::Start
+        | Command::Pause
+        | Command::Resume
+        | Command::Switch { .. }
+        | Command::Complete
+        | Command::Cancel
+        | Command::Patch(_) => verdict.is_ok(),
+    };
     if !events.is_empty() {
+        if is_attended {
+            session.unattended_turns = 0;
+        }
         session.version += 1;
         session.updated_at = at;
     }
@@ -76,6 +93,7 @@ fn current(refusal: Refusal, session: &Session, precondition: &Precondition) -> 
         | Refusal::UnknownParticipant(_)
         | Refusal::ExpiredParticipant(_)
         | Refusal::MaxTimeBelowUsed { .. }
+        | Refusal::TotalTimeUsed { .. }
         | Refusal::MetadataTooLarge => refusal,
     }
 }
@@ -158,6 +176,9 @@ fn switch(
         }
         None => rotation::next(session, turn.participant),
     };
+    if next == Some(turn.participant) && !rotation::is_alone(session, turn.participant) {
+        return go_on(session, turn, at, events);
+    }
 
     let elapsed = budget::elapsed(session, at);
     budget::charge(session, elapsed);
@@ -174,7 +195,22 @@ fn switch(
             events.push(Event::SessionExpired { at });
         }
     }
-    Ok(Outcome { expired: flagged.then_some(from) })
+    Ok(Outcome { expired: flagged.then_some(from), late: false })
+}
+
+/// A switch to oneself although somebody else could have been next: it completes no turn and earns nothing. What was used
+/// is charged, and the turn goes on with the rest, if there is any.
+fn go_on(session: &mut Session, turn: Turn, at: Timestamp, events: &mut Vec<Event>) -> Result<Outcome, Refusal> {
+    let active = &session.participants[turn.participant];
+    let id = active.id;
+    if active.has_expired {
+        return Ok(Outcome { expired: Some(id), late: true });
+    }
+    let elapsed = budget::elapsed(session, at);
+    budget::charge(session, elapsed);
+    session.turn = Some(Turn { since: Some(at), ..turn });
+    events.push(Event::Switched { from: id, to: Some(id) });
+    Ok(Outcome::default())
 }
 
 /// Ends the session; one that has ended already stays as it is.
@@ -198,6 +234,9 @@ fn update(session: &mut Session, patch: &Patch, at: Timestamp, events: &mut Vec<
             return Err(Refusal::MaxTimeBelowUsed { used });
         }
     }
+    if begins_to_advance(session, patch) && budget::unspent(session) <= budget::elapsed(session, at) {
+        return Err(Refusal::TotalTimeUsed { total: session.total_time });
+    }
     let changed = [
         set(&mut session.metadata, &patch.metadata),
         set(&mut session.increment, &patch.increment),
@@ -214,8 +253,34 @@ fn update(session: &mut Session, patch: &Patch, at: Timestamp, events: &mut Vec<
     }
     if changed.contains(&true) {
         events.push(Event::Updated);
+        revive(session, at, events);
     }
     Ok(Outcome::default())
+}
+
+/// Whether turns are to advance by themselves from now on, within the session's time.
+fn begins_to_advance(session: &Session, patch: &Patch) -> bool {
+    session.mode == Mode::PerCycle
+        && patch.on_timeout == Some(OnTimeout::Advance)
+        && session.on_timeout != OnTimeout::Advance
+}
+
+/// Whoever counts up and has flagged at a maximum that is no limit any more goes on. Between the flag and now the clock
+/// stood, so a turn that was waiting runs from now.
+fn revive(session: &mut Session, at: Timestamp, events: &mut Vec<Event>) {
+    for place in 0..session.participants.len() {
+        if !session.participants[place].has_expired || !budget::has_room(session, place) {
+            continue;
+        }
+        session.participants[place].has_expired = false;
+        session.participants[place].expired_at = None;
+        if let Some(turn) = &mut session.turn
+            && turn.participant == place
+        {
+            turn.since = turn.since.map(|_| at);
+        }
+        events.push(Event::ParticipantRevived { participant: session.participants[place].id });
+    }
 }
 
 /// The most that any participant has used, the running turn included.

@@ -63,6 +63,14 @@ pub(super) fn reward(session: &mut Session, next: usize) {
     }
 }
 
+/// Whether a clock that flagged in [`Mode::CountUp`] could go on.
+pub(super) fn has_room(session: &Session, participant: usize) -> bool {
+    match session.mode {
+        Mode::CountUp => session.max_time.is_none_or(|max| session.participants[participant].used < max),
+        Mode::PerParticipant | Mode::PerCycle | Mode::PerGroup | Mode::Global => false,
+    }
+}
+
 /// What a clock of [`Mode::CountUp`] shows: the way to the maximum, or the initial time without one.
 pub(super) fn count_up_left(session: &Session, participant: usize) -> Millis {
     let participant = &session.participants[participant];

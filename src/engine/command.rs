@@ -69,6 +69,13 @@ pub struct StateTag {
     pub version: u64,
 }
 
+impl StateTag {
+    /// Whether `next` is the state right after this one.
+    pub fn is_followed_by(self, next: StateTag) -> bool {
+        self.epoch == next.epoch && self.version + 1 == next.version
+    }
+}
+
 impl Session {
     /// The name of this state.
     pub fn tag(&self) -> StateTag {

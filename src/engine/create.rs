@@ -84,6 +84,7 @@ impl NewSession {
             updated_at: at,
             started_at: None,
             completed_at: None,
+            unattended_turns: 0,
         }
     }
 

@@ -18,6 +18,8 @@ pub enum Kind {
     SessionResumed,
     /// A clock ran out, and the session goes on.
     ParticipantExpired,
+    /// A clock that had run out goes on.
+    ParticipantRevived,
     /// A clock ran out, and the session ended.
     SessionExpired,
     /// It was completed.
@@ -42,6 +44,7 @@ impl Kind {
             Kind::SessionPaused => "session_paused",
             Kind::SessionResumed => "session_resumed",
             Kind::ParticipantExpired => "participant_expired",
+            Kind::ParticipantRevived => "participant_revived",
             Kind::SessionExpired => "session_expired",
             Kind::SessionCompleted => "session_completed",
             Kind::SessionCancelled => "session_cancelled",
@@ -90,6 +93,7 @@ impl Entry {
             Event::Resumed => (Kind::SessionResumed, turn_of(after), false),
             Event::ParticipantExpired { participant, .. } => (Kind::ParticipantExpired, Some(*participant), true),
             Event::RoundsExpired { .. } => (Kind::ParticipantExpired, expired.or(before_turn), true),
+            Event::ParticipantRevived { participant } => (Kind::ParticipantRevived, Some(*participant), false),
             Event::SessionExpired { .. } => (Kind::SessionExpired, expired.or(before_turn), true),
             Event::Completed => (Kind::SessionCompleted, before_turn, true),
             Event::Cancelled => (Kind::SessionCancelled, before_turn, true),
@@ -128,6 +132,7 @@ fn elapsed(before: Option<&Session>, events: &[Event], at: Timestamp) -> Option<
             | Event::Switched { .. }
             | Event::Paused
             | Event::Resumed
+            | Event::ParticipantRevived { .. }
             | Event::SessionExpired { .. }
             | Event::Completed
             | Event::Cancelled

@@ -37,6 +37,11 @@ pub enum Event {
         /// The last deadline of the last of them.
         until: Timestamp,
     },
+    /// A clock that had flagged goes on: its maximum was raised or taken away.
+    ParticipantRevived {
+        /// Whose clock.
+        participant: ParticipantId,
+    },
     /// The session ended because time ran out.
     SessionExpired {
         /// When.

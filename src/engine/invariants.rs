@@ -33,6 +33,7 @@ pub fn violation(session: &Session) -> Option<&'static str> {
             session.created_at <= session.updated_at && session.cycle_started_at() <= Some(session.updated_at),
             "no instant lies after the last change",
         ),
+        (session.unattended_turns == 0 || session.status == Status::Running, "only what runs goes on by itself"),
         (shared_clocks_flag_together(session), "who shares a clock expires together"),
         (
             session.mode == Mode::CountUp
@@ -56,7 +57,8 @@ pub fn violation_between(before: &Session, after: &Session) -> Option<&'static s
         (pairs().all(|(old, new)| old.used <= new.used), "time used only grows"),
         (pairs().all(|(old, new)| old.cycles <= new.cycles), "turns only grow"),
         (
-            before.mode == Mode::PerCycle || pairs().all(|(old, new)| !old.has_expired || new.has_expired),
+            matches!(before.mode, Mode::PerCycle | Mode::CountUp)
+                || pairs().all(|(old, new)| !old.has_expired || new.has_expired),
             "who is out stays out",
         ),
     ];

@@ -12,6 +12,7 @@ mod entry;
 mod event;
 mod id;
 mod invariants;
+mod rebase;
 mod refusal;
 mod rotation;
 mod session;

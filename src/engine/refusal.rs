@@ -35,6 +35,11 @@ pub enum Refusal {
         /// The most that anybody has used.
         used: Millis,
     },
+    /// Turns that advance by themselves end with the session's time, which is used up.
+    TotalTimeUsed {
+        /// The session's time.
+        total: Millis,
+    },
     /// The metadata would become longer than it may be.
     MetadataTooLarge,
 }
@@ -51,6 +56,7 @@ impl Refusal {
             | Refusal::CannotUpdate(_)
             | Refusal::ExpiredParticipant(_)
             | Refusal::MaxTimeBelowUsed { .. }
+            | Refusal::TotalTimeUsed { .. }
             | Refusal::MetadataTooLarge => true,
             Refusal::NotFound | Refusal::Exists | Refusal::Conflict { .. } | Refusal::UnknownParticipant(_) => false,
         }

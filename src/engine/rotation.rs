@@ -22,6 +22,11 @@ pub(super) fn next(session: &Session, place: usize) -> Option<usize> {
     after.or(before)
 }
 
+/// Whether nobody else could have the next turn.
+pub(super) fn is_alone(session: &Session, place: usize) -> bool {
+    (0..session.participants.len()).all(|other| other == place || is_out(session, other))
+}
+
 /// Whether a participant can have no further turn.
 pub(super) fn is_out(session: &Session, place: usize) -> bool {
     match session.mode {

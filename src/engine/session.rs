@@ -195,7 +195,12 @@ pub struct Session {
     pub started_at: Option<Timestamp>,
     /// When it ended, in whatever way.
     pub completed_at: Option<Timestamp>,
+    /// Turns in a row that began by themselves, since a command did something last.
+    pub unattended_turns: u64,
 }
+
+/// So many turns may begin by themselves, one after the other; what follows then is found out when somebody asks.
+const UNATTENDED_TURNS_MAX: u64 = 100;
 
 impl Session {
     /// Whose turn it is.
@@ -216,6 +221,12 @@ impl Session {
             return None;
         }
         Some(turn.since? + budget::budget(self, turn.participant)?)
+    }
+
+    /// When somebody has to look although nobody asks: at the deadline, unless the session has been going on by itself for
+    /// so long that nobody seems to wait for it.
+    pub fn wake_at(&self) -> Option<Timestamp> {
+        self.deadline().filter(|_| self.unattended_turns < UNATTENDED_TURNS_MAX)
     }
 
     /// What a participant's clock shows: what it had at [`Session::cycle_started_at`] while it runs, else
@@ -268,5 +279,6 @@ impl Session {
         self.status = status;
         self.turn = None;
         self.completed_at = Some(at);
+        self.unattended_turns = 0;
     }
 }

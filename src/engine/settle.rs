@@ -31,7 +31,10 @@ fn flag(session: &mut Session, deadline: Timestamp, events: &mut Vec<Event>) {
     };
     session.participants[turn.participant].cycles += 1;
     match next {
-        Some(next) => session.begin_turn(next, deadline),
+        Some(next) => {
+            session.begin_turn(next, deadline);
+            session.unattended_turns += 1;
+        }
         None => {
             session.end(Status::Expired, deadline);
             events.push(Event::SessionExpired { at: deadline });
@@ -73,5 +76,6 @@ fn skip_rounds(session: &mut Session, at: Timestamp, events: &mut Vec<Event>) {
     }
     let until = since + round.times(rounds);
     session.begin_turn(turn.participant, until);
+    session.unattended_turns += rounds * session.participants.len() as u64;
     events.push(Event::RoundsExpired { rounds, until });
 }

@@ -22,6 +22,11 @@ impl Timestamp {
     pub const fn since(self, earlier: Timestamp) -> Millis {
         Millis(self.0.saturating_sub(earlier.0))
     }
+
+    /// The instant `span` before this; never before the Unix epoch.
+    pub const fn before(self, span: Millis) -> Timestamp {
+        Timestamp(self.0.saturating_sub(span.0))
+    }
 }
 
 impl Add<Millis> for Timestamp {

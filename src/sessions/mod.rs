@@ -9,9 +9,10 @@ mod request;
 use std::borrow::Borrow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use crate::client_address::ClientAddress;
-use crate::engine::{Command, NewSession, Outcome, Refusal, SessionId, StateTag, Timestamp};
+use crate::engine::{Command, NewSession, OnTimeout, Outcome, Refusal, SessionId, StateTag, Timestamp};
 use crate::store::{
     Arrival, Commit, Committed, Current, Quota, Rate, Read, Record, Snapshot, Store, StoreError, Wait, Watched,
 };
@@ -25,6 +26,7 @@ pub use request::Request;
 pub struct Sessions {
     store: Arc<dyn Store>,
     rates: Rates,
+    default_on_timeout: OnTimeout,
     /// Where sessions come back from that the store does not have.
     recovery: Option<Arc<Recovery>>,
 }
@@ -83,7 +85,17 @@ pub enum Failure {
 impl Sessions {
     /// The sessions of `store`.
     pub fn new(store: Arc<dyn Store>, rates: Rates) -> Self {
-        Self { store, rates, recovery: None }
+        Self { store, rates, default_on_timeout: OnTimeout::default(), recovery: None }
+    }
+
+    /// With what a flag does in sessions whose creator does not say.
+    pub fn with_default_on_timeout(self, default_on_timeout: OnTimeout) -> Self {
+        Self { default_on_timeout, ..self }
+    }
+
+    /// What a flag does in sessions whose creator does not say.
+    pub fn default_on_timeout(&self) -> OnTimeout {
+        self.default_on_timeout
     }
 
     /// With an archive behind the store.
@@ -219,6 +231,11 @@ impl Sessions {
     /// Waits until deadlines of a part have passed; returns whose.
     pub fn overdue(&self, part: usize) -> Wait<'_, Vec<SessionId>> {
         self.store.overdue(part)
+    }
+
+    /// Lets a session of a part not be named as overdue for a while, unless something is committed.
+    pub fn postpone(&self, part: usize, id: SessionId, pause: Duration) {
+        self.store.postpone(part, id, pause);
     }
 
     /// Waits until the authority's time is `at`.

@@ -4,6 +4,8 @@
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
 
 use crate::clock::{Clock, Moment};
 use crate::engine::{SessionId, Timestamp};
@@ -18,17 +20,23 @@ pub struct Arrivals {
     shards: Box<[Shard]>,
 }
 
-type Shard = Mutex<Vec<(SessionId, Timestamp, Moment)>>;
+/// Some of them.
+#[derive(Debug, Default)]
+struct Shard {
+    waiting: Mutex<Vec<(SessionId, Timestamp, Moment)>>,
+    /// One of them is judged, or given up.
+    left: Notify,
+}
 
 impl Arrivals {
     /// Nobody has arrived.
     pub fn new(clock: Clock) -> Arc<Self> {
-        Arc::new(Self { clock, shards: (0..SHARDS).map(|_| Mutex::default()).collect() })
+        Arc::new(Self { clock, shards: (0..SHARDS).map(|_| Shard::default()).collect() })
     }
 
     /// A command for `id` arrives.
     pub fn enter(self: &Arc<Self>, id: SessionId) -> Arrival {
-        let mut waiting = self.shard(id).lock();
+        let mut waiting = self.shard(id).waiting.lock();
         // Read under the lock: whoever looks for arrivals after a deadline then finds all before it.
         let (at, moment) = (self.clock.now(), self.clock.moment());
         waiting.push((id, at, moment));
@@ -44,7 +52,13 @@ impl Arrivals {
         in_time: impl Fn(Timestamp, Moment) -> bool,
     ) -> bool {
         own.is_none_or(|own| !in_time(own.at, own.moment))
-            && self.shard(id).lock().iter().any(|&(other, at, moment)| other == id && in_time(at, moment))
+            && self.shard(id).waiting.lock().iter().any(|&(other, at, moment)| other == id && in_time(at, moment))
+    }
+
+    /// Waits until a command for `id`, perhaps, is not on its way any more. To be made before it is looked whether there is
+    /// one: it hears of every one that ends after that.
+    pub fn left(&self, id: SessionId) -> Notified<'_> {
+        self.shard(id).left.notified()
     }
 
     fn shard(&self, id: SessionId) -> &Shard {
@@ -75,9 +89,12 @@ impl Arrival {
 
 impl Drop for Arrival {
     fn drop(&mut self) {
-        let mut waiting = self.among.shard(self.id).lock();
+        let shard = self.among.shard(self.id);
+        let mut waiting = shard.waiting.lock();
         if let Some(place) = waiting.iter().position(|&entry| entry == (self.id, self.at, self.moment)) {
             waiting.swap_remove(place);
         }
+        drop(waiting);
+        shard.left.notify_waiters();
     }
 }

@@ -24,6 +24,7 @@ pub struct Metrics {
     retries: Counter,
     unknown: Counter,
     behind: Counter,
+    clock_jumps: Counter,
     lag: Histogram,
     lateness: Histogram,
 }
@@ -66,6 +67,7 @@ impl Default for Metrics {
             retries: Counter::default(),
             unknown: Counter::default(),
             behind: Counter::default(),
+            clock_jumps: Counter::default(),
             lag: Histogram::new(LAG_BUCKETS_S),
             lateness: Histogram::new(LATENESS_BUCKETS_S),
         }
@@ -88,6 +90,8 @@ impl Metrics {
         registry.register("synckairos_store_unknown_outcomes", help, metrics.unknown.clone());
         let help = "Sessions that were found behind what had been acknowledged, after the store was restarted";
         registry.register("synckairos_store_sessions_behind", help, metrics.behind.clone());
+        let help = "How often the clock of the store was set";
+        registry.register("synckairos_store_clock_jumps", help, metrics.clock_jumps.clone());
         let help = "From a change, in whole ms, until this instance hands it to its clients";
         registry.register("synckairos_update_lag_seconds", help, metrics.lag.clone());
         let help = "From a deadline until the change that makes it count";
@@ -129,6 +133,10 @@ impl Metrics {
 
     pub(super) fn behind(&self, sessions: u64) {
         self.behind.inc_by(sessions);
+    }
+
+    pub(super) fn clock_jumped(&self) {
+        self.clock_jumps.inc();
     }
 
     /// A change that was published at `published` is handed on, at `now_us`.

@@ -24,7 +24,7 @@
 //!   command of this instance that arrived before it has been judged.
 //! - **Deletion.** A deleted session leaves a tombstone for a while, so that an id that comes back gets a
 //!   higher epoch.
-//! - **Lifetime.** A session that was not written for its [`Record::lifetime`] is gone, without an update.
+//! - **Lifetime.** A session that was not written for its [`Record::lifetime`] is gone.
 
 mod archive;
 mod arrival;
@@ -39,6 +39,7 @@ pub mod redis;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -82,6 +83,9 @@ pub trait Store: Send + Sync {
     /// Waits until deadlines of a part have passed; returns whose. The same session is returned again as long as
     /// nothing is committed.
     fn overdue(&self, part: usize) -> Wait<'_, Vec<SessionId>>;
+
+    /// Lets a session of a part not be named as overdue for a while, unless something is committed.
+    fn postpone(&self, part: usize, id: SessionId, pause: Duration);
 
     /// What of a session is on its way to the archive.
     fn queued(&self, id: SessionId) -> Answer<'_, Queued>;
@@ -280,6 +284,8 @@ pub enum Update {
 /// When the running clock passes what clients want to be warned of.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Countdown {
+    /// When the state was made.
+    pub made_at: Timestamp,
     /// Soonest first.
     pub warnings: Vec<Warning>,
     /// When the clock flags.
@@ -289,7 +295,7 @@ pub struct Countdown {
 impl Countdown {
     /// The running clock's of a session.
     pub fn of(session: &Session) -> Self {
-        Self { warnings: session.warnings(), deadline: session.deadline() }
+        Self { made_at: session.updated_at, warnings: session.warnings(), deadline: session.deadline() }
     }
 }
 

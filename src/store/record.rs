@@ -44,6 +44,11 @@ impl Record {
         self.deadline
     }
 
+    /// When somebody has to look at it although nobody asks.
+    pub fn wake_at(&self) -> Option<Timestamp> {
+        self.session.wake_at()
+    }
+
     /// Its bytes.
     pub fn encoded(&self) -> &Encoded {
         self.encoded.get_or_init(|| wire::encode(&self.session, self.session.updated_at))

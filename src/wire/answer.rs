@@ -40,6 +40,9 @@ pub fn switched(session: &Session, encoded: &Encoded, outcome: Outcome, now: Tim
         out.raw(r#","expired_participant_id":"#);
         out.uuid(participant.0);
     }
+    if outcome.late {
+        out.raw(r#","late":true"#);
+    }
     out.raw(r#","version":"#);
     out.number(session.version);
     out.raw("}");

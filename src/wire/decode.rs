@@ -75,6 +75,8 @@ struct State<'a> {
     groups: Vec<Shared<'a>>,
     #[serde(borrow)]
     metadata: Option<&'a RawValue>,
+    #[serde(default)]
+    unattended_turns: u64,
     created_at: &'a str,
     updated_at: &'a str,
 }
@@ -129,6 +131,7 @@ fn session(written: &State<'_>) -> Option<Session> {
         updated_at: instant::parse(written.updated_at)?,
         started_at: optional(written.session_started_at)?,
         completed_at: optional(written.session_completed_at)?,
+        unattended_turns: written.unattended_turns,
     })
 }
 

@@ -113,6 +113,11 @@ fn write_event(out: &mut Vec<u8>, event: &Event) {
             out.instant(*until);
             out.raw("}");
         }
+        Event::ParticipantRevived { participant } => {
+            out.raw(r#"participant_revived","participant_id":"#);
+            out.uuid(participant.0);
+            out.raw("}");
+        }
         Event::SessionExpired { at } => {
             out.raw(r#"session_expired","expired_at":"#);
             out.instant(*at);

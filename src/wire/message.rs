@@ -35,6 +35,13 @@ pub fn deleted(id: SessionId, now: Timestamp) -> Bytes {
     about("SESSION_DELETED", id, now).finish()
 }
 
+/// The session is gone because nothing happened for as long as it is kept.
+pub fn lapsed(id: SessionId, now: Timestamp) -> Bytes {
+    let mut message = about("SESSION_DELETED", id, now);
+    message.0.raw(r#","reason":"lapsed""#);
+    message.finish()
+}
+
 /// The running clock fell to a threshold.
 pub fn warning(id: SessionId, warning: &Warning, remaining: Millis, now: Timestamp) -> Bytes {
     let mut message = about("TIME_WARNING", id, now);
@@ -56,6 +63,7 @@ pub fn expired(id: SessionId, events: &[Event], now: Timestamp, most: usize) -> 
         | Event::Paused
         | Event::Resumed
         | Event::RoundsExpired { .. }
+        | Event::ParticipantRevived { .. }
         | Event::SessionExpired { .. }
         | Event::Completed
         | Event::Cancelled

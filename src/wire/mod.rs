@@ -33,12 +33,13 @@ pub use inbound::{Asked, Inbound, Order, inbound};
 pub use instant::instant_text;
 pub use job::{DeadJob, JobName, Told, dead_job, done_job, job, job_name, read_dead_job, read_job};
 pub use message::{
-    connected, deleted, expired, invalid_message, message_error, pong, result_data, result_error, sync, update, warning,
+    connected, deleted, expired, invalid_message, lapsed, message_error, pong, result_data, result_error, sync, update,
+    warning,
 };
 pub use metadata::{MAX_LEN as METADATA_LEN_MAX, Merge, TooLarge};
 pub use problems::{Code, Problem, Problems};
 pub use published::{Heard, heard, publish, publish_deleted, publish_update, published_at};
 pub use read::{NotJson, Object};
-pub use request::{PatchRequest, SwitchRequest, create, patch, session_id, switch};
+pub use request::{PatchRequest, SwitchRequest, create, create_with, patch, session_id, switch};
 pub use state::{Encoded, encode};
 pub use stored::{EVENTS_MAX, Events, Kept, Mark, NotStored, bury, glance, mark, read_mark};

@@ -51,6 +51,11 @@ pub fn session_id(text: &str, problems: &mut Problems) -> Option<SessionId> {
 
 /// Reads a request to create a session; `None` when there are problems.
 pub fn create(body: &Object<'_>, problems: &mut Problems) -> Option<NewSession> {
+    create_with(OnTimeout::default(), body, problems)
+}
+
+/// The same, where a flag does `on_timeout` unless the request says something else.
+pub fn create_with(on_timeout: OnTimeout, body: &Object<'_>, problems: &mut Problems) -> Option<NewSession> {
     let found = problems.len();
     let mut fields = Fields::of_body(body, problems);
     let id = fields.required("session_id", read::uuid);
@@ -62,7 +67,7 @@ pub fn create(body: &Object<'_>, problems: &mut Problems) -> Option<NewSession> 
     let increment = fields.optional("increment_ms", increment);
     let max_time = fields.optional("max_time_ms", time);
     let metadata = fields.optional("metadata", metadata::whole);
-    let on_timeout = fields.optional("on_timeout", on_timeout);
+    let on_timeout_given = fields.optional("on_timeout", self::on_timeout);
     let warn_at = fields.optional("warn_at_ms", |value| read::array_of(value, 0, WARNINGS_MAX));
     let warn_at = warn_at.map(|values| thresholds(&values, fields.problems()));
     let groups = fields.optional("groups", |value| read::array_of(value, 0, PARTICIPANTS_MAX));
@@ -79,7 +84,7 @@ pub fn create(body: &Object<'_>, problems: &mut Problems) -> Option<NewSession> 
         time_per_cycle,
         increment: increment.unwrap_or_default(),
         max_time,
-        on_timeout: on_timeout.unwrap_or_default(),
+        on_timeout: on_timeout_given.unwrap_or(on_timeout),
         warn_at: warn_at.unwrap_or_default().into(),
         metadata,
     })

@@ -110,6 +110,10 @@ fn write_state(out: &mut Vec<u8>, session: &Session) -> Range<usize> {
     out.raw(r#","on_timeout":""#);
     out.raw(session.on_timeout.name());
     out.raw("\"");
+    if session.unattended_turns > 0 {
+        out.raw(r#","unattended_turns":"#);
+        out.number(session.unattended_turns);
+    }
     write_settings(out, session);
     out.raw(r#","created_at":"#);
     out.instant(session.created_at);

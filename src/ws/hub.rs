@@ -109,6 +109,15 @@ impl Hub {
         self.schedule.lock().first().map(|(at, _)| *at)
     }
 
+    /// Sends the warnings that were due when a change was made and are not sent yet: it says nothing of them any more.
+    fn catch_up(&self, id: SessionId, topic: &mut Topic, made_at: Timestamp) {
+        let old = topic.next_warning();
+        while let Some(at) = topic.next_warning().filter(|at| *at <= made_at) {
+            topic.warn(id, at, made_at);
+        }
+        self.reschedule(id, old, topic.next_warning());
+    }
+
     /// Sends the warnings that are due at `now`.
     pub(super) fn warn(&self, now: Timestamp) {
         loop {
@@ -117,12 +126,7 @@ impl Hub {
             let mut shard = self.shard(id).lock();
             match shard.get_mut(&id) {
                 Some(topic) if topic.next_warning() == Some(at) => {
-                    let warning = topic.countdown.warnings.remove(0);
-                    topic.warned = Some(at);
-                    if now.since(at) <= WARNING_LATE_MAX {
-                        let left = topic.countdown.deadline.map_or(Millis::ZERO, |deadline| deadline.since(now));
-                        topic.notice(&wire::warning(id, &warning, left, now));
-                    }
+                    topic.warn(id, at, now);
                     self.reschedule(id, Some(at), topic.next_warning());
                 }
                 Some(_) | None => self.reschedule(id, Some(at), None),
@@ -181,6 +185,9 @@ impl Listener for Hub {
         let Some(topic) = shard.get_mut(&id) else { return };
         match update {
             Update::State { tag, frame, countdown } => {
+                if topic.newest.is_some_and(|newest| newest.is_followed_by(*tag)) {
+                    self.catch_up(id, topic, countdown.made_at);
+                }
                 let frame = text(frame);
                 topic.tell(|outbox| outbox.state(*tag, frame.clone()));
                 self.schedule(id, topic, *tag, countdown.clone());
@@ -204,6 +211,16 @@ impl Listener for Hub {
 }
 
 impl Topic {
+    /// Sends the next warning, which was due at `at`, unless it is of no use any more.
+    fn warn(&mut self, id: SessionId, at: Timestamp, now: Timestamp) {
+        let warning = self.countdown.warnings.remove(0);
+        self.warned = Some(at);
+        if now.since(at) <= WARNING_LATE_MAX {
+            let left = self.countdown.deadline.map_or(Millis::ZERO, |deadline| deadline.since(now));
+            self.notice(&wire::warning(id, &warning, left, now));
+        }
+    }
+
     fn notice(&self, message: &Bytes) {
         let message = text(message);
         self.tell(|outbox| outbox.notice(message.clone()));

@@ -1,17 +1,22 @@
 //! The embedded store: the contract under both clocks, and what only it promises, which needs a clock that
 //! can be moved by hours.
 
+use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Wake, Waker};
 
 use synckairos::clock::Clock;
-use synckairos::engine::{Command, Millis, NewSession, Refusal, Timestamp};
+use synckairos::deadlines;
+use synckairos::engine::{Command, Millis, Mode, NewSession, OnTimeout, Refusal, Status, Timestamp};
 use synckairos::sessions::Failure;
 use synckairos::store::memory::{Limit, Memory};
 use synckairos::store::{Listener, Metrics, Store, StoreError};
 use tokio::task::JoinSet;
 
-use super::rig::{LONG, SWITCH, id, new_session, refusal};
+use super::rig::{LONG, SWITCH, id, new_session, refusal, waits};
 use super::{Backend, Rig};
+use crate::support::wait::until;
 
 const HOUR: Millis = Millis::new(3_600_000);
 const DAY: Millis = Millis::new(86_400_000);
@@ -82,17 +87,30 @@ async fn check_lifetime(new: NewSession, commands: &[Command], lifetime: Millis)
     rig.pass_until(Timestamp::from_ms(gone.as_ms() - 1)).await;
     sweep(&rig).await;
     assert_eq!(rig.read(id).await.expect("it is not old enough").session(), record.session(), "{commands:?}");
-    let heard = rig.heard.tags(id);
     rig.pass_until(gone).await;
+    if record.session().deadline().is_some() {
+        // What its clock does comes first; then it is kept for as long as what has ended.
+        assert_eq!(rig.read(id).await.expect("it is not settled").session(), record.session(), "{commands:?}");
+        sweep(&rig).await;
+        record = rig.sessions.settle(id).await.expect("it is there").record.expect("it is there");
+        assert_eq!(record.session().status, Status::Expired);
+        rig.pass(Millis::new(HOUR.as_ms() - 1)).await;
+        sweep(&rig).await;
+        assert!(rig.read(id).await.is_some(), "{commands:?}");
+        rig.pass(Millis::new(1)).await;
+    }
+    let heard = rig.heard.tags(id);
     assert!(rig.read(id).await.is_none(), "{commands:?}");
     assert!(rig.watch(id).await.snapshot.is_none());
     let seen = rig.look(id, None).await;
     assert_eq!((seen.session, seen.epoch), (None, 0));
     assert_eq!(refusal(rig.ask(id, SWITCH).await), Refusal::NotFound);
-    assert_eq!(rig.heard.tags(id), heard, "a session is gone without an update");
     let kept = Arc::downgrade(&record);
     drop(record);
     sweep(&rig).await;
+    assert_eq!(rig.heard.tags(id).len(), heard.len() + 1, "whoever watches is told");
+    let told = rig.heard.deletions(id);
+    assert!(told.last().is_some_and(|told| told.contains(r#""reason":"lapsed""#)), "{told:?}");
     assert_eq!(kept.strong_count(), 0, "its memory is returned");
     let again = rig.create(new).await.expect("the id is free again");
     assert_eq!((again.session().version, again.session().epoch), (1, rig.now().await.as_ms()));
@@ -120,14 +138,100 @@ async fn a_session_is_kept_for_its_lifetime() {
 }
 
 #[tokio::test]
-async fn nothing_is_overdue_when_it_is_gone() {
+async fn what_is_due_fires_before_what_is_old_is_dropped() {
     let rig = Rig::<Manual>::open().await;
+    let _watched = rig.watch(id(1)).await;
     rig.start_short(1, HOUR).await;
-    rig.pass(HOUR + HOUR).await;
-    rig.start_short(2, HOUR).await;
+    let mut attended = new_session(2);
+    attended.mode = Mode::CountUp;
+    rig.start(attended).await;
+    // Asleep, or with no time to look.
+    rig.pass(DAY + HOUR).await;
     sweep(&rig).await;
+    assert_eq!(rig.overdue().await, [id(1)]);
+    assert!(rig.read(id(2)).await.is_none(), "nothing is due there");
+    let mut agent = JoinSet::new();
+    agent.spawn(deadlines::fire(rig.sessions.clone(), deadlines::Metrics::default()));
+    until("it is fired", async || rig.heard.notices(id(1)).iter().any(|told| told.contains("TIME_EXPIRED"))).await;
+    let settled = rig.read(id(1)).await.expect("it is there");
+    assert_eq!(settled.session().status, Status::Expired);
     rig.pass(HOUR).await;
-    assert_eq!(rig.overdue().await, [id(2)]);
+    until("it is gone, and that is told", async || {
+        rig.heard.deletions(id(1)).iter().any(|told| told.contains(r#""reason":"lapsed""#))
+    })
+    .await;
+}
+
+/// A session that goes on by itself.
+fn unattended(n: u64) -> NewSession {
+    let mut new = new_session(n);
+    (new.mode, new.on_timeout) = (Mode::PerCycle, OnTimeout::Advance);
+    new.time_per_cycle = Some(Millis::new(1_000));
+    new
+}
+
+#[tokio::test]
+async fn a_session_that_nobody_attends_to_is_left_alone_after_a_hundred_turns() {
+    let rig = Rig::<Manual>::open().await;
+    let mut last = rig.start(unattended(1)).await;
+    for _ in 0..100 {
+        rig.pass_until(last.deadline().expect("a clock runs")).await;
+        assert_eq!(rig.overdue().await, [id(1)]);
+        last = rig.sessions.settle(id(1)).await.expect("it is there").record.expect("it is there");
+    }
+    let deadline = last.deadline().expect("a clock runs");
+    assert_eq!(deadline, last.session().created_at + Millis::new(101_000));
+    rig.pass(HOUR).await;
+    sweep(&rig).await;
+    let mut overdue = std::pin::pin!(rig.overdue());
+    assert!(waits(overdue.as_mut()).await, "nobody looks");
+    // Whoever asks sees what happened, as one change.
+    let seen = rig.sessions.read(id(1)).await.expect("it is there").snapshot;
+    assert_eq!(seen.tag.version, last.session().version + 1);
+    assert_eq!(seen.deadline, Some(deadline + HOUR));
+    // So does the upkeep before it goes, and then it is kept for longer.
+    rig.pass(HOUR + HOUR).await;
+    sweep(&rig).await;
+    assert_eq!(overdue.await, [id(1)]);
+    last = rig.sessions.settle(id(1)).await.expect("it is there").record.expect("it is there");
+    assert_eq!(last.session().version, seen.tag.version + 1);
+    sweep(&rig).await;
+    assert!(rig.read(id(1)).await.is_some());
+    // Somebody is back.
+    rig.ask(id(1), SWITCH).await.expect("it runs");
+    rig.pass(Millis::new(1_000)).await;
+    assert_eq!(rig.overdue().await, [id(1)]);
+}
+
+/// Counts how often it is woken.
+#[derive(Default)]
+struct Woken(AtomicUsize);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[tokio::test]
+async fn who_waits_for_a_command_in_time_is_woken_when_that_is_judged() {
+    let rig = Rig::<Manual>::open().await;
+    let started = rig.start_short(1, HOUR).await;
+    let arrivals = [rig.store.arrive(id(1)), rig.store.arrive(id(1))];
+    rig.pass_until(started.deadline().expect("a clock runs")).await;
+    let woken = Arc::new(Woken::default());
+    let waker = Waker::from(Arc::clone(&woken));
+    let mut settle = pin!(rig.sessions.settle(id(1)));
+    let mut poll = || settle.as_mut().poll(&mut Context::from_waker(&waker)).is_ready();
+    for (woken_so_far, arrival) in arrivals.into_iter().enumerate() {
+        for _ in 0..3 {
+            assert!(!poll());
+        }
+        assert_eq!(woken.0.load(Ordering::Relaxed), woken_so_far, "nobody spins");
+        drop(arrival);
+        assert_eq!(woken.0.load(Ordering::Relaxed), woken_so_far + 1);
+    }
+    assert!(poll());
 }
 
 #[tokio::test]
@@ -166,6 +270,10 @@ async fn a_full_store_takes_no_further_session() {
     check_full(rig.create(new_session(1)).await);
 
     rig.pass(DAY + HOUR).await;
+    for n in 2..=3 {
+        rig.sessions.settle(id(n)).await.expect("it is there until its clock has run out");
+    }
+    rig.pass(HOUR).await;
     sweep(&rig).await;
     for n in 1..=3 {
         rig.create(new_session(n)).await.expect("all are gone");

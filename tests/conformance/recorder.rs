@@ -55,6 +55,18 @@ impl Recorder {
         self.of(id).iter().filter_map(Heard::tag).collect()
     }
 
+    /// The messages beside states that were heard of a session.
+    pub(crate) fn notices(&self, id: SessionId) -> Vec<String> {
+        let text = |heard: &Heard| if let Heard::Notice(message) = heard { Some(text(message)) } else { None };
+        self.of(id).iter().filter_map(text).collect()
+    }
+
+    /// The messages that said that a session is gone.
+    pub(crate) fn deletions(&self, id: SessionId) -> Vec<String> {
+        let text = |heard: &Heard| if let Heard::Deleted(_, message) = heard { Some(text(message)) } else { None };
+        self.of(id).iter().filter_map(text).collect()
+    }
+
     /// Waits until a session's latest tag is `tag`.
     pub(crate) async fn until(&self, id: SessionId, tag: StateTag) {
         wait::until(&format!("{tag:?} is heard"), async || self.tags(id).last() == Some(&tag)).await;
@@ -67,4 +79,8 @@ impl Recorder {
             assert!(tags.is_sorted_by(|earlier, later| earlier < later), "{id} was heard out of order: {tags:?}");
         }
     }
+}
+
+fn text(message: &Bytes) -> String {
+    String::from_utf8(message.to_vec()).expect("messages are text")
 }

@@ -28,7 +28,8 @@ impl<B: Backend> Rig<B> {
 /// The message that a listener gets of a state.
 fn state(record: &Record) -> Heard {
     let session = record.session();
-    let countdown = Countdown { warnings: session.warnings(), deadline: session.deadline() };
+    let countdown =
+        Countdown { made_at: session.updated_at, warnings: session.warnings(), deadline: session.deadline() };
     Heard::State(session.tag(), record.encoded().frame(), countdown)
 }
 

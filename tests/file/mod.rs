@@ -1,6 +1,7 @@
 //! Sessions that outlive the process that serves them: real processes that are killed, stopped and kept from writing,
 //! and what is there when the next one has the directory.
 
+mod clocks;
 mod kills;
 mod restarts;
 mod trouble;

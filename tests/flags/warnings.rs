@@ -1,6 +1,7 @@
 //! The warnings before a clock runs out: at each threshold once, never early, and only of a clock that runs.
 
 use serde_json::{Value, json};
+use tokio::task::JoinSet;
 
 use crate::support::instant;
 use crate::support::server::Server;
@@ -104,4 +105,48 @@ async fn new_thresholds_count_at_once() {
     let none = http.patch(&id(1), &json!({"warn_at_ms": null})).await;
     assert_eq!(client.next().await["state"], none);
     flag(&mut client, &none).await;
+}
+
+/// Sessions of one clock that are warned of half of it; each is asked for `actions` when the clock falls there.
+async fn check_warned_once(actions: &'static [&'static str], fields: Value) {
+    const SESSIONS: u64 = 24;
+    let server = Server::start().await;
+    let mut tasks = JoinSet::new();
+    for n in 1..=SESSIONS {
+        let mut http = server.connect().await;
+        let body = with(two_players(&id(n), TIME_MS), fields.clone());
+        let (mut client, running) = started(&server, &mut http, &body).await;
+        tasks.spawn(async move {
+            let threshold = running["warn_at_ms"][0].as_u64().expect("a threshold");
+            until_past(&mut http, instant::ms(&running["deadline_at"]) - threshold - 1).await;
+            for action in actions {
+                http.post(&id(n), action, &json!({})).await;
+            }
+            let mut warnings = 0;
+            loop {
+                let message = client.next().await;
+                match message["type"].as_str().expect("a type") {
+                    "TIME_WARNING" => warnings += 1,
+                    "TIME_EXPIRED" => return warnings,
+                    _ => {}
+                }
+            }
+        });
+    }
+    let warnings = tasks.join_all().await;
+    assert!(warnings.iter().all(|warnings| *warnings == 1), "{actions:?} {fields}: {warnings:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_threshold_is_told_once_whatever_happens_in_its_millisecond() {
+    let group = "22222222-2222-4222-8222-222222222222";
+    let mut grouped = two_players(&id(0), TIME_MS)["participants"].take();
+    for member in grouped.as_array_mut().expect("participants") {
+        member["group_id"] = group.into();
+    }
+    let global = json!({"sync_mode": "global", "warn_at_ms": [TIME_MS]});
+    let grouped = json!({"sync_mode": "per_group", "participants": grouped, "warn_at_ms": [TIME_MS]});
+    check_warned_once(&["switch"], global.clone()).await;
+    check_warned_once(&["switch", "switch"], grouped).await;
+    check_warned_once(&["pause", "resume"], global).await;
 }

@@ -4,6 +4,7 @@ pub(crate) mod certificates;
 pub(crate) mod cluster;
 pub(crate) mod dice;
 pub(crate) mod directory;
+pub(crate) mod faketime;
 pub(crate) mod frames;
 pub(crate) mod http;
 pub(crate) mod instant;

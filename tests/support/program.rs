@@ -59,6 +59,11 @@ impl Program {
         self.log.as_mut().map(line).unwrap_or_default()
     }
 
+    /// What it said before it listened.
+    pub(crate) fn log_early(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.early)
+    }
+
     /// The rest of its log, when it has ended.
     pub(crate) fn log_rest(&mut self) -> Vec<String> {
         let log = self.log.as_mut().expect("nobody else reads it");

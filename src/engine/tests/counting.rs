@@ -28,6 +28,8 @@ pub(super) struct Counting {
     max: Option<u64>,
     /// Whether anything happened since the last command.
     changed: bool,
+    /// Turns that began by themselves since somebody did something.
+    alone: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -86,6 +88,7 @@ impl Counting {
             increment: new.increment.as_ms(),
             max: new.max_time.map(Millis::as_ms),
             changed: false,
+            alone: 0,
         }
     }
 
@@ -105,11 +108,15 @@ impl Counting {
             self.look();
         }
         let mut verdict = match self.late(command) {
-            true => Ok(Outcome { expired: self.latest() }),
+            true => Ok(Outcome { expired: self.latest(), late: true }),
             false if !holds => Err(Refusal::Conflict { actual_version: 0, expected_version: None }),
             false => self.command(command),
         };
         self.version += u64::from(self.changed);
+        let did_something = verdict.is_ok() && !matches!(command, Command::Settle | Command::Delete);
+        if self.changed && did_something || self.status.is_final() {
+            self.alone = 0;
+        }
         if let Err(Refusal::Conflict { actual_version, expected_version }) = &mut verdict {
             (*actual_version, *expected_version) = (self.version, precondition.version);
         }
@@ -152,7 +159,10 @@ impl Counting {
             match (self.on_timeout, self.mode) {
                 (OnTimeout::Notify, _) => return,
                 (OnTimeout::Expire, _) | (OnTimeout::Advance, Mode::Global) => self.over(Status::Expired),
-                (OnTimeout::Advance, _) => self.give_turn(self.following(active)),
+                (OnTimeout::Advance, _) => {
+                    self.give_turn(self.following(active));
+                    self.alone += 1;
+                }
             }
             self.people[active].turns += 1;
         }
@@ -233,7 +243,7 @@ impl Counting {
             Command::Cancel => self.over(Status::Cancelled),
             Command::Patch(patch) => return self.patch(patch),
         }
-        Ok(Outcome { expired: None })
+        Ok(Outcome::default())
     }
 
     fn switch(&mut self, next: Option<ParticipantId>, current: Option<ParticipantId>) -> Result<Outcome, Refusal> {
@@ -253,6 +263,14 @@ impl Counting {
         };
         let flagged = self.people[active].flagged;
         let clock = self.people[active].clock;
+        if next == Some(active) && self.others_can_go(active) {
+            if flagged {
+                return Ok(Outcome { expired: Some(self.people[active].id), late: true });
+            }
+            // The same turn, and nothing for it: the clock has been counting all the time.
+            self.changed = true;
+            return Ok(Outcome::default());
+        }
         self.people[active].turns += 1;
         if let Some(next) = next.filter(|_| !flagged) {
             match self.mode {
@@ -263,7 +281,12 @@ impl Counting {
             }
         }
         self.give_turn(next);
-        Ok(Outcome { expired: flagged.then_some(self.people[active].id) })
+        Ok(Outcome { expired: flagged.then_some(self.people[active].id), late: false })
+    }
+
+    fn others_can_go(&self, place: usize) -> bool {
+        let can_go = |person: &Person| self.mode == Mode::PerCycle || !person.flagged;
+        self.people.iter().enumerate().any(|(other, person)| other != place && can_go(person))
     }
 
     /// Knows the settings that a clock depends on; the others change nothing here.
@@ -275,12 +298,27 @@ impl Counting {
         {
             return Err(Refusal::MaxTimeBelowUsed { used: Millis::new(most) });
         }
+        let spent: u64 = self.people.iter().map(|person| person.used).sum();
+        if self.mode == Mode::PerCycle
+            && self.on_timeout != OnTimeout::Advance
+            && patch.on_timeout == Some(OnTimeout::Advance)
+            && spent >= self.total
+        {
+            return Err(Refusal::TotalTimeUsed { total: Millis::new(self.total) });
+        }
         self.max = patch.max_time.map_or(self.max, |max| max.map(Millis::as_ms));
         self.turn = patch.time_per_cycle.map_or(self.turn, |turn| turn.map(Millis::as_ms));
         self.increment = patch.increment.map_or(self.increment, Millis::as_ms);
         self.on_timeout = patch.on_timeout.unwrap_or(self.on_timeout);
         self.changed |= before != (self.on_timeout, self.increment, self.turn, self.max);
-        Ok(Outcome { expired: None })
+        if self.mode == Mode::CountUp && self.changed {
+            for person in &mut self.people {
+                if person.flagged && self.max.is_none_or(|max| person.used < max) {
+                    (person.flagged, person.flagged_at) = (false, None);
+                }
+            }
+        }
+        Ok(Outcome::default())
     }
 
     /// Asserts that `session` shows what was counted.
@@ -289,9 +327,10 @@ impl Counting {
         let now = Timestamp::from_ms(self.now);
         let running = session.active().filter(|active| !active.has_expired);
         let passed = session.cycle_started_at().map_or(0, |since| now.as_ms() - since.as_ms());
-        let counted = (self.version, self.status, self.active, self.ended_at);
+        let counted = (self.version, self.status, self.active, self.ended_at, self.alone);
         let active = session.turn.map(|turn| turn.participant);
-        let shown = (session.version, session.status, active, session.completed_at.map(Timestamp::as_ms));
+        let ended_at = session.completed_at.map(Timestamp::as_ms);
+        let shown = (session.version, session.status, active, ended_at, session.unattended_turns);
         assert_eq!(shown, counted, "version, status, active, end: {session:?}\n{self:?}");
         for (place, (one, person)) in session.participants.iter().zip(&self.people).enumerate() {
             let its_turn = running.is_some_and(|active| active.id == one.id);

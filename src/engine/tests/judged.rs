@@ -1,8 +1,8 @@
 //! What holds of every judgement, whatever was judged: asserted at each step of each test.
 
 use super::super::{
-    Command, Event, Judgement, OnTimeout, ParticipantId, Precondition, Session, Status, Timestamp, judge, violation,
-    violation_between,
+    Command, Event, Judgement, Mode, OnTimeout, ParticipantId, Precondition, Session, Status, Timestamp, judge,
+    violation, violation_between,
 };
 
 /// Judges, and asserts what holds of every judgement.
@@ -38,7 +38,12 @@ fn assert_told(before: &Session, after: &Session, events: &[Event]) {
             Event::Started { to } => active = Some(*to),
             Event::Switched { from, to } => {
                 assert_eq!(active, Some(*from), "the turn of who had it ends: {events:?}");
-                turns[place(from)] += 1;
+                // To oneself, although it could be to somebody else, is no end of a turn.
+                let others = || after.participants.iter().filter(|other| other.id != *from);
+                let is_alone = before.mode != Mode::PerCycle && others().all(|other| other.has_expired);
+                if *to != Some(*from) || is_alone || others().count() == 0 {
+                    turns[place(from)] += 1;
+                }
                 active = *to;
             }
             Event::ParticipantExpired { participant, .. } if before.on_timeout == OnTimeout::Notify => {
@@ -53,7 +58,7 @@ fn assert_told(before: &Session, after: &Session, events: &[Event]) {
             Event::RoundsExpired { rounds, .. } => turns.iter_mut().for_each(|turns| *turns += rounds),
             Event::SessionExpired { at } => (active, expired_at) = (None, Some(*at)),
             Event::Completed | Event::Cancelled => active = None,
-            Event::Created | Event::Paused | Event::Resumed | Event::Updated => {}
+            Event::Created | Event::Paused | Event::Resumed | Event::Updated | Event::ParticipantRevived { .. } => {}
             Event::Deleted | Event::Recovered => panic!("no command makes {event:?}"),
         }
     }
@@ -73,6 +78,7 @@ fn turn_of(event: &Event) -> Option<ParticipantId> {
         | Event::Paused
         | Event::Resumed
         | Event::RoundsExpired { .. }
+        | Event::ParticipantRevived { .. }
         | Event::SessionExpired { .. }
         | Event::Completed
         | Event::Cancelled

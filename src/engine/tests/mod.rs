@@ -14,6 +14,7 @@ mod entries;
 mod generated;
 mod judged;
 mod properties;
+mod rebased;
 mod script;
 mod sequences;
 mod tables;

@@ -198,8 +198,10 @@ fn rewarded(step: &Step<'_>) -> Option<usize> {
     let (from, to) = step.judgement.events.iter().find_map(switched)?;
     let place = step.before.position(from)?;
     let in_time = !step.judgement.session.participants[place].has_expired;
+    let after = &step.judgement.session;
+    let others = || after.participants.iter().filter(|other| other.id != from);
     let earns = match step.before.mode {
-        Mode::PerParticipant => true,
+        Mode::PerParticipant => from != to || others().all(|other| other.has_expired),
         Mode::PerGroup => clock(from) != clock(to),
         Mode::PerCycle | Mode::Global | Mode::CountUp => false,
     };

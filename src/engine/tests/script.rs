@@ -10,7 +10,7 @@
 //! ```
 //!
 //! A participant is `name=time`, then `#index` (else its place) and `/group`; other words are settings.
-//! A step's answer is its events, three on a line, then `expired:` or `refused:` when the verdict says
+//! A step's answer is its events, three on a line, then `late`, `expired:` or `refused:` when the verdict says
 //! so, then the state if it changed: version, status, the active participant with the turn's start and
 //! deadline, and for each participant the clock shown, `+` the time used, `x` the turns counted, with `!`
 //! for a clock that flagged and the instant behind it. Under `settings` and `warnings` stands what there
@@ -85,9 +85,15 @@ fn answer(session: &mut Session, at: Timestamp, step: &str) -> String {
         writeln!(answer, "{}", told.join(", ")).expect("a string takes everything");
     }
     match judgement.verdict {
-        Ok(Outcome { expired: Some(participant) }) => writeln!(answer, "expired: {}", told::name(participant)),
-        Ok(Outcome { expired: None }) if judgement.events.is_empty() => writeln!(answer, "nothing"),
-        Ok(Outcome { expired: None }) => Ok(()),
+        Ok(Outcome { expired: Some(participant), late: false }) => {
+            writeln!(answer, "expired: {}", told::name(participant))
+        }
+        Ok(Outcome { expired: Some(participant), late: true }) => {
+            writeln!(answer, "late, expired: {}", told::name(participant))
+        }
+        Ok(Outcome { expired: None, late: true }) => writeln!(answer, "late"),
+        Ok(Outcome { expired: None, late: false }) if judgement.events.is_empty() => writeln!(answer, "nothing"),
+        Ok(Outcome { expired: None, late: false }) => Ok(()),
         Err(reason) => writeln!(answer, "refused: {}", told::refusal(reason)),
     }
     .expect("a string takes everything");

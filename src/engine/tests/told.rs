@@ -73,6 +73,7 @@ pub(super) fn event(event: &Event) -> String {
         Event::Resumed => "resumed".to_owned(),
         Event::ParticipantExpired { participant, at } => format!("{} flags at {}", name(*participant), at.as_ms()),
         Event::RoundsExpired { rounds, until } => format!("{rounds} rounds until {}", until.as_ms()),
+        Event::ParticipantRevived { participant } => format!("{} goes on", name(*participant)),
         Event::SessionExpired { at } => format!("expires at {}", at.as_ms()),
         Event::Completed => "completed".to_owned(),
         Event::Cancelled => "cancelled".to_owned(),
@@ -99,6 +100,7 @@ pub(super) fn refusal(refusal: Refusal) -> String {
         Refusal::UnknownParticipant(participant) => format!("no participant {}", name(participant)),
         Refusal::ExpiredParticipant(participant) => format!("{} has flagged", name(participant)),
         Refusal::MaxTimeBelowUsed { used } => format!("max below {}", used.as_ms()),
+        Refusal::TotalTimeUsed { total } => format!("all of {} is used", total.as_ms()),
         Refusal::MetadataTooLarge => "metadata too large".to_owned(),
     }
 }

@@ -69,3 +69,27 @@ fn clocks_that_nobody_stopped_flag_once_each() {
         assert!(ended.participants.iter().all(|one| one.has_expired && one.cycles == 1), "{mode}");
     }
 }
+
+#[test]
+fn who_is_not_waited_for_is_woken_a_hundred_times() {
+    let new = new_session("per_cycle advance total=86400000 A=1000 B=1000");
+    let at = Timestamp::from_ms;
+    let mut session = new.create(0, at(0));
+    session = judged(&session, &Command::Start, &Precondition::default(), at(0)).session;
+    let mut woken = 0;
+    while let Some(wake_at) = session.wake_at() {
+        session = judged(&session, &Command::Settle, &Precondition::default(), wake_at).session;
+        woken += 1;
+    }
+    assert_eq!(woken, 100);
+    assert_eq!(session.deadline(), Some(at(101_000)), "what follows is known");
+    // Whoever asks is shown what followed, as one change, and that is not somebody who does something.
+    let (session, _) = left_alone(&session, 3_600_000);
+    assert_eq!((session.deadline(), session.wake_at()), (Some(at(3_601_000)), None));
+    let pause = judged(&session, &Command::Pause, &Precondition::default(), at(3_600_500)).session;
+    let resumed = judged(&pause, &Command::Resume, &Precondition::default(), at(3_600_500)).session;
+    assert_eq!((resumed.wake_at(), resumed.unattended_turns), (Some(at(3_601_000)), 0));
+    // Who is refused did nothing.
+    let refused = judged(&session, &Command::Start, &Precondition::default(), at(3_600_500)).session;
+    assert_eq!(refused.wake_at(), None);
+}

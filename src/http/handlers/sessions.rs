@@ -16,7 +16,11 @@ use super::precondition;
 pub(in crate::http) async fn create(sessions: &Sessions, body: &Bytes) -> Result<Reply, Problem> {
     let mut problems = Problems::new();
     let object = Object::parse(body, &mut problems)?;
-    let new = if problems.is_empty() { wire::create(&object, &mut problems) } else { None };
+    let new = if problems.is_empty() {
+        wire::create_with(sessions.default_on_timeout(), &object, &mut problems)
+    } else {
+        None
+    };
     let new = new.ok_or_else(|| Problem::invalid(problems))?;
     let arrival = sessions.arrive(new.id);
     let done = sessions.create(arrival, new).await?;

@@ -5,6 +5,7 @@ mod archive;
 mod change;
 mod journal;
 mod tables;
+mod timeline;
 
 use std::fs;
 use std::io;
@@ -22,6 +23,7 @@ use tables::Tables;
 
 pub(super) use change::Change;
 pub(super) use journal::{Journal, Written};
+pub(super) use timeline::Timeline;
 
 /// The database's name in the directory.
 const DATABASE: &str = "synckairos.redb";
@@ -35,6 +37,7 @@ pub struct DataDir {
     path: PathBuf,
     tables: Arc<Tables>,
     journal: Arc<Journal>,
+    timeline: Arc<Timeline>,
 }
 
 /// What was kept of a session.
@@ -68,8 +71,9 @@ impl DataDir {
         let database = path.join(DATABASE);
         let tables = Tables::open(&database, lock).map_err(|why| told(&database, &why))?;
         let tables = Arc::new(tables);
+        let timeline = Arc::new(Timeline::open(path).map_err(|error| told(path, &error))?);
         let journal = Journal::start(Arc::clone(&tables), clock, patience, metrics)?;
-        Ok(Self { path: path.to_owned(), tables, journal })
+        Ok(Self { path: path.to_owned(), tables, journal, timeline })
     }
 
     /// Where it is.
@@ -91,6 +95,11 @@ impl DataDir {
     /// What was kept of all sessions when it was opened.
     pub(super) fn remembered(&self) -> io::Result<Vec<Remembered>> {
         self.tables.remembered().map_err(|why| told(&self.path, &why))
+    }
+
+    /// Where the clock is written down.
+    pub(super) fn timeline(&self) -> Arc<Timeline> {
+        Arc::clone(&self.timeline)
     }
 
     /// Where changes go.

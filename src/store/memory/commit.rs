@@ -21,8 +21,8 @@ pub(super) struct Done {
 impl Shared {
     /// Waits until what an answer says, or is based on, is on the disk.
     pub(super) async fn settled(&self, written: Option<Written>, is_change: bool) -> Result<(), StoreError> {
-        let (Some(journal), Some(written)) = (&self.journal, written) else { return Ok(()) };
-        match journal.wait(written, is_change).await {
+        let (Some(disk), Some(written)) = (&self.disk, written) else { return Ok(()) };
+        match disk.journal.wait(written, is_change).await {
             true => Ok(()),
             false if is_change => Err(StoreError::UnknownOutcome),
             false => Err(StoreError::Unavailable("the file cannot be written")),
@@ -30,9 +30,13 @@ impl Shared {
     }
 
     /// Enters a change into the journal, if there is one; returns its number there.
-    fn enter(&self, id: SessionId, change: impl FnOnce() -> Change) -> Result<(u64, Option<Written>), StoreError> {
-        let Some(journal) = &self.journal else { return Ok((0, None)) };
-        journal.enter(id, change()).map(|(number, written)| (number, Some(written)))
+    pub(super) fn enter(
+        &self,
+        id: SessionId,
+        change: impl FnOnce() -> Change,
+    ) -> Result<(u64, Option<Written>), StoreError> {
+        let Some(disk) = &self.disk else { return Ok((0, None)) };
+        disk.journal.enter(id, change()).map(|(number, written)| (number, Some(written)))
     }
 
     /// `None` when the deadline must not be taken for passed yet.
@@ -40,7 +44,7 @@ impl Shared {
         let id = commit.id;
         let mut shard = self.shard(id).lock();
         let now = self.clock.now();
-        let entry = shard.entries.get(&id).filter(|entry| entry.expires > now);
+        let entry = shard.entries.get(&id).filter(|entry| !entry.is_over(now));
         let record = entry.and_then(|entry| entry.kept.record());
         let is_new = record.is_none();
         let deadline = entry.and_then(|entry| entry.kept.deadline());
@@ -60,6 +64,8 @@ impl Shared {
             changed_since_arrival: entry
                 .is_some_and(|entry| commit.arrival.as_ref().is_some_and(|arrival| entry.committed > arrival.moment())),
         });
+        // It is judged: whatever the answer still waits for, nobody waits for it.
+        drop(commit.arrival.take());
         let is_change = !matches!(write, Write::Nothing);
         if let Some(passed) = deadline.filter(|&deadline| deadline <= now && is_change) {
             self.metrics.fired(passed, now.as_ms() * 1_000);
@@ -68,8 +74,8 @@ impl Shared {
             Write::Nothing => {
                 // What an answer is based on must not be lost after it.
                 let number = entry.map_or(0, |entry| entry.number);
-                let written = match &self.journal {
-                    Some(journal) => journal.settled(number)?,
+                let written = match &self.disk {
+                    Some(disk) => disk.journal.settled(number)?,
                     None => None,
                 };
                 (record.cloned(), written)
@@ -118,11 +124,13 @@ impl Shared {
 
     /// Returns whether there was a session before.
     fn put(&self, shard: &mut Shard, id: SessionId, kept: Kept, expires: Timestamp, number: u64) -> bool {
-        if let Some(deadline) = kept.deadline() {
-            self.alarm.set(deadline);
+        let due = kept.wake_at();
+        if let Some(due) = due {
+            self.alarm.set(due);
         }
         let committed = self.clock.moment();
-        let old = shard.insert(id, Entry { kept, committed, expires, is_restored: false, number });
+        let old =
+            shard.insert(id, Entry { kept, committed, expires, due, is_postponed: false, is_restored: false, number });
         old.is_some_and(|old| old.kept.record().is_some())
     }
 

@@ -3,28 +3,31 @@
 //! system's. Does not know what a session is beyond its record, nor how the journal is written.
 
 mod commit;
+mod restore;
 mod shard;
 
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::client_address::ClientAddress;
 use crate::clock::Clock;
-use crate::engine::{Millis, SessionId, Timestamp, Uuid};
+use crate::engine::{Millis, SessionId, StateTag, Timestamp, Uuid};
+use crate::wire;
 
 use super::arrival::{Arrival, Arrivals};
-use super::file::{self, DataDir, Journal};
+use super::file::{DataDir, Journal, Timeline};
 use super::limits::Limits;
 use super::metrics::Metrics;
-use super::{Answer, Commit, Committed, Listener, Queued, Quota, Rate, Read, Store, Wait, Watch, Watched};
+use super::{Answer, Commit, Committed, Listener, Queued, Quota, Rate, Read, Store, Update, Wait, Watch, Watched};
 
 use commit::Done;
-use shard::{Entry, Kept, Shard};
+use shard::{Kept, Shard};
 
 const SHARDS: usize = 64;
 /// How many overdue sessions are handed out at once.
@@ -57,8 +60,14 @@ struct Shared {
     shards: Box<[Mutex<Shard>]>,
     sessions: AtomicUsize,
     alarm: Alarm,
-    /// Where changes are written down; `None` when they are not.
-    journal: Option<Arc<Journal>>,
+    /// What is written down; `None` when nothing is.
+    disk: Option<Disk>,
+}
+
+/// Where changes and the clock are written down.
+struct Disk {
+    journal: Arc<Journal>,
+    timeline: Arc<Timeline>,
 }
 
 /// Wakes whoever waits for the earliest deadline.
@@ -93,18 +102,13 @@ impl Memory {
         metrics: Metrics,
         data: &DataDir,
     ) -> io::Result<Self> {
-        let store = Self::with(clock, limit, listener, metrics, Some(data.journal()));
+        let disk = Disk { journal: data.journal(), timeline: data.timeline() };
+        let store = Self::with(clock, limit, listener, metrics, Some(disk));
         store.0.restore(data.remembered()?);
         Ok(store)
     }
 
-    fn with(
-        clock: Clock,
-        limit: Limit,
-        listener: Arc<dyn Listener>,
-        metrics: Metrics,
-        journal: Option<Arc<Journal>>,
-    ) -> Self {
+    fn with(clock: Clock, limit: Limit, listener: Arc<dyn Listener>, metrics: Metrics, disk: Option<Disk>) -> Self {
         Self(Arc::new(Shared {
             arrivals: Arrivals::new(clock.clone()),
             clock,
@@ -117,7 +121,7 @@ impl Memory {
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
             sessions: AtomicUsize::new(0),
             alarm: Alarm { earliest_ms: AtomicU64::new(u64::MAX), moved: Notify::new() },
-            journal,
+            disk,
         }))
     }
 }
@@ -149,12 +153,13 @@ impl Store for Memory {
                 return Ok(Committed { record: None, verdict: None, quota, now: self.0.clock.now() });
             }
             loop {
+                // A command that arrived before the deadline may be on its way.
+                let left = self.0.arrivals.left(commit.id);
                 if let Some(Done { committed, written, is_change }) = self.0.try_commit(&mut commit)? {
                     self.0.settled(written, is_change).await?;
                     return Ok(Committed { quota, ..committed });
                 }
-                // A command that arrived before the deadline is between its arrival and this very lock.
-                tokio::task::yield_now().await;
+                left.await;
             }
         })
     }
@@ -196,6 +201,13 @@ impl Store for Memory {
         })
     }
 
+    fn postpone(&self, _: usize, id: SessionId, pause: Duration) {
+        let now = self.0.clock.now();
+        let at = now + Millis::new(pause.as_millis() as u64);
+        self.0.shard(id).lock().postpone(id, now, at);
+        self.0.alarm.set(at);
+    }
+
     fn queued(&self, _: SessionId) -> Answer<'_, Queued> {
         Box::pin(async { Ok(Queued::default()) })
     }
@@ -211,16 +223,17 @@ impl Store for Memory {
 
     fn upkeep(&self) -> Wait<'_, ()> {
         Box::pin(async move {
-            let Some(journal) = &self.0.journal else { return self.0.sweep().await };
+            let Some(disk) = &self.0.disk else { return self.0.sweep().await };
             tokio::select! {
                 () = self.0.sweep() => {}
-                () = journal.ended() => {}
+                () = self.0.keep_time(&disk.timeline) => {}
+                () = disk.journal.ended() => {}
             }
         })
     }
 
     fn missing(&self) -> Option<String> {
-        let why = self.0.journal.as_ref()?.fault()?;
+        let why = self.0.disk.as_ref()?.journal.fault()?;
         Some(format!("the file that keeps sessions cannot be written: {why}"))
     }
 }
@@ -230,48 +243,40 @@ impl Shared {
         &self.shards[self.hasher.hash_one(id) as usize % SHARDS]
     }
 
-    /// Takes in what was kept. Lifetimes that are over are found by the upkeep.
-    fn restore(&self, mut remembered: Vec<file::Remembered>) {
-        // Tombstones are forgotten oldest first.
-        remembered.sort_unstable_by_key(|remembered| match &remembered.kept {
-            file::Kept::Session(record) => record.session().epoch,
-            file::Kept::Tombstone(tag) => tag.epoch,
-        });
-        let committed = self.clock.moment();
-        for file::Remembered { id, kept, expires } in remembered {
-            let mut shard = self.shard(id).lock();
-            let kept = match kept {
-                file::Kept::Session(record) => {
-                    self.sessions.fetch_add(1, Ordering::Relaxed);
-                    Kept::Session(record)
-                }
-                file::Kept::Tombstone(tag) => {
-                    shard.buried.push_back((tag, id));
-                    Kept::Tombstone(tag)
-                }
-            };
-            if let Some(deadline) = kept.deadline() {
-                self.alarm.set(deadline);
-            }
-            shard.insert(id, Entry { kept, committed, expires, is_restored: true, number: 0 });
-        }
-    }
-
     /// Takes away what has outlived its lifetime.
     async fn sweep(&self) {
         loop {
             let now = self.clock.now();
             for shard in &self.shards {
-                let gone = shard.lock().remove_expired(now, |id| self.forget(id));
-                self.leave(gone);
+                self.drop_expired(&mut shard.lock(), now);
             }
             self.clock.sleep_until(now + SWEEP_INTERVAL).await;
         }
     }
 
+    fn drop_expired(&self, shard: &mut Shard, now: Timestamp) {
+        let mut lapsed = Vec::new();
+        shard.remove_expired(now, |id, entry| {
+            self.forget(id);
+            if let Some(record) = entry.kept.record() {
+                self.leave(1);
+                lapsed.push((id, record.session().tag()));
+            }
+        });
+        for (id, StateTag { epoch, version }) in lapsed {
+            if shard.watched.contains_key(&id) {
+                let (tag, frame) = (StateTag { epoch, version: version + 1 }, wire::lapsed(id, now));
+                self.listener.update(id, &Update::Deleted { tag, frame });
+            }
+        }
+        if let Some((due, _)) = shard.deadlines.first() {
+            self.alarm.set(*due);
+        }
+    }
+
     fn forget(&self, id: SessionId) {
-        if let Some(journal) = &self.journal {
-            journal.forget(id);
+        if let Some(disk) = &self.disk {
+            disk.journal.forget(id);
         }
     }
 

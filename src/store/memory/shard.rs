@@ -5,8 +5,11 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use crate::clock::Moment;
-use crate::engine::{SessionId, StateTag, Timestamp};
+use crate::engine::{Millis, SessionId, StateTag, Timestamp};
 use crate::store::Record;
+
+/// When to look again at a session that must be settled before it goes.
+const SETTLING_TIME: Millis = Millis::new(60_000);
 
 /// Everything about a session lives in its shard and changes under one lock.
 #[derive(Default)]
@@ -24,6 +27,10 @@ pub(super) struct Entry {
     /// When it was committed, to be compared with arrivals.
     pub(super) committed: Moment,
     pub(super) expires: Timestamp,
+    /// When it is to be settled although nobody asks; its place in the shard's deadlines.
+    pub(super) due: Option<Timestamp>,
+    /// It would be due sooner, but is left alone until then.
+    pub(super) is_postponed: bool,
     /// It was read back by a start, and newer states may have been seen that were not acknowledged.
     pub(super) is_restored: bool,
     /// Its place in the journal; zero when it is not written anywhere or known to be.
@@ -36,6 +43,12 @@ pub(super) enum Kept {
 }
 
 impl Entry {
+    /// Whether it has outlived its lifetime. What its clock does comes first: a session whose deadline has passed is there until it
+    /// is settled.
+    pub(super) fn is_over(&self, now: Timestamp) -> bool {
+        self.expires <= now && self.kept.deadline().is_none_or(|deadline| deadline > now)
+    }
+
     /// The least epoch that a state after this one may have.
     pub(super) fn next_epoch(&self, now: Timestamp) -> u64 {
         let (own, is_over) = match &self.kept {
@@ -61,23 +74,35 @@ impl Kept {
     pub(super) fn deadline(&self) -> Option<Timestamp> {
         self.record().and_then(|record| record.deadline())
     }
+
+    pub(super) fn wake_at(&self) -> Option<Timestamp> {
+        self.record().and_then(|record| record.wake_at())
+    }
 }
 
 impl Shard {
     /// Takes in what is kept of a session now; returns what was kept before.
     pub(super) fn insert(&mut self, id: SessionId, entry: Entry) -> Option<Entry> {
-        let (deadline, expires) = (entry.kept.deadline(), entry.expires);
+        let (due, expires) = (entry.due, entry.expires);
         let old = self.entries.insert(id, entry);
-        let old_deadline = old.as_ref().and_then(|old| old.kept.deadline());
-        let old_expires = old.as_ref().map(|old| old.expires);
+        let (old_due, old_expires) = (old.as_ref().and_then(|old| old.due), old.as_ref().map(|old| old.expires));
         reindex(&mut self.expiries, id, old_expires, Some(expires));
-        reindex(&mut self.deadlines, id, old_deadline, deadline);
+        reindex(&mut self.deadlines, id, old_due, due);
         old
+    }
+
+    /// Leaves a session that is due at `now`, or was left alone before, alone until `at`.
+    pub(super) fn postpone(&mut self, id: SessionId, now: Timestamp, at: Timestamp) {
+        let Some(entry) = self.entries.get_mut(&id) else { return };
+        if let Some(due) = entry.due.filter(|due| *due <= now || entry.is_postponed) {
+            reindex(&mut self.deadlines, id, Some(due), Some(at));
+            (entry.due, entry.is_postponed) = (Some(at), true);
+        }
     }
 
     /// What is kept of a session and has not outlived its lifetime.
     pub(super) fn kept(&self, id: SessionId, now: Timestamp) -> Option<&Kept> {
-        self.entries.get(&id).filter(|entry| entry.expires > now).map(|entry| &entry.kept)
+        self.entries.get(&id).filter(|entry| !entry.is_over(now)).map(|entry| &entry.kept)
     }
 
     pub(super) fn unwatch(&mut self, id: SessionId) {
@@ -109,15 +134,21 @@ impl Shard {
         self.entries.get(&id).is_some_and(|entry| matches!(entry.kept, Kept::Tombstone(kept) if kept == tag))
     }
 
-    /// Returns how many sessions went, and tells of each, tombstones included.
-    pub(super) fn remove_expired(&mut self, now: Timestamp, mut tell: impl FnMut(SessionId)) -> usize {
-        let mut gone = 0;
+    /// Takes away what has outlived its lifetime, tombstones included, and tells of each. What must be settled before is due now.
+    pub(super) fn remove_expired(&mut self, now: Timestamp, mut tell: impl FnMut(SessionId, &Entry)) {
         while let Some(&(expires, id)) = self.expiries.first().filter(|(expires, _)| *expires <= now) {
             self.expiries.remove(&(expires, id));
-            if let Some(entry) = self.entries.remove(&id) {
-                reindex(&mut self.deadlines, id, entry.kept.deadline(), None);
-                gone += usize::from(entry.kept.record().is_some());
-                tell(id);
+            let Some(entry) = self.entries.get_mut(&id) else { continue };
+            if !entry.is_over(now) {
+                entry.expires = now + SETTLING_TIME;
+                self.expiries.insert((entry.expires, id));
+                if entry.due.is_none() {
+                    entry.due = Some(now);
+                    self.deadlines.insert((now, id));
+                }
+            } else if let Some(entry) = self.entries.remove(&id) {
+                reindex(&mut self.deadlines, id, entry.due, None);
+                tell(id, &entry);
             }
         }
         while let Some(&(tag, id)) = self.buried.front()
@@ -125,7 +156,6 @@ impl Shard {
         {
             self.buried.pop_front();
         }
-        gone
     }
 }
 

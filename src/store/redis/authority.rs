@@ -9,6 +9,7 @@ use tracing::warn;
 
 use crate::clock::{Clock, Moment};
 use crate::engine::Timestamp;
+use crate::store::Metrics;
 
 /// How long a sample counts.
 const SAMPLE_AGE_MAX: Duration = Duration::from_secs(10);
@@ -16,10 +17,16 @@ const SAMPLE_AGE_MAX: Duration = Duration::from_secs(10);
 /// How far two samples may disagree, beyond what their round trips explain, before the clock has jumped.
 const JUMP_US: u64 = 50_000;
 
+/// How long a jump is told of.
+const JUMP_TOLD_FOR: Duration = Duration::from_secs(60);
+
 /// Maps moments to the authority's time.
 #[derive(Debug)]
 pub(super) struct Authority {
     origin: Moment,
+    metrics: Metrics,
+    /// When the clock was last seen to jump, and by how much.
+    jumped: Mutex<Option<(Moment, i64)>>,
     samples: Mutex<VecDeque<Sample>>,
 }
 
@@ -52,8 +59,14 @@ impl Reading {
 }
 
 impl Authority {
-    pub(super) fn new(clock: &Clock) -> Self {
-        Self { origin: clock.moment(), samples: Mutex::default() }
+    pub(super) fn new(clock: &Clock, metrics: Metrics) -> Self {
+        Self { origin: clock.moment(), metrics, jumped: Mutex::default(), samples: Mutex::default() }
+    }
+
+    /// By how many milliseconds the clock jumped lately, if it did.
+    pub(super) fn jumped_ms(&self, now: Moment) -> Option<i64> {
+        let (at, jump_us) = (*self.jumped.lock())?;
+        (now.since(at) <= JUMP_TOLD_FOR).then_some(jump_us / 1_000)
     }
 
     /// Takes a reading into account. The sample with the smallest round trip of the last seconds counts.
@@ -69,6 +82,8 @@ impl Authority {
             let jump_us = offset_us - best.offset_us;
             if jump_us.unsigned_abs() > JUMP_US + explained {
                 warn!(jump_ms = jump_us / 1_000, "the clock of Redis jumped");
+                self.metrics.clock_jumped();
+                *self.jumped.lock() = Some((reading.received, jump_us));
                 samples.clear();
             }
         }
@@ -113,11 +128,12 @@ mod tests {
 
     use super::{Authority, Reading};
     use crate::clock::Clock;
+    use crate::store::Metrics;
 
     #[test]
     fn follows_the_best_sample_and_a_jump_at_once() {
         let clock = Clock::system();
-        let (authority, start) = (Authority::new(&clock), clock.moment());
+        let (authority, start) = (Authority::new(&clock, Metrics::default()), clock.moment());
         let learn = |at_ms: u64, round_trip_ms: u64, time_us: u64| {
             let sent = start + Duration::from_millis(at_ms);
             authority.learn(&Reading { time_us, sent, received: sent + Duration::from_millis(round_trip_ms) });
@@ -131,6 +147,8 @@ mod tests {
         near(1_000_000_000);
         learn(100, 2, 1_090_101_000);
         near(1_090_000_000);
+        assert_eq!(authority.jumped_ms(start + Duration::from_secs(1)), Some(90_000));
+        assert_eq!(authority.jumped_ms(start + Duration::from_secs(62)), None);
         learn(200, 2, 1_000_201_000);
         near(1_000_000_000);
     }

@@ -214,8 +214,8 @@ impl<'s> Group<'s> {
     pub(super) fn answer(self, reading: &Reading, is_replicated: bool) {
         let now = reading.now();
         for slot in &self.slots {
-            let deadline = slot.record.as_ref().and_then(|record| record.deadline());
-            self.shared.timers.set(slot.id, deadline);
+            let wake_at = slot.record.as_ref().and_then(|record| record.wake_at());
+            self.shared.timers.set(slot.id, wake_at);
             if slot.is_changed()
                 && let Some(passed) = slot.loaded_deadline().filter(|passed| *passed <= now)
             {

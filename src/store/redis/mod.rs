@@ -90,7 +90,7 @@ impl RedisStore {
     /// What of the store cannot be reached although the rest can be served.
     pub fn impaired(&self) -> Option<String> {
         let missing: Vec<_> = self.shares.iter().filter_map(Share::missing).collect();
-        let first = missing.first()?;
+        let Some(first) = missing.first() else { return self.shares.iter().find_map(Share::caution) };
         (missing.len() < self.shares.len())
             .then(|| format!("{} of {} partitions: {first}", missing.len(), self.shares.len()))
     }
@@ -134,6 +134,10 @@ impl Store for RedisStore {
 
     fn overdue(&self, part: usize) -> Wait<'_, Vec<SessionId>> {
         self.shares[part].overdue(0)
+    }
+
+    fn postpone(&self, part: usize, id: SessionId, pause: Duration) {
+        self.shares[part].postpone(0, id, pause);
     }
 
     fn queued(&self, id: SessionId) -> Answer<'_, Queued> {

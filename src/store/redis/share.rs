@@ -3,12 +3,13 @@
 //! record, nor that there may be other shares.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
 use crate::client_address::ClientAddress;
 use crate::clock::Clock;
-use crate::engine::{SessionId, Timestamp};
+use crate::engine::{Millis, SessionId, Timestamp};
 use crate::redis::Bell;
 use crate::store::arrival::Arrival;
 use crate::store::{
@@ -61,6 +62,10 @@ impl Share {
         let store = Self { committers: committers.collect(), readers: readers.collect(), feed, shared };
         tokio::spawn(Feed::new(Arc::clone(&store.shared), store.readers.clone(), inbox).run());
         store
+    }
+
+    pub(super) fn caution(&self) -> Option<String> {
+        self.shared.caution()
     }
 
     pub(super) fn bell(&self) -> Bell {
@@ -153,6 +158,11 @@ impl Store for Share {
                 }
             }
         })
+    }
+
+    fn postpone(&self, _: usize, id: SessionId, pause: Duration) {
+        let now = self.shared.estimate();
+        self.shared.timers.postpone(id, now, now + Millis::new(pause.as_millis() as u64));
     }
 
     fn queued(&self, id: SessionId) -> Answer<'_, Queued> {

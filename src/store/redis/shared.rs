@@ -64,7 +64,7 @@ impl Shared {
     pub(super) fn new(clock: Clock, options: Options, listener: Arc<dyn Listener>, log: Arc<Log>) -> Self {
         let Options { server, keyspace, timeout, tombstone_ttl, audit, replicas_min, metrics } = options;
         Self {
-            authority: Authority::new(&clock),
+            authority: Authority::new(&clock, metrics.clone()),
             arrivals: Arrivals::new(clock.clone()),
             standing: Standing::new(Arc::clone(&log)),
             log,
@@ -94,6 +94,12 @@ impl Shared {
             return Some("Redis executed a transaction in part".to_owned());
         }
         self.standing.missing()
+    }
+
+    /// What is not as it should be although the sessions can be served.
+    pub(super) fn caution(&self) -> Option<String> {
+        let by_s = self.authority.jumped_ms(self.clock.moment())? as f64 / 1e3;
+        Some(format!("the clock of Redis, by which sessions go, was set by {by_s:.1} s"))
     }
 
     /// How long somebody waits: a little less than their request may take, so that they can be told.

@@ -121,7 +121,7 @@ impl Slot {
     }
 
     fn take(&mut self, mark: Mark, record: Option<Arc<Record>>) {
-        self.indexed = mark.deadline;
+        self.indexed = record.as_ref().and_then(|record| record.wake_at());
         self.events = mark.events;
         self.mark = mark;
         self.loaded.clone_from(&record);
@@ -282,8 +282,8 @@ impl Slot {
         for change in &self.changes {
             change.publish(self.id, &shared.keyspace, now, transaction);
         }
-        let deadline = self.record.as_ref().and_then(|record| record.deadline());
-        self.mark.deadline = deadline;
+        self.mark.deadline = self.record.as_ref().and_then(|record| record.deadline());
+        let wake_at = self.record.as_ref().and_then(|record| record.wake_at());
         self.mark.changed_us = reading.committed_us();
         self.mark.run_id = Arc::clone(run_id);
         let lifetime = self.record.as_ref().map_or(shared.tombstone_ttl, |record| record.lifetime(now));
@@ -303,10 +303,10 @@ impl Slot {
                 command.written(MARK_LEN, |out| wire::bury(out, &self.mark, tag));
             }
         }
-        match (self.indexed, deadline) {
+        match (self.indexed, wake_at) {
             (old, new) if old == new => {}
-            (_, Some(deadline)) => {
-                transaction.cmd("ZADD").arg(deadlines).arg(deadline.as_ms()).arg(name.as_slice());
+            (_, Some(wake_at)) => {
+                transaction.cmd("ZADD").arg(deadlines).arg(wake_at.as_ms()).arg(name.as_slice());
             }
             (_, None) => {
                 transaction.cmd("ZREM").arg(deadlines).arg(name.as_slice());

@@ -1,7 +1,7 @@
 //! The deadlines that this instance knows of: of the sessions that it changed last, and of those that a
 //! sweep found overdue. Does not know how they are fired.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -23,12 +23,15 @@ pub(super) struct Timers {
 struct Known {
     deadlines: HashMap<SessionId, Timestamp>,
     order: BTreeSet<(Timestamp, SessionId)>,
+    /// Those that are to be left alone until then.
+    postponed: HashSet<SessionId>,
 }
 
 impl Timers {
     /// What is known of a session's deadline now.
     pub(super) fn set(&self, id: SessionId, deadline: Option<Timestamp>) {
         let mut known = self.known.lock();
+        known.postponed.remove(&id);
         let old = match deadline {
             Some(deadline) if known.deadlines.len() < TIMERS_MAX => known.deadlines.insert(id, deadline),
             Some(_) | None => known.deadlines.remove(&id),
@@ -50,10 +53,27 @@ impl Timers {
     /// A session that is overdue for longer than its own instance would take.
     pub(super) fn found(&self, id: SessionId, deadline: Timestamp) {
         // What is known may be what another instance has changed since.
-        let is_known = self.known.lock().deadlines.get(&id).is_some_and(|known| *known <= deadline);
+        let known = self.known.lock();
+        let is_known =
+            known.postponed.contains(&id) || known.deadlines.get(&id).is_some_and(|known| *known <= deadline);
+        drop(known);
         if !is_known {
             self.set(id, Some(deadline));
         }
+    }
+
+    /// A session that is due at `now`, or was left alone before, is left alone until `at`, unless something else gets known
+    /// of it.
+    pub(super) fn postpone(&self, id: SessionId, now: Timestamp, at: Timestamp) {
+        let mut known = self.known.lock();
+        let Some(deadline) = known.deadlines.get(&id).copied() else { return };
+        if deadline > now && !known.postponed.contains(&id) {
+            return;
+        }
+        known.postponed.insert(id);
+        known.deadlines.insert(id, at);
+        known.order.remove(&(deadline, id));
+        known.order.insert((at, id));
     }
 
     /// How many there are.

@@ -46,14 +46,16 @@ fn a_switch_says_whose_turn_it_is() {
 fn a_late_switch_says_who_expired() {
     let expired =
         after(sample::session("total_time_ms=2000 & sync_mode=\"global\""), &[(0, Command::Start), (2_500, SWITCH)]);
-    let outcome = Outcome { expired: expired.last_expired() };
+    let outcome = Outcome { expired: expired.last_expired(), late: true };
     let answer = text(&switched(&expired, &encode(&expired, NOON), outcome, after_noon(2_500)));
     let (head, tail) = answer.split_once(r#""participants":["#).expect("there are participants");
     let tail = tail.split_once(']').expect("the participants end").1;
     assert_eq!(head, long(r#"{"data":{"session_id":"@1","active_participant_id":null,"cycle_started_at":null,"#));
     assert_eq!(
         tail,
-        long(r#","status":"expired","expired_participant_id":"@a","version":3},"server_time_ms":1769860802500}"#)
+        long(
+            r#","status":"expired","expired_participant_id":"@a","late":true,"version":3},"server_time_ms":1769860802500}"#
+        )
     );
 }
 

@@ -3,8 +3,8 @@
 use bytes::Bytes;
 
 use super::super::{
-    connected, deleted, encode, expired, invalid_message, message_error, pong, result_data, result_error, session,
-    switched, sync, warning,
+    connected, deleted, encode, expired, invalid_message, lapsed, message_error, pong, result_data, result_error,
+    session, switched, sync, warning,
 };
 use super::sample::{self, NOON, SWITCH, after, after_noon};
 use super::table::long;
@@ -27,6 +27,10 @@ fn check(message: &Bytes, expected: &str) {
 fn joining_and_leaving() {
     check(&connected(id(), NOON), r#"{"type":"CONNECTED","sessionId":"@1","timestamp":1769860800000}"#);
     check(&deleted(id(), NOON), r#"{"type":"SESSION_DELETED","sessionId":"@1","timestamp":1769860800000}"#);
+    check(
+        &lapsed(id(), NOON),
+        r#"{"type":"SESSION_DELETED","sessionId":"@1","timestamp":1769860800000,"reason":"lapsed"}"#,
+    );
 }
 
 #[test]

@@ -98,20 +98,20 @@ fn advance_in_per_cycle_leaves_nobody_out() {
         -- the mark stays until the next turn and bars nobody
         at 1300 switch to B
           B -> B
-          v4 running B 1300..4300 | A 1000+1000x1!1000 | B 3000+300x1
+          v4 running B 1300..4000 | A 1000+1000x1!1000 | B 2700+300x0
         at 1400 switch to A
           B -> A
-          v5 running A 1400..2400 | A 1000+1000x1 | B 3000+400x2
+          v5 running A 1400..2400 | A 1000+1000x1 | B 3000+400x1
         at 1500 switch
           A -> B
-          v6 running B 1500..4500 | A 1000+1100x2 | B 3000+400x2
+          v6 running B 1500..4500 | A 1000+1100x2 | B 3000+400x1
         at 4500 switch by B
           B flags at 4500
-          expired: B
-          v7 running A 4500..5500 | A 1000+1100x2 | B 3000+3400x3!4500
+          late, expired: B
+          v7 running A 4500..5500 | A 1000+1100x2 | B 3000+3400x2!4500
         at 4600 switch by A
           A -> B
-          v8 running B 4600..7600 | A 1000+1200x3 | B 3000+3400x3
+          v8 running B 4600..7600 | A 1000+1200x3 | B 3000+3400x2
         ",
     );
 }
@@ -159,7 +159,7 @@ fn advance_in_per_cycle_ends_with_the_sessions_time() {
         -- one millisecond is a turn
         at 4500 switch
           A flags at 4500, expires at 4500
-          expired: A
+          late, expired: A
           v5 expired at 4500 | A 1000+1201x3!4500 | B 3000+3299x2
 
         session per_cycle advance A=1000 B=3000 total=1000

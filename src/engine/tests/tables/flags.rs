@@ -20,7 +20,7 @@ fn exactly_zero_is_a_flag() {
           v2 running A 0..5000 | A 5000+0x0 | B 3000+0x0
         at 5000 switch
           A flags at 5000, expires at 5000
-          expired: A
+          late, expired: A
           v3 expired at 5000 | A 0+5000x1!5000 | B 3000+0x0
 
         session per_participant A=5000 B=3000

@@ -260,9 +260,9 @@ fn the_next_participant_must_exist_and_have_time_left() {
           A starts
           v2 running A 0..1000 | A 1000+0x0 | B 3000+0x0
         at 2000 switch to A
-          A flags at 1000, A -> A
-          expired: A
-          v3 running A 2000..3000 | A 1000+1000x1 | B 3000+0x0
+          A flags at 1000
+          late, expired: A
+          v3 running A 0.. | A 0+1000x0!1000 | B 3000+0x0
         ",
     );
 }

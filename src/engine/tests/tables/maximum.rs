@@ -98,7 +98,7 @@ fn a_maximum_of_exactly_what_was_used_leaves_nothing() {
 }
 
 #[test]
-fn a_maximum_does_not_bring_back_who_flagged() {
+fn a_maximum_beyond_what_was_used_brings_back_who_flagged() {
     check(
         "
         session count_up notify A=5000 B=3000 max=1000
@@ -109,17 +109,17 @@ fn a_maximum_does_not_bring_back_who_flagged() {
           A flags at 1000
           v3 running A 0.. | A 0+1000x0!1000 | B 1000+0x0
         at 1600 patch max=3000
-          updated
-          v4 running A 0.. | A 2000+1000x0!1000 | B 3000+0x0
+          updated, A goes on
+          v4 running A 1600..3600 | A 2000+1000x0 | B 3000+0x0
         at 1700 switch to A
-          refused: A has flagged
+          A -> A
+          v5 running A 1700..3600 | A 1900+1100x0 | B 3000+0x0
         at 1700 switch
           A -> B
-          expired: A
-          v5 running B 1700..4700 | A 2000+1000x1!1000 | B 3000+0x0
+          v6 running B 1700..4700 | A 1900+1100x1 | B 3000+0x0
         at 1800 switch
-          B -> B
-          v6 running B 1800..4700 | A 2000+1000x1!1000 | B 2900+100x1
+          B -> A
+          v7 running A 1800..3700 | A 1900+1100x1 | B 2900+100x1
         ",
     );
 }
@@ -139,6 +139,88 @@ fn a_maximum_is_refused_below_what_was_used_in_every_mode() {
           v3 running A 0..5000 | A 5000+0x0 | B 3000+0x0
         at 2000 settings
           increment=0 turn=null max=2000 on_timeout=expire warn= metadata=null
+        ",
+    );
+}
+
+#[test]
+fn who_is_brought_back_goes_on_from_now() {
+    check(
+        "
+        session count_up notify A=5000 B=3000 max=1000
+        at 0 start
+          A starts
+          v2 running A 0..1000 | A 1000+0x0 | B 1000+0x0
+        at 1500 settle
+          A flags at 1000
+          v3 running A 0.. | A 0+1000x0!1000 | B 1000+0x0
+        -- without a maximum there is no deadline
+        at 1600 patch max=null
+          updated, A goes on
+          v4 running A 1600.. | A 5000+1000x0 | B 3000+0x0
+        at 1700 patch max=1200
+          updated
+          v5 running A 1600..1800 | A 200+1000x0 | B 1200+0x0
+        at 1800 settle
+          A flags at 1800
+          v6 running A 1600.. | A 0+1200x0!1800 | B 1200+0x0
+
+        session count_up notify A=5000 B=3000 max=1000
+        at 0 start
+          A starts
+          v2 running A 0..1000 | A 1000+0x0 | B 1000+0x0
+        at 1500 pause
+          A flags at 1000, paused
+          v3 paused A | A 0+1000x0!1000 | B 1000+0x0
+        at 1600 patch max=1500
+          updated, A goes on
+          v4 paused A | A 500+1000x0 | B 1500+0x0
+        at 1700 resume
+          resumed
+          v5 running A 1700..2200 | A 500+1000x0 | B 1500+0x0
+        at 2200 settle
+          A flags at 2200
+          v6 running A 1700.. | A 0+1500x0!2200 | B 1500+0x0
+
+        session count_up notify A=5000 B=3000 max=1000
+        at 0 start
+          A starts
+          v2 running A 0..1000 | A 1000+0x0 | B 1000+0x0
+        at 1500 settle
+          A flags at 1000
+          v3 running A 0.. | A 0+1000x0!1000 | B 1000+0x0
+        -- no more than was used
+        at 1600 patch max=1000
+          nothing
+        at 1600 patch increment=5
+          updated
+          v4 running A 0.. | A 0+1000x0!1000 | B 1000+0x0
+        at 1600 patch max=999
+          refused: max below 1000
+        ",
+    );
+}
+
+#[test]
+fn who_is_brought_back_is_in_the_rotation_again() {
+    check(
+        "
+        session count_up advance A=5000 B=3000 C=3000 max=1000
+        at 0 start
+          A starts
+          v2 running A 0..1000 | A 1000+0x0 | B 1000+0x0 | C 1000+0x0
+        at 2500 settle
+          A flags at 1000, B flags at 2000
+          v3 running C 2000..3000 | A 0+1000x1!1000 | B 0+1000x1!2000 | C 1000+0x0
+        at 2600 patch max=3000
+          updated, A goes on, B goes on
+          v4 running C 2000..5000 | A 2000+1000x1 | B 2000+1000x1 | C 3000+0x0
+        at 2700 switch
+          C -> A
+          v5 running A 2700..4700 | A 2000+1000x1 | B 2000+1000x1 | C 2300+700x1
+        at 2800 switch by A
+          A -> B
+          v6 running B 2800..4800 | A 1900+1100x2 | B 2000+1000x1 | C 2300+700x1
         ",
     );
 }

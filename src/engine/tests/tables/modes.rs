@@ -21,7 +21,7 @@ fn per_participant_everybody_has_a_clock() {
           v4 running A 3100..7300 | A 4200+1000x1 | B 1200+2000x1
         at 9299 switch
           A flags at 7300, expires at 7300
-          expired: A
+          late, expired: A
           v5 expired at 7300 | A 0+5200x2!7300 | B 1200+2000x1
         at 10000 complete
           nothing
@@ -99,18 +99,18 @@ fn per_group_members_share_a_clock() {
           v6 running C 3000..7100 | A 4100+1000x2 | B 2100+1000x1 | C 4100+1000x1
         at 4000 switch to C
           C -> C
-          v7 running C 4000..7100 | A 3100+1000x2 | B 2100+1000x1 | C 3100+2000x2
+          v7 running C 4000..7100 | A 3100+1000x2 | B 2100+1000x1 | C 3100+2000x1
         -- B is a group of one, and goes on with itself inside it
         at 5000 switch to B
           C -> B
-          v8 running B 5000..7100 | A 2200+1000x2 | B 2100+1000x1 | C 2200+3000x3
+          v8 running B 5000..7100 | A 2200+1000x2 | B 2100+1000x1 | C 2200+3000x2
         at 6000 switch to B
           B -> B
-          v9 running B 6000..7100 | A 2200+1000x2 | B 1100+2000x2 | C 2200+3000x3
+          v9 running B 6000..7100 | A 2200+1000x2 | B 1100+2000x1 | C 2200+3000x2
         at 8099 switch to A
           B flags at 7100, expires at 7100
-          expired: B
-          v10 expired at 7100 | A 2200+1000x2 | B 0+3100x3!7100 | C 2200+3000x3
+          late, expired: B
+          v10 expired at 7100 | A 2200+1000x2 | B 0+3100x2!7100 | C 2200+3000x2
         at 8100 cancel
           nothing
         ",

@@ -21,7 +21,7 @@ fn notify_leaves_the_turn_at_zero() {
           expired: A
           v4 running B 9500..12500 | A 0+1000x1!1000 | B 3000+0x0
         at 10000 switch by A
-          expired: A
+          late, expired: A
         at 10000 switch
           B -> B
           v5 running B 10000..12600 | A 0+1000x1!1000 | B 2600+500x1
@@ -59,7 +59,7 @@ fn notify_leaves_the_turn_at_zero() {
           v4 running B 2500..5500 | A 0+2000x1!2000 | B 3000+0x0 | C 0+0x0!
         at 5500 switch by A
           B flags at 5500
-          expired: B
+          late, expired: B
           v5 running B 2500.. | A 0+2000x1!2000 | B 0+3000x0!5500 | C 0+0x0!
 
         session global notify A=1000 B=3000 total=2000
@@ -140,7 +140,7 @@ fn a_switch_when_every_clock_has_flagged_expires_the_session_at_its_arrival() {
           expired: B
           v5 expired at 7500 | A 0+1000x1!1000 | B 0+3000x1!5000
         at 8000 switch
-          expired: B
+          late, expired: B
 
         session per_participant notify A=1000
         at 0 start

@@ -40,7 +40,7 @@ fn rotation_follows_the_index_and_ties_the_order_given() {
           v11 running A 9..9007 | A 8998+2x2 | B 8999+1x1 | C 8998+2x2 | D 8999+1x1 | E 8997+3x3
         at 10 switch to A
           A -> A
-          v12 running A 10..9007 | A 8997+3x3 | B 8999+1x1 | C 8998+2x2 | D 8999+1x1 | E 8997+3x3
+          v12 running A 10..9007 | A 8997+3x2 | B 8999+1x1 | C 8998+2x2 | D 8999+1x1 | E 8997+3x3
         ",
     );
 }
@@ -117,6 +117,103 @@ fn one_alone_goes_to_itself() {
         at 1000 switch
           A -> A
           v3 running A 1000.. | A 2000+1000x1
+        ",
+    );
+}
+
+#[test]
+fn to_oneself_earns_nothing_while_others_could_be_next() {
+    check(
+        "
+        session per_participant A=5000 B=3000 increment=200
+        at 0 start
+          A starts
+          v2 running A 0..5000 | A 5000+0x0 | B 3000+0x0
+        at 1000 switch to A
+          A -> A
+          v3 running A 1000..5000 | A 4000+1000x0 | B 3000+0x0
+        at 1500 switch to A by A
+          A -> A
+          v4 running A 1500..5000 | A 3500+1500x0 | B 3000+0x0
+        at 2000 switch
+          A -> B
+          v5 running B 2000..5000 | A 3200+2000x1 | B 3000+0x0
+        at 2100 complete
+          completed
+          v6 completed at 2100 | A 3200+2000x1 | B 2900+100x0
+
+        session per_cycle A=5000 B=3000
+        at 0 start
+          A starts
+          v2 running A 0..5000 | A 5000+0x0 | B 3000+0x0
+        at 1000 switch to A
+          A -> A
+          v3 running A 1000..5000 | A 4000+1000x0 | B 3000+0x0
+        at 4999 switch to A
+          A -> A
+          v4 running A 4999..5000 | A 1+4999x0 | B 3000+0x0
+        at 5000 settle
+          A flags at 5000, expires at 5000
+          v5 expired at 5000 | A 5000+5000x1!5000 | B 3000+0x0
+
+        -- a turn that flagged is not filled up by who had it
+        session per_cycle notify A=1000 B=3000
+        at 0 start
+          A starts
+          v2 running A 0..1000 | A 1000+0x0 | B 3000+0x0
+        at 1500 switch to A
+          A flags at 1000
+          late, expired: A
+          v3 running A 0.. | A 0+1000x0!1000 | B 3000+0x0
+        at 1600 switch to B
+          A -> B
+          expired: A
+          v4 running B 1600..4600 | A 1000+1000x1!1000 | B 3000+0x0
+
+        session per_group A=1000/g B=3000/g C=3000 increment=200
+        at 0 start
+          A starts
+          v2 running A 0..4000 | A 4000+0x0 | B 4000+0x0 | C 3000+0x0
+        at 1000 switch to A
+          A -> A
+          v3 running A 1000..4000 | A 3000+1000x0 | B 3000+0x0 | C 3000+0x0
+
+        session global A=1000 B=2000 total=5000
+        at 0 start
+          A starts
+          v2 running A 0..5000 | A 5000+0x0 | B 5000+0x0
+        at 1000 switch to A
+          A -> A
+          v3 running A 1000..5000 | A 4000+1000x0 | B 4000+0x0
+
+        session count_up A=1000 B=2000 max=5000
+        at 0 start
+          A starts
+          v2 running A 0..5000 | A 5000+0x0 | B 5000+0x0
+        at 1000 switch to A
+          A -> A
+          v3 running A 1000..5000 | A 4000+1000x0 | B 5000+0x0
+        ",
+    );
+}
+
+#[test]
+fn who_is_the_last_one_completes_turns() {
+    check(
+        "
+        session per_participant advance A=1000 B=9000 increment=200
+        at 0 start
+          A starts
+          v2 running A 0..1000 | A 1000+0x0 | B 9000+0x0
+        at 1500 settle
+          A flags at 1000
+          v3 running B 1000..10000 | A 0+1000x1!1000 | B 9000+0x0
+        at 2000 switch
+          B -> B
+          v4 running B 2000..10200 | A 0+1000x1!1000 | B 8200+1000x1
+        at 3000 switch to B
+          B -> B
+          v5 running B 3000..10400 | A 0+1000x1!1000 | B 7400+2000x2
         ",
     );
 }

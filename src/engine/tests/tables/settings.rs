@@ -263,3 +263,43 @@ fn an_ended_session_takes_metadata_only() {
         ",
     );
 }
+
+#[test]
+fn turns_cannot_begin_to_advance_when_the_sessions_time_is_used_up() {
+    check(
+        "
+        session per_cycle A=9000 B=9000 total=1000
+        at 0 patch on_timeout=advance
+          updated
+          v2 pending | A 9000+0x0 | B 9000+0x0
+        at 0 patch on_timeout=notify
+          updated
+          v3 pending | A 9000+0x0 | B 9000+0x0
+        at 0 start
+          A starts
+          v4 running A 0..9000 | A 9000+0x0 | B 9000+0x0
+        at 800 switch
+          A -> B
+          v5 running B 800..9800 | A 9000+800x1 | B 9000+0x0
+        -- the running turn counts
+        at 1000 patch on_timeout=advance increment=5
+          refused: all of 1000 is used
+        at 1000 patch on_timeout=expire increment=5
+          updated
+          v6 running B 800..9800 | A 9000+800x1 | B 9000+0x0
+        at 1600 pause
+          paused
+          v7 paused B | A 9000+800x1 | B 8200+800x0
+        at 1600 patch on_timeout=advance
+          refused: all of 1000 is used
+
+        session global A=1000 B=1000 total=1000
+        at 0 start
+          A starts
+          v2 running A 0..1000 | A 1000+0x0 | B 1000+0x0
+        at 999 patch on_timeout=advance
+          updated
+          v3 running A 0..1000 | A 1000+0x0 | B 1000+0x0
+        ",
+    );
+}
