@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use tracing::{debug, error, warn};
 
 use crate::clock::CHECK_INTERVAL;
-use crate::engine::{self, Event, Session, Timestamp};
+use crate::engine::{self, Event, Session};
 use crate::store::Record;
 use crate::store::file::{self, Change, Timeline};
 
