@@ -1,0 +1,4 @@
+//! tmp
+mod metrics;
+mod support;
+mod supervision;

@@ -1,0 +1,110 @@
+//! What is in every server: requests, decisions, connections, updates, clocks, and the tasks behind them.
+
+use serde_json::{Value, json};
+
+use crate::support::http::Connection;
+use crate::support::sessions::{id, two_players};
+use crate::support::wait::until;
+use crate::support::ws::Client;
+
+use super::rig::Faulty;
+
+#[tokio::test]
+async fn a_request_that_panics_is_answered_and_its_connection_goes_on() {
+    let mut server = Faulty::start(&[]).await;
+    server.panics("request /v1/time");
+    for _ in 0..3 {
+        let answer = server.client.ask("GET", "/v1/time", "").await;
+        assert_eq!((answer.status, &*answer.code()), (500, "INTERNAL_ERROR"));
+        assert!(!answer.body.contains("a test"), "nothing of the inside is shown: {}", answer.body);
+    }
+    server.has_told("request").await;
+    server.serves(&id(1)).await;
+    server.panics("");
+    assert_eq!(server.client.ask("GET", "/v1/time", "").await.status, 200);
+    server.is_ready_again().await;
+}
+
+#[tokio::test]
+async fn a_decision_that_panics_is_one_command_refused_whoever_asks() {
+    let mut server = Faulty::start(&[]).await;
+    let (poison, path) = (id(1), format!("/v1/sessions/{}", id(1)));
+    server.client.create(&two_players(&poison, 3_600_000)).await;
+    let mut watcher = Client::join(server.program.address, &poison).await;
+    server.panics(&format!("decision {poison}"));
+    let answer = server.client.ask("POST", &format!("{path}/start"), "").await;
+    assert_eq!((answer.status, &*answer.code()), (500, "INTERNAL_ERROR"));
+    let result = watcher.order(json!({"type": "START", "request_id": "a"})).await;
+    assert_eq!((&result["status"], &result["error"]["code"]), (&json!(500), &json!("INTERNAL_ERROR")));
+    assert_eq!(server.client.read(&poison).await["version"], 1, "nothing was changed, and it can be read");
+    server.has_told("decision").await;
+    server.serves(&id(2)).await;
+    server.panics("");
+    server.client.post(&poison, "start", &Value::Null).await;
+    assert_eq!(watcher.next_of("STATE_UPDATE").await["state"]["version"], 2, "the WebSocket is there still");
+}
+
+#[tokio::test]
+async fn a_clock_that_cannot_be_fired_keeps_no_other_from_it() {
+    let mut server = Faulty::start(&[]).await;
+    let poison = id(1);
+    for id in [&poison, &id(2)] {
+        server.client.create(&two_players(id, 1_000)).await;
+    }
+    server.client.post(&poison, "start", &Value::Null).await;
+    server.panics(&format!("decision {poison}"));
+    server.client.post(&id(2), "start", &Value::Null).await;
+    let mut other = Client::join(server.program.address, &id(2)).await;
+    other.next_of("TIME_EXPIRED").await;
+    server.has_told("decision").await;
+    server.panics("");
+    until("the other one is fired, too", async || server.client.read(&poison).await["status"] == "expired").await;
+    server.serves(&id(3)).await;
+}
+
+#[tokio::test]
+async fn a_connection_that_panics_is_closed_and_all_others_go_on() {
+    let mut server = Faulty::start(&[]).await;
+    server.panics("connection");
+    let mut unlucky = Connection::open(server.program.address).await;
+    assert!(unlucky.try_ask("GET", "/health").await.is_none(), "it is gone");
+    assert_eq!(server.client.ask("GET", "/health", "").await.status, 200);
+    server.has_told("connection").await;
+    server.panics("");
+    server.serves(&id(1)).await;
+    server.is_ready_again().await;
+}
+
+#[tokio::test]
+async fn an_update_that_panics_is_missed_and_the_next_one_heard() {
+    let mut server = Faulty::start(&[]).await;
+    server.client.create(&two_players(&id(1), 3_600_000)).await;
+    let mut watcher = Client::join(server.program.address, &id(1)).await;
+    server.panics(&format!("update {}", id(1)));
+    server.client.post(&id(1), "start", &Value::Null).await;
+    server.has_told("update").await;
+    server.serves(&id(2)).await;
+    server.panics("");
+    server.client.post(&id(1), "switch", &Value::Null).await;
+    assert_eq!(watcher.next_of("STATE_UPDATE").await["state"]["version"], 3);
+}
+
+#[tokio::test]
+async fn tasks_that_run_for_ever_come_back() {
+    let mut server = Faulty::start(&[]).await;
+    server.comes_back("upkeep", async |_| {}).await;
+    server.comes_back("accept", async |address| drop(Connection::try_open(address).await)).await;
+    server.serves(&id(1)).await;
+
+    let mut warned = two_players(&id(2), 2_000);
+    warned["warn_at_ms"] = json!([1_000]);
+    server.client.create(&warned).await;
+    let mut watcher = Client::join(server.program.address, &id(2)).await;
+    let mut client = Connection::open(server.program.address).await;
+    let poke = async |_| {
+        client.ask("POST", &format!("/v1/sessions/{}/start", id(2)), "").await;
+    };
+    server.comes_back("warnings", poke).await;
+    server.client.post(&id(2), "switch", &Value::Null).await;
+    watcher.next_of("TIME_WARNING").await;
+}
