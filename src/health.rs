@@ -5,8 +5,8 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpStream, UnixStream};
 
 /// How long all of it may take.
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -41,13 +41,12 @@ pub fn url(address: SocketAddr) -> String {
     format!("http://{}", SocketAddr::new(ip, address.port()))
 }
 
-/// What the server at `url` answers, in a line; `Err` when it is not well or cannot be asked.
+/// What the server at `url` answers, in a line; `Err` when it is not well or cannot be asked. Besides `http://` there is
+/// `unix:/path`, with another colon before what its paths begin with.
 pub async fn ask(url: &str, question: Question) -> Result<String, String> {
-    let authority = url.strip_prefix("http://").map(|rest| rest.strip_suffix('/').unwrap_or(rest));
-    let authority = authority.filter(|authority| !authority.is_empty() && !authority.contains(['/', '?', '@']));
-    let authority = authority.ok_or_else(|| format!("{url:?} is not like http://127.0.0.1:3000"))?;
-    let asked = format!("http://{authority}{}", question.path());
-    let answer = tokio::time::timeout(TIMEOUT, exchange(authority, question.path())).await;
+    let place = Place::parse(url).ok_or_else(|| format!("{url:?} is not like http://127.0.0.1:3000"))?;
+    let asked = format!("{}{}", place.shown, question.path());
+    let answer = tokio::time::timeout(TIMEOUT, place.ask(question)).await;
     let answer = answer.map_err(|_| format!("{asked}: no answer within {} s", TIMEOUT.as_secs()))?;
     let (status, body) = answer.map_err(|error| format!("{asked}: {error}"))?;
     match status.as_str() {
@@ -56,12 +55,51 @@ pub async fn ask(url: &str, question: Question) -> Result<String, String> {
     }
 }
 
-/// Status and first line of the answer to a GET.
-async fn exchange(authority: &str, path: &str) -> io::Result<(String, String)> {
-    let has_port = authority.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
-    let place = if has_port { authority.to_owned() } else { format!("{authority}:80") };
-    let mut stream = TcpStream::connect(place).await?;
-    let request = format!("GET {path} HTTP/1.1\r\nhost: {authority}\r\nconnection: close\r\n\r\n");
+/// Where a server is asked.
+struct Place<'u> {
+    shown: &'u str,
+    at: At<'u>,
+    base_path: &'u str,
+}
+
+enum At<'u> {
+    Authority(&'u str),
+    Socket(&'u str),
+}
+
+impl<'u> Place<'u> {
+    fn parse(url: &'u str) -> Option<Self> {
+        let shown = url.strip_suffix('/').unwrap_or(url);
+        if let Some(rest) = shown.strip_prefix("unix:") {
+            let (path, base_path) = rest.split_once(':').unwrap_or((rest, ""));
+            return path.starts_with('/').then_some(Self { shown, at: At::Socket(path), base_path });
+        }
+        let rest = shown.strip_prefix("http://")?;
+        let (authority, base_path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+        let is_plain = !authority.is_empty() && !rest.contains(['?', '#', '@', ' ']) && !base_path.ends_with('/');
+        is_plain.then_some(Self { shown, at: At::Authority(authority), base_path })
+    }
+
+    /// Status and first line of the answer to a GET.
+    async fn ask(&self, question: Question) -> io::Result<(String, String)> {
+        let path = format!("{}{}", self.base_path, question.path());
+        match self.at {
+            At::Socket(socket) => exchange(UnixStream::connect(socket).await?, "localhost", &path).await,
+            At::Authority(authority) => {
+                let has_port = authority.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+                let place = if has_port { authority.to_owned() } else { format!("{authority}:80") };
+                exchange(TcpStream::connect(place).await?, authority, &path).await
+            }
+        }
+    }
+}
+
+async fn exchange(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    host: &str,
+    path: &str,
+) -> io::Result<(String, String)> {
+    let request = format!("GET {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await?;
     let mut answer = String::new();
     stream.take(ANSWER_BYTES_MAX).read_to_string(&mut answer).await?;

@@ -8,7 +8,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
-use synckairos::config::{Config, SETTINGS};
+use synckairos::config::{Address, Config, SETTINGS};
 use synckairos::health::{self, Question};
 use synckairos::notify::Manager;
 use synckairos::operate::{self, Task};
@@ -83,10 +83,16 @@ fn migrate(url: String) -> ExitCode {
 /// The server that HOST and PORT tell of, unless there is a URL; nothing else that was told matters.
 fn health(options: &ArgMatches, lookup: impl Fn(&str) -> Option<String>) -> ExitCode {
     let question = if options.get_flag("ready") { Question::Serves } else { Question::Lives };
-    let address = || Config::read(|name| ["HOST", "PORT"].contains(&name).then(|| lookup(name))?);
+    let address = || Config::read(|name| ["HOST", "PORT", "BASE_PATH"].contains(&name).then(|| lookup(name))?);
     let url = match options.get_one::<String>("url") {
         Some(url) => Ok(url.clone()),
-        None => address().map(|config| health::url(config.address)).map_err(|problems| problems.join("; ")),
+        None => address()
+            .map(|config| match &config.address {
+                Address::Tcp(address) => format!("{}{}", health::url(*address), config.base_path),
+                Address::Unix(path) if config.base_path.is_empty() => format!("unix:{}", path.display()),
+                Address::Unix(path) => format!("unix:{}:{}", path.display(), config.base_path),
+            })
+            .map_err(|problems| problems.join("; ")),
     };
     let Some(runtime) = runtime() else { return ExitCode::FAILURE };
     let answer = url.and_then(|url| runtime.block_on(health::ask(&url, question)));
@@ -115,7 +121,7 @@ async fn run(config: Config, manager: Manager) -> ExitCode {
         error!("cannot listen for signals");
         return ExitCode::FAILURE;
     };
-    let address = config.address;
+    let address = config.address.clone();
     let mut running = match serve::start(config).await {
         Ok(running) => running,
         Err(serve::Failure::Listen(error)) => {

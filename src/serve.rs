@@ -2,19 +2,17 @@
 //! this but the program and the tests.
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus_client::registry::Registry;
-use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, JoinSet};
 use tracing::{error, info, warn};
 
 use crate::audit::{self, Consumer, Queue};
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Address, Config};
 use crate::deadlines;
 use crate::engine::Millis;
 use crate::http;
@@ -40,7 +38,8 @@ const REDIS_REPLY_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A server that runs until it is stopped or dropped.
 pub struct Running {
-    address: SocketAddr,
+    address: Address,
+    drain: Duration,
     trigger: Trigger,
     server: JoinHandle<()>,
     agents: JoinSet<()>,
@@ -61,8 +60,12 @@ pub enum Failure {
 
 /// Starts a server; it accepts connections when this returns.
 pub async fn start(config: Config) -> Result<Running, Failure> {
-    let listener = TcpListener::bind(config.address).await.map_err(Failure::Listen)?;
-    let address = listener.local_addr().map_err(Failure::Listen)?;
+    let listener = match &config.address {
+        Address::Tcp(address) => http::Listener::tcp(*address).await,
+        Address::Unix(path) => http::Listener::unix(path).await,
+    };
+    let listener = listener.map_err(Failure::Listen)?;
+    let address = listener.address().map_err(Failure::Listen)?.map_or_else(|| config.address.clone(), Address::Tcp);
     let (trigger, shutdown) = shutdown::channel();
 
     let clock = Clock::system();
@@ -78,6 +81,10 @@ pub async fn start(config: Config) -> Result<Running, Failure> {
     let redis = config.redis.as_ref().map(|redis| Server::parse(&redis.url, &redis.certificates, REDIS_REPLY_TIMEOUT));
     let redis = redis.transpose().map_err(|why| Failure::Store(io::Error::other(why)))?;
     let mut readiness = Readiness::default();
+    readiness.add("server", {
+        let shutdown = shutdown.clone();
+        move || shutdown.is_announced().then(|| Finding::NotReady("it is about to stop".to_owned()))
+    });
     let Kept { store, bells } =
         Kept::new(&config, &clock, &hub, metrics, data.as_ref(), redis.as_ref(), &mut readiness)
             .map_err(Failure::Store)?;
@@ -128,9 +135,15 @@ pub async fn start(config: Config) -> Result<Running, Failure> {
     let of_address_max = Some(config.connections_of_address_max).filter(|max| *max > 0);
     let room = http::Room { connections_max: config.connections_max, of_address_max, reserve: RESERVE };
     let cors = http::Cors::new(&config.cors_origin);
-    let options = http::Options { cors, room, limits, proxies: config.trusted_proxies.clone() };
-    let server = http::Server::new(sessions, live, options, clock, registry, readiness);
-    let server = tokio::spawn(server.run(listener, shutdown));
+    let options = http::Options {
+        cors,
+        room,
+        limits,
+        proxies: config.trusted_proxies.clone(),
+        base_path: config.base_path.clone().into(),
+    };
+    let server = http::Server::new(sessions, live, options, clock, registry, readiness, shutdown);
+    let server = tokio::spawn(server.run(listener));
     // The audit ends after the server: what was acknowledged last is written too, if that is quickly done.
     let (end_audit, audit_ends) = oneshot::channel::<()>();
     let audit = consumer.map(|consumer| {
@@ -152,13 +165,14 @@ pub async fn start(config: Config) -> Result<Running, Failure> {
             "SyncKairos listens; sessions are lost when it ends: --data-dir or --redis-url keeps them"
         ),
     }
-    Ok(Running { address, trigger, server, agents, audit, supervisor, end_audit, data })
+    let drain = config.drain;
+    Ok(Running { address, drain, trigger, server, agents, audit, supervisor, end_audit, data })
 }
 
 impl Running {
     /// Where it listens.
-    pub fn address(&self) -> SocketAddr {
-        self.address
+    pub fn address(&self) -> &Address {
+        &self.address
     }
 
     /// Waits until something has ended that must not end before the server, and cannot be begun anew.
@@ -181,9 +195,15 @@ impl Running {
         &self.supervisor
     }
 
-    /// Stops accepting, lets requests finish, closes WebSockets; what has not ended in time is dropped. Returns whether
+    /// Says that it will stop, and serves on for as long as it was told; then stops accepting, lets requests finish, closes
+    /// WebSockets; what has not ended in time is dropped. Returns whether
     /// everything that was to be written is.
     pub async fn stop(mut self) -> bool {
+        self.trigger.drain(self.drain);
+        if !self.drain.is_zero() {
+            info!(length_s = self.drain.as_secs(), "serving on until clients have gone elsewhere");
+            tokio::time::sleep(self.drain).await;
+        }
         self.trigger.begin();
         if tokio::time::timeout(STOP_TIMEOUT, &mut self.server).await.is_err() {
             warn!("some connections did not end in time");

@@ -1,41 +1,68 @@
-//! The one signal that ends everything. Does not know what has to end.
+//! The one signal that ends everything, and the notice that it will come. Does not know what has to end.
 
 use std::future::poll_fn;
 use std::pin::pin;
 use std::task::{Poll, Waker};
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::coop::unconstrained;
 
 /// Begins the shutdown.
 #[derive(Debug)]
-pub struct Trigger(watch::Sender<bool>);
+pub struct Trigger {
+    begin: watch::Sender<bool>,
+    drain: watch::Sender<Option<Duration>>,
+}
 
 /// Hears of the shutdown.
 #[derive(Clone, Debug)]
-pub struct Shutdown(watch::Receiver<bool>);
+pub struct Shutdown {
+    begun: watch::Receiver<bool>,
+    draining: watch::Receiver<Option<Duration>>,
+}
 
 /// A trigger and what hears of it.
 pub fn channel() -> (Trigger, Shutdown) {
-    let (sender, receiver) = watch::channel(false);
-    (Trigger(sender), Shutdown(receiver))
+    let (begin, begun) = watch::channel(false);
+    let (drain, draining) = watch::channel(None);
+    (Trigger { begin, drain }, Shutdown { begun, draining })
 }
 
 impl Trigger {
+    /// Says that the shutdown begins after so long: until then everything is served, and nobody should come who can go
+    /// elsewhere.
+    pub fn drain(&self, length: Duration) {
+        self.drain.send_replace(Some(length));
+    }
+
     /// Begins.
     pub fn begin(&self) {
-        self.0.send_replace(true);
+        self.begin.send_replace(true);
     }
 }
 
 impl Shutdown {
+    /// Whether the shutdown has begun, or will soon.
+    pub fn is_announced(&self) -> bool {
+        self.draining.borrow().is_some() || *self.begun.borrow()
+    }
+
+    /// Waits until it is said that the shutdown begins after so long; for ever, if that is never said.
+    pub async fn announced(&mut self) -> Duration {
+        match self.draining.wait_for(Option::is_some).await.ok().and_then(|length| *length) {
+            Some(length) => length,
+            None => std::future::pending().await,
+        }
+    }
+
     /// Waits until the shutdown begins; a trigger that is gone has begun it.
     ///
     /// Who waits for something else besides is woken for that all the time, and must not ask for a lock each time.
     pub async fn begun(&mut self) {
-        let signal = self.0.clone();
+        let signal = self.begun.clone();
         // Without a budget: a wait that has none left does not enter itself among those that are woken.
-        let mut begun = pin!(unconstrained(self.0.wait_for(|begun| *begun)));
+        let mut begun = pin!(unconstrained(self.begun.wait_for(|begun| *begun)));
         let mut waiting: Option<Waker> = None;
         poll_fn(|cx| {
             let is_known = waiting.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()));

@@ -55,7 +55,7 @@ fn a_request_asks_the_heap_for_little() {
 fn count(settings: &[(&str, &str)], rows: &[Row]) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("threads");
     let running = runtime.block_on(serve::start(config(settings))).expect("a port is free");
-    let mut client = Client::open(running.address());
+    let mut client = Client::open(running.address().tcp().expect("it listens at an address"));
     client.wait();
 
     let create: Vec<_> = (0..2 * REQUESTS).map(creation).collect();

@@ -79,10 +79,10 @@ async fn a_server_that_is_away_is_told() {
 #[tokio::test]
 async fn what_makes_no_sense_is_told() {
     let (code, said) = told(&[], &[("HOST", "example.org"), ("PORT", "70000")]).await;
-    let problems =
-        "HOST: \"example.org\" is not an IP address or localhost; PORT: \"70000\" is not a port from 0 to 65535";
+    let problems = "HOST: \"example.org\" is not an IP address, localhost, or unix: and a path; PORT: \"70000\" is not a port from 0 to 65535";
     assert_eq!((code, said), (1, format!("synckairos: {problems}")));
-    for url in ["localhost:3000", "https://localhost", "http://", "http://localhost/x", "http://a@localhost"] {
+    for url in ["localhost:3000", "https://localhost", "http://", "http://localhost?x", "http://a@localhost", "unix:x"]
+    {
         let (code, said) = told(&["--url", url], &[]).await;
         assert_eq!((code, said), (1, format!("synckairos: {url:?} is not like http://127.0.0.1:3000")));
     }

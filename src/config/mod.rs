@@ -3,6 +3,7 @@
 
 mod settings;
 
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -21,7 +22,9 @@ const CLUSTER_PARTITIONS: u16 = 32;
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Where to listen.
-    pub address: SocketAddr,
+    pub address: Address,
+    /// What all paths begin with; empty when nothing.
+    pub base_path: String,
     /// How much to log.
     pub log_level: tracing::level_filters::LevelFilter,
     /// How to log.
@@ -60,6 +63,8 @@ pub struct Config {
     pub body_timeout: Duration,
     /// How long its answer may take.
     pub request_timeout: Duration,
+    /// How long to go on serving when the stop is announced.
+    pub drain: Duration,
     /// How often a WebSocket client must show that it is there. The contract's 5 s: not a setting.
     pub heartbeat: Duration,
     /// How long a WebSocket client may leave a message unread. Not a setting either.
@@ -110,13 +115,26 @@ impl Config {
         let redis = reader.redis();
         let audit = reader.audit(redis.is_some());
         let data_dir = reader.data_dir();
-        let host = reader.parse("HOST", "an IP address or localhost", |text| match text {
-            "localhost" => Some(IpAddr::from([127, 0, 0, 1])),
-            address => address.parse().ok(),
+        let host = reader.parse("HOST", "an IP address, localhost, or unix: and a path", |text| match text {
+            "localhost" => Some(Host::Ip(IpAddr::from([127, 0, 0, 1]))),
+            other => match other.strip_prefix("unix:") {
+                Some(path) => path.starts_with('/').then(|| Host::Unix(path.into())),
+                None => other.parse().ok().map(Host::Ip),
+            },
         });
         let port = reader.parse("PORT", "a port from 0 to 65535", |text| text.parse::<u16>().ok());
         let config = Self {
-            address: SocketAddr::new(host.unwrap_or(IpAddr::from([127, 0, 0, 1])), port.unwrap_or_default()),
+            address: match host.unwrap_or(Host::Ip(IpAddr::from([127, 0, 0, 1]))) {
+                Host::Ip(ip) => Address::Tcp(SocketAddr::new(ip, port.unwrap_or_default())),
+                Host::Unix(path) => Address::Unix(path),
+            },
+            base_path: reader
+                .parse(
+                    "BASE_PATH",
+                    "a path such as /sync, of letters, digits, dots, hyphens and underscores",
+                    base_path,
+                )
+                .unwrap_or_default(),
             log_level: reader
                 .parse("LOG_LEVEL", "off, error, warn, info, debug or trace", |text| text.parse().ok())
                 .unwrap_or(tracing::level_filters::LevelFilter::INFO),
@@ -155,11 +173,55 @@ impl Config {
             head_timeout: reader.millis("HEADER_TIMEOUT_MS"),
             body_timeout: reader.millis("BODY_TIMEOUT_MS"),
             request_timeout: reader.millis("REQUEST_TIMEOUT_MS"),
+            drain: reader.seconds("DRAIN_S"),
             heartbeat: Duration::from_secs(5),
             write_timeout: Duration::from_secs(10),
         };
         if reader.problems.is_empty() { Ok(config) } else { Err(reader.problems) }
     }
+}
+
+/// Where to listen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// At an address.
+    Tcp(SocketAddr),
+    /// At a path.
+    Unix(PathBuf),
+}
+
+enum Host {
+    Ip(IpAddr),
+    Unix(PathBuf),
+}
+
+impl Address {
+    /// The address, if it is one.
+    pub fn tcp(&self) -> Option<SocketAddr> {
+        match self {
+            Address::Tcp(address) => Some(*address),
+            Address::Unix(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Address::Tcp(address) => address.fmt(f),
+            Address::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// What all paths begin with; a slash at the end makes no difference.
+fn base_path(text: &str) -> Option<String> {
+    let path = text.strip_suffix('/').unwrap_or(text);
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    let is_segment =
+        |segment: &str| !segment.is_empty() && segment != "." && segment != ".." && segment.bytes().all(is_plain);
+    let is_path = |path: &str| path.strip_prefix('/').is_some_and(|path| path.split('/').all(is_segment));
+    (path.is_empty() || is_path(path)).then(|| path.to_owned())
 }
 
 /// What browsers send as Origin (RFC 6454, section 6.2), or a star.
@@ -289,6 +351,13 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
         self.parse(name, &expected, |text| text.parse::<u32>().ok().filter(within)).unwrap_or_default()
     }
 
+    fn seconds(&mut self, name: &str) -> Duration {
+        const MOST: u64 = 3_600;
+        let expected = format!("a whole number of seconds from 0 to {MOST}");
+        let seconds = self.parse(name, &expected, |text| text.parse::<u64>().ok().filter(|s| *s <= MOST));
+        Duration::from_secs(seconds.unwrap_or_default())
+    }
+
     fn millis(&mut self, name: &str) -> Duration {
         const MOST: u64 = 3_600_000;
         let expected = format!("a whole number of milliseconds from 1 to {MOST}");
@@ -357,6 +426,17 @@ mod tests {
             ("HOST", "::1", true),
             ("HOST", "localhost", true),
             ("HOST", "example.org", false),
+            ("HOST", "unix:/run/synckairos.sock", true),
+            ("HOST", "unix:synckairos.sock", false),
+            ("BASE_PATH", "/sync", true),
+            ("BASE_PATH", "/a/b.c/", true),
+            ("BASE_PATH", "/", true),
+            ("BASE_PATH", "sync", false),
+            ("BASE_PATH", "/a//b", false),
+            ("BASE_PATH", "/..", false),
+            ("BASE_PATH", "/a?b", false),
+            ("DRAIN_S", "0", true),
+            ("DRAIN_S", "3601", false),
             ("PORT", "0", true),
             ("PORT", "65536", false),
             ("RATE_LIMIT_SWITCH", "0", true),

@@ -19,8 +19,19 @@ const fn setting(name: &'static str, value: &'static str, default: &'static str,
 
 /// Every setting, in the order in which people are told of them.
 pub const SETTINGS: &[Setting] = &[
-    setting("HOST", "ADDRESS", "127.0.0.1", "IP address to listen on; 0.0.0.0 or :: for every interface"),
+    setting(
+        "HOST",
+        "ADDRESS",
+        "127.0.0.1",
+        "IP address to listen on, 0.0.0.0 or :: for every interface; or unix:/path for a socket there, with mode 0660",
+    ),
     setting("PORT", "PORT", "3000", "TCP port to listen on; 0 for one that is free"),
+    setting(
+        "BASE_PATH",
+        "PATH",
+        "",
+        "What all paths begin with, such as /sync, when a proxy leaves that to the server",
+    ),
     setting("LOG_LEVEL", "LEVEL", "info", "How much to log: off, error, warn, info, debug or trace"),
     setting("LOG_FORMAT", "FORMAT", "auto", "text, json, or auto: text on a terminal, JSON otherwise"),
     setting("CORS_ORIGIN", "ORIGIN", "*", "Origin whose pages may read answers in a browser; * for every one"),
@@ -114,4 +125,10 @@ pub const SETTINGS: &[Setting] = &[
     setting("HEADER_TIMEOUT_MS", "MS", "5000", "How long the head of a request may take to arrive"),
     setting("BODY_TIMEOUT_MS", "MS", "10000", "How long the body of a request may take to arrive"),
     setting("REQUEST_TIMEOUT_MS", "MS", "2000", "How long an answer may take; then 503"),
+    setting(
+        "DRAIN_S",
+        "SECONDS",
+        "0",
+        "How long to go on serving after SIGTERM, while /ready says 503 so that clients are sent elsewhere",
+    ),
 ];

@@ -22,7 +22,7 @@ use super::admission::Scope;
 use super::linger;
 use super::peer::Peer;
 use super::phase::{Overdue, Phase};
-use super::service::Service;
+use super::service::{Remembered, Service};
 use super::socket::{Answering, Socket};
 
 /// How long what a client does may take.
@@ -55,11 +55,6 @@ const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Serves a client until either side ends it.
 pub(super) async fn serve(tcp: TcpStream, peer: Peer, scope: Scope, shared: Arc<Shared>, mut shutdown: Shutdown) {
-    let client = peer.address();
-    if let Err(error) = tcp.set_nodelay(true) {
-        debug!(%client, %error, "a connection ended before it began");
-        return;
-    }
     let Some((mut tcp, ending)) = requests(tcp, peer, scope, &shared, &mut shutdown).await else { return };
     let mut last_words = Vec::new();
     match ending {
@@ -92,12 +87,12 @@ async fn requests(
 ) -> Option<(TcpStream, Ending)> {
     let client = peer.address();
     let phase = Arc::new(Phase::new(shared.clock.clone()));
-    let (upgrade, counted) = (Mutex::new(None), Mutex::new(None));
+    let (upgrade, remembered) = (Mutex::new(None), Mutex::new(Remembered::new()));
     let service = service_fn(|request| {
-        let (phase, upgrade, counted) = (&phase, &upgrade, &counted);
+        let (phase, upgrade, remembered) = (&phase, &upgrade, &remembered);
         async move {
             let begun = phase.busy();
-            let answer = shared.service.answer(peer, scope, request, begun, counted).await;
+            let answer = shared.service.answer(peer, scope, request, begun, remembered).await;
             if answer.upgrade.is_some() {
                 *upgrade.lock() = answer.upgrade;
             }

@@ -9,6 +9,7 @@ use super::body::Body;
 use super::cors::Cors;
 use super::quota;
 use super::reply::{Head, Reply};
+use super::request_id::X_REQUEST_ID;
 
 /// A response as it goes to hyper.
 pub(super) type Response = hyper::Response<Body>;
@@ -32,6 +33,7 @@ impl Heads {
     pub(super) fn new(cors: &Cors) -> Self {
         let heads = |all: &[(_, HeaderValue)]| {
             let mut headers = HeaderMap::from_iter(all.iter().cloned());
+            headers.insert(X_REQUEST_ID, HeaderValue::from_static(""));
             cors.apply(&mut headers);
             headers
         };
@@ -45,8 +47,8 @@ impl Heads {
         }
     }
 
-    /// The response that says `reply`; it may be the connection's last one.
-    pub(super) fn response(&self, reply: Reply, is_last: bool) -> Response {
+    /// The response to the request `id` that says `reply`; it may be the connection's last one.
+    pub(super) fn response(&self, reply: Reply, id: HeaderValue, is_last: bool) -> Response {
         let mut response = Response::new(reply.body);
         *response.status_mut() = reply.status;
         let headers = response.headers_mut();
@@ -62,6 +64,9 @@ impl Heads {
                 headers
             }
         };
+        if let Some(place) = headers.get_mut(X_REQUEST_ID) {
+            *place = id;
+        }
         if let Some(quota) = &reply.quota {
             quota::apply(headers, quota);
         }

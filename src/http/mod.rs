@@ -2,6 +2,7 @@
 //! does not know what a session does, nor where it is kept.
 
 mod admission;
+mod answer_log;
 mod body;
 mod connection;
 mod cors;
@@ -9,11 +10,13 @@ mod framing;
 mod handlers;
 mod head;
 mod linger;
+mod listener;
 mod metrics;
 mod peer;
 mod phase;
 mod quota;
 mod reply;
+mod request_id;
 mod router;
 mod server;
 mod service;
@@ -22,5 +25,6 @@ mod socket;
 pub use admission::Room;
 pub use connection::Limits;
 pub use cors::Cors;
+pub use listener::Listener;
 pub use router::{RESOURCES, Resource};
 pub use server::{Options, Server};

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus_client::registry::Registry;
-use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tracing::error;
 
@@ -17,9 +16,11 @@ use crate::shutdown::Shutdown;
 use crate::ws::Live;
 
 use super::admission::{Admission, Room};
+use super::answer_log::AnswerLog;
 use super::connection::{self, Limits, Shared};
 use super::cors::Cors;
 use super::head::Heads;
+use super::listener::Listener;
 use super::metrics::Metrics;
 use super::peer::Peer;
 use super::service::Service;
@@ -38,12 +39,15 @@ pub struct Options {
     pub limits: Limits,
     /// Whose word on who asks is taken.
     pub proxies: TrustedProxies,
+    /// What all paths begin with, such as `/sync`; empty when nothing.
+    pub base_path: Box<str>,
 }
 
 /// Serves HTTP on a listener.
 pub struct Server {
     shared: Arc<Shared>,
     admission: Admission,
+    shutdown: Shutdown,
 }
 
 impl Server {
@@ -55,8 +59,9 @@ impl Server {
         clock: Clock,
         mut registry: Registry,
         readiness: Readiness,
+        shutdown: Shutdown,
     ) -> Self {
-        let Options { cors, room, limits, proxies } = options;
+        let Options { cors, room, limits, proxies, base_path } = options;
         let Limits { body_timeout, request_timeout, .. } = limits;
         let metrics = Metrics::register(&mut registry);
         let service = Service {
@@ -69,13 +74,16 @@ impl Server {
             metrics,
             registry: Arc::new(registry),
             proxies,
+            base_path,
+            answered: AnswerLog::default(),
         };
-        Self { shared: Arc::new(Shared { service, live, limits, clock }), admission: Admission::new(room) }
+        Self { shared: Arc::new(Shared { service, live, limits, clock }), admission: Admission::new(room), shutdown }
     }
 
-    /// Accepts connections until `shutdown` begins, then waits until the last one has ended. When it is
+    /// Accepts connections until the shutdown begins, then waits until the last one has ended. When it is
     /// dropped before, so are they.
-    pub async fn run(self, listener: TcpListener, mut shutdown: Shutdown) {
+    pub async fn run(self, listener: Listener) {
+        let mut shutdown = self.shutdown.clone();
         let mut connections = JoinSet::new();
         let mut can_accept = true;
         loop {
@@ -84,7 +92,7 @@ impl Server {
                 accepted = listener.accept() => accepted,
                 () = shutdown.begun() => break,
             };
-            let (tcp, address) = match accepted {
+            let (tcp, ip) = match accepted {
                 Ok(accepted) => accepted,
                 Err(error) => {
                     if std::mem::take(&mut can_accept) {
@@ -95,7 +103,7 @@ impl Server {
                 }
             };
             can_accept = true;
-            let peer = Peer::new(Some(address.ip()), &self.shared.service.proxies);
+            let peer = Peer::new(ip, &self.shared.service.proxies);
             // More are left without a word.
             let Some(place) = self.admission.admit(&peer) else { continue };
             let connection = connection::serve(tcp, peer, place.scope, Arc::clone(&self.shared), shutdown.clone());

@@ -9,6 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::FutureExt;
 use hyper::body::Incoming;
+use hyper::header::HeaderValue;
 use hyper::http::request::Parts;
 use hyper::{Method, Request};
 use parking_lot::Mutex;
@@ -25,15 +26,18 @@ use crate::store::Quota;
 use crate::ws;
 
 use super::admission::Scope;
+use super::answer_log::AnswerLog;
 use super::body::{self, Unread};
 use super::cors::Cors;
 use super::framing;
 use super::handlers::about;
+use super::handlers::handling::Handling;
 use super::handlers::sessions;
 use super::head::{self, Heads, Response};
 use super::metrics::{Metrics, Series};
 use super::peer::Peer;
 use super::reply::Reply;
+use super::request_id::RequestIds;
 use super::router::{Endpoint, Route, route};
 
 /// Answers requests.
@@ -48,6 +52,34 @@ pub(super) struct Service {
     /// Everything that is counted anywhere.
     pub(super) registry: Arc<Registry>,
     pub(super) proxies: TrustedProxies,
+    /// What all paths begin with.
+    pub(super) base_path: Box<str>,
+    pub(super) answered: AnswerLog,
+}
+
+/// A request that leads to an endpoint.
+#[derive(Clone, Copy)]
+struct Asked<'r> {
+    client: ClientAddress,
+    endpoint: Endpoint,
+    /// The session's, if the path names one.
+    id: &'r str,
+    parts: &'r Parts,
+    request_id: &'r HeaderValue,
+}
+
+/// What a connection remembers of one request for the next.
+#[derive(Debug)]
+pub(super) struct Remembered {
+    /// Where the last one was counted.
+    counted: Option<Series>,
+    ids: RequestIds,
+}
+
+impl Remembered {
+    pub(super) fn new() -> Self {
+        Self { counted: None, ids: RequestIds::new() }
+    }
 }
 
 /// An answer; after it the connection may go on as a WebSocket.
@@ -58,46 +90,60 @@ pub(super) struct Answer {
 }
 
 impl Service {
-    /// Answers one request that came from `peer`, whose head was read at `begun`; says when. Its connection keeps where it was counted.
+    /// Answers one request that came from `peer`, whose head was read at `begun`; says when. Its connection remembers some of it.
     pub(super) async fn answer(
         &self,
         peer: Peer,
         scope: Scope,
         request: Request<Incoming>,
         begun: Moment,
-        counted: &Mutex<Option<Series>>,
+        remembered: &Mutex<Remembered>,
     ) -> Answer {
         let (parts, body) = request.into_parts();
         let mut unread = body::unread(body);
-        let route = route(&parts.method, parts.uri.path());
+        let route = match parts.uri.path().strip_prefix(&*self.base_path) {
+            Some(path) => route(&parts.method, path),
+            None => Route::Unknown,
+        };
+        let id = remembered.lock().ids.of(&parts.headers);
         let client = peer.client(&parts.headers, &self.proxies);
         let reply = match framing::check(&parts) {
             Err(problem) => Reply::problem(&problem),
             Ok(()) if !route.is_within(scope) => Reply::problem(&Problem::too_many_connections()),
             Ok(()) if parts.method == Method::OPTIONS => Cors::preflight(&parts.headers),
-            Ok(()) => self.route(client, route, &parts, &mut unread).await,
+            Ok(()) => self.route(client, route, &parts, &id, &mut unread).await,
         };
         let (status, upgrade, at) = (reply.status.as_u16(), reply.upgrade, self.clock.moment());
         let is_last = unread.is_some() || scope == Scope::Probes;
-        self.metrics.answered(&mut counted.lock(), &parts.method, route.resource(), status, at.since(begun));
-        debug!(method = %parts.method, path = parts.uri.path(), status, "answered");
+        self.metrics.answered(&mut remembered.lock().counted, &parts.method, route.resource(), status, at.since(begun));
+        self.answered.log(&parts, route, status, &id, at);
         let upgrade = upgrade.map(|invitation| (invitation, client));
-        Answer { response: self.heads.response(reply, is_last), upgrade, at }
+        Answer { response: self.heads.response(reply, id, is_last), upgrade, at }
     }
 
     /// The answer to what is no request, as it goes over the wire.
     pub(super) fn refuse(&self, problem: &Problem) -> Vec<u8> {
-        head::raw(self.heads.response(Reply::problem(problem), true))
+        head::raw(self.heads.response(Reply::problem(problem), RequestIds::new().made(), true))
     }
 
-    async fn route(&self, client: ClientAddress, route: Route<'_>, parts: &Parts, unread: &mut Unread) -> Reply {
+    async fn route(
+        &self,
+        client: ClientAddress,
+        route: Route<'_>,
+        parts: &Parts,
+        request_id: &HeaderValue,
+        unread: &mut Unread,
+    ) -> Reply {
         let general = match route {
             Route::Found(resource, ..) | Route::WrongMethod(resource) if !resource.is_limited() => None,
             Route::Found(..) | Route::WrongMethod(_) | Route::Unknown => self.count(client).await,
         };
         let mut reply = match route {
             _ if general.is_some_and(|quota| quota.is_exceeded()) => Reply::problem(&Problem::too_many_requests()),
-            Route::Found(_, endpoint, id) => self.serve(endpoint, id, parts, unread).await,
+            Route::Found(_, endpoint, id) => {
+                let asked = Asked { client, endpoint, id, parts, request_id };
+                self.serve(asked, unread).await
+            }
             Route::WrongMethod(resource) => Reply::wrong_method(resource.allow()),
             Route::Unknown => Reply::problem(&Problem::unknown_route()),
         };
@@ -114,7 +160,8 @@ impl Service {
         })
     }
 
-    async fn serve(&self, endpoint: Endpoint, id: &str, parts: &Parts, unread: &mut Unread) -> Reply {
+    async fn serve(&self, asked: Asked<'_>, unread: &mut Unread) -> Reply {
+        let Asked { endpoint, parts, .. } = asked;
         if endpoint == Endpoint::WebSocket {
             return match ws::invite(parts).filter(|_| unread.is_none()) {
                 Some((head, invitation)) => Reply::switch_protocols(head, invitation),
@@ -125,15 +172,17 @@ impl Service {
             Ok(body) => body,
             Err(problem) => return Reply::problem(&problem),
         };
-        let handled = AssertUnwindSafe(self.handle(endpoint, id, parts, &body)).catch_unwind();
+        let handled = AssertUnwindSafe(self.handle(asked, &body)).catch_unwind();
         match within(self.request_timeout, handled).await {
-            Some(Ok(reply)) => reply.into(),
+            Some(Ok(reply)) => Handling::applied(&parts.method, &parts.headers, reply.into()),
             Some(Err(_)) => {
-                error!(method = %parts.method, path = parts.uri.path(), "a request met a fault of ours");
+                let request_id = asked.request_id.to_str().unwrap_or_default();
+                error!(method = %parts.method, path = parts.uri.path(), request_id, "a request met a fault of ours");
                 Reply::problem(&Problem::internal())
             }
             None => {
-                error!(method = %parts.method, path = parts.uri.path(), "a request took too long");
+                let request_id = asked.request_id.to_str().unwrap_or_default();
+                error!(method = %parts.method, path = parts.uri.path(), request_id, "a request took too long");
                 let is_safe = parts.method.is_safe();
                 let problem = if is_safe { Problem::unavailable("Too slow") } else { Problem::unknown_outcome() };
                 Reply::problem(&problem)
@@ -141,14 +190,15 @@ impl Service {
         }
     }
 
-    async fn handle(&self, endpoint: Endpoint, id: &str, parts: &Parts, body: &Bytes) -> Result<Reply, Problem> {
+    async fn handle(&self, asked: Asked<'_>, body: &Bytes) -> Result<Reply, Problem> {
+        let Asked { client, endpoint, id, parts, .. } = asked;
         let (all, headers) = (&self.sessions, &parts.headers);
         let command = match endpoint {
-            Endpoint::Create => return sessions::create(all, body).await,
+            Endpoint::Create => return sessions::create(all, headers, body).await,
             Endpoint::Read => return sessions::read(all, headers, id).await,
             Endpoint::Patch => return sessions::patch(all, headers, id, body).await,
-            Endpoint::Delete => return sessions::delete(all, headers, id).await,
-            Endpoint::Switch => return sessions::switch(all, headers, id, body).await,
+            Endpoint::Delete => return sessions::delete(all, headers, id, body).await,
+            Endpoint::Switch => return sessions::switch(all, headers, client, id, body).await,
             Endpoint::Events => return sessions::events(all, id, parts.uri.query().unwrap_or_default()).await,
             Endpoint::Time => return about::time(all).await,
             Endpoint::Health => return Ok(about::health()),
@@ -166,7 +216,7 @@ impl Service {
             Endpoint::Complete => Command::Complete,
             Endpoint::Cancel => Command::Cancel,
         };
-        sessions::transition(all, headers, id, command).await
+        sessions::transition(all, headers, id, body, command).await
     }
 }
 

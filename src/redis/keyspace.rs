@@ -142,6 +142,11 @@ impl Keyspace {
         self.name("rl:switch", Some(self.partition(id)), &[text(&id.0.text())])
     }
 
+    /// What a client was refused of a session in this window (integer with a TTL).
+    pub fn refused_limit(&self, id: SessionId, client: ClientAddress) -> String {
+        self.name("rl:refused", Some(self.partition(id)), &[text(&id.0.text()), &client.to_string()])
+    }
+
     /// The requests of a client in this window (integer with a TTL).
     pub fn general_limit(&self, client: ClientAddress) -> String {
         self.name("rl:general", self.share, &[&client.to_string()])

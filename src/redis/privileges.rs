@@ -53,7 +53,10 @@ fn queued(keyspace: &Keyspace, partition: Partition, is_of_cluster: bool) -> Com
     let queue = |part| keyspace.queue(partition, part);
     let (session, deadlines) = (keyspace.session(id), keyspace.deadlines(partition));
     commands.cmd("MGET").arg(&session).cmd("GET").arg(&session).cmd("SETEX").arg(&session).arg(1).arg("");
-    for limit in [keyspace.switch_limit(id), keyspace.general_limit(ClientAddress::UNIX)] {
+    let client = ClientAddress::UNIX;
+    let limits = [keyspace.switch_limit(id), keyspace.refused_limit(id, client), keyspace.general_limit(client)];
+    for limit in limits {
+        commands.cmd("INCRBY").arg(&limit).arg(1).cmd("DECRBY").arg(&limit).arg(1);
         commands.cmd("INCR").arg(&limit).cmd("PEXPIRE").arg(&limit).arg(1).arg("NX").cmd("PTTL").arg(&limit);
     }
     commands.cmd("TYPE").arg(&deadlines).cmd("ZADD").arg(&deadlines).arg(0).arg("").cmd("ZREM").arg(&deadlines).arg("");

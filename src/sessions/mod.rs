@@ -146,7 +146,9 @@ impl Sessions {
     pub async fn create(&self, arrival: Arrival, new: NewSession) -> Result<Done, Failure> {
         let id = new.id;
         let decide = move |current: Current<'_>| judged::create(&new, &current);
-        self.commit(Commit { id, arrival: Some(arrival), rate: None, decide: Box::new(decide) }).await.result
+        self.commit(Commit { id, arrival: Some(arrival), rate: None, client: None, decide: Box::new(decide) })
+            .await
+            .result
     }
 
     /// Asks for a change.
@@ -165,6 +167,7 @@ impl Sessions {
         if self.recovery.is_none() {
             return self.ask(id, Some(arrival), rate, request).await;
         }
+        let client = request.client;
         // Both are needed again if the store knows nothing of the session.
         let (request, missing) = (Arc::new(request), Arc::new(AtomicBool::new(false)));
         let (asked, is_missing) = (Arc::clone(&request), Arc::clone(&missing));
@@ -173,14 +176,14 @@ impl Sessions {
             is_missing.store(current.record.is_none() && current.epoch == 0, Ordering::Relaxed);
             judged::decide(id, &asked, &current)
         };
-        let reply = self.commit(Commit { id, arrival: Some(arrival), rate, decide: Box::new(decide) }).await;
+        let reply = self.commit(Commit { id, arrival: Some(arrival), rate, client, decide: Box::new(decide) }).await;
         if !missing.load(Ordering::Relaxed) {
             return reply;
         }
         match self.is_back(id).await {
             Ok(true) => {
-                let again = self.ask(id, Some(self.arrive(id)), None, request).await;
-                Reply { quota: reply.quota, ..again }
+                // What was refused gave its count back.
+                self.ask(id, Some(self.arrive(id)), rate, request).await
             }
             Ok(false) => reply,
             Err(failure) => Reply { result: Err(failure), quota: reply.quota },
@@ -255,8 +258,9 @@ impl Sessions {
         rate: Option<Rate>,
         request: impl Borrow<Request> + Send + 'static,
     ) -> Reply {
+        let client = request.borrow().client;
         let decide = move |current: Current<'_>| judged::decide(id, request.borrow(), &current);
-        self.commit(Commit { id, arrival, rate, decide: Box::new(decide) }).await
+        self.commit(Commit { id, arrival, rate, client, decide: Box::new(decide) }).await
     }
 
     async fn commit(&self, commit: Commit) -> Reply {

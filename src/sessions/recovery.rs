@@ -113,7 +113,7 @@ impl Recovery {
             return Err(StoreError::Unreadable);
         };
         let decide = move |current: Current<'_>| restore(&session, &archived, &current);
-        let commit = Commit { id, arrival: None, rate: None, decide: Box::new(decide) };
+        let commit = Commit { id, arrival: None, rate: None, client: None, decide: Box::new(decide) };
         let Committed { record, .. } = self.store.commit(commit).await?;
         if let Some(record) = &record {
             self.recovered.inc();

@@ -1,5 +1,6 @@
-//! What can be asked of a session. Does not know who asks.
+//! What can be asked of a session. Does not know over which protocol.
 
+use crate::client_address::ClientAddress;
 use crate::engine::{Command, Precondition};
 use crate::wire::Merge;
 
@@ -12,10 +13,12 @@ pub struct Request {
     pub merge: Option<Merge>,
     /// What the caller believes the session to be.
     pub precondition: Precondition,
+    /// Who asks, if what is refused counts against somebody.
+    pub client: Option<ClientAddress>,
 }
 
 impl From<Command> for Request {
     fn from(command: Command) -> Self {
-        Self { command, merge: None, precondition: Precondition::default() }
+        Self { command, merge: None, precondition: Precondition::default(), client: None }
     }
 }

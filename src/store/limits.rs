@@ -39,22 +39,66 @@ impl<K: Hash + Eq> Limits<K> {
         Self { hasher: RandomState::new(), shards: (0..SHARDS).map(|_| shard()).collect() }
     }
 
-    /// One more hit. Windows that have ended are dropped whenever a shard has doubled, so that it holds at
-    /// most twice the keys of one window.
+    /// One more hit.
     pub(super) fn hit(&self, key: K, rate: Rate, now: Timestamp) -> Quota {
-        let mut shard = self.shards[self.hasher.hash_one(&key) as usize % SHARDS].lock();
-        if shard.windows.len() >= shard.sweep_len {
-            shard.windows.retain(|_, window| window.ends > now);
-            shard.sweep_len = SWEEP_LEN_MIN.max(shard.windows.len() * 2);
-        }
+        self.enter(key, rate, now).0
+    }
+
+    /// The same; returns when the window ends, too.
+    pub(super) fn enter(&self, key: K, rate: Rate, now: Timestamp) -> (Quota, Timestamp) {
+        let mut shard = self.shard(&key).lock();
+        shard.sweep(now);
         let fresh = || Window { hits: 0, ends: now + Millis::new(u64::from(rate.window_s) * 1_000) };
         let window = shard.windows.entry(key).or_insert_with(fresh);
         if window.ends <= now {
             *window = fresh();
         }
         window.hits = window.hits.saturating_add(1);
-        let reset_s = window.ends.since(now).as_ms().div_ceil(1_000) as u32;
-        Quota { rate, hits: window.hits, reset_s }
+        (window.quota(rate, now), window.ends)
+    }
+
+    /// Takes a hit back, if the window still stands that ends then.
+    pub(super) fn give_back(&self, key: &K, ends: Timestamp) {
+        let mut shard = self.shard(key).lock();
+        if let Some(window) = shard.windows.get_mut(key).filter(|window| window.ends == ends) {
+            window.hits = window.hits.saturating_sub(1);
+        }
+    }
+
+    /// Where a limit stands that was reached; `None` when it was not.
+    pub(super) fn reached(&self, key: &K, rate: Rate, now: Timestamp) -> Option<Quota> {
+        let shard = self.shard(key).lock();
+        let window = shard.windows.get(key).filter(|window| window.ends > now && window.hits >= rate.max)?;
+        Some(window.quota(rate, now))
+    }
+
+    /// Takes down where a limit stands that was counted elsewhere.
+    pub(super) fn learn(&self, key: K, quota: Quota, now: Timestamp) {
+        let mut shard = self.shard(&key).lock();
+        shard.sweep(now);
+        let ends = now + Millis::new(u64::from(quota.reset_s) * 1_000);
+        shard.windows.insert(key, Window { hits: quota.hits, ends });
+    }
+
+    fn shard(&self, key: &K) -> &Mutex<Shard<K>> {
+        &self.shards[self.hasher.hash_one(key) as usize % SHARDS]
+    }
+}
+
+impl<K> Shard<K> {
+    /// Windows that have ended are dropped whenever a shard has doubled, so that it holds at most twice the keys of one
+    /// window.
+    fn sweep(&mut self, now: Timestamp) {
+        if self.windows.len() >= self.sweep_len {
+            self.windows.retain(|_, window| window.ends > now);
+            self.sweep_len = SWEEP_LEN_MIN.max(self.windows.len() * 2);
+        }
+    }
+}
+
+impl Window {
+    fn quota(&self, rate: Rate, now: Timestamp) -> Quota {
+        Quota { rate, hits: self.hits, reset_s: self.ends.since(now).as_ms().div_ceil(1_000) as u32 }
     }
 }
 
@@ -77,6 +121,23 @@ mod tests {
         assert_eq!(hit(1_000), (false, 0, 1));
         assert_eq!(hit(1_699), (true, 0, 1));
         assert_eq!(hit(1_700), (false, 1, 1));
+    }
+
+    #[test]
+    fn a_hit_is_given_back_to_the_window_that_it_was_counted_in() {
+        let limits = Limits::new();
+        let at = Timestamp::from_ms;
+        let (_, first) = limits.enter("key", RATE, at(0));
+        limits.enter("key", RATE, at(1));
+        assert_eq!(limits.reached(&"key", RATE, at(2)).map(|quota| quota.hits), Some(2));
+        limits.give_back(&"key", first);
+        assert_eq!(limits.reached(&"key", RATE, at(3)), None);
+        assert_eq!(limits.hit("key", RATE, at(4)).hits, 2);
+        assert_eq!(limits.hit("key", RATE, at(1_000)).hits, 1);
+        limits.give_back(&"key", first);
+        assert_eq!(limits.hit("key", RATE, at(1_001)).hits, 2, "that one is over");
+        limits.give_back(&"other", first);
+        assert_eq!(limits.hit("other", RATE, at(1_002)).hits, 1);
     }
 
     #[test]

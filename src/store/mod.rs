@@ -130,8 +130,11 @@ pub struct Commit {
     pub id: SessionId,
     /// When the command arrived; `None` for what nobody asked for: it is judged now.
     pub arrival: Option<Arrival>,
-    /// A limit on how often this may be asked of the session; counted before it is looked up.
+    /// A limit on how often this may be asked of the session; counted before it is looked up. What is refused gives its
+    /// count back, as long as the same window stands.
     pub rate: Option<Rate>,
+    /// Who asks, if what is refused counts against somebody ([`REFUSALS`]).
+    pub client: Option<ClientAddress>,
     /// Makes the decision. May be called more than once.
     pub decide: Box<dyn FnMut(Current<'_>) -> Decision + Send>,
 }
@@ -196,7 +199,7 @@ pub enum Write {
 pub struct Committed {
     /// The state afterwards; `None` when there is no such session.
     pub record: Option<Arc<Record>>,
-    /// The answer; `None` when the limit was reached and nothing was judged.
+    /// The answer; `None` when a limit was reached.
     pub verdict: Option<Verdict>,
     /// Where the limit stands, when there was one.
     pub quota: Option<Quota>,
@@ -308,6 +311,9 @@ pub struct Rate {
     pub window_s: u32,
 }
 
+/// How often one client may be refused what one session limits; what it is refused beyond that is said to be too much.
+pub const REFUSALS: Rate = Rate { max: 10, window_s: 1 };
+
 /// Where a limit stands after a hit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quota {
@@ -323,6 +329,11 @@ impl Quota {
     /// Whether this hit was one too many.
     pub fn is_exceeded(&self) -> bool {
         self.hits > self.rate.max
+    }
+
+    /// After the hit was given back.
+    pub fn given_back(self) -> Self {
+        Self { hits: self.hits.saturating_sub(1), ..self }
     }
 
     /// Hits that are left in this window.

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use crate::engine::{StateTag, Timestamp};
 
 use super::problems::{Code, Problem, Problems};
+use super::query;
 use super::write::Write;
 
 const LIMIT_DEFAULT: usize = 100;
@@ -22,17 +23,17 @@ pub struct HistoryQuery {
 /// Reads `after=<epoch>.<version>&limit=<count>`; `None` when there are problems.
 pub fn history_query(query: &str, problems: &mut Problems) -> Option<HistoryQuery> {
     let found = problems.len();
-    let given = |name: &str| query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
+    let given = |name: &str| query::parameter(query, name).filter(|text| !text.is_empty());
     let mut after = None;
-    if let Some(text) = given("after").filter(|text| !text.is_empty()) {
-        after = tag(text);
+    if let Some(text) = given("after") {
+        after = tag(&text);
         if after.is_none() {
             let message = "Must be an epoch and a version with a dot between them".into();
             problems.push(Problem { field: "after".into(), message, code: Code::InvalidFormat });
         }
     }
     let mut limit = LIMIT_DEFAULT;
-    if let Some(text) = given("limit").filter(|text| !text.is_empty()) {
+    if let Some(text) = given("limit") {
         let (message, code) = match text.parse() {
             Ok(0) => ("Must be at least 1".into(), Code::TooSmall),
             Ok(number) if number > LIMIT_MAX => (format!("Must be at most {LIMIT_MAX}").into(), Code::TooBig),
@@ -101,6 +102,7 @@ mod tests {
         let after = Some(StateTag { epoch: 17, version: 3 });
         assert_eq!(read("x=1&limit=5&after=17.3"), Ok(HistoryQuery { after, limit: 5 }));
         let wrong = vec![("after".to_owned(), "invalid_format"), ("limit".to_owned(), "too_big")];
+        assert_eq!(read("%6Cimit=%35&after=17%2e3"), Ok(HistoryQuery { after, limit: 5 }));
         assert_eq!(read("after=17&limit=201"), Err(wrong));
         assert_eq!(read("limit=x"), Err(vec![("limit".to_owned(), "invalid_type")]));
         assert_eq!(read("limit=0"), Err(vec![("limit".to_owned(), "too_small")]));

@@ -16,11 +16,13 @@ mod message;
 mod metadata;
 mod problems;
 mod published;
+mod query;
 mod read;
 mod request;
 mod scan;
 mod state;
 mod stored;
+mod strict;
 #[cfg(test)]
 mod tests;
 mod write;
@@ -39,7 +41,9 @@ pub use message::{
 pub use metadata::{MAX_LEN as METADATA_LEN_MAX, Merge, TooLarge};
 pub use problems::{Code, Problem, Problems};
 pub use published::{Heard, heard, publish, publish_deleted, publish_update, published_at};
+pub use query::parameter;
 pub use read::{NotJson, Object};
 pub use request::{PatchRequest, SwitchRequest, create, create_with, patch, session_id, switch};
 pub use state::{Encoded, encode};
 pub use stored::{EVENTS_MAX, Events, Kept, Mark, NotStored, bury, glance, mark, read_mark};
+pub use strict::{KnownFields, unknown_fields};

@@ -15,6 +15,8 @@ pub enum Code {
     TooSmall,
     /// Above the most, or too many.
     TooBig,
+    /// There are more problems than are told.
+    Truncated,
 }
 
 impl Code {
@@ -26,6 +28,7 @@ impl Code {
             Code::InvalidValue => "invalid_value",
             Code::TooSmall => "too_small",
             Code::TooBig => "too_big",
+            Code::Truncated => "truncated",
         }
     }
 }
@@ -44,5 +47,20 @@ pub struct Problem {
 /// All that is wrong, in the order in which the contract lists the fields.
 pub type Problems = Vec<Problem>;
 
-/// How many problems are looked for in a list before the rest of it is left alone.
-pub(super) const ENOUGH: usize = 64;
+/// How many problems are told of; one more says that there are more.
+pub(super) const PROBLEMS_MAX: usize = 32;
+
+/// How many are looked for in a list before the rest of it is left alone.
+pub(super) const ENOUGH: usize = PROBLEMS_MAX + 1;
+
+/// Adds one more, if it is still told.
+pub(super) fn add(problems: &mut Problems, problem: impl FnOnce() -> Problem) {
+    match problems.len() {
+        len if len < PROBLEMS_MAX => problems.push(problem()),
+        PROBLEMS_MAX => {
+            let message = format!("There are more than {PROBLEMS_MAX} problems").into();
+            problems.push(Problem { field: String::new(), message, code: Code::Truncated });
+        }
+        _ => {}
+    }
+}

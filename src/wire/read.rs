@@ -9,7 +9,7 @@ use crate::engine::{Millis, Uuid};
 
 use super::decimal::Decimal;
 use super::json::{self, Name, Raw, Wrong};
-use super::problems::{Code, Problem, Problems};
+use super::problems::{self, Code, Problem, Problems};
 
 /// The body is not JSON.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -172,11 +172,14 @@ impl<'o, 'a, 'p> Fields<'o, 'a, 'p> {
 
     /// Says what is wrong with a field.
     pub(super) fn report(&mut self, name: impl fmt::Display, fault: Fault) {
-        let field = match self.inside {
-            Some((array, place)) => format!("{array}.{place}.{name}"),
-            None => name.to_string(),
-        };
-        self.problems.push(Problem { field, message: fault.message, code: fault.code });
+        let inside = self.inside;
+        problems::add(self.problems, || {
+            let field = match inside {
+                Some((array, place)) => format!("{array}.{place}.{name}"),
+                None => name.to_string(),
+            };
+            Problem { field, message: fault.message, code: fault.code }
+        });
     }
 
     /// The list of problems, for fields further inside.

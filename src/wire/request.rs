@@ -7,8 +7,9 @@ use crate::engine::{
 
 use super::json::Raw;
 use super::metadata::{self, Merge};
-use super::problems::{self, Code, Problem, Problems};
+use super::problems::{self, Code, PROBLEMS_MAX, Problem, Problems};
 use super::read::{self, Fields, Looked, Object, fault};
+use super::strict;
 
 const TIME_MS_MIN: u64 = 1_000;
 const TIME_MS_MAX: u64 = 86_400_000;
@@ -123,8 +124,8 @@ pub fn patch(body: &Object<'_>, problems: &mut Problems) -> Option<PatchRequest>
     let warn_at = warn_at.map(|values| thresholds(&values, fields.problems()).into());
     let expected_version = fields.optional("expected_version", version);
     let unknown = format!("Unknown field; can be changed: {}", NAMES[..6].join(", "));
-    for name in body.names().filter(|name| !NAMES.contains(&&**name)) {
-        fields.report(name, fault(Code::InvalidValue, unknown.clone()));
+    for name in body.names().filter(|name| !NAMES.contains(&&**name)).take(PROBLEMS_MAX + 1) {
+        fields.report(strict::told(&name), fault(Code::InvalidValue, unknown.clone()));
     }
     let settings = Patch { metadata: None, increment, time_per_cycle, max_time, on_timeout, warn_at };
     (problems.len() == found).then_some(PatchRequest { settings, merge, expected_version })
@@ -216,7 +217,7 @@ fn thresholds(values: &[Raw<'_>], problems: &mut Problems) -> Vec<Millis> {
             Ok(threshold) => thresholds.push(threshold),
             Err(fault) => {
                 let field = format!("warn_at_ms.{place}");
-                problems.push(Problem { field, message: fault.message, code: fault.code });
+                problems::add(problems, || Problem { field, message: fault.message, code: fault.code });
             }
         }
     }
@@ -228,7 +229,8 @@ fn entry<'a>(value: Raw<'a>, name: &str, place: usize, problems: &mut Problems) 
     match read::object(value) {
         Ok(object) => Some(object),
         Err(fault) => {
-            problems.push(Problem { field: format!("{name}.{place}"), message: fault.message, code: fault.code });
+            let field = format!("{name}.{place}");
+            problems::add(problems, || Problem { field, message: fault.message, code: fault.code });
             None
         }
     }

@@ -311,7 +311,8 @@ impl Peer<'_> {
         }
         let (command, version) = order.map_err(Problem::invalid)?;
         let is_switch = matches!(command, Command::Switch { .. });
-        let request = Request { precondition: Precondition { one_of: None, version }, ..command.into() };
+        let precondition = Precondition { one_of: None, version };
+        let request = Request { precondition, client: Some(self.client), ..command.into() };
         let asked = timeout(self.live.request_timeout, self.live.sessions.change(self.id, arrival, request));
         let done = asked.await.map_err(|_| Problem::unknown_outcome())?.result?;
         match &done.record {

@@ -6,6 +6,7 @@ use hyper::{Response, StatusCode, Version};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use crate::engine::{SessionId, Uuid};
+use crate::wire;
 
 /// What a client that speaks WebSocket asked for: a session, or nothing that makes sense, and then why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,11 +39,11 @@ pub fn invite(request: &Parts) -> Option<(Response<()>, Invitation)> {
 
 /// The session that a query names.
 fn session(query: &str) -> Result<SessionId, &'static str> {
-    let id = query.split('&').find_map(|pair| pair.strip_prefix("sessionId=")).unwrap_or_default();
+    let id = wire::parameter(query, "sessionId").unwrap_or_default();
     if id.is_empty() {
         return Err("Missing sessionId parameter");
     }
-    Uuid::parse(id).map(SessionId).ok_or("Invalid sessionId format")
+    Uuid::parse(&id).map(SessionId).ok_or("Invalid sessionId format")
 }
 
 #[cfg(test)]

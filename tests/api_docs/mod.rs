@@ -123,21 +123,42 @@ async fn names_every_error_with_its_status_and_no_other() {
     for (_, _, operation) in operations(&document) {
         for (status, response) in object(&operation["responses"]) {
             let text = resolve(&document, response)["description"].as_str().expect("a description");
-            let mut before = "";
-            for (n, part) in text.split('`').enumerate() {
-                let is_code = n % 2 == 1 && part.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_');
-                if is_code {
-                    let status =
-                        if status == "default" { before.trim().rsplit(' ').next().expect("a word") } else { status };
-                    described.insert((status.to_owned(), part.to_owned()));
-                }
-                before = part;
-            }
+            described.extend(codes_in(text).map(|(_, code)| (status.to_owned(), code.to_owned())));
         }
     }
+    // What a request meets that leads to no operation.
+    let text = document["info"]["description"].as_str().expect("a description");
+    let with_status = codes_in(text).filter(|(status, _)| status.parse::<u16>().is_ok());
+    described.extend(with_status.map(|(status, code)| (status.to_owned(), code.to_owned())));
     assert_eq!(described, problems());
     let in_schemas: BTreeSet<_> = codes(&document).into_iter().collect();
     assert_eq!(in_schemas, problems().into_iter().map(|(_, code)| code).collect());
+}
+
+/// Every code that a text names, with the word before it.
+fn codes_in(text: &str) -> impl Iterator<Item = (&str, &str)> {
+    let parts: Vec<_> = text.split('`').collect();
+    let is_code = |part: &str| part.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_');
+    let codes = (1..parts.len()).step_by(2).filter(move |n| is_code(parts[*n]) && !parts[*n].is_empty());
+    let parts: Vec<_> = text.split('`').collect();
+    codes.map(move |n| (parts[n - 1].trim().rsplit(' ').next().unwrap_or_default(), parts[n]))
+}
+
+/// No status is left open.
+#[tokio::test]
+async fn says_every_status() {
+    let document = served(&Server::start().await).await;
+    for (method, path, operation) in operations(&document) {
+        let statuses: Vec<_> = object(&operation["responses"]).map(|(status, _)| status.as_str()).collect();
+        for status in ["400", "408", "413", "415", "431", "500"] {
+            assert!(statuses.contains(&status), "{method} {path} {status}");
+        }
+        assert!(statuses.iter().all(|status| status.parse::<u16>().is_ok()), "{method} {path}: {statuses:?}");
+        if method == "HEAD" {
+            let of_get = object(&document["paths"][path]["get"]["responses"]);
+            assert_eq!(statuses, of_get.map(|(status, _)| status.as_str()).collect::<Vec<_>>(), "{path}");
+        }
+    }
 }
 
 /// The codes that an error's schema allows.
@@ -173,7 +194,7 @@ async fn is_a_page_that_needs_nothing_else() {
     let page = &answer.body;
     let (_, without_scripts) = page.split_once("<noscript>").expect("something for those without scripts");
     let (without_scripts, _) = without_scripts.split_once("</noscript>").expect("an end");
-    assert!(without_scripts.contains(r#"href="/api-docs.json""#));
+    assert!(without_scripts.contains(r#"href="api-docs.json""#));
     for foreign in ["http://", "https://", " src=", "url(", "@import", "import "] {
         assert!(!page.contains(foreign), "{foreign}");
     }

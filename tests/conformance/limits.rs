@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use synckairos::client_address::ClientAddress;
 use synckairos::engine::{Command, Millis, Outcome, Refusal};
-use synckairos::sessions::{Failure, Rates, Reply, Sessions};
-use synckairos::store::{Commit, Decision, Quota, Rate, Write};
+use synckairos::sessions::{Failure, Rates, Reply, Request, Sessions};
+use synckairos::store::{Commit, Decision, Quota, REFUSALS, Rate, Write};
 
 use super::rig::{SWITCH, id, new_session};
 use super::{Backend, Rig};
@@ -21,6 +21,13 @@ impl<B: Backend> Rig<B> {
         let sessions = Sessions::new(Arc::clone(&self.store), Rates { switch: Some(rate), general: None });
         sessions.change(id(n), self.store.arrive(id(n)), SWITCH.into()).await
     }
+
+    /// Somebody asks for a switch under a limit.
+    async fn switch_by(&self, n: u64, client: ClientAddress, command: Command) -> Reply {
+        let sessions = Sessions::new(Arc::clone(&self.store), Rates { switch: Some(RATE), general: None });
+        let request = Request { client: Some(client), ..command.into() };
+        sessions.change(id(n), self.store.arrive(id(n)), request).await
+    }
 }
 
 #[track_caller]
@@ -31,16 +38,49 @@ fn check(quota: Option<Quota>, rate: Rate, hits: u32, remaining: u32) {
     assert!((1..=rate.window_s).contains(&quota.reset_s), "{quota:?}");
 }
 
-pub(crate) async fn a_limit_counts_before_the_session_is_looked_up(rig: Rig<impl Backend>) {
-    for (hits, remaining) in [(1, 1), (2, 0)] {
+pub(crate) async fn what_is_refused_gives_its_count_back(rig: Rig<impl Backend>) {
+    for _ in 0..5 {
         let reply = rig.switch(1, RATE).await;
         assert!(matches!(reply.result, Err(Failure::Refused(_, Refusal::NotFound))), "{reply:?}");
-        check(reply.quota, RATE, hits, remaining);
+        check(reply.quota, RATE, 0, 2);
     }
     rig.start(new_session(1)).await;
-    let reply = rig.switch(1, RATE).await;
-    assert!(matches!(reply.result, Err(Failure::Limited(_))), "{reply:?}");
-    check(reply.quota, RATE, 3, 0);
+    for (hits, remaining) in [(1, 1), (2, 0)] {
+        let reply = rig.switch(1, RATE).await;
+        assert!(reply.result.is_ok(), "{reply:?}");
+        check(reply.quota, RATE, hits, remaining);
+    }
+    for _ in 0..5 {
+        let reply = rig.switch(1, RATE).await;
+        assert!(matches!(reply.result, Err(Failure::Limited(_))), "{reply:?}");
+        check(reply.quota, RATE, 3, 0);
+    }
+}
+
+pub(crate) async fn whoever_is_refused_too_often_is_told_alone(rig: Rig<impl Backend>) {
+    let started = rig.start(new_session(1)).await;
+    let waiting = started.session().participants[1].id;
+    let late = Command::Switch { next: None, current: Some(waiting) };
+    let [late_one, other] = ["192.0.2.1", "192.0.2.2"].map(client);
+    let mut refused = 0;
+    // A window of a second may end in the middle of it.
+    let quota = loop {
+        match rig.switch_by(1, late_one, late.clone()).await.result {
+            Err(Failure::Refused(_, Refusal::Conflict { .. })) => refused += 1,
+            Err(Failure::Limited(quota)) => break quota,
+            other => panic!("{other:?}"),
+        }
+        assert!(refused < 1_000, "nobody is told");
+    };
+    assert!(refused >= REFUSALS.max, "only {refused} were refused");
+    assert_eq!((quota.rate, quota.is_exceeded()), (REFUSALS, true));
+    let reply = rig.switch_by(1, other, late).await;
+    assert!(matches!(reply.result, Err(Failure::Refused(_, Refusal::Conflict { .. }))), "{reply:?}");
+    for (hits, client) in [(1, late_one), (2, other)] {
+        let reply = rig.switch_by(1, client, SWITCH).await;
+        assert!(reply.result.is_ok(), "what is not refused is nobody's fault: {reply:?}");
+        check(reply.quota, RATE, hits, RATE.max - hits);
+    }
 }
 
 pub(crate) async fn beyond_the_limit_nothing_is_judged(rig: Rig<impl Backend>) {
@@ -53,9 +93,10 @@ pub(crate) async fn beyond_the_limit_nothing_is_judged(rig: Rig<impl Backend>) {
             Decision { write: Write::Nothing, verdict: Ok(Outcome::default()) }
         };
         let arrival = Some(rig.store.arrive(id(1)));
-        let committed = rig.commit(Commit { id: id(1), arrival, rate: Some(RATE), decide: Box::new(decide) }).await;
+        let committed =
+            rig.commit(Commit { id: id(1), arrival, rate: Some(RATE), client: None, decide: Box::new(decide) }).await;
         assert_eq!(committed.verdict.is_some(), hits <= RATE.max);
-        check(committed.quota, RATE, hits, RATE.max.saturating_sub(hits));
+        check(committed.quota, RATE, hits.min(RATE.max + 1), RATE.max.saturating_sub(hits));
     }
     assert_eq!(judged.load(Ordering::Relaxed), RATE.max);
     let reply = rig.switch(1, RATE).await;

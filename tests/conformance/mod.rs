@@ -77,7 +77,8 @@ macro_rules! cases {
                 a_command_that_arrived_late_holds_nothing_back,
             ],
             limits: [
-                a_limit_counts_before_the_session_is_looked_up,
+                what_is_refused_gives_its_count_back,
+                whoever_is_refused_too_often_is_told_alone,
                 beyond_the_limit_nothing_is_judged,
                 a_window_ends,
                 sessions_do_not_share_a_limit,

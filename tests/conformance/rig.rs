@@ -134,7 +134,7 @@ impl<B: Backend> Rig<B> {
             });
             Decision { write: Write::Nothing, verdict: Ok(Outcome::default()) }
         };
-        self.commit(Commit { id, arrival, rate: None, decide: Box::new(decide) }).await;
+        self.commit(Commit { id, arrival, rate: None, client: None, decide: Box::new(decide) }).await;
         let seen = seen.lock().take();
         seen.expect("a decision was asked for")
     }

@@ -49,7 +49,7 @@ pub(crate) async fn states_are_heard_in_order_each_followed_by_its_notices(rig: 
             let record = Arc::new(Record::new(session, current.now));
             Decision { write: Write::Put { record, notices: with.clone(), entry }, verdict: Ok(Outcome::default()) }
         };
-        let commit = Commit { id: id(1), arrival: None, rate: None, decide: Box::new(decide) };
+        let commit = Commit { id: id(1), arrival: None, rate: None, client: None, decide: Box::new(decide) };
         let Committed { record, verdict, quota, .. } = rig.commit(commit).await;
         assert_eq!((verdict, quota), (Some(Ok(Outcome::default())), None));
         let record = record.expect("a state was put");

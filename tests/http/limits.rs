@@ -93,30 +93,63 @@ async fn switches_of_a_session_are_limited() {
     wait::until("the window ends", served).await;
 }
 
-/// After validation and before the session is looked up.
+/// After validation, and what is refused is not.
 #[tokio::test]
-async fn a_switch_is_counted_when_it_is_valid() {
+async fn a_switch_is_counted_when_it_is_valid_and_not_refused() {
     let server = Server::start_with(&[("RATE_LIMIT_SWITCH", "2")]).await;
     let mut client = server.connect().await;
     let stranger = json!({"next_participant_id": participant(9)}).to_string();
-    let bodies = ["{", "{\"expected_version\":0}", "[]", &stranger, "{\"expected_version\":9}", "{", "{}"];
+    let bodies = ["{", "{\"expected_version\":0}", &stranger, "{\"expected_version\":9}", "{}", "{", "{}", "{}"];
     let answers = whole_burst(&mut client, 1, true, &bodies).await;
     let statuses: Vec<_> = answers.iter().map(|answer| answer.status).collect();
-    assert_eq!(statuses, [400, 400, 400, 400, 409, 400, 429], "{answers:?}");
-    for (n, remaining) in [(0, None), (1, None), (2, None), (3, Some(1)), (4, Some(0)), (5, None), (6, Some(0))] {
+    assert_eq!(statuses, [400, 400, 400, 409, 200, 400, 200, 429], "{answers:?}");
+    let remaining = [None, None, Some(2), Some(2), Some(1), None, Some(0), Some(0)];
+    for (n, remaining) in remaining.into_iter().enumerate() {
         match remaining {
             Some(remaining) => assert_limit(&answers[n], 2, 1, remaining, bodies[n]),
             None => assert_no_limit(&answers[n], bodies[n]),
         }
     }
 
-    let answers = whole_burst(&mut client, 1_000, false, &["{}"; 3]).await;
+    let answers = whole_burst(&mut client, 1_000, false, &["{}"; 11]).await;
     let statuses: Vec<_> = answers.iter().map(|answer| answer.status).collect();
-    assert_eq!(statuses, [404, 404, 429], "an id that nobody has is counted as well: {answers:?}");
-    assert_limit(&answers[1], 2, 1, 0, "a switch that finds nothing");
+    assert_eq!(statuses[..10], [404; 10], "{answers:?}");
+    assert_limit(&answers[9], 2, 1, 2, "a switch that finds nothing");
+    assert_refused(&answers[10], TOO_MANY_SWITCHES, 1, "one address is refused so often and no more");
+    assert_limit(&answers[10], 10, 1, 0, "it is shown that limit");
 
     let answers = burst(&mut client, "POST", "/v1/sessions/1/switch", &["{}"; 4]).await;
     assert!(answers.iter().all(|answer| answer.status == 400), "there is nothing to count by: {answers:?}");
+}
+
+/// Not even when both sit behind one address.
+#[tokio::test]
+async fn a_player_who_presses_too_late_stops_nobody() {
+    let server = Server::start_with(&[("RATE_LIMIT_SWITCH", "10")]).await;
+    let mut client = server.connect().await;
+    let (late, in_time) = (participant(1), participant(0));
+    let press = |who: &str| json!({ "current_participant_id": who }).to_string();
+    let (late, in_time) = (press(&late), press(&in_time));
+    let mut bodies = vec![late.as_str(); 12];
+    bodies.insert(0, &in_time);
+    bodies.push(&in_time);
+    let bodies = [&bodies[1..], &["{}"; 11]].concat();
+    let answers = whole_burst(&mut client, 1, true, &bodies).await;
+    let statuses: Vec<_> = answers[..13].iter().map(|answer| answer.status).collect();
+    assert_eq!(statuses[..10], [409; 10], "{answers:?}");
+    assert_eq!(statuses[10..], [429, 429, 200], "{answers:?}");
+    assert_limit(&answers[12], 10, 1, 9, "it is the first that counts");
+
+    // The same over WebSocket.
+    client.create(&two_players(&id(5_000), HOUR)).await;
+    client.post(&id(5_000), "start", &Value::Null).await;
+    let mut peer = crate::support::ws::Client::join(server.address(), &id(5_000)).await;
+    let mut order = async |who: u64| {
+        let press = json!({"type": "SWITCH", "request_id": "1", "current_participant_id": participant(who)});
+        peer.order(press).await["status"].as_u64()
+    };
+    wait::until("a late press is one too many", async || order(1).await == Some(429)).await;
+    assert_eq!(order(0).await, Some(200));
 }
 
 #[tokio::test]
@@ -153,7 +186,7 @@ async fn requests_of_an_address_are_limited() {
         let answer = client.ask(method, path, body).await;
         assert_eq!(answer.status, status, "{method} {path}: {answer:?}");
         if path == switch {
-            assert_limit(&answer, 5, 1, 4, "a switch shows its own limit");
+            assert_limit(&answer, 5, 1, 5, "a switch shows its own limit, which what is refused does not use up");
         } else {
             assert_limit(&answer, 8, 60, 8 - n, &format!("{method} {path}"));
         }

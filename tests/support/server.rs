@@ -28,7 +28,7 @@ impl Server {
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
-        self.running.address()
+        self.running.address().tcp().expect("it listens at an address")
     }
 
     /// A connection of its own.

@@ -4,16 +4,19 @@ use bytes::Bytes;
 use hyper::StatusCode;
 use hyper::header::HeaderMap;
 
+use crate::client_address::ClientAddress;
 use crate::engine::{Command, SessionId};
 use crate::problem::Problem;
 use crate::sessions::{Done, Request, Seen, Sessions};
 use crate::store::Arrival;
-use crate::wire::{self, HistoryQuery, Object, Problems};
+use crate::wire::{self, HistoryQuery, KnownFields, Object, Problems};
 
 use super::super::reply::Reply;
+use super::handling::Handling;
 use super::precondition;
 
-pub(in crate::http) async fn create(sessions: &Sessions, body: &Bytes) -> Result<Reply, Problem> {
+pub(in crate::http) async fn create(sessions: &Sessions, headers: &HeaderMap, body: &Bytes) -> Result<Reply, Problem> {
+    let handling = Handling::preferred(headers);
     let mut problems = Problems::new();
     let object = Object::parse(body, &mut problems)?;
     let new = if problems.is_empty() {
@@ -21,6 +24,8 @@ pub(in crate::http) async fn create(sessions: &Sessions, body: &Bytes) -> Result
     } else {
         None
     };
+    handling.check(&object, KnownFields::CREATE, &mut problems);
+    let new = new.filter(|_| problems.is_empty());
     let new = new.ok_or_else(|| Problem::invalid(problems))?;
     let arrival = sessions.arrive(new.id);
     let done = sessions.create(arrival, new).await?;
@@ -35,15 +40,15 @@ pub(in crate::http) async fn read(sessions: &Sessions, headers: &HeaderMap, id: 
     Ok(Reply::session(StatusCode::OK, wire::session(snapshot.members, now), snapshot.tag))
 }
 
-/// A change that has no fields; whatever the body says is ignored.
+/// A change that has no fields; whatever the body says is ignored, unless that is not wanted.
 pub(in crate::http) async fn transition(
     sessions: &Sessions,
     headers: &HeaderMap,
     id: &str,
+    body: &Bytes,
     command: Command,
 ) -> Result<Reply, Problem> {
-    let id = session_id(id)?;
-    let arrival = sessions.arrive(id);
+    let (id, arrival) = without_fields(sessions, headers, id, body)?;
     let request = Request { precondition: precondition::of_change(headers, None), ..command.into() };
     let done = sessions.change(id, arrival, request).await.result?;
     Ok(state(StatusCode::OK, &done))
@@ -60,6 +65,7 @@ pub(in crate::http) async fn patch(
         command: Command::Patch(patch.settings),
         merge: patch.merge,
         precondition: precondition::of_change(headers, patch.expected_version),
+        client: None,
     };
     let done = sessions.change(id, arrival, request).await.result?;
     Ok(state(StatusCode::OK, &done))
@@ -68,13 +74,20 @@ pub(in crate::http) async fn patch(
 pub(in crate::http) async fn switch(
     sessions: &Sessions,
     headers: &HeaderMap,
+    client: ClientAddress,
     id: &str,
     body: &Bytes,
 ) -> Result<Reply, Problem> {
-    let (id, arrival, switch) = named(sessions, id, body, wire::switch)?;
+    let handling = Handling::preferred(headers);
+    let (id, arrival, switch) = named(sessions, id, body, |object, problems| {
+        let switch = wire::switch(object, problems);
+        handling.check(object, KnownFields::SWITCH, problems);
+        switch.filter(|_| problems.is_empty())
+    })?;
     let command = Command::Switch { next: switch.next, current: switch.current };
     let precondition = precondition::of_change(headers, switch.expected_version);
-    let asked = sessions.change(id, arrival, Request { command, merge: None, precondition }).await;
+    let request = Request { command, merge: None, precondition, client: Some(client) };
+    let asked = sessions.change(id, arrival, request).await;
     let answer = asked.result.map(|done| match &done.record {
         Some(record) => {
             let text = wire::switched(record.session(), record.encoded(), done.outcome, done.now);
@@ -86,9 +99,13 @@ pub(in crate::http) async fn switch(
     Ok(Reply { quota: asked.quota, ..reply })
 }
 
-pub(in crate::http) async fn delete(sessions: &Sessions, headers: &HeaderMap, id: &str) -> Result<Reply, Problem> {
-    let id = session_id(id)?;
-    let arrival = sessions.arrive(id);
+pub(in crate::http) async fn delete(
+    sessions: &Sessions,
+    headers: &HeaderMap,
+    id: &str,
+    body: &Bytes,
+) -> Result<Reply, Problem> {
+    let (id, arrival) = without_fields(sessions, headers, id, body)?;
     let request = Request { precondition: precondition::of_change(headers, None), ..Command::Delete.into() };
     sessions.change(id, arrival, request).await.result?;
     Ok(Reply::empty(StatusCode::NO_CONTENT))
@@ -128,6 +145,25 @@ fn named<T>(
         (Some(id), Some(arrival), Some(request)) => Ok((id, arrival, request)),
         _ => Err(Problem::invalid(problems)),
     }
+}
+
+/// The session that a path names, and the arrival of a request that has no fields.
+fn without_fields(
+    sessions: &Sessions,
+    headers: &HeaderMap,
+    id: &str,
+    body: &Bytes,
+) -> Result<(SessionId, Arrival), Problem> {
+    let handling = Handling::preferred(headers);
+    if handling == Handling::Lenient {
+        let id = session_id(id)?;
+        return Ok((id, sessions.arrive(id)));
+    }
+    let (id, arrival, ()) = named(sessions, id, body, |object, problems| {
+        handling.check(object, KnownFields::NONE, problems);
+        problems.is_empty().then_some(())
+    })?;
+    Ok((id, arrival))
 }
 
 fn session_id(id: &str) -> Result<SessionId, Problem> {

@@ -24,7 +24,9 @@ use super::arrival::{Arrival, Arrivals};
 use super::file::{DataDir, Journal, Timeline};
 use super::limits::Limits;
 use super::metrics::Metrics;
-use super::{Answer, Commit, Committed, Listener, Queued, Quota, Rate, Read, Store, Update, Wait, Watch, Watched};
+use super::{
+    Answer, Commit, Committed, Listener, Queued, Quota, REFUSALS, Rate, Read, Store, Update, Wait, Watch, Watched,
+};
 
 use commit::Done;
 use shard::{Kept, Shard};
@@ -56,6 +58,7 @@ struct Shared {
     arrivals: Arc<Arrivals>,
     switches: Limits<SessionId>,
     requests: Limits<ClientAddress>,
+    refusals: Limits<(SessionId, ClientAddress)>,
     hasher: RandomState,
     shards: Box<[Mutex<Shard>]>,
     sessions: AtomicUsize,
@@ -117,6 +120,7 @@ impl Memory {
             metrics,
             switches: Limits::new(),
             requests: Limits::new(),
+            refusals: Limits::new(),
             hasher: RandomState::new(),
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
             sessions: AtomicUsize::new(0),
@@ -148,16 +152,22 @@ impl Store for Memory {
 
     fn commit(&self, mut commit: Commit) -> Answer<'_, Committed> {
         Box::pin(async move {
-            let quota = commit.rate.map(|rate| self.0.switches.hit(commit.id, rate, self.0.clock.now()));
-            if quota.is_some_and(|quota| quota.is_exceeded()) {
-                return Ok(Committed { record: None, verdict: None, quota, now: self.0.clock.now() });
+            let now = self.0.clock.now();
+            let counted = commit.rate.map(|rate| self.0.switches.enter(commit.id, rate, now));
+            if let Some((quota, ends)) = counted.filter(|(quota, _)| quota.is_exceeded()) {
+                self.0.switches.give_back(&commit.id, ends);
+                return Ok(Committed { record: None, verdict: None, quota: Some(quota), now });
             }
             loop {
                 // A command that arrived before the deadline may be on its way.
                 let left = self.0.arrivals.left(commit.id);
                 if let Some(Done { committed, written, is_change }) = self.0.try_commit(&mut commit)? {
+                    let committed = match counted {
+                        Some((quota, ends)) => self.0.counted(&commit, committed, quota, ends),
+                        None => committed,
+                    };
                     self.0.settled(written, is_change).await?;
-                    return Ok(Committed { quota, ..committed });
+                    return Ok(committed);
                 }
                 left.await;
             }
@@ -241,6 +251,19 @@ impl Store for Memory {
 impl Shared {
     fn shard(&self, id: SessionId) -> &Mutex<Shard> {
         &self.shards[self.hasher.hash_one(id) as usize % SHARDS]
+    }
+
+    /// What came of a command that has a limit. What is refused counts against whoever asked, and not against others.
+    fn counted(&self, commit: &Commit, committed: Committed, quota: Quota, ends: Timestamp) -> Committed {
+        if !matches!(committed.verdict, Some(Err(_))) {
+            return Committed { quota: Some(quota), ..committed };
+        }
+        self.switches.give_back(&commit.id, ends);
+        let refused = commit.client.map(|client| self.refusals.hit((commit.id, client), REFUSALS, committed.now));
+        match refused.filter(Quota::is_exceeded) {
+            Some(refused) => Committed { verdict: None, quota: Some(refused), ..committed },
+            None => Committed { quota: Some(quota.given_back()), ..committed },
+        }
     }
 
     /// Takes away what has outlived its lifetime.

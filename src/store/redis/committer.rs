@@ -22,11 +22,12 @@ use crate::store::metrics::{Operation, Role};
 
 use super::Shared;
 use super::authority::Reading;
-use super::group::{Decided, Group};
+use super::group::{Decided, Group, Unsettled};
 use super::jitter;
 use super::job::Job;
 use super::line::Line;
 use super::recent::Recent;
+use super::refused;
 use super::replies::{self, Executed};
 
 /// Commands that are committed together at most.
@@ -165,7 +166,8 @@ impl Committer {
                 let is_one = sessions.len() == 1;
                 for jobs in sessions {
                     if tries >= TRIES_MAX {
-                        jobs.into_iter().for_each(Job::lose);
+                        let refused = jobs.into_iter().filter_map(Job::lose).collect();
+                        refused::settle(&self.shared, &mut self.line, refused).await;
                         continue;
                     }
                     let (least, most) = OVERTAKEN_PAUSE_US;
@@ -215,7 +217,7 @@ impl Committer {
         }
         let Some(transaction) = transaction else {
             let is_replicated = self.shared.replicas.are_none();
-            return Self::acknowledge(group, &reading, is_replicated);
+            return Self::acknowledge(&self.shared, &mut self.line, group, &reading, is_replicated).await;
         };
         let mut commit = self.line.ask(&self.shared, Operation::Commit, &transaction).await;
         let is_replicated = commit.as_mut().is_ok_and(|asked| self.shared.replicas.have_it(&mut asked.replies));
@@ -224,7 +226,7 @@ impl Committer {
                 self.shared.refuses(None);
                 self.shared.bell.ring();
                 group.leave(&mut self.recent);
-                Self::acknowledge(group, &reading, is_replicated)
+                Self::acknowledge(&self.shared, &mut self.line, group, &reading, is_replicated).await
             }
             Ok(Executed::Overtaken) => {
                 self.shared.metrics.conflict();
@@ -255,11 +257,23 @@ impl Committer {
     }
 
     /// Tells everybody, unless the run of the server is over that it was committed to.
-    fn acknowledge(group: Group<'_>, reading: &Reading, is_replicated: bool) -> Tried {
+    async fn acknowledge(
+        shared: &Arc<Shared>,
+        line: &mut Line,
+        group: Group<'_>,
+        reading: &Reading,
+        is_replicated: bool,
+    ) -> Tried {
         if is_replicated && !group.remember() {
             return Tried::Lost { jobs: group.into_attempts(), was_used: true };
         }
-        group.answer(reading, is_replicated);
+        let Unsettled { refused, carried_out } = group.answer(reading, is_replicated);
+        if !carried_out.is_empty() {
+            refused::count(shared, line, carried_out).await;
+        }
+        if !refused.is_empty() {
+            refused::settle(shared, line, refused).await;
+        }
         Tried::Done
     }
 }

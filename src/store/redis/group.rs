@@ -5,16 +5,18 @@ use std::sync::Arc;
 
 use crate::engine::SessionId;
 use crate::redis::{Commands, LinkError, Partition, Queue};
-use crate::store::{Committed, Rate, StoreError};
+use crate::store::{Committed, Quota, Rate, StoreError};
 
 use super::Shared;
 use super::audit;
 use super::authority::Reading;
 use super::job::{Attempt, Job};
+use super::limits::{self, Counted};
 use super::line::Asked;
 use super::recent::Recent;
+use super::refused::{self, Refused};
+use super::replies;
 use super::slot::{Answer, Judged, Slot};
-use super::{limits, replies};
 
 /// What a change of a session of two takes in a transaction, about.
 const CHANGE_LEN: usize = 6_144;
@@ -33,7 +35,18 @@ pub(super) struct Group<'s> {
 struct Pending {
     job: Job,
     slot: usize,
+    /// Its sender was refused too often.
+    is_suspect: bool,
     answer: Option<Answer>,
+}
+
+/// What limits are still to be told of a group.
+#[derive(Default)]
+pub(super) struct Unsettled {
+    /// Commands that were refused: whoever asked is not told yet.
+    pub(super) refused: Vec<Refused>,
+    /// What was carried out and is not counted.
+    pub(super) carried_out: Vec<(SessionId, Rate)>,
 }
 
 /// What a group wants to have done.
@@ -63,7 +76,8 @@ impl<'s> Group<'s> {
                     slots.push(Slot::new(id, &shared.keyspace));
                     slots.len() - 1
                 });
-                Pending { job, slot, answer: None }
+                let is_suspect = job.commit.rate.is_some() && refused::is_suspect(shared, &job.commit);
+                Pending { job, slot, is_suspect, answer: None }
             })
             .collect();
         let mut partitions = Vec::new();
@@ -78,8 +92,12 @@ impl<'s> Group<'s> {
     /// The commands that load the group. A limit is counted in the same round trip, and only once.
     pub(super) fn load(&self) -> Commands {
         let mut load = Commands::new();
-        for (rate, id) in self.uncounted() {
-            limits::count(&mut load, &self.shared.keyspace.switch_limit(id), rate);
+        for (pending, rate) in self.uncounted() {
+            let key = self.shared.keyspace.switch_limit(pending.job.commit.id);
+            match pending.is_suspect {
+                true => limits::look(&mut load, &key, rate),
+                false => limits::count(&mut load, &key, rate),
+            }
         }
         load.cmd("UNWATCH");
         let keys = self.slots.iter().map(|slot| &slot.key);
@@ -96,9 +114,9 @@ impl<'s> Group<'s> {
         self.partitions.iter().map(|partition| keyspace.queue(*partition, Queue::Bytes)).collect()
     }
 
-    fn uncounted(&self) -> impl Iterator<Item = (Rate, SessionId)> {
-        let rates = self.jobs.iter().filter(|pending| pending.job.quota.is_none());
-        rates.filter_map(|pending| Some((pending.job.commit.rate?, pending.job.commit.id)))
+    fn uncounted(&self) -> impl Iterator<Item = (&Pending, Rate)> {
+        let uncounted = self.jobs.iter().filter(|pending| pending.job.quota.is_none());
+        uncounted.filter_map(|pending| Some((pending, pending.job.commit.rate?)))
     }
 
     /// Takes in the replies to [`Group::load`].
@@ -108,11 +126,13 @@ impl<'s> Group<'s> {
         for pending in self.jobs.iter_mut().filter(|pending| pending.job.quota.is_none()) {
             let Some(rate) = pending.job.commit.rate else { continue };
             match limits::counted(&mut replies, rate) {
-                Ok(quota) => {
-                    pending.job.quota = Some(quota);
-                    if quota.is_exceeded() {
-                        pending.answer = Some(Answer::Limited);
+                Ok(Counted { mut quota, left }) => {
+                    if pending.is_suspect {
+                        quota.hits += 1;
+                    } else {
+                        pending.job.window = Some(received + left);
                     }
+                    pending.job.quota = Some(quota);
                 }
                 // What cannot be counted lets through.
                 Err(_) => pending.job.commit.rate = None,
@@ -144,7 +164,12 @@ impl<'s> Group<'s> {
         let (mut deferred, mut surplus) = (Vec::new(), Vec::new());
         let mut judged = Vec::with_capacity(self.jobs.len());
         for mut pending in std::mem::take(&mut self.jobs) {
-            if pending.answer.is_some() {
+            let slot = &mut self.slots[pending.slot];
+            // Those that were refused before it have given their counts back.
+            let hits = pending.job.quota.map(|quota| Quota { hits: quota.hits.saturating_sub(slot.refused), ..quota });
+            if hits.is_some_and(|quota| quota.is_exceeded()) {
+                slot.refused += u32::from(pending.job.window.is_some());
+                pending.answer = Some(Answer::Limited);
                 judged.push(pending);
                 continue;
             }
@@ -152,9 +177,11 @@ impl<'s> Group<'s> {
             if !pending.job.claim.take() {
                 continue;
             }
-            let slot = &mut self.slots[pending.slot];
             let result = slot.judge(self.shared, &self.run_id, &mut pending.job, reading);
             let writes = matches!(result, Judged::Answer(Answer::Judged { writes: true, .. }));
+            if matches!(result, Judged::Answer(Answer::Judged { verdict: Err(_), .. })) {
+                slot.refused += u32::from(pending.job.window.is_some());
+            }
             if !writes && pending.job.attempt.is_none() {
                 pending.job.claim.release();
             }
@@ -210,8 +237,9 @@ impl<'s> Group<'s> {
         }
     }
 
-    /// Tells everybody what came of their command. Of what too few replicas have nobody knows whether it lasts.
-    pub(super) fn answer(self, reading: &Reading, is_replicated: bool) {
+    /// Tells everybody what came of their command, but for what is to be settled before. Of what too few replicas have nobody
+    /// knows whether it lasts.
+    pub(super) fn answer(self, reading: &Reading, is_replicated: bool) -> Unsettled {
         let now = reading.now();
         for slot in &self.slots {
             let wake_at = slot.record.as_ref().and_then(|record| record.wake_at());
@@ -222,18 +250,31 @@ impl<'s> Group<'s> {
                 self.shared.metrics.fired(passed, reading.time_us);
             }
         }
+        let mut unsettled = Unsettled::default();
         for pending in self.jobs {
-            let Job { quota, reply, attempt, .. } = pending.job;
+            let Job { commit, quota, window, reply, attempt, .. } = pending.job;
             let result = match pending.answer {
                 Some(Answer::Judged { verdict: Ok(_), writes, .. })
                     if !is_replicated && (writes || attempt.is_some()) =>
                 {
                     Err(StoreError::UnknownOutcome)
                 }
+                Some(Answer::Judged { record, verdict: Err(refusal), .. }) => {
+                    let committed = Committed { record, verdict: Some(Err(refusal)), quota, now };
+                    unsettled.refused.extend(Refused::of(&commit, window, committed, reply));
+                    continue;
+                }
                 Some(Answer::Judged { record, verdict, .. }) => {
+                    if window.is_none() && quota.is_some() {
+                        unsettled.carried_out.extend(commit.rate.map(|rate| (commit.id, rate)));
+                    }
                     Ok(Committed { record, verdict: Some(verdict), quota, now })
                 }
-                Some(Answer::Limited) => Ok(Committed { record: None, verdict: None, quota, now }),
+                Some(Answer::Limited) => {
+                    let committed = Committed { record: None, verdict: None, quota, now };
+                    unsettled.refused.extend(Refused::of(&commit, window, committed, reply));
+                    continue;
+                }
                 Some(Answer::NoRoom(why)) => Err(StoreError::Unavailable(why)),
                 Some(Answer::Unreadable) => Err(StoreError::Unreadable),
                 Some(Answer::Unknown) => Err(StoreError::UnknownOutcome),
@@ -242,6 +283,7 @@ impl<'s> Group<'s> {
             // Whoever does not wait any more has been told that the outcome is unknown.
             let _ = reply.send(result);
         }
+        unsettled
     }
 
     /// The commands, as they were.

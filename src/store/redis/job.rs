@@ -10,6 +10,7 @@ use crate::engine::{Refusal, Timestamp, Uuid};
 use crate::store::{Commit, Committed, Quota, Record, StoreError, Verdict};
 
 use super::claim::Claim;
+use super::refused::Refused;
 
 /// A command on its way.
 pub(super) struct Job {
@@ -22,6 +23,8 @@ pub(super) struct Job {
     pub(super) claim: Arc<Claim>,
     /// Where its own limit stands; counted once, however often it is tried.
     pub(super) quota: Option<Quota>,
+    /// When the window ends that it was counted in; `None` when it was only looked at.
+    pub(super) window: Option<Moment>,
     /// What it was about to come to when the connection was lost: perhaps it has.
     pub(super) attempt: Option<Attempt>,
     /// The state that it was judged on when another instance was faster.
@@ -52,14 +55,15 @@ impl Job {
         self
     }
 
-    /// Others keep changing the session. Whoever asked is told so; a clock that ran out is fired later.
-    pub(super) fn lose(self) {
+    /// Others keep changing the session. Whoever asked is told so, if it has no limit here already; a clock that ran out is
+    /// fired later.
+    pub(super) fn lose(self) -> Option<Refused> {
         match (self.seen, &self.attempt, &self.commit.arrival) {
             (Some((record, now)), None, Some(_)) => {
                 let actual_version = record.session().version;
                 let refusal = Refusal::Conflict { actual_version, expected_version: None };
-                let verdict = Some(Err(refusal));
-                let _ = self.reply.send(Ok(Committed { record: Some(record), verdict, quota: self.quota, now }));
+                let committed = Committed { record: Some(record), verdict: Some(Err(refusal)), quota: self.quota, now };
+                Refused::of(&self.commit, self.window, committed, self.reply)
             }
             (_, attempt, _) => {
                 let error = match attempt {
@@ -67,6 +71,7 @@ impl Job {
                     None => StoreError::Unavailable("the session is changed by others all the time"),
                 };
                 let _ = self.reply.send(Err(error));
+                None
             }
         }
     }

@@ -14,6 +14,7 @@ mod job;
 mod limits;
 mod line;
 mod reader;
+mod refused;
 mod recent;
 mod replicas;
 mod replies;

@@ -160,7 +160,7 @@ impl Batch {
         let run_id = line.run_id(shared).await?;
         let mut replies = replies.into_iter();
         for (_, rate, reply) in self.counts {
-            let _ = reply.send(limits::counted(&mut replies, rate));
+            let _ = reply.send(limits::counted(&mut replies, rate).map(|counted| counted.quota));
         }
         for _ in &self.probes {
             replies::next(&mut replies)?;

@@ -97,7 +97,17 @@ impl Store for Share {
             let (event, claim) = (random::uuid(self.shared.clock.now()), Arc::new(Claim::default()));
             let expires = self.shared.clock.moment() + self.shared.patience();
             let given = Arc::clone(&claim);
-            let job = Job { commit, event, expires, claim: given, quota: None, attempt: None, seen: None, reply };
+            let job = Job {
+                commit,
+                event,
+                expires,
+                claim: given,
+                quota: None,
+                window: None,
+                attempt: None,
+                seen: None,
+                reply,
+            };
             if self.committers[place].try_send(job).is_err() {
                 return Err(StoreError::Unavailable("too many changes are waiting"));
             }

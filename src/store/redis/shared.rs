@@ -8,11 +8,13 @@ use std::time::Duration;
 use tokio::sync::Mutex as AsyncMutex;
 use tracing::{error, info, warn};
 
+use crate::client_address::ClientAddress;
 use crate::clock::Clock;
-use crate::engine::{Millis, Timestamp};
+use crate::engine::{Millis, SessionId, Timestamp};
 use crate::redis::{Bell, Keyspace, Link, LinkError, Server, Subscriber, examine};
 use crate::store::Listener;
 use crate::store::arrival::Arrivals;
+use crate::store::limits::Limits;
 use crate::store::metrics::Metrics;
 
 use super::Options;
@@ -45,6 +47,8 @@ pub(super) struct Shared {
     pub(super) replicas: Replicas,
     pub(super) history: History,
     pub(super) metrics: Metrics,
+    /// Who was refused what too often, as far as this instance knows.
+    pub(super) refusals: Limits<(SessionId, ClientAddress)>,
     log: Arc<Log>,
     standing: Standing,
     /// The run of the server that the last connection led to.
@@ -80,6 +84,7 @@ impl Shared {
             replicas: Replicas::new(replicas_min),
             history: History::default(),
             metrics,
+            refusals: Limits::new(),
             run: AsyncMutex::default(),
             changes: AtomicU64::new(0),
             is_examined: AtomicBool::new(false),

@@ -44,6 +44,8 @@ pub(super) struct Slot {
     pub(super) events: Events,
     /// What the deadlines' index says, as far as is known.
     indexed: Option<Timestamp>,
+    /// Counted commands of this group that were refused.
+    pub(super) refused: u32,
     /// What this group does to it.
     pub(super) changes: Vec<Change>,
     /// A change whose outcome was not known has turned out to be made.
@@ -90,6 +92,7 @@ impl Slot {
             loaded: None,
             events: Events::default(),
             indexed: None,
+            refused: 0,
             changes: Vec::new(),
             resolved: false,
             orphan: false,

@@ -1,0 +1,78 @@
+//! How a client wants requests to be handled that have fields which nobody knows (RFC 7240, section 4.4). Does not know
+//! which fields there are.
+
+use hyper::Method;
+use hyper::header::{HeaderMap, HeaderName, HeaderValue};
+
+use crate::wire::{self, KnownFields, Object, Problems};
+
+use super::super::reply::Reply;
+
+const PREFER: HeaderName = HeaderName::from_static("prefer");
+/// Says what was done as the client wants it.
+const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
+const STRICT: HeaderValue = HeaderValue::from_static("handling=strict");
+
+/// What becomes of unknown fields.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::http) enum Handling {
+    /// They are ignored.
+    Lenient,
+    /// Each is a problem.
+    Strict,
+}
+
+impl Handling {
+    /// What a client wants; of preferences with the same name the first counts.
+    pub(in crate::http) fn preferred(headers: &HeaderMap) -> Self {
+        let values = headers.get_all(PREFER).iter().filter_map(|value| value.to_str().ok());
+        let preferences = values.flat_map(|value| value.split(',')).filter_map(|preference| {
+            let (name, value) = preference.split(';').next()?.split_once('=')?;
+            name.trim().eq_ignore_ascii_case("handling").then(|| value.trim().trim_matches('"'))
+        });
+        match preferences.map(str::to_ascii_lowercase).next().as_deref() {
+            Some("strict") => Handling::Strict,
+            Some(_) | None => Handling::Lenient,
+        }
+    }
+
+    /// The answer to a request that could have had fields, with what was done as its client wants it.
+    pub(in crate::http) fn applied(method: &Method, headers: &HeaderMap, reply: Reply) -> Reply {
+        match Self::preferred(headers) {
+            Handling::Strict if !method.is_safe() => reply.with(PREFERENCE_APPLIED, STRICT),
+            Handling::Strict | Handling::Lenient => reply,
+        }
+    }
+
+    /// Adds what is wrong with the fields of a request.
+    pub(in crate::http) fn check(self, body: &Object<'_>, known: KnownFields, problems: &mut Problems) {
+        match self {
+            Handling::Lenient => {}
+            Handling::Strict => wire::unknown_fields(body, known, problems),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Handling, PREFER};
+    use hyper::header::{HeaderMap, HeaderValue};
+
+    #[test]
+    fn is_read_as_the_standard_says() {
+        for (values, is_strict) in [
+            (&["handling=strict"][..], true),
+            (&["respond-async, Handling = \"strict\" ; a=b"], true),
+            (&["return=minimal", "handling=Strict"], true),
+            (&["handling=strict, handling=lenient"], true),
+            (&["handling=lenient, handling=strict"], false),
+            (&["handling=lenient"], false),
+            (&["handling"], false),
+            (&["strict"], false),
+            (&[], false),
+        ] {
+            let headers: HeaderMap = values.iter().map(|value| (PREFER, HeaderValue::from_static(value))).collect();
+            assert_eq!(Handling::preferred(&headers) == Handling::Strict, is_strict, "{values:?}");
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! Commands with a limit that were refused: they give their count back, so that the limit is left to others, and count
+//! against whoever asked. Does not know why they were refused.
+//!
+//! Whoever was refused too often is a suspect: it is counted when its command is carried out, not before, so that what is
+//! on its way takes nothing from others. What it is refused further is said to be too much.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use crate::client_address::ClientAddress;
+use crate::clock::Moment;
+use crate::engine::SessionId;
+use crate::redis::{Commands, Reply};
+use crate::store::metrics::Operation;
+use crate::store::{Commit, Committed, Quota, REFUSALS, Rate, StoreError};
+
+use super::Shared;
+use super::limits;
+use super::line::Line;
+
+/// A window that ends sooner is left as it is: it could be over when the count gets there.
+const LEFT_MIN: Duration = Duration::from_millis(50);
+
+/// A command that has a limit of its own and was refused.
+pub(super) struct Refused {
+    id: SessionId,
+    rate: Rate,
+    client: Option<ClientAddress>,
+    /// When the window ends that it was counted in; `None` when it was not counted.
+    window: Option<Moment>,
+    committed: Committed,
+    reply: oneshot::Sender<Result<Committed, StoreError>>,
+}
+
+/// Whether it was refused too often already who asks.
+pub(super) fn is_suspect(shared: &Shared, commit: &Commit) -> bool {
+    standing(shared, commit.id, commit.client).is_some()
+}
+
+fn standing(shared: &Shared, id: SessionId, client: Option<ClientAddress>) -> Option<Quota> {
+    shared.refusals.reached(&(id, client?), REFUSALS, shared.clock.now())
+}
+
+impl Refused {
+    /// What is still to be settled of a command; whose has no limit is told at once.
+    pub(super) fn of(
+        commit: &Commit,
+        window: Option<Moment>,
+        committed: Committed,
+        reply: oneshot::Sender<Result<Committed, StoreError>>,
+    ) -> Option<Self> {
+        match commit.rate {
+            Some(rate) if committed.quota.is_some() => {
+                Some(Self { id: commit.id, rate, client: commit.client, window, committed, reply })
+            }
+            Some(_) | None => {
+                // Whoever does not wait any more has been told that the outcome is unknown.
+                let _ = reply.send(Ok(committed));
+                None
+            }
+        }
+    }
+
+    /// Whether it was judged, and not only one too many.
+    fn is_judged(&self) -> bool {
+        self.committed.verdict.is_some()
+    }
+
+    fn tell(mut self, too_many: Option<Quota>) {
+        match (too_many, self.is_judged()) {
+            (Some(quota), true) => (self.committed.verdict, self.committed.quota) = (None, Some(quota)),
+            (None, true) if self.window.is_some() => {
+                self.committed.quota = self.committed.quota.map(Quota::given_back);
+            }
+            (Some(_) | None, _) => {}
+        }
+        let _ = self.reply.send(Ok(self.committed));
+    }
+}
+
+/// Counts what was refused, and tells everybody. What cannot be counted is told as it is.
+pub(super) async fn settle(shared: &Arc<Shared>, line: &mut Line, refused: Vec<Refused>) {
+    let now = shared.clock.moment();
+    let (mut commands, mut given_back) = (Commands::new(), Vec::<(SessionId, Rate, usize)>::new());
+    let is_given_back = |one: &&Refused| one.window.is_some_and(|ends| ends.since(now) > LEFT_MIN);
+    for one in refused.iter().filter(is_given_back) {
+        match given_back.iter_mut().find(|(id, ..)| *id == one.id) {
+            Some((.., hits)) => *hits += 1,
+            None => given_back.push((one.id, one.rate, 1)),
+        }
+    }
+    for (id, rate, hits) in &given_back {
+        limits::give_back(&mut commands, &shared.keyspace.switch_limit(*id), *hits, *rate);
+    }
+    let (mut counted, mut others) = (Vec::new(), Vec::new());
+    for one in refused {
+        match one.client.filter(|_| one.is_judged()) {
+            Some(client) => match standing(shared, one.id, Some(client)) {
+                Some(quota) => others.push((one, Some(Quota { hits: quota.hits.saturating_add(1), ..quota }))),
+                None => {
+                    limits::count(&mut commands, &shared.keyspace.refused_limit(one.id, client), REFUSALS);
+                    counted.push((one, client));
+                }
+            },
+            None => others.push((one, None)),
+        }
+    }
+    let asked = match commands.is_empty() {
+        false => line.ask(shared, Operation::Load, &commands).await.map(|asked| asked.replies).unwrap_or_default(),
+        true => Vec::new(),
+    };
+    let mut replies = asked.into_iter().skip(given_back.len() * limits::REPLIES);
+    for (one, client) in counted {
+        let quota = learn(shared, &mut replies, (one.id, client));
+        one.tell(quota.filter(Quota::is_exceeded));
+    }
+    for (one, too_many) in others {
+        one.tell(too_many);
+    }
+}
+
+fn learn(shared: &Shared, replies: &mut impl Iterator<Item = Reply>, key: (SessionId, ClientAddress)) -> Option<Quota> {
+    let quota = limits::counted(replies, REFUSALS).ok()?.quota;
+    shared.refusals.learn(key, quota, shared.clock.now());
+    Some(quota)
+}
+
+/// Counts what suspects had carried out; nobody waits for it.
+pub(super) async fn count(shared: &Arc<Shared>, line: &mut Line, carried_out: Vec<(SessionId, Rate)>) {
+    let mut commands = Commands::new();
+    for (id, rate) in carried_out {
+        limits::count(&mut commands, &shared.keyspace.switch_limit(id), rate);
+    }
+    // What cannot be counted lets through.
+    let _ = line.ask(shared, Operation::Load, &commands).await;
+}
