@@ -12,6 +12,7 @@ pub mod client_address;
 pub mod supervision;
 pub mod readiness;
 pub mod wire;
+pub mod secret;
 pub mod tls;
 pub mod redis;
 pub mod audit;
