@@ -271,6 +271,8 @@ fn command() -> Command {
         .version(env!("CARGO_PKG_VERSION"))
         .about(ABOUT)
         .after_help(AFTER_HELP)
+        // What a setting is for stands beside it, however long its name.
+        .term_width(0)
         .args(options)
         .subcommand(queue)
         .subcommand(migrate)
