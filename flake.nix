@@ -25,6 +25,7 @@
       # What the tests start or ask; tests/run installs the same elsewhere.
       testTools =
         pkgs: with pkgs; [
+          curl
           haproxy
           libfaketime
           nix

@@ -22,6 +22,7 @@ mod support {
     pub(crate) mod dice;
     pub(crate) mod directory;
     pub(crate) mod instant;
+    pub(crate) mod outer_run;
     pub(crate) mod postgres;
     pub(crate) mod redis;
 }

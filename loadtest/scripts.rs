@@ -6,6 +6,7 @@ use std::process::Command as Process;
 use clap::{Arg, ArgMatches, Command};
 
 use crate::generator::failure::{Failure, Result};
+use crate::support::outer_run;
 
 /// A test in its long form.
 struct Script {
@@ -45,7 +46,10 @@ pub(crate) fn run(name: &str, told: &ArgMatches) -> Option<Result<()>> {
     let Script { arguments, .. } = SCRIPTS.iter().find(|script| script.name == name)?;
     let path = format!("{}/loadtest/{name}", env!("CARGO_MANIFEST_DIR"));
     let told = arguments.iter().map_while(|(argument, _)| told.get_one::<String>(argument));
-    let status = Process::new(&path).args(told).status();
+    let mut script = Process::new(&path);
+    script.args(told);
+    outer_run::forget(&mut script);
+    let status = script.status();
     Some(match status {
         Ok(status) if status.success() => Ok(()),
         Ok(_) => Err(Failure::Wrong(format!("{name} failed; what it printed says how"))),

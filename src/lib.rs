@@ -13,6 +13,7 @@ pub mod supervision;
 pub mod readiness;
 pub mod timekeeping;
 pub mod wire;
+pub mod secret;
 pub mod tls;
 pub mod redis;
 pub mod audit;

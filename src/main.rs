@@ -8,7 +8,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
-use synckairos::config::{Address, Config, SETTINGS};
+use synckairos::config::{self, Address, Config, Kind, SETTINGS};
 use synckairos::health::{self, Question};
 use synckairos::notify::Manager;
 use synckairos::operate::{self, Task};
@@ -16,18 +16,29 @@ use synckairos::supervision::{self, Task as Kept};
 use synckairos::{logging, serve};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 const ABOUT: &str = "Keeps clocks in sync for many people at once: chess and turn-based games, quizzes, \
 auctions, exams, meetings, live shows.";
 
 const AFTER_HELP: &str = "\
-Every option can also be given as an environment variable; an option wins.
+Every setting is an environment variable, and all but passwords are options too; an option wins. A setting NAME
+may also stand in a file that the environment variable NAME_FILE names, such as REDIS_PASSWORD_FILE; white space around
+it does not count. Passwords are read again for each new connection, so that a new one needs no restart.
 
 Sessions live in this process and are lost when it ends.
 With --data-dir they are kept in a file, and come back after a restart or a crash.
 With --redis-url any number of instances serve the same sessions, and every change
 is written into --database-url.
+
+Examples:
+  synckairos                                  sessions in this process, on 127.0.0.1:3000
+  synckairos --data-dir ./data                kept over a restart
+  synckairos --host 0.0.0.0 --port 8080       for other machines
+  REDIS_URL=redis://127.0.0.1 AUDIT=off synckairos
+                                              shared by any number of instances
+  synckairos queue stats --redis-url redis://127.0.0.1
+                                              how much of the audit waits
 
 Try it:
   synckairos &
@@ -37,37 +48,69 @@ Try it:
 It stops in order on SIGTERM or SIGINT, and at once on the second.";
 
 fn main() -> ExitCode {
-    let matches = command().get_matches();
+    let matches = command().try_get_matches().unwrap_or_else(|error| misunderstood(&error));
+    let option = |name: &str| matches.try_get_one::<String>(name).ok().flatten().cloned();
     let lookup = |name: &str| {
-        let given = matches.try_get_one::<String>(name).ok().flatten().cloned();
-        given.or_else(|| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned()))
-    };
-    if let Some(("migrate", _)) = matches.subcommand() {
-        return migrate(lookup("DATABASE_URL").unwrap_or_default());
-    }
-    if let Some(("health", options)) = matches.subcommand() {
-        return health(options, lookup);
-    }
-    let config = match Config::read(lookup) {
-        Ok(config) => config,
-        Err(problems) => {
-            for problem in problems {
-                eprintln!("synckairos: {problem}");
-            }
-            eprintln!("synckairos: see --help");
-            return ExitCode::from(2);
+        // An option wins, also over a file.
+        if name.strip_suffix("_FILE").and_then(option).is_some() {
+            return None;
         }
+        option(name).or_else(|| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned()))
     };
-    logging::start(config.log_level, config.log_format);
-    supervision::log_panics();
+    let seen = SETTINGS.iter().filter(|setting| setting.kind == Kind::Url);
+    let seen = seen.filter(|setting| option(setting.name).is_some_and(|url| config::has_password(&url)));
+    let seen: Vec<_> = seen.map(|setting| setting.name).collect();
+    let code = match matches.subcommand() {
+        Some(("migrate", _)) => migrate(lookup),
+        Some(("health", options)) => health(options, lookup),
+        Some(("queue", queue)) => operate(queue, lookup, &seen),
+        Some(_) | None => serve(lookup, &seen),
+    };
+    logging::flush();
+    code
+}
+
+/// Says what is wrong with the arguments, unless one of them may be a password.
+fn misunderstood(error: &clap::Error) -> ! {
+    if error.use_stderr() && std::env::args().any(|argument| config::has_password(&argument)) {
+        eprintln!("error: an argument is not known, or out of its place\n\nFor more information, try '--help'.");
+        std::process::exit(2);
+    }
+    error.exit()
+}
+
+fn serve(lookup: impl Fn(&str) -> Option<String>, seen: &[&str]) -> ExitCode {
+    let config = match Config::read(&lookup) {
+        Ok(config) => config,
+        Err(problems) => return refused(&problems),
+    };
+    start_logging(&lookup, seen);
     let Some(runtime) = runtime() else { return ExitCode::FAILURE };
-    let code = match task(&matches) {
-        Some(task) => runtime.block_on(operate(&config, task)),
-        None => runtime.block_on(run(config, Manager::find(lookup))),
-    };
+    let code = runtime.block_on(run(config, Manager::find(&lookup)));
     // What still runs would be waiting for clients that do not answer.
     runtime.shutdown_background();
     code
+}
+
+/// What was told makes no sense.
+fn refused(problems: &[String]) -> ExitCode {
+    for problem in problems {
+        eprintln!("synckairos: {problem}");
+    }
+    eprintln!("synckairos: see --help");
+    ExitCode::from(2)
+}
+
+/// Logs as it was told to, if that can be understood; begins with what everybody on this machine has seen.
+fn start_logging(lookup: impl Fn(&str) -> Option<String>, seen: &[&str]) {
+    if let Ok((level, format)) = Config::read_logging(lookup) {
+        logging::start(level, format);
+    }
+    supervision::log_panics();
+    for name in seen {
+        let instead = format!("{name}_FILE or the environment");
+        warn!(setting = name, instead, "a password is among the arguments, where everybody on this machine sees it");
+    }
 }
 
 fn runtime() -> Option<Runtime> {
@@ -75,9 +118,13 @@ fn runtime() -> Option<Runtime> {
     runtime.inspect_err(|error| error!(%error, "cannot start")).ok()
 }
 
-fn migrate(url: String) -> ExitCode {
+fn migrate(lookup: impl Fn(&str) -> Option<String>) -> ExitCode {
+    let database = match Config::read_database(lookup) {
+        Ok(database) => database,
+        Err(problems) => return refused(&problems),
+    };
     let Some(runtime) = runtime() else { return ExitCode::FAILURE };
-    told(runtime.block_on(operate::migrate(&url, &mut std::io::stdout())))
+    told(runtime.block_on(operate::migrate(&database, &mut std::io::stdout())))
 }
 
 /// The server that HOST and PORT tell of, unless there is a URL; nothing else that was told matters.
@@ -101,8 +148,14 @@ fn health(options: &ArgMatches, lookup: impl Fn(&str) -> Option<String>) -> Exit
     told(answer.and_then(|answer| writeln!(std::io::stdout(), "{answer}").map_err(|error| error.to_string())))
 }
 
-async fn operate(config: &Config, task: Task) -> ExitCode {
-    told(operate::run(config, task, &mut std::io::stdout()).await)
+fn operate(queue: &ArgMatches, lookup: impl Fn(&str) -> Option<String>, seen: &[&str]) -> ExitCode {
+    let redis = match Config::read_redis(&lookup) {
+        Ok(redis) => redis,
+        Err(problems) => return refused(&problems),
+    };
+    start_logging(&lookup, seen);
+    let Some(runtime) = runtime() else { return ExitCode::FAILURE };
+    told(runtime.block_on(operate::run(&redis, task(queue), &mut std::io::stdout())))
 }
 
 fn told(result: Result<(), String>) -> ExitCode {
@@ -166,18 +219,13 @@ async fn run(config: Config, manager: Manager) -> ExitCode {
     }
 }
 
-/// What is to be done beside serving.
-fn task(matches: &ArgMatches) -> Option<Task> {
-    match matches.subcommand()? {
-        ("queue", queue) => match queue.subcommand()? {
-            ("dead", options) => options.get_one("limit").copied().map(Task::Dead),
-            ("redrive", options) => {
-                Some(Task::Redrive(options.get_many("event").unwrap_or_default().cloned().collect()))
-            }
-            ("drop", options) => options.get_one("event").cloned().map(Task::Drop),
-            _ => Some(Task::Stats),
-        },
-        _ => None,
+/// What is to be done with the queue.
+fn task(queue: &ArgMatches) -> Task {
+    match queue.subcommand() {
+        Some(("dead", options)) => Task::Dead(options.get_one("limit").copied().unwrap_or_default()),
+        Some(("redrive", options)) => Task::Redrive(options.get_many("event").unwrap_or_default().cloned().collect()),
+        Some(("drop", options)) => Task::Drop(options.get_one("event").cloned().unwrap_or_default()),
+        Some(_) | None => Task::Stats,
     }
 }
 
@@ -192,12 +240,12 @@ fn command() -> Command {
         "PARTITIONS",
         "DATABASE_URL",
     ];
-    let options = SETTINGS.iter().map(|setting| {
+    let options = SETTINGS.iter().filter(|setting| setting.kind != Kind::Secret).map(|setting| {
         let flag = setting.name.to_ascii_lowercase().replace('_', "-");
         let default = if setting.default.is_empty() { "none" } else { setting.default };
         let help = format!("{} [env: {}] [default: {default}]", setting.help, setting.name);
         let option = Arg::new(setting.name).long(flag).value_name(setting.value).help(help);
-        option.global(SHARED.contains(&setting.name))
+        option.global(SHARED.contains(&setting.name)).help_heading(setting.heading())
     });
     let event = || Arg::new("event").value_name("EVENT_ID");
     let limit = Arg::new("limit").long("limit").value_name("COUNT").value_parser(value_parser!(usize));
@@ -229,6 +277,8 @@ fn command() -> Command {
         .version(env!("CARGO_PKG_VERSION"))
         .about(ABOUT)
         .after_help(AFTER_HELP)
+        // What a setting is for stands beside it, however long its name.
+        .term_width(0)
         .args(options)
         .subcommand(queue)
         .subcommand(migrate)

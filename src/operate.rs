@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use crate::audit::{Operator, Queue, Stats};
-use crate::config::Config;
+use crate::config;
 use crate::redis::{Keyspace, Server};
 use crate::supervision::Supervisor;
 use crate::wire;
@@ -27,9 +27,9 @@ pub enum Task {
     Drop(String),
 }
 
-/// Brings the schema of the database at `url` up to date; `Err` says why it cannot be done.
-pub async fn migrate(url: &str, out: &mut (dyn Write + Send)) -> Result<(), String> {
-    let database = writer::Server::parse(url)?;
+/// Brings the schema of a database up to date; `Err` says why it cannot be done.
+pub async fn migrate(access: &writer::Access, out: &mut (dyn Write + Send)) -> Result<(), String> {
+    let database = writer::Server::open(access)?;
     // The client blocks, and has a runtime of its own.
     let migrated = Supervisor::default().block("migrate", move || writer::migrate_server(&database)).await;
     let migrated = migrated.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
@@ -41,12 +41,12 @@ pub async fn migrate(url: &str, out: &mut (dyn Write + Send)) -> Result<(), Stri
 }
 
 /// Does it; `Err` says why it cannot be done.
-pub async fn run(config: &Config, task: Task, out: &mut (dyn Write + Send)) -> Result<(), String> {
+pub async fn run(redis: &config::Redis, task: Task, out: &mut (dyn Write + Send)) -> Result<(), String> {
     let told = |result: io::Result<()>| result.map_err(|error| error.to_string());
     match task {
         Task::Stats => {
             let Stats { waiting, held, delayed, dead, bytes, oldest } =
-                queue(config)?.stats().await.map_err(|error| error.to_string())?;
+                queue(redis)?.stats().await.map_err(|error| error.to_string())?;
             let oldest = oldest.map_or("none".to_owned(), wire::instant_text);
             told(writeln!(
                 out,
@@ -54,7 +54,7 @@ pub async fn run(config: &Config, task: Task, out: &mut (dyn Write + Send)) -> R
             ))
         }
         Task::Dead(most) => {
-            let dead = queue(config)?.dead(most).await.map_err(|error| error.to_string())?;
+            let dead = queue(redis)?.dead(most).await.map_err(|error| error.to_string())?;
             for job in dead {
                 let name = wire::job_name(&job.job).map_or("no id".to_owned(), |name| name.event.to_string());
                 told(writeln!(out, "{name} after {} attempts: {}", job.attempts, job.error))?;
@@ -63,22 +63,21 @@ pub async fn run(config: &Config, task: Task, out: &mut (dyn Write + Send)) -> R
             Ok(())
         }
         Task::Redrive(events) => {
-            let count = queue(config)?.redrive(&events).await.map_err(|error| error.to_string())?;
+            let count = queue(redis)?.redrive(&events).await.map_err(|error| error.to_string())?;
             told(writeln!(out, "{count} jobs wait again"))?;
             if count == 0 && !events.is_empty() {
                 return Err("no dead job has such an event id".to_owned());
             }
             Ok(())
         }
-        Task::Drop(event) => match queue(config)?.drop_dead(&event).await.map_err(|error| error.to_string())? {
+        Task::Drop(event) => match queue(redis)?.drop_dead(&event).await.map_err(|error| error.to_string())? {
             true => told(writeln!(out, "{event} is gone")),
             false => Err("no dead job has that event id".to_owned()),
         },
     }
 }
 
-fn queue(config: &Config) -> Result<Operator, String> {
-    let redis = config.redis.as_ref().ok_or("REDIS_URL is needed for that")?;
-    let server = Server::parse(&redis.url, &redis.certificates, REPLY_TIMEOUT)?;
+fn queue(redis: &config::Redis) -> Result<Operator, String> {
+    let server = Server::open(&redis.access, REPLY_TIMEOUT)?;
     Ok(Operator::new(Queue::all(&server, &Keyspace::new(&redis.prefix, redis.partitions))))
 }

@@ -16,6 +16,7 @@ use crate::config::{Address, Config};
 use crate::deadlines;
 use crate::engine::Millis;
 use crate::http;
+use crate::logging;
 use crate::readiness::{Finding, Readiness};
 use crate::redis::{Bell, Keyspace, Server};
 use crate::sessions::{Rates, Recovery, Sessions};
@@ -26,7 +27,7 @@ use crate::store::redis::{Budget, Options, RedisStore};
 use crate::store::{Archive, Listener, Metrics, Rate, Store};
 use crate::supervision::{Ending, Supervisor, Task, Trouble};
 use crate::timekeeping::Timekeeper;
-use crate::writer::{self, PostgresArchive, PostgresSink, Server as Database};
+use crate::writer::{self, PostgresArchive, PostgresSink, Server as Database, Tables};
 use crate::ws::{self, Hub, Live};
 
 /// How long requests may take to finish when the server stops.
@@ -71,6 +72,7 @@ pub async fn start(config: Config) -> Result<Running, Failure> {
     let clock = Clock::system();
     let mut registry = Registry::default();
     let supervisor = Supervisor::register(&mut registry);
+    logging::register(&mut registry);
     let hub = Arc::new(Hub::new(&mut registry));
     let metrics = Metrics::register(&mut registry);
     let data = config.data_dir.as_ref().map(|path| {
@@ -78,7 +80,7 @@ pub async fn start(config: Config) -> Result<Running, Failure> {
         DataDir::open(path, clock, config.request_timeout, metrics)
     });
     let data = data.transpose().map_err(Failure::Store)?;
-    let redis = config.redis.as_ref().map(|redis| Server::parse(&redis.url, &redis.certificates, REDIS_REPLY_TIMEOUT));
+    let redis = config.redis.as_ref().map(|redis| Server::open(&redis.access, REDIS_REPLY_TIMEOUT));
     let redis = redis.transpose().map_err(|why| Failure::Store(io::Error::other(why)))?;
     let mut readiness = Readiness::default();
     readiness.add("server", {
@@ -146,11 +148,15 @@ pub async fn start(config: Config) -> Result<Running, Failure> {
     let server = tokio::spawn(server.run(listener));
     // The audit ends after the server: what was acknowledged last is written too, if that is quickly done.
     let (end_audit, audit_ends) = oneshot::channel::<()>();
-    let audit = consumer.map(|consumer| {
-        tokio::spawn(consumer.run(async {
+    let audit = consumer.map(|(consumer, tables)| {
+        tokio::spawn(async move {
             // Whether it is told or forgotten.
-            let _ = audit_ends.await;
-        }))
+            let mut ends = std::pin::pin!(async { drop(audit_ends.await) });
+            tokio::select! {
+                () = tables.looked_for() => consumer.run(ends).await,
+                () = &mut ends => {}
+            }
+        })
     });
     let version = env!("CARGO_PKG_VERSION");
     match (&config.redis, &data) {
@@ -271,7 +277,8 @@ impl Kept {
 /// Where changes are written down and read back, if they are.
 struct Audit {
     archive: Option<Arc<dyn Archive>>,
-    consumer: Option<Consumer>,
+    /// It writes once the tables were made, or somebody knows why they cannot be.
+    consumer: Option<(Consumer, Tables)>,
 }
 
 /// Where a part of the server says how it is.
@@ -294,9 +301,10 @@ impl Audit {
         let (Some(redis), Some(server), Some(audit)) = (&config.redis, server, &config.audit) else {
             return Ok(Self { archive: None, consumer: None });
         };
-        let database = Database::parse(&audit.url).map_err(io::Error::other)?;
-        let (supervisor, migrated) = (watched.supervisor.clone(), database.clone());
-        let migrate = move || writer::keep_migrated(migrated.clone(), supervisor.clone());
+        let database = Database::open(&audit.access).map_err(io::Error::other)?;
+        let tables = Tables::default();
+        let (supervisor, migrated, found) = (watched.supervisor.clone(), database.clone(), tables.clone());
+        let migrate = move || writer::keep_migrated(migrated.clone(), supervisor.clone(), found.clone());
         agents.spawn(watched.supervisor.keep(Task::auxiliary("migration"), migrate));
         let queues = Queue::all(&server, &Keyspace::new(&redis.prefix, redis.partitions));
         let queues = queues.into_iter().zip(bells).map(|(queue, bell)| queue.with_bell(bell)).collect();
@@ -304,8 +312,10 @@ impl Audit {
         let consumer = Consumer::new(clock, queues, sinks, audit.queue_bytes_max / 5, &metrics)?;
         let standing = consumer.standing();
         let archive: Arc<dyn Archive> = Arc::new(PostgresArchive::start(database)?);
-        watched.readiness.add("audit", move || standing.degraded().into_iter().map(Finding::Degraded));
-        Ok(Self { archive: Some(archive), consumer: Some(consumer) })
+        let known = tables.clone();
+        let causes = move || known.degraded().into_iter().chain(standing.degraded()).map(Finding::Degraded);
+        watched.readiness.add("audit", causes);
+        Ok(Self { archive: Some(archive), consumer: Some((consumer, tables)) })
     }
 }
 

@@ -3,17 +3,21 @@
 mod api_docs;
 mod audit;
 mod conformance;
+mod docs;
 mod file;
 mod flags;
 mod health;
 mod http;
 mod loadtest;
+mod licences;
+mod logging;
 mod metrics;
 #[cfg(target_os = "linux")]
 mod notify;
 #[cfg(target_os = "linux")]
 mod packaging;
 mod redis;
+mod secrets;
 mod shell;
 mod support;
 mod tidy;

@@ -4,7 +4,7 @@ use std::net::TcpListener;
 use std::process::{Output, Stdio};
 
 use serde_json::Value;
-use synckairos::config::SETTINGS;
+use synckairos::config::{HEADINGS, Kind, SETTINGS};
 use tokio::net::TcpStream;
 
 use crate::support::http::Connection;
@@ -33,7 +33,7 @@ fn help_tells_of_every_setting() {
         let output = output(command().arg(flag).env("PORT", "nonsense"));
         let help = text(&output.stdout);
         assert_eq!((output.status.code(), &*output.stderr), (Some(0), &b""[..]), "{flag}");
-        for setting in SETTINGS {
+        for setting in SETTINGS.iter().filter(|setting| setting.kind != Kind::Secret) {
             let flag = format!("--{} <{}>", setting.name.to_lowercase().replace('_', "-"), setting.value);
             let line = help.lines().find(|line| line.contains(&flag)).unwrap_or_else(|| panic!("{flag}: {help}"));
             let default = if setting.default.is_empty() { "none" } else { setting.default };
@@ -42,7 +42,13 @@ fn help_tells_of_every_setting() {
                 assert!(line.contains(part), "{part}: {line}");
             }
         }
-        for part in ["Keeps clocks in sync", "Usage: synckairos", "curl", "SIGTERM"] {
+        for (first, heading) in HEADINGS {
+            let begins = help.find(&format!("\n{heading}:\n")).unwrap_or_else(|| panic!("{heading}: {help}"));
+            let flag = format!("--{} <", first.to_lowercase().replace('_', "-"));
+            let next = help[begins..].lines().find(|line| line.trim_start().starts_with("--"));
+            assert!(next.is_some_and(|line| line.contains(&flag)), "{heading} begins with {first}: {help}");
+        }
+        for part in ["Examples:", "NAME_FILE", "Keeps clocks in sync", "Usage: synckairos", "curl", "SIGTERM"] {
             assert!(help.contains(part), "{part}: {help}");
         }
     }

@@ -1,6 +1,7 @@
 //! What the server can be told: one table of settings, each with a flag and an environment variable, read
 //! through a function so that nothing here touches the environment. Does not know what the values do.
 
+mod reader;
 mod settings;
 
 use std::fmt;
@@ -10,13 +11,12 @@ use std::time::Duration;
 
 use crate::client_address::TrustedProxies;
 use crate::engine::OnTimeout;
-use crate::redis::{Certificates, Server};
+use crate::redis;
 use crate::writer;
 
-pub use settings::{SETTINGS, Setting};
+use reader::Reader;
 
-/// Partitions with a Cluster, unless it is said otherwise.
-const CLUSTER_PARTITIONS: u16 = 32;
+pub use settings::{HEADINGS, Kind, SETTINGS, Setting};
 
 /// All settings, read and checked.
 #[derive(Clone, Debug)]
@@ -74,10 +74,8 @@ pub struct Config {
 /// Where in Redis sessions are kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Redis {
-    /// The server, or those that know it.
-    pub url: String,
-    /// Which certificates are believed and shown.
-    pub certificates: Certificates,
+    /// The server, or those that know it, and how to get in.
+    pub access: redis::Access,
     /// What names begin with.
     pub prefix: String,
     /// How many parts they are divided into.
@@ -89,8 +87,8 @@ pub struct Redis {
 /// Where changes are written down.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Audit {
-    /// The database.
-    pub url: String,
+    /// The database, and how to get in.
+    pub access: writer::Access,
     /// How many threads write.
     pub threads: usize,
     /// How many bytes may wait.
@@ -111,7 +109,7 @@ pub enum LogFormat {
 impl Config {
     /// Reads every setting through `lookup`; reports everything that is wrong at once, a line each.
     pub fn read(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, Vec<String>> {
-        let mut reader = Reader { lookup, problems: Vec::new() };
+        let mut reader = Reader::new(lookup);
         let redis = reader.redis();
         let audit = reader.audit(redis.is_some());
         let data_dir = reader.data_dir();
@@ -123,6 +121,7 @@ impl Config {
             },
         });
         let port = reader.parse("PORT", "a port from 0 to 65535", |text| text.parse::<u16>().ok());
+        let (log_level, log_format) = reader.logging();
         let config = Self {
             address: match host.unwrap_or(Host::Ip(IpAddr::from([127, 0, 0, 1]))) {
                 Host::Ip(ip) => Address::Tcp(SocketAddr::new(ip, port.unwrap_or_default())),
@@ -135,17 +134,8 @@ impl Config {
                     base_path,
                 )
                 .unwrap_or_default(),
-            log_level: reader
-                .parse("LOG_LEVEL", "off, error, warn, info, debug or trace", |text| text.parse().ok())
-                .unwrap_or(tracing::level_filters::LevelFilter::INFO),
-            log_format: reader
-                .parse("LOG_FORMAT", "text, json or auto", |text| match text {
-                    "text" => Some(LogFormat::Text),
-                    "json" => Some(LogFormat::Json),
-                    "auto" => Some(LogFormat::Auto),
-                    _ => None,
-                })
-                .unwrap_or(LogFormat::Auto),
+            log_level,
+            log_format,
             cors_origin: reader
                 .parse("CORS_ORIGIN", "an origin such as https://example.org, or *", origin)
                 .unwrap_or_default(),
@@ -177,8 +167,39 @@ impl Config {
             heartbeat: Duration::from_secs(5),
             write_timeout: Duration::from_secs(10),
         };
-        if reader.problems.is_empty() { Ok(config) } else { Err(reader.problems) }
+        reader.end(config)
     }
+
+    /// Reads what concerns Redis, for whoever needs nothing else.
+    pub fn read_redis(lookup: impl Fn(&str) -> Option<String>) -> Result<Redis, Vec<String>> {
+        let mut reader = Reader::new(lookup);
+        let redis = reader.redis();
+        reader.end(redis)?.ok_or_else(|| vec!["REDIS_URL: missing: that is what is asked".to_owned()])
+    }
+
+    /// Reads where the database is, for whoever needs nothing else.
+    pub fn read_database(lookup: impl Fn(&str) -> Option<String>) -> Result<writer::Access, Vec<String>> {
+        let mut reader = Reader::new(lookup);
+        let database = reader.database();
+        reader.end(database)?.ok_or_else(|| vec!["DATABASE_URL: missing: that is what is asked".to_owned()])
+    }
+
+    /// Reads how to log.
+    pub fn read_logging(
+        lookup: impl Fn(&str) -> Option<String>,
+    ) -> Result<(tracing::level_filters::LevelFilter, LogFormat), Vec<String>> {
+        let mut reader = Reader::new(lookup);
+        let logging = reader.logging();
+        reader.end(logging)
+    }
+}
+
+/// Whether a URL holds a password, as far as can be seen.
+pub fn has_password(url: &str) -> bool {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let in_login = rest.rsplit_once('@').is_some_and(|(login, _)| login.contains(':'));
+    in_login || query.split('&').any(|parameter| parameter.contains("pass") && !parameter.ends_with('='))
 }
 
 /// Where to listen.
@@ -233,143 +254,12 @@ fn origin(text: &str) -> Option<String> {
     (text == "*" || text == "null" || text.split_once("://").is_some_and(is_tuple)).then(|| text.to_owned())
 }
 
-struct Reader<L> {
-    lookup: L,
-    problems: Vec<String>,
-}
-
-impl<L: Fn(&str) -> Option<String>> Reader<L> {
-    /// An empty value is none.
-    fn parse<T>(&mut self, name: &str, expected: &str, parse: impl Fn(&str) -> Option<T>) -> Option<T> {
-        let given = (self.lookup)(name).filter(|value| !value.is_empty());
-        let default = || SETTINGS.iter().find(|setting| setting.name == name).map(|setting| setting.default.to_owned());
-        let text = given.or_else(default)?;
-        let value = parse(&text);
-        if value.is_none() {
-            self.problems.push(format!("{name}: {text:?} is not {expected}"));
-        }
-        value
-    }
-
-    fn given(&self, name: &str) -> Option<String> {
-        (self.lookup)(name).filter(|value| !value.is_empty())
-    }
-
-    /// Sessions live in one place.
-    fn data_dir(&mut self) -> Option<PathBuf> {
-        let dir = self.given("DATA_DIR")?;
-        if self.given("REDIS_URL").is_some() {
-            self.problems.push("DATA_DIR: sessions are kept there or in Redis; unset it or REDIS_URL".to_owned());
-        }
-        Some(PathBuf::from(dir))
-    }
-
-    /// A file that can be read.
-    fn file(&mut self, name: &str) -> Option<PathBuf> {
-        let path = PathBuf::from(self.given(name)?);
-        if let Err(error) = std::fs::File::open(&path) {
-            self.problems.push(format!("{name}: {}: {error}", path.display()));
-        }
-        Some(path)
-    }
-
-    fn redis(&mut self) -> Option<Redis> {
-        let prefix = self.given("REDIS_PREFIX").unwrap_or_default();
-        let given = self.given("PARTITIONS").is_some();
-        let partitions = self.parse("PARTITIONS", "a whole number from 1 to 999", |text| {
-            text.parse().ok().filter(|count| (1..=999).contains(count))
-        });
-        let mut partitions = partitions.unwrap_or(1);
-        let replicas_min = self.parse("REDIS_REPLICAS_MIN", "a whole number from 0 to 100", |text| {
-            text.parse().ok().filter(|count| (0..=100).contains(count))
-        });
-        let known = self.problems.len();
-        let authority = self.file("REDIS_CA_CERT");
-        let client = match (self.file("REDIS_CLIENT_CERT"), self.file("REDIS_CLIENT_KEY")) {
-            (Some(certificate), Some(key)) => Some((certificate, key)),
-            (None, None) => None,
-            (Some(_), None) => {
-                self.problems.push("REDIS_CLIENT_KEY: a certificate is of no use without its key".to_owned());
-                None
-            }
-            (None, Some(_)) => {
-                self.problems.push("REDIS_CLIENT_CERT: a key is of no use without its certificate".to_owned());
-                None
-            }
-        };
-        let certificates = Certificates { authority, client };
-        let url = self.given("REDIS_URL")?;
-        // What cannot be read was told already.
-        let readable = if self.problems.len() == known { certificates.clone() } else { Certificates::default() };
-        match Server::parse(&url, &readable, Duration::ZERO) {
-            Ok(server) if server.is_cluster() && !given => partitions = CLUSTER_PARTITIONS,
-            Ok(server) if server.is_cluster() && partitions < 2 => {
-                self.problems.push("PARTITIONS: a Cluster needs 2 or more".to_owned());
-            }
-            Ok(_) => {}
-            Err(why) => self.problems.push(format!("REDIS_URL: {why}")),
-        }
-        Some(Redis { url, certificates, prefix, partitions, replicas_min: replicas_min? })
-    }
-
-    /// To go without an audit must be said; to ignore what asks for one would lose it.
-    fn audit(&mut self, is_shared: bool) -> Option<Audit> {
-        let is_on = self.parse("AUDIT", "on or off", |text| match text {
-            "on" => Some(true),
-            "off" => Some(false),
-            _ => None,
-        });
-        let threads = self.parse("DATABASE_POOL_MAX", "a whole number from 1 to 100", |text| {
-            text.parse().ok().filter(|threads| (1..=100).contains(threads))
-        });
-        let queue_bytes_max = self.parse("AUDIT_QUEUE_MAX_BYTES", "a whole number of bytes, at least 65536", |text| {
-            text.parse().ok().filter(|bytes| *bytes >= 65_536)
-        });
-        let url = self.given("DATABASE_URL");
-        if let Some(Err(why)) = url.as_deref().map(writer::Server::parse) {
-            self.problems.push(format!("DATABASE_URL: {why}"));
-        }
-        match (is_on, is_shared, url) {
-            (Some(true), true, Some(url)) => Some(Audit { url, threads: threads?, queue_bytes_max: queue_bytes_max? }),
-            (Some(true), true, None) => {
-                let what = "every change is written there; without it, say that you know with AUDIT=off";
-                self.problems.push(format!("DATABASE_URL: missing: {what}"));
-                None
-            }
-            (Some(true), false, Some(_)) => {
-                self.problems.push("DATABASE_URL: of use only with REDIS_URL; unset it, or set AUDIT=off".to_owned());
-                None
-            }
-            (Some(_) | None, ..) => None,
-        }
-    }
-
-    fn count(&mut self, name: &str, least: u32) -> u32 {
-        const MOST: u32 = 100_000_000;
-        let expected = format!("a whole number from {least} to {MOST}");
-        let within = |count: &u32| (least..=MOST).contains(count);
-        self.parse(name, &expected, |text| text.parse::<u32>().ok().filter(within)).unwrap_or_default()
-    }
-
-    fn seconds(&mut self, name: &str) -> Duration {
-        const MOST: u64 = 3_600;
-        let expected = format!("a whole number of seconds from 0 to {MOST}");
-        let seconds = self.parse(name, &expected, |text| text.parse::<u64>().ok().filter(|s| *s <= MOST));
-        Duration::from_secs(seconds.unwrap_or_default())
-    }
-
-    fn millis(&mut self, name: &str) -> Duration {
-        const MOST: u64 = 3_600_000;
-        let expected = format!("a whole number of milliseconds from 1 to {MOST}");
-        let within = |ms: &u64| (1..=MOST).contains(ms);
-        let ms = self.parse(name, &expected, |text| text.parse::<u64>().ok().filter(within));
-        Duration::from_millis(ms.unwrap_or_default())
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Config, SETTINGS};
+    use std::path::PathBuf;
+
+    use super::{Config, Kind, SETTINGS, has_password};
+    use crate::secret::Source;
 
     fn read(given: &[(&str, &str)]) -> Result<Config, Vec<String>> {
         Config::read(|name| given.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned()))
@@ -389,8 +279,9 @@ mod tests {
         let given: Vec<_> = SETTINGS.iter().map(|setting| (setting.name, "what/ever?")).collect();
         let problems = read(&given).expect_err("nothing is valid");
         let mut names: Vec<_> = problems.iter().filter_map(|problem| problem.split(':').next()).collect();
-        let mut all: Vec<_> =
-            SETTINGS.iter().map(|setting| setting.name).filter(|name| *name != "REDIS_PREFIX").collect();
+        // Any text may be a prefix, or a password.
+        let any = ["REDIS_PREFIX", "REDIS_PASSWORD", "DATABASE_PASSWORD"];
+        let mut all: Vec<_> = SETTINGS.iter().map(|setting| setting.name).filter(|name| !any.contains(name)).collect();
         names.sort_unstable();
         all.sort_unstable();
         assert_eq!(names, all);
@@ -402,11 +293,11 @@ mod tests {
         assert!(read(&[redis]).expect_err("there is no audit")[0].starts_with("DATABASE_URL: missing"));
         assert!(read(&[database]).expect_err("nothing is queued")[0].starts_with("DATABASE_URL: of use only"));
         let config = read(&[redis, ("AUDIT", "off")]).expect("that is honest");
-        assert_eq!(config.redis.map(|redis| redis.url).as_deref(), Some("redis://localhost"));
+        assert_eq!(config.redis.map(|redis| redis.access.url), Some(Source::given("redis://localhost")));
         assert_eq!(config.audit, None);
         assert_eq!(read(&[redis, database, ("AUDIT", "off")]).expect("that is honest").audit, None);
         let config = read(&[redis, database, ("DATABASE_POOL_MAX", "3")]).expect("that is whole");
-        assert_eq!(config.audit.map(|audit| (audit.url, audit.threads)), Some((database.1.to_owned(), 3)));
+        assert_eq!(config.audit.map(|audit| (audit.access.url, audit.threads)), Some((Source::given(database.1), 3)));
         assert!(read(&[("REDIS_URL", ""), ("PORT", "")]).is_ok());
     }
 
@@ -456,6 +347,102 @@ mod tests {
             ("CORS_ORIGIN", "https://a\nb", false),
         ] {
             assert_eq!(read(&[(name, value)]).is_ok(), valid, "{name}={value}");
+        }
+    }
+
+    /// A file that is removed with the test.
+    struct Text(PathBuf);
+
+    impl Text {
+        fn new(name: &str, text: &str) -> Self {
+            let path = std::env::temp_dir().join(format!("synckairos-config-{}-{name}", std::process::id()));
+            std::fs::write(&path, text).expect("it can be written");
+            Self(path)
+        }
+
+        fn path(&self) -> &str {
+            self.0.to_str().expect("it is text")
+        }
+    }
+
+    impl Drop for Text {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_file(&self.0);
+        }
+    }
+
+    #[test]
+    fn every_setting_but_those_that_name_a_file_may_stand_in_one() {
+        let defaults = format!("{:?}", read(&[]).expect("defaults are valid"));
+        for setting in SETTINGS {
+            let name = format!("{}_FILE", setting.name);
+            let nowhere = read(&[(&name, "/nowhere/at-all")]);
+            let Kind::File = setting.kind else {
+                let problems = nowhere.expect_err(&name);
+                assert!(problems[0].starts_with(&format!("{name}: /nowhere/at-all: ")), "{problems:?}");
+                let both = read(&[(&name, "/nowhere/at-all"), (setting.name, "x")]).expect_err("those are two");
+                let both = both.iter().find(|problem| problem.starts_with(&format!("{name}: "))).expect("it is told");
+                assert!(both.contains("unset one"), "{both}");
+                assert_eq!(format!("{:?}", read(&[(&name, " ")]).expect("an empty one is none")), defaults);
+                continue;
+            };
+            assert!(nowhere.is_ok(), "{name} is nothing");
+        }
+    }
+
+    #[test]
+    fn white_space_around_a_value_is_none_of_it() {
+        let port = Text::new("port", "\n 3001\r\n");
+        let config = read(&[("PORT_FILE", port.path()), ("HOST", " ::1\t"), ("REDIS_PREFIX", "  "), ("AUDIT", "off ")]);
+        assert_eq!(config.expect("that is valid").address.to_string(), "[::1]:3001");
+        let wrong = Text::new("wrong", " many ");
+        let problems = read(&[("MAX_CONNECTIONS_FILE", wrong.path())]).expect_err("that is none");
+        assert!(problems[0].starts_with("MAX_CONNECTIONS: \"many\" is not "), "{problems:?}");
+        let empty = Text::new("empty", "\n");
+        let problems = read(&[("PORT_FILE", empty.path())]).expect_err("that is none");
+        assert!(problems[0].starts_with("PORT_FILE: ") && problems[0].ends_with("it is empty"), "{problems:?}");
+    }
+
+    #[test]
+    fn secrets_are_told_nowhere() {
+        let (url, password) = (Text::new("url", "redis://u@localhost"), Text::new("password", "hunter2\n"));
+        let database = ("DATABASE_URL", "postgres://u:hunter2@localhost/x");
+        let given = [("REDIS_URL_FILE", url.path()), ("REDIS_PASSWORD_FILE", password.path()), database];
+        let config = read(&given).expect("that is whole");
+        assert!(!format!("{config:?} {config:#?}").contains("hunter2"), "{config:?}");
+        let redis = config.redis.expect("it is given").access;
+        let source = redis.password.expect("it is given");
+        assert!(source.may_change() && source.now().reveal() == "hunter2");
+
+        let redis = ("REDIS_URL", "redis://:hunter2@localhost");
+        for (given, name) in [
+            (&[redis, ("REDIS_PASSWORD", "hunter3"), ("AUDIT", "off")][..], "REDIS_URL: "),
+            (&[("REDIS_PASSWORD", "hunter2")], "REDIS_PASSWORD: "),
+            (&[("DATABASE_PASSWORD", "hunter2")], "DATABASE_PASSWORD: "),
+            (&[("DATABASE_SSL", "true")], "DATABASE_SSL: "),
+            (&[redis, database, ("DATABASE_PASSWORD", "hunter3")], "DATABASE_URL: "),
+            (&[redis, ("DATABASE_URL", "postgres://h/x?sslmode=disable"), ("DATABASE_SSL", "true")], "DATABASE_URL: "),
+        ] {
+            let problems = read(given).expect_err(name);
+            assert!(problems[0].starts_with(name) && problems.len() == 1, "{problems:?}");
+            assert!(!problems[0].contains("hunter"), "{problems:?}");
+        }
+        assert!(read(&[redis, ("REDIS_PASSWORD", "hunter2"), ("AUDIT", "off")]).is_ok(), "they agree");
+    }
+
+    #[test]
+    fn a_password_in_a_url_is_seen() {
+        for (url, is_there) in [
+            ("redis://:p@h", true),
+            ("redis://u:p@h", true),
+            ("postgres://u@h/x?password=p", true),
+            ("unix:///run/redis.sock?pass=p", true),
+            ("redis+sentinel://a,b/m?sentinel_password=p", true),
+            ("redis://u@h:6379/0", false),
+            ("postgres://h:5432/x?sslmode=require", false),
+            ("unix:///run/redis.sock?db=2", false),
+        ] {
+            assert_eq!(has_password(url), is_there, "{url}");
         }
     }
 }

@@ -1,4 +1,5 @@
-//! The table of settings: each has a flag and an environment variable. Does not know what the values do.
+//! The table of settings: each has an environment variable, and all but secrets an option. Does not know what the values
+//! do.
 
 /// A setting that can be given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,11 +12,50 @@ pub struct Setting {
     pub default: &'static str,
     /// What it is for, in a line.
     pub help: &'static str,
+    /// What may be done with the value.
+    pub kind: Kind,
+}
+
+/// What may be done with a setting's value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// It may be seen, and stand in the file that `NAME_FILE` names.
+    Plain,
+    /// It may be seen, and is the name of a file itself: there is no `NAME_FILE`.
+    File,
+    /// It may hold a password: shown nowhere, and better not given as an option.
+    Url,
+    /// It is shown nowhere, and there is no option for it, since everybody on a machine sees those.
+    Secret,
 }
 
 const fn setting(name: &'static str, value: &'static str, default: &'static str, help: &'static str) -> Setting {
-    Setting { name, value, default, help }
+    Setting { name, value, default, help, kind: Kind::Plain }
 }
+
+impl Setting {
+    const fn of(self, kind: Kind) -> Self {
+        Self { kind, ..self }
+    }
+
+    /// What it belongs to: the last heading that begins before it or with it.
+    pub fn heading(&self) -> &'static str {
+        let place = |name: &str| SETTINGS.iter().position(|setting| setting.name == name);
+        let own = place(self.name);
+        let begins = HEADINGS.iter().rev().find(|(first, _)| place(first) <= own);
+        begins.map_or("Settings", |(_, heading)| heading)
+    }
+}
+
+/// Where a heading begins in the table below, and what it says.
+pub const HEADINGS: &[(&str, &str)] = &[
+    ("HOST", "Listening"),
+    ("LOG_LEVEL", "Logging"),
+    ("RATE_LIMIT_SWITCH", "Limits"),
+    ("DATA_DIR", "Storage"),
+    ("AUDIT", "Audit"),
+    ("IDLE_TIMEOUT_MS", "Time"),
+];
 
 /// Every setting, in the order in which people are told of them.
 pub const SETTINGS: &[Setting] = &[
@@ -32,9 +72,9 @@ pub const SETTINGS: &[Setting] = &[
         "",
         "What all paths begin with, such as /sync, when a proxy leaves that to the server",
     ),
+    setting("CORS_ORIGIN", "ORIGIN", "*", "Origin whose pages may read answers in a browser; * for every one"),
     setting("LOG_LEVEL", "LEVEL", "info", "How much to log: off, error, warn, info, debug or trace"),
     setting("LOG_FORMAT", "FORMAT", "auto", "text, json, or auto: text on a terminal, JSON otherwise"),
-    setting("CORS_ORIGIN", "ORIGIN", "*", "Origin whose pages may read answers in a browser; * for every one"),
     setting("RATE_LIMIT_SWITCH", "COUNT", "10", "Switches of one session per second; 0 for no limit"),
     setting("RATE_LIMIT_GENERAL", "COUNT", "0", "Requests of one client address per minute; 0 for no limit"),
     setting(
@@ -52,25 +92,35 @@ pub const SETTINGS: &[Setting] = &[
         "Proxies whose X-Forwarded-For and Forwarded say who asks: addresses and networks such as 10.0.0.0/8, between commas",
     ),
     setting(
+        "MAX_SESSIONS",
+        "COUNT",
+        "1000000",
+        "Sessions in this process at most, 2 KB each for two participants; more are refused with 503",
+    ),
+    setting(
         "DATA_DIR",
         "DIR",
         "",
         "Directory in which sessions and their history are kept over a restart; in memory only when not given",
-    ),
+    )
+    .of(Kind::File),
     setting(
         "REDIS_URL",
         "URL",
         "",
         "Redis that keeps the sessions of all instances: redis://, redis+sentinel:// or redis+cluster://; in this process when not given",
-    ),
+    )
+    .of(Kind::Url),
+    setting("REDIS_PASSWORD", "TEXT", "", "Password of REDIS_URL, when that has none; not for Sentinels").of(Kind::Secret),
     setting(
         "REDIS_CA_CERT",
         "FILE",
         "",
         "Whose certificates Redis may show (PEM); those that the system believes when not given",
-    ),
-    setting("REDIS_CLIENT_CERT", "FILE", "", "Certificate that Redis is shown (PEM)"),
-    setting("REDIS_CLIENT_KEY", "FILE", "", "Its key (PEM)"),
+    )
+    .of(Kind::File),
+    setting("REDIS_CLIENT_CERT", "FILE", "", "Certificate that Redis is shown (PEM)").of(Kind::File),
+    setting("REDIS_CLIENT_KEY", "FILE", "", "Its key (PEM)").of(Kind::File),
     setting("REDIS_PREFIX", "TEXT", "", "What every key and channel in Redis begins with"),
     setting(
         "REDIS_REPLICAS_MIN",
@@ -85,6 +135,12 @@ pub const SETTINGS: &[Setting] = &[
         "Parts that the keys in Redis are divided into; the same for every instance, for ever; 32 for a Cluster",
     ),
     setting(
+        "TOMBSTONE_TTL_S",
+        "SECONDS",
+        "3600",
+        "How long a deleted session is remembered, so that nothing brings it back",
+    ),
+    setting(
         "AUDIT",
         "on|off",
         "on",
@@ -95,6 +151,14 @@ pub const SETTINGS: &[Setting] = &[
         "URL",
         "",
         "PostgreSQL that the audit is written into, and that lost sessions come back from",
+    )
+    .of(Kind::Url),
+    setting("DATABASE_PASSWORD", "TEXT", "", "Password of DATABASE_URL, when that has none").of(Kind::Secret),
+    setting(
+        "DATABASE_SSL",
+        "true|false",
+        "",
+        "sslmode=require or disable, where DATABASE_URL says nothing of sslmode, which can say more",
     ),
     setting("DATABASE_POOL_MAX", "COUNT", "10", "Threads that write the audit, each with a connection of its own"),
     setting(
@@ -104,18 +168,6 @@ pub const SETTINGS: &[Setting] = &[
         "Changes that may wait in Redis to be written: at 80 % no new sessions, at 95 % no changes",
     ),
     setting("RECOVERY_MAX_AGE_S", "SECONDS", "2592000", "How old a session's last change may be for it to come back"),
-    setting(
-        "TOMBSTONE_TTL_S",
-        "SECONDS",
-        "3600",
-        "How long a deleted session is remembered, so that nothing brings it back",
-    ),
-    setting(
-        "MAX_SESSIONS",
-        "COUNT",
-        "1000000",
-        "Sessions in this process at most, 2 KB each for two participants; more are refused with 503",
-    ),
     setting(
         "IDLE_TIMEOUT_MS",
         "MS",

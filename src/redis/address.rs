@@ -12,16 +12,31 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use redis::{ConnectionAddr, IntoConnectionInfo};
 use rustls::ClientConfig;
 use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject;
+use tracing::warn;
 
+use crate::secret::Source;
 use crate::tls;
 
-use super::client::{At, Client};
+use super::client::{At, Client, Login};
+use super::link::LinkError;
 use super::table::Node;
+use super::url::{Topology, Url};
+
+/// What it takes to get in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Access {
+    /// Where the servers are, and who comes; all forms stand above.
+    pub url: Source,
+    /// The password of the servers that keep the data, when it is not in the URL.
+    pub password: Option<Source>,
+    /// Which certificates are believed and shown.
+    pub certificates: Certificates,
+}
 
 /// Which certificates are believed and shown, beside the system's.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -42,77 +57,27 @@ pub(super) struct Address {
     template: Client,
 }
 
-/// How servers belong together.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Topology {
-    /// There is one.
-    Single,
-    /// Sentinels know which server is the master of this name.
-    Sentinel { master: String },
-    /// Every server knows who answers for which hash slot.
-    Cluster,
-}
-
 impl Address {
-    /// Reads a URL; `Err` says what is wrong with it, and never the password.
-    pub(super) fn parse(url: &str, certificates: &Certificates) -> Result<Self, String> {
-        let (scheme, rest) = url.split_once("://").ok_or("it does not begin with redis://")?;
-        let (scheme, kind) = scheme.split_once('+').unwrap_or((scheme, ""));
-        if !matches!((scheme, kind), ("redis" | "rediss", "" | "sentinel" | "cluster") | ("unix", "")) {
-            return Err("it begins with none of redis://, rediss://, unix://, redis+sentinel:// and redis+cluster://"
-                .to_owned());
-        }
-        if rest.contains('#') {
-            return Err("there is a # in it, which is written as %23 in a password".to_owned());
-        }
-        let tls = match scheme {
-            "rediss" => Some(Arc::new(encryption(certificates)?)),
-            _ if *certificates == Certificates::default() => None,
-            _ => return Err("certificates are given, and its scheme is without TLS: rediss://".to_owned()),
+    /// Reads a URL and all that belongs to it; `Err` says what is wrong, and never a password.
+    pub(super) fn open(access: &Access) -> Result<Self, String> {
+        let url = access.understood()?;
+        let certificates = &access.certificates;
+        let tls = match url.is_encrypted {
+            true => Some(Arc::new(encryption(certificates)?)),
+            false if *certificates == Certificates::default() => None,
+            false => return Err("certificates are given, and its scheme is without TLS: rediss://".to_owned()),
         };
-        let one = |url: String| client(&url, tls.as_ref());
-        let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
-        if scheme == "unix" {
-            known_only(query, &["db", "user", "pass"])?;
-            return Self::single(one(url.to_owned())?);
-        }
-        if kind.is_empty() {
-            known_only(query, &[])?;
-            return Self::single(one(format!("redis://{rest}"))?);
-        }
-        let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
-        let (login, hosts) = match authority.rsplit_once('@') {
-            Some((login, hosts)) => (format!("{login}@"), hosts),
-            None => (String::new(), authority),
+        let changes = access.may_change().then(|| Arc::new(Changes::new(access.clone(), url.clone())));
+        let login = |login: &Login, of| Logins { at_start: login.clone(), of, changes: changes.clone() };
+        let data = login(&url.login, Role::Data);
+        let asked = match url.topology {
+            Topology::Sentinel { .. } => login(&url.sentinel_login, Role::Sentinel),
+            Topology::Single | Topology::Cluster => data.clone(),
         };
-        let one = |login: &str, host: &str, database: &str| one(format!("redis://{login}{host}/{database}"));
-        match kind {
-            "sentinel" => {
-                let (master, database) = path.split_once('/').unwrap_or((path, ""));
-                if master.is_empty() {
-                    return Err("it does not name the master: redis+sentinel://host,host/master".to_owned());
-                }
-                let sentinel = sentinel_login(query)?;
-                let named = hosts.split(',').map(|host| one(&sentinel, &with_port(host, 26_379), ""));
-                let named = named.collect::<Result<_, String>>()?;
-                let first = hosts.split(',').next().unwrap_or_default();
-                let topology = Topology::Sentinel { master: master.to_owned() };
-                Ok(Self { topology, named, template: one(&login, first, database)? })
-            }
-            _ => {
-                known_only(query, &[])?;
-                if !matches!(path, "" | "0") {
-                    return Err("a Cluster has no databases but 0".to_owned());
-                }
-                let named = hosts.split(',').map(|host| one(&login, host, "")).collect::<Result<Vec<_>, _>>()?;
-                let template = named.first().ok_or("it names no host")?.clone();
-                Ok(Self { topology: Topology::Cluster, named, template })
-            }
-        }
-    }
-
-    fn single(client: Client) -> Result<Self, String> {
-        Ok(Self { topology: Topology::Single, named: vec![client.clone()], template: client })
+        let client = |at: &At, login: &Logins| Client { at: at.clone(), login: login.clone(), tls: tls.clone() };
+        let named: Vec<_> = url.named.iter().map(|at| client(at, &asked)).collect();
+        let first = url.named.first().ok_or("it names no host")?;
+        Ok(Self { topology: url.topology.clone(), named, template: client(first, &data) })
     }
 
     /// The server at a node, logged in to as the URL says.
@@ -122,42 +87,87 @@ impl Address {
     }
 }
 
-fn with_port(host: &str, port: u16) -> String {
-    // An IPv6 address has colons of its own, in brackets.
-    let has_port = host.rsplit_once(':').is_some_and(|(_, end)| !end.contains(']'));
-    if has_port { host.to_owned() } else { format!("{host}:{port}") }
-}
+impl Access {
+    fn may_change(&self) -> bool {
+        self.url.may_change() || self.password.as_ref().is_some_and(Source::may_change)
+    }
 
-fn sentinel_login(query: &str) -> Result<String, String> {
-    known_only(query, &["sentinel_user", "sentinel_password"])?;
-    let value = |name: &str| parameters(query).find(|(known, _)| *known == name).map_or("", |(_, value)| value);
-    let (user, password) = (value("sentinel_user"), value("sentinel_password"));
-    Ok(if user.is_empty() && password.is_empty() { String::new() } else { format!("{user}:{password}@") })
-}
-
-fn parameters(query: &str) -> impl Iterator<Item = (&str, &str)> {
-    let given = query.split('&').filter(|parameter| !parameter.is_empty());
-    given.map(|parameter| parameter.split_once('=').unwrap_or((parameter, "")))
-}
-
-/// What nobody knows may have been meant to matter.
-fn known_only(query: &str, known: &[&str]) -> Result<(), String> {
-    match parameters(query).find(|(name, _)| !known.contains(name)) {
-        Some((name, _)) => Err(format!("it has a parameter {name}, which is not known")),
-        None => Ok(()),
+    /// What the URL says, with the password that was given beside it.
+    fn understood(&self) -> Result<Url, String> {
+        let mut url = Url::parse(self.url.now().reveal())?;
+        if let Some(password) = &self.password {
+            let password = password.now();
+            if url.login.password.as_ref().is_some_and(|in_url| *in_url != password) {
+                return Err("there is a password in it, and another beside it: one is too many".to_owned());
+            }
+            url.login.password = Some(password);
+        }
+        Ok(url)
     }
 }
 
-fn client(url: &str, tls: Option<&Arc<ClientConfig>>) -> Result<Client, String> {
-    let info = url.into_connection_info().map_err(|error| error.to_string())?;
-    let at = if let ConnectionAddr::Tcp(host, port) = info.addr() {
-        At::Tcp { host: host.clone(), port: *port }
-    } else if let ConnectionAddr::Unix(path) = info.addr() {
-        At::Socket(path.clone())
-    } else {
-        return Err(format!("{} is no address", info.addr()));
-    };
-    Ok(Client { at, login: info.redis_settings().clone(), tls: tls.cloned() })
+/// Who asks for a login.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Role {
+    Data,
+    Sentinel,
+}
+
+/// How to log in, at any time.
+#[derive(Clone)]
+pub(super) struct Logins {
+    at_start: Login,
+    of: Role,
+    /// Where it stands when it may change.
+    changes: Option<Arc<Changes>>,
+}
+
+/// Files that hold the URL or its password.
+struct Changes {
+    access: Access,
+    at_start: Url,
+    is_elsewhere: AtomicBool,
+}
+
+impl Changes {
+    fn new(access: Access, at_start: Url) -> Self {
+        Self { access, at_start, is_elsewhere: AtomicBool::new(false) }
+    }
+
+    /// Blocks while files are read. Only the login is taken anew: sessions do not move by themselves.
+    fn now(&self) -> Result<Url, String> {
+        let url = self.access.understood()?;
+        let start = &self.at_start;
+        let is_elsewhere = (url.is_encrypted, &url.topology, &url.named, url.login.database)
+            != (start.is_encrypted, &start.topology, &start.named, start.login.database);
+        if is_elsewhere && !self.is_elsewhere.swap(is_elsewhere, Ordering::Relaxed) {
+            warn!("the URL of Redis names other servers than at start: only its login counts until a restart");
+        }
+        Ok(url)
+    }
+}
+
+impl Logins {
+    /// The present login.
+    pub(super) async fn now(&self) -> Result<Login, LinkError> {
+        let Some(changes) = &self.changes else { return Ok(self.at_start.clone()) };
+        let changes = Arc::clone(changes);
+        // A disk may take long.
+        let read = tokio::task::spawn_blocking(move || changes.now()).await;
+        let url = read.map_err(|error| error.to_string()).and_then(|url| url);
+        let url = url.map_err(|why| LinkError::Refused(format!("the URL of Redis has changed: {why}")))?;
+        Ok(match self.of {
+            Role::Data => url.login,
+            Role::Sentinel => url.sentinel_login,
+        })
+    }
+
+    /// The login as it was at start.
+    #[cfg(test)]
+    pub(super) fn at_start(&self) -> (Option<&str>, Option<&str>, i64) {
+        let Login { user, password, database } = &self.at_start;
+        (user.as_deref(), password.as_ref().map(|password| password.reveal()), *database)
+    }
 }
 
 /// Who is believed, and what is shown.
@@ -174,10 +184,14 @@ fn encryption(certificates: &Certificates) -> Result<ClientConfig, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Address, At, Topology};
+    use super::{Access, Address, At, Certificates, Source, Topology};
 
     fn parse(url: &str) -> Result<Address, String> {
-        Address::parse(url, &Default::default())
+        with(url, Certificates::default())
+    }
+
+    fn with(url: &str, certificates: Certificates) -> Result<Address, String> {
+        Address::open(&Access { url: Source::given(url), password: None, certificates })
     }
 
     fn hosts(address: &Address) -> Vec<(String, u16)> {
@@ -200,8 +214,7 @@ mod tests {
             let address = parse(url).expect(url);
             let [client] = &address.named[..] else { panic!("{address:?}") };
             assert_eq!((address.topology, client.to_string().as_str()), (Topology::Single, at), "{url}");
-            let login = (client.login.username(), client.login.password(), client.login.db());
-            assert_eq!(login, (user, password, database), "{url}");
+            assert_eq!(client.login.at_start(), (user, password, database), "{url}");
             assert_eq!(client.tls.is_some(), url.starts_with("rediss"), "{url}");
         }
     }
@@ -213,14 +226,10 @@ mod tests {
         assert_eq!(address.topology, Topology::Sentinel { master: "the-master".to_owned() });
         let expected = [("a".to_owned(), 26_379), ("::1".to_owned(), 7_000), ("c".to_owned(), 26_380)];
         assert_eq!(hosts(&address), expected);
-        let login = |client: &super::Client| {
-            let login = &client.login;
-            (login.username().map(str::to_owned), login.password().map(str::to_owned), login.db())
-        };
-        assert_eq!(login(&address.named[0]), (None, Some("q".to_owned()), 0));
+        assert_eq!(address.named[0].login.at_start(), (None, Some("q"), 0));
         let node = super::Node { host: "m".to_owned(), port: 7_001 };
         let master = address.at(&node);
-        assert_eq!(login(&master), (Some("u".to_owned()), Some("p".to_owned()), 2));
+        assert_eq!(master.login.at_start(), (Some("u"), Some("p"), 2));
         assert_eq!(master.at, At::Tcp { host: "m".to_owned(), port: 7_001 });
         assert!(master.tls.is_some() && address.named.iter().all(|sentinel| sentinel.tls.is_some()));
     }
@@ -233,33 +242,11 @@ mod tests {
     }
 
     #[test]
-    fn says_what_is_wrong_and_never_the_password() {
-        for (url, why) in [
-            ("localhost:6379", "redis://"),
-            ("http://localhost", "redis://"),
-            ("redis+ring://localhost", "redis+cluster://"),
-            ("redis+sentinel://u:hunter2@a,b", "master"),
-            ("redis+sentinel://u:hunter2@a,b/m?colour=red", "colour"),
-            ("redis+sentinel://u:hunter2@a,b/m/x", "atabase"),
-            ("redis+cluster://u:hunter2@a,b/3", "databases"),
-            ("redis+cluster://u:hunter2@a,b?db=3", "db"),
-            ("redis://u:hunter2@a?protocol=resp3", "protocol"),
-            ("unix:///run/redis.sock?pass=hunter2&database=3", "database"),
-            ("rediss://u:hunter2@a#insecure", "#"),
-            ("redis+cluster://u:hunter2@a:port", ""),
-            ("redis://u:hunter2@a:port", ""),
-        ] {
-            let error = parse(url).expect_err(url);
-            assert!(error.contains(why) && !error.contains("hunter2"), "{url}: {error}");
-        }
-    }
-
-    #[test]
     fn certificates_must_be_there_and_of_use() {
-        let certificates = super::Certificates { authority: Some("/nowhere/ca.pem".into()), client: None };
-        let error = Address::parse("rediss://h", &certificates).expect_err("there is no such file");
+        let certificates = Certificates { authority: Some("/nowhere/ca.pem".into()), client: None };
+        let error = with("rediss://h", certificates.clone()).expect_err("there is no such file");
         assert!(error.contains("/nowhere/ca.pem"), "{error}");
-        let error = Address::parse("redis://h", &certificates).expect_err("they are of no use");
+        let error = with("redis://h", certificates).expect_err("they are of no use");
         assert!(error.contains("rediss://"), "{error}");
     }
 }

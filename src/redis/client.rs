@@ -15,6 +15,9 @@ use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 use tokio_rustls::TlsConnector;
 
+use crate::secret::Secret;
+
+use super::address::Logins;
 use super::commands::Commands;
 use super::exchange::{Exchange, Stream};
 use super::link::LinkError;
@@ -31,9 +34,17 @@ const LINE_LEN_MAX: usize = 4_096;
 #[derive(Clone)]
 pub(super) struct Client {
     pub(super) at: At,
-    pub(super) login: RedisConnectionInfo,
+    pub(super) login: Logins,
     /// How to encrypt, if at all.
     pub(super) tls: Option<Arc<ClientConfig>>,
+}
+
+/// Who comes, and which database is meant.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Login {
+    pub(super) user: Option<String>,
+    pub(super) password: Option<Secret>,
+    pub(super) database: i64,
 }
 
 /// Where a server is.
@@ -92,12 +103,13 @@ impl Client {
     /// Logged in already: the server's own words say best why it lets nobody in.
     async fn stream(&self) -> Result<Box<dyn Stream>, LinkError> {
         let mut stream = self.bytes().await?;
+        let login = self.login.now().await?;
         let mut hello = Commands::new();
-        if let Some(password) = self.login.password() {
-            hello.cmd("AUTH").args(self.login.username()).arg(password);
+        if let Some(password) = &login.password {
+            hello.cmd("AUTH").args(login.user.as_deref()).arg(password.reveal());
         }
-        if self.login.db() != 0 {
-            hello.cmd("SELECT").arg(self.login.db());
+        if login.database != 0 {
+            hello.cmd("SELECT").arg(login.database);
         }
         let broken = |error: std::io::Error| self.gone(&error);
         stream.write_all(hello.bytes()).await.map_err(broken)?;

@@ -18,8 +18,9 @@ mod sentinel;
 mod server;
 mod subscriber;
 mod table;
+mod url;
 
-pub use address::Certificates;
+pub use address::{Access, Certificates};
 pub use bell::Bell;
 pub use commands::{Commands, Word};
 pub use fitness::examine;

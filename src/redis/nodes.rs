@@ -11,11 +11,12 @@ use tracing::info;
 
 use crate::clock::{Clock, Moment};
 
-use super::address::{Address, Topology};
+use super::address::Address;
 use super::client::Client;
 use super::gate::Gate;
 use super::link::LinkError;
 use super::table::{Node, Table};
+use super::url::Topology;
 use super::{cluster, sentinel};
 
 /// How long those who know may take to answer.

@@ -4,13 +4,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::address::{Address, Certificates, Topology};
+use crate::secret::Source;
+
+use super::address::{Access, Address, Certificates};
 use super::client::Client;
 use super::keyspace::Keyspace;
 use super::link::{Link, LinkError};
 use super::nodes::Nodes;
 use super::subscriber::Subscriber;
 use super::table::Node;
+use super::url::Topology;
 
 /// How often to ask who the master is, or who answers for which slot.
 const FOLLOW_INTERVAL: Duration = Duration::from_millis(500);
@@ -73,10 +76,16 @@ impl Place {
 
 impl Server {
     /// Where a URL leads to, such as `redis://127.0.0.1:6379/0` (`address.rs` has all forms); `Err` says what is
-    /// wrong with it.
-    pub fn parse(url: &str, certificates: &Certificates, reply_timeout: Duration) -> Result<Self, String> {
-        let nodes = Arc::new(Nodes::new(Address::parse(url, certificates)?));
+    /// wrong with it, and never a password.
+    pub fn open(access: &Access, reply_timeout: Duration) -> Result<Self, String> {
+        let nodes = Arc::new(Nodes::new(Address::open(access)?));
         Ok(Self { nodes, slot: 0, reply_timeout })
+    }
+
+    /// The same for a URL that does not change.
+    pub fn parse(url: &str, certificates: &Certificates, reply_timeout: Duration) -> Result<Self, String> {
+        let access = Access { url: Source::given(url), password: None, certificates: certificates.clone() };
+        Self::open(&access, reply_timeout)
     }
 
     /// Whether its keys are divided among several servers.

@@ -11,8 +11,8 @@ mod server;
 mod sink;
 mod tls;
 
-pub use agent::keep_migrated;
+pub use agent::{Tables, keep_migrated};
 pub use archive::PostgresArchive;
 pub use schema::{MigrateError, Migrated, migrate, migrate_server};
-pub use server::Server;
+pub use server::{Access, Server};
 pub use sink::PostgresSink;

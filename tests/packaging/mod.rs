@@ -3,9 +3,11 @@
 
 mod balancer;
 mod compose;
+mod filesets;
 mod image;
 mod nix;
 mod observed;
+mod runner;
 mod unit;
 
 use std::fs;

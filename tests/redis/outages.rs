@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::support::http::Connection;
 use crate::support::program::Program;
-use crate::support::redis::Redis;
+use crate::support::redis::{Redis, try_signal};
 use crate::support::sessions::id;
 use crate::support::wait;
 
@@ -165,7 +165,7 @@ pub(super) async fn issue(client: &mut Connection, n: u64, issued: &mut BTreeSet
 
 /// The line of a program's log that says `what`.
 async fn logged(mut program: Program, what: &'static str) -> Value {
-    let process = program.child.id().to_string();
+    let process = program.child.id();
     let (found, finds) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
         let line = loop {
@@ -181,7 +181,7 @@ async fn logged(mut program: Program, what: &'static str) -> Value {
     });
     let line = finds.recv_timeout(Duration::from_secs(20)).unwrap_or_else(|_| {
         // Its log ends with it, and so does the thread.
-        let _ = std::process::Command::new("kill").args(["-9", &process]).status();
+        try_signal(process, "KILL");
         panic!("it never says that {what}")
     });
     serde_json::from_str(&line).unwrap_or_else(|_| panic!("it never says {what}"))

@@ -8,6 +8,7 @@ pub(crate) mod faketime;
 pub(crate) mod frames;
 pub(crate) mod http;
 pub(crate) mod instant;
+pub(crate) mod outer_run;
 pub(crate) mod postgres;
 pub(crate) mod program;
 pub(crate) mod proxy;

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use postgres::{Client, NoTls};
 
-use super::redis::free_port;
+use super::redis::{free_port, try_signal};
 
 /// A server that is killed when the last test that uses it ends, and its files removed.
 pub(crate) struct Postgres {
@@ -93,6 +93,11 @@ impl Postgres {
         format!("postgres://postgres@127.0.0.1:{}/{database}", self.port)
     }
 
+    /// Where it listens.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
     /// A connection of the test's own.
     pub(crate) fn connect(&self, database: &str) -> Client {
         Client::connect(&self.url(database), NoTls).expect("the server answers")
@@ -126,10 +131,11 @@ impl Postgres {
 
     /// Sends it a signal by name, such as `STOP`, and those that serve its connections too.
     pub(crate) fn signal(&self, name: &str) {
-        let own = self.process().to_string();
-        let children = children(&own);
-        let mut kill = Command::new("kill");
-        let _ = kill.arg(format!("-{name}")).arg(own).args(children).stderr(Stdio::null()).status();
+        let own = self.process();
+        // Any of them may have ended.
+        for process in [own].into_iter().chain(children(own)) {
+            try_signal(process, name);
+        }
     }
 
     fn wait(&mut self) {
@@ -153,15 +159,16 @@ impl Drop for Postgres {
 }
 
 /// The processes that a process has started (Linux).
-fn children(parent: &str) -> Vec<String> {
+fn children(parent: u32) -> Vec<u32> {
     let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
-    let numbers = processes.filter_map(|process| process.file_name().into_string().ok());
-    let is_child = |number: &String| {
+    let numbers = processes.filter_map(|process| process.file_name().to_str()?.parse().ok());
+    let is_child = |number: &u32| {
         let stat = fs::read_to_string(format!("/proc/{number}/stat")).unwrap_or_default();
         // Behind the name, which may hold anything: the state, then the parent.
-        stat.rsplit(')').next().is_some_and(|rest| rest.split_whitespace().nth(1) == Some(parent))
+        let told = stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(1)?.parse::<u32>().ok());
+        told == Some(parent)
     };
-    numbers.filter(|number| number.bytes().all(|byte| byte.is_ascii_digit()) && is_child(number)).collect()
+    numbers.filter(is_child).collect()
 }
 
 fn spawn(port: u16, dir: &Path, settings: &[String]) -> Child {

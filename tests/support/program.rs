@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
 
+use super::redis::signal;
 use super::wait;
 
 /// A process that listens, and is killed when the test ends.
@@ -104,8 +105,7 @@ impl Program {
 
     /// Sends it a signal by name, such as `TERM`.
     pub(crate) fn signal(&self, name: &str) {
-        let status = Command::new("kill").arg(format!("-{name}")).arg(self.child.id().to_string()).status();
-        assert!(status.expect("kill runs").success(), "the process is there");
+        signal(self.child.id(), name);
     }
 }
 

@@ -6,6 +6,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
+
 /// A server that is killed when the test ends, and its files removed.
 pub(crate) struct Redis {
     child: Child,
@@ -190,8 +192,23 @@ fn spawn(port: u16, dir: &Path, setup: &Setup) -> Child {
 
 /// Sends a process a signal by name, such as `STOP`.
 pub(crate) fn signal(process: u32, name: &str) {
-    let status = Command::new("kill").arg(format!("-{name}")).arg(process.to_string()).status();
-    assert!(status.expect("kill runs").success(), "the process is there");
+    assert!(try_signal(process, name), "the process is there");
+}
+
+/// The same to a process that may be gone; returns whether it is there. No program of the system is asked, since it may not
+/// be installed.
+pub(crate) fn try_signal(process: u32, name: &str) -> bool {
+    let signal = match name {
+        "CONT" => Signal::CONT,
+        "INT" => Signal::INT,
+        "KILL" => Signal::KILL,
+        "QUIT" => Signal::QUIT,
+        "STOP" => Signal::STOP,
+        "TERM" => Signal::TERM,
+        other => panic!("no test sends {other}"),
+    };
+    let process = i32::try_from(process).ok().and_then(Pid::from_raw).expect("it is the number of a process");
+    kill_process(process, signal).is_ok()
 }
 
 /// Lets no replica of a server follow it, now or later, while whoever else is connected goes on.

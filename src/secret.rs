@@ -1,0 +1,184 @@
+//! Text that nobody may see but whom it lets in: what was given once, or what a file says, which is read again whenever
+//! it is needed, so that a new password counts without a restart. Does not know what it opens.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{Error, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tracing::{info, warn};
+
+/// No setting is longer than this many bytes.
+const LEN_MAX: u64 = 65_536;
+
+/// Text that cannot be printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(Arc<str>);
+
+impl Secret {
+    /// Hides a text.
+    pub fn new(text: &str) -> Self {
+        Self(text.into())
+    }
+
+    /// The text itself, for whoever must be told.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(..)")
+    }
+}
+
+/// Where a secret comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// It was given, and does not change.
+    Given(Secret),
+    /// It stands in a file, and changes when the file does.
+    File(SecretFile),
+}
+
+impl Source {
+    /// What is given by itself.
+    pub fn given(text: &str) -> Self {
+        Self::Given(Secret::new(text))
+    }
+
+    /// What a file says; `Err` says why nobody can know.
+    pub fn file(path: &Path) -> Result<Self, String> {
+        let last = Mutex::new(Last { secret: Secret::new(&read(path)?), is_readable: true });
+        Ok(Self::File(SecretFile(Arc::new(Inner { path: path.to_owned(), last }))))
+    }
+
+    /// Whether it may be another one later.
+    pub fn may_change(&self) -> bool {
+        matches!(self, Source::File(_))
+    }
+
+    /// The secret as it is now: of a file that cannot be read any more, what it said last. Blocks while a file is read.
+    pub fn now(&self) -> Secret {
+        match self {
+            Source::Given(secret) => secret.clone(),
+            Source::File(SecretFile(file)) => file.now(),
+        }
+    }
+}
+
+/// A file and what it said last.
+#[derive(Clone)]
+pub struct SecretFile(Arc<Inner>);
+
+struct Inner {
+    path: PathBuf,
+    last: Mutex<Last>,
+}
+
+struct Last {
+    secret: Secret,
+    /// So that the log says once that it is not.
+    is_readable: bool,
+}
+
+impl Inner {
+    fn now(&self) -> Secret {
+        let text = read(&self.path);
+        let mut last = self.last.lock();
+        match text {
+            Ok(text) => {
+                if *last.secret.0 != *text {
+                    last.secret = Secret::new(&text);
+                    info!(path = %self.path.display(), "a secret has changed");
+                }
+                last.is_readable = true;
+            }
+            Err(why) => {
+                if std::mem::replace(&mut last.is_readable, false) {
+                    warn!(why, "a secret cannot be read: what it was counts on");
+                }
+            }
+        }
+        last.secret.clone()
+    }
+}
+
+impl PartialEq for SecretFile {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.path == other.0.path
+    }
+}
+
+impl Eq for SecretFile {}
+
+impl fmt::Debug for SecretFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.0.path)
+    }
+}
+
+/// The text in a file, without white space around it; `Err` names the file and says why there is none.
+pub fn read(path: &Path) -> Result<String, String> {
+    let mut text = String::new();
+    let told = File::open(path).and_then(|file| file.take(LEN_MAX + 1).read_to_string(&mut text));
+    let told = told.and_then(|_| match text.trim() {
+        "" => Err(Error::other("it is empty")),
+        _ if text.len() as u64 > LEN_MAX => Err(Error::other("it is longer than 64 KiB")),
+        trimmed => Ok(trimmed.to_owned()),
+    });
+    told.map_err(|error| format!("{}: {error}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Secret, Source, read};
+
+    fn path(name: &str) -> std::path::PathBuf {
+        std::env::temp_dir().join(format!("synckairos-secret-{}-{name}", std::process::id()))
+    }
+
+    #[test]
+    fn it_cannot_be_printed() {
+        let secret = Secret::new("hunter2");
+        assert_eq!(format!("{secret:?} {:?}", Source::Given(secret.clone())), "Secret(..) Given(Secret(..))");
+        assert_eq!(secret.reveal(), "hunter2");
+    }
+
+    #[test]
+    fn a_file_is_read_at_each_use_and_its_last_text_outlives_it() {
+        let path = path("rotated");
+        std::fs::write(&path, " first\n\n").expect("it can be written");
+        let source = Source::file(&path).expect("it can be read");
+        assert!(source.may_change() && !format!("{source:?}").contains("first"));
+        assert_eq!(source.now().reveal(), "first");
+        std::fs::write(&path, "second").expect("it can be written");
+        assert_eq!(source.now().reveal(), "second");
+        std::fs::write(&path, "").expect("it can be written");
+        assert_eq!(source.now().reveal(), "second", "it is being written");
+        std::fs::remove_file(&path).expect("it is there");
+        assert_eq!(source.now().reveal(), "second");
+        std::fs::write(&path, "third").expect("it can be written");
+        assert_eq!(source.now().reveal(), "third");
+        std::fs::remove_file(&path).expect("it is there");
+    }
+
+    #[test]
+    fn a_file_says_why_it_is_none() {
+        for (name, text, why) in [
+            ("empty", &b" \n"[..], "it is empty"),
+            ("long", &[b'a'; 65_537][..], "longer"),
+            ("bytes", &b"\xff\xfe"[..], "UTF-8"),
+        ] {
+            let path = path(name);
+            std::fs::write(&path, text).expect("it can be written");
+            let error = read(&path).expect_err(name);
+            assert!(error.contains(why) && error.contains(name), "{error}");
+            std::fs::remove_file(&path).expect("it is there");
+        }
+        assert!(read(&path("nowhere")).is_err() && read(&std::env::temp_dir()).is_err());
+    }
+}
