@@ -1,11 +1,17 @@
 -- The record of every session's life. Lengths of time are whole milliseconds; (epoch, version) names a state for ever.
+-- Applied again it makes what is missing and leaves what is there.
 
-create type sync_mode as enum ('per_participant', 'per_cycle', 'per_group', 'global', 'count_up');
-
-create type sync_status as enum ('pending', 'running', 'paused', 'expired', 'completed', 'cancelled');
+do $$ begin
+    if to_regtype('sync_mode') is null then
+        create type sync_mode as enum ('per_participant', 'per_cycle', 'per_group', 'global', 'count_up');
+    end if;
+    if to_regtype('sync_status') is null then
+        create type sync_status as enum ('pending', 'running', 'paused', 'expired', 'completed', 'cancelled');
+    end if;
+end $$;
 
 -- A row for each session: its newest state. Updated often, so that room is left beside each row.
-create table sync_sessions (
+create table if not exists sync_sessions (
     session_id uuid primary key,
     sync_mode sync_mode not null,
     time_per_cycle_ms bigint,
@@ -25,8 +31,8 @@ create table sync_sessions (
 ) with (fillfactor = 70);
 
 -- A row for each change. Never updated.
-create table sync_events (
-    id uuid primary key,
+create table if not exists sync_events (
+    id uuid not null,
     session_id uuid not null,
     event_type varchar(50) not null,
     participant_id uuid,
@@ -35,20 +41,15 @@ create table sync_events (
     time_elapsed_ms bigint,
     cycle_number bigint not null,
     "timestamp" timestamptz not null,
-    state_snapshot jsonb not null,
-    metadata jsonb not null,
+    state_snapshot jsonb,
+    metadata jsonb,
     epoch bigint not null,
     version bigint not null
 );
 
--- A session's history in order, and its end.
-create index sync_events_history on sync_events (session_id, epoch, version);
-
-create index sync_events_time on sync_events ("timestamp");
-
 -- A row for each participant of a session, as of the session's newest state: (epoch, version) is the last change that
 -- may have concerned them.
-create table sync_participants (
+create table if not exists sync_participants (
     id bigint generated always as identity primary key,
     session_id uuid not null,
     participant_id uuid not null,

@@ -1,11 +1,11 @@
--- The newest state that was written of the session $1.
+-- The newest state that was written of the session $1, as it was written.
 select
     epoch,
     version,
-    (extract(epoch from "timestamp") * 1000)::bigint as at_ms,
+    floor(extract(epoch from "timestamp") * 1000)::bigint as at_ms,
     event_type = 'session_deleted' as is_deleted,
-    state_snapshot::text as state
+    coalesce(state_json::text, state_snapshot::text) as state
 from sync_events
-where session_id = $1::text::uuid
-order by epoch desc, version desc
+where session_id = $1::text::uuid and (state_json is not null or state_snapshot is not null)
+order by epoch desc, version desc, "timestamp" desc
 limit 1

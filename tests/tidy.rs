@@ -87,7 +87,7 @@ const LIVES_IN: &[(&str, &[&str])] = &[
     ("futures_util", &["ws/", "http/", "redis/", "store/redis/", "supervision/"]),
     ("redis", &["redis/"]),
     ("redb", &["store/file/tables.rs"]),
-    ("postgres", &["writer/"]),
+    ("tokio_postgres", &["writer/"]),
     ("tokio_postgres_rustls", &["writer/"]),
     ("rustix", &["clock.rs"]),
     ("rustls", &["tls.rs", "redis/address.rs", "redis/client.rs", "writer/tls.rs"]),

@@ -61,7 +61,7 @@ impl Metrics {
         registry.register("synckairos_audit_dead_jobs", help, metrics.dead_now.clone());
         let help = "Bytes of audit jobs that are not written, dead ones included";
         registry.register("synckairos_audit_queue_bytes", help, metrics.bytes.clone());
-        let help = "Age of the oldest audit job that waits";
+        let help = "Age of the oldest change that is not written yet, dead jobs not included";
         registry.register("synckairos_audit_oldest_job_age_seconds", help, metrics.oldest_age_s.clone());
         registry.register("synckairos_audit_written", "Audit jobs that were written", metrics.written.clone());
         let help = "Audit jobs that could not be written and were delayed";

@@ -30,7 +30,7 @@ pub struct Stats {
     pub dead: u64,
     /// Bytes of all of them.
     pub bytes: u64,
-    /// When the oldest job that waits was made.
+    /// When the oldest job was made that waits, is being written, or is delayed.
     pub oldest: Option<Timestamp>,
 }
 

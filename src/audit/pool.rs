@@ -1,13 +1,15 @@
 //! Threads that write batches, each with a sink of its own. Decides whose fault a failure is: a job's, which is
-//! then tried again or given up, or the database's, which is then waited for. Does not know Redis.
+//! then tried again or given up, or the database's, which is then waited for. While it is away from here nothing is held:
+//! who can reach it may write instead. Does not know Redis.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
+use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, TrySendError};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError};
 use parking_lot::{Condvar, Mutex};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tracing::{error, info, warn};
 
 use super::carried::Carried;
@@ -18,6 +20,10 @@ use super::sink::{Sink, WriteError};
 
 /// Jobs that fail alone one after the other, for a reason that may not be theirs, until the database is waited for.
 const UNCLEAR_MAX: usize = 8;
+/// How long a thread may have nothing to do until it lets its connection go, if there are more than [`CONNECTIONS_MIN`].
+const REST: Duration = Duration::from_secs(10);
+/// Connections that are kept although nobody uses them.
+const CONNECTIONS_MIN: usize = 2;
 
 /// Threads, and the way to them.
 pub(super) struct Pool {
@@ -88,15 +94,18 @@ impl Drop for Waiting<'_> {
 /// A batch that is done with.
 pub(super) struct Report {
     pub(super) batch: Batch,
-    /// What became of each job; `None` when the pool was stopped before.
+    /// What became of each job; `None` when the database is away, or the pool was stopped before: it is given back.
     pub(super) fates: Option<Vec<Fate>>,
 }
 
 /// What the threads know of the database, all of them at once.
-#[derive(Default)]
 struct Gate {
     standing: Mutex<Standing>,
     changed: Condvar,
+    /// Whether there is a point in taking jobs.
+    open: watch::Sender<bool>,
+    /// Threads that are connected.
+    connections: AtomicUsize,
 }
 
 #[derive(Default)]
@@ -113,28 +122,31 @@ struct Standing {
 impl Pool {
     /// A thread for each sink.
     pub(super) fn start(sinks: Vec<Box<dyn Sink>>) -> std::io::Result<Self> {
-        let (idle, gate) = (Arc::new(Semaphore::new(sinks.len())), Arc::new(Gate::default()));
+        let (idle, gate) = (Arc::new(Semaphore::new(sinks.len())), Arc::new(Gate::new()));
         let mut threads = Vec::with_capacity(sinks.len());
         for (number, sink) in sinks.into_iter().enumerate() {
             // A batch is sent only to a thread that is idle, so that it never waits for long.
             let (way, inbox) = crossbeam_channel::bounded(1);
-            let mut thread = Thread { sink, inbox, gate: Arc::clone(&gate) };
+            let mut thread = Thread { sink, inbox, given: None, is_connected: false, gate: Arc::clone(&gate) };
             thread::Builder::new().name(format!("writer-{number}")).spawn(move || thread.run())?;
             threads.push(way);
         }
         Ok(Self { threads: Arc::new(Mutex::new(threads)), idle, waiting: AtomicUsize::new(0), gate })
     }
 
-    /// Waits for a thread that is idle, in turn.
+    /// Waits for a thread that is idle, in turn, and for the database to be there.
     pub(super) async fn idle(&self) -> Idle {
         let _waiting = Waiting::new(&self.waiting);
-        match Arc::clone(&self.idle).acquire_owned().await {
-            Ok(permit) => {
+        loop {
+            self.gate.opened().await;
+            let Ok(permit) = Arc::clone(&self.idle).acquire_owned().await else {
+                // Nobody closes it.
+                return std::future::pending().await;
+            };
+            if self.gate.is_open() {
                 let thread = self.threads.lock().pop();
-                Idle { thread, threads: Arc::clone(&self.threads), _permit: permit }
+                return Idle { thread, threads: Arc::clone(&self.threads), _permit: permit };
             }
-            // Nobody closes it.
-            Err(_) => std::future::pending().await,
         }
     }
 
@@ -159,19 +171,73 @@ impl Pool {
 struct Thread {
     sink: Box<dyn Sink>,
     inbox: Receiver<Task>,
+    /// What it was given while it looked for the database, and found it.
+    given: Option<Task>,
+    is_connected: bool,
     gate: Arc<Gate>,
 }
 
 impl Thread {
     fn run(&mut self) {
-        while let Ok(Task { batch, report }) = self.inbox.recv() {
+        while let Some(Task { batch, report }) = self.next() {
             let fates = self.write(&batch);
             // Whoever does not wait any more loses its lease.
             let _ = report.send(Report { batch, fates });
+            self.look_for_database();
         }
     }
 
-    /// `None` when it was stopped before it knew.
+    /// The next batch; `None` when the pool has ended.
+    fn next(&mut self) -> Option<Task> {
+        if let Some(task) = self.given.take() {
+            return Some(task);
+        }
+        loop {
+            match self.inbox.recv_timeout(REST) {
+                Ok(task) => return Some(task),
+                Err(RecvTimeoutError::Timeout) => {
+                    if self.is_connected && self.gate.may_rest() {
+                        self.is_connected = false;
+                        self.sink.rest();
+                    }
+                }
+                Err(RecvTimeoutError::Disconnected) => return None,
+            }
+        }
+    }
+
+    /// Tries until the database can be written, or somebody else finds that it can. Gives back what it is given meanwhile.
+    fn look_for_database(&mut self) {
+        while let Some(pause) = self.gate.away_pause() {
+            match self.inbox.recv_timeout(pause) {
+                Ok(task) if self.gate.is_open() => self.given = Some(task),
+                Ok(Task { batch, report }) => {
+                    // As above.
+                    let _ = report.send(Report { batch, fates: None });
+                }
+                Err(RecvTimeoutError::Timeout) => match self.sink.probe() {
+                    Ok(()) => {
+                        self.connected(true);
+                        self.gate.succeeded();
+                    }
+                    Err(error) => {
+                        self.connected(false);
+                        self.gate.failed(error.why());
+                    }
+                },
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    }
+
+    fn connected(&mut self, is_connected: bool) {
+        if is_connected != self.is_connected {
+            self.is_connected = is_connected;
+            self.gate.count(is_connected);
+        }
+    }
+
+    /// `None` when the database is away, or it was stopped before it knew.
     fn write(&mut self, batch: &Batch) -> Option<Vec<Fate>> {
         let mut may_be_database = batch.jobs.iter().all(|job| job.attempts() == 0);
         loop {
@@ -207,8 +273,8 @@ impl Thread {
                     tried.unclear_in_turn = 0;
                 }
                 Err(WriteError::Away(why)) => {
-                    self.gate.wait(&why)?;
-                    continue;
+                    self.gate.failed(&why);
+                    return None;
                 }
                 Err(error) if jobs.len() > 1 => {
                     if let WriteError::Late(why) = error {
@@ -225,7 +291,7 @@ impl Thread {
                     continue;
                 }
                 Err(WriteError::Never(why)) => tried.fates.push(Fate::Dead(why)),
-                Err(WriteError::Job(why)) => tried.fates.push(fate(jobs[0].attempts(), why)),
+                Err(WriteError::Job(why) | WriteError::Met(why)) => tried.fates.push(fate(jobs[0].attempts(), why)),
                 Err(WriteError::Unclear(why)) => {
                     tried.fates.push(fate(jobs[0].attempts(), why.clone()));
                     tried.unclear = Some(why);
@@ -240,6 +306,7 @@ impl Thread {
     fn try_write(&mut self, jobs: &[Carried]) -> Result<(), WriteError> {
         let jobs: Vec<_> = jobs.iter().map(Carried::job).collect();
         let result = self.sink.write(&jobs);
+        self.connected(!matches!(result, Err(WriteError::Away(_))));
         if result.is_ok() {
             self.gate.succeeded();
         }
@@ -269,6 +336,42 @@ fn fate(attempts: u32, why: String) -> Fate {
 }
 
 impl Gate {
+    fn new() -> Self {
+        let (standing, changed) = (Mutex::default(), Condvar::new());
+        Self { standing, changed, open: watch::Sender::new(true), connections: AtomicUsize::new(0) }
+    }
+
+    fn is_open(&self) -> bool {
+        *self.open.borrow()
+    }
+
+    /// Waits until there is a point in taking jobs.
+    async fn opened(&self) {
+        // Its sender is here.
+        let _ = self.open.subscribe().wait_for(|is_open| *is_open).await;
+    }
+
+    /// How long to leave the database alone; `None` when it is there, or the pool is stopped.
+    fn away_pause(&self) -> Option<Duration> {
+        let standing = self.standing.lock();
+        let is_away = !standing.is_stopping && !self.is_open();
+        is_away.then(|| fault::away_pause(standing.failures))
+    }
+
+    /// One connection more, or less.
+    fn count(&self, is_connected: bool) {
+        match is_connected {
+            true => self.connections.fetch_add(1, Ordering::Relaxed),
+            false => self.connections.fetch_sub(1, Ordering::Relaxed),
+        };
+    }
+
+    /// Whether a connection may go; then there is one less.
+    fn may_rest(&self) -> bool {
+        let one_less = |count| (count > CONNECTIONS_MIN).then(|| count - 1);
+        self.connections.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less).is_ok()
+    }
+
     fn successes(&self) -> u64 {
         self.standing.lock().successes
     }
@@ -285,22 +388,36 @@ impl Gate {
             info!("the audit's database answers again");
             self.changed.notify_all();
         }
+        self.open.send_if_modified(|is_open| !std::mem::replace(is_open, true));
+    }
+
+    /// The database is away from here: nothing is taken until it is found.
+    fn failed(&self, why: &str) {
+        let mut standing = self.standing.lock();
+        standing.fail(why);
+        self.open.send_replace(false);
     }
 
     /// Waits a while for the database, or until it answers somebody else; `None` when the pool is stopped.
     fn wait(&self, why: &str) -> Option<()> {
         let mut standing = self.standing.lock();
-        if standing.away.is_none() {
-            warn!(why, "the audit's database is away: changes wait in the queue");
-        } else if standing.failures.is_power_of_two() {
-            error!(why, failures = standing.failures, "the audit's database is still away");
-        }
-        standing.away = Some(why.to_owned());
-        standing.failures = standing.failures.saturating_add(1);
+        standing.fail(why);
         let pause = fault::away_pause(standing.failures);
         if !standing.is_stopping {
             self.changed.wait_for(&mut standing, pause);
         }
         (!standing.is_stopping).then_some(())
+    }
+}
+
+impl Standing {
+    fn fail(&mut self, why: &str) {
+        if self.away.is_none() {
+            warn!(why, "the audit's database is away: changes wait in the queue");
+        } else if self.failures.is_power_of_two() {
+            error!(why, failures = self.failures, "the audit's database is still away");
+        }
+        self.away = Some(why.to_owned());
+        self.failures = self.failures.saturating_add(1);
     }
 }

@@ -5,6 +5,12 @@
 pub trait Sink: Send {
     /// Writes jobs in one transaction: all of them or none. A job that was written before is not written twice.
     fn write(&mut self, jobs: &[&[u8]]) -> Result<(), WriteError>;
+
+    /// Finds out whether jobs could be written now, without writing any.
+    fn probe(&mut self) -> Result<(), WriteError>;
+
+    /// Lets go what others could use: there was nothing to write for a while.
+    fn rest(&mut self);
 }
 
 /// Why jobs were not written.
@@ -18,6 +24,22 @@ pub enum WriteError {
     Unclear(String),
     /// The database is away: the jobs have nothing to do with it.
     Away(String),
+    /// The database would have taken them, had others not been in the way again and again (SQLSTATE 40).
+    Met(String),
     /// It took too long: as with a database that is away, but fewer jobs may pass.
     Late(String),
+}
+
+impl WriteError {
+    /// In words.
+    pub fn why(&self) -> &str {
+        match self {
+            Self::Job(why)
+            | Self::Never(why)
+            | Self::Unclear(why)
+            | Self::Away(why)
+            | Self::Met(why)
+            | Self::Late(why) => why,
+        }
+    }
 }

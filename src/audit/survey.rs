@@ -6,10 +6,14 @@ use crate::redis::{Commands, LinkError, Partition, Queue as Part, Reply};
 use super::carried::Carried;
 use super::operator::Stats;
 use super::queue::Queue;
-use super::replies::{number, time_ms};
+use super::replies::{list, number, time_ms};
 
 /// What each partition is asked.
 const QUESTIONS: usize = 5;
+
+/// Of jobs that are delayed, so many that are due first and as many that are due last are looked at: the oldest is due
+/// first when its holder died, and last when it was tried most often.
+const EDGE: i64 = 16;
 
 /// What was found.
 #[derive(Debug, Default)]
@@ -23,7 +27,9 @@ pub(super) struct Survey {
 
 /// What else is to be known of what is not empty.
 enum More {
-    Oldest,
+    /// Jobs one of which may be the oldest.
+    Old,
+    /// A batch that is held, and until when.
     Held(Partition, String, u64),
 }
 
@@ -51,11 +57,21 @@ impl Queue {
             stats.bytes += number(held_bytes);
             if number(waiting) > 0 {
                 commands.cmd("LINDEX").arg(self.key(partition, Part::Wait)).arg(0);
-                more.push(More::Oldest);
+                more.push(More::Old);
+            }
+            if number(delayed) > 0 {
+                let key = self.key(partition, Part::Delayed);
+                for (first, last) in [(0, EDGE - 1), (-EDGE, -1)] {
+                    commands.cmd("ZRANGE").arg(&key).arg(first).arg(last);
+                    more.push(More::Old);
+                }
             }
             for lease in leases.list().chunks(2) {
                 let [name, end] = lease else { continue };
                 let name = name.text().unwrap_or_default().to_owned();
+                // The oldest is the first, as it was in the queue.
+                commands.cmd("LINDEX").arg(self.batch(partition, &name)).arg(0);
+                more.push(More::Old);
                 commands.cmd("LLEN").arg(self.batch(partition, &name));
                 more.push(More::Held(partition, name, end.number().unwrap_or_default()));
             }
@@ -72,9 +88,10 @@ impl Queue {
 impl Survey {
     fn learn(&mut self, more: More, reply: Reply) {
         match more {
-            More::Oldest => {
-                let at = Carried::parse(reply.into_bytes()).name.map(|name| name.at);
-                self.stats.oldest = self.stats.oldest.into_iter().chain(at).min();
+            More::Old => {
+                let entries = if reply.list().is_empty() { vec![reply.into_bytes()] } else { list(reply) };
+                let ages = entries.into_iter().filter_map(|entry| Carried::parse(entry).name).map(|name| name.at);
+                self.stats.oldest = self.stats.oldest.into_iter().chain(ages).min();
             }
             More::Held(partition, name, end_ms) => {
                 self.stats.held += number(&reply);

@@ -1,11 +1,41 @@
 //! A page of a session's history: what the archive holds of it, in order, and never past a gap that what is
 //! still on its way may fill. Does not know where it is kept.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
 use crate::engine::StateTag;
-use crate::store::{Change, Queued};
+use crate::store::{Change, Changes, Queued, StoreError};
 
 /// Bytes of a page, but for its last change.
-const BYTES_MAX: usize = 4 * 1024 * 1024;
+pub(super) const BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Pages in memory at once; whoever wants one more waits.
+const PAGES_MAX: usize = 8;
+
+const BUSY: StoreError = StoreError::Unavailable("too many pages of history are being read");
+
+/// Room for the pages that are in memory. Cloning shares it.
+#[derive(Clone, Debug)]
+pub(super) struct Readers(Arc<Semaphore>);
+
+impl Default for Readers {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(PAGES_MAX)))
+    }
+}
+
+impl Readers {
+    /// Room for a page, which is waited for as long as `patience`.
+    pub(super) async fn enter(&self, patience: Duration) -> Result<OwnedSemaphorePermit, StoreError> {
+        match tokio::time::timeout(patience, Arc::clone(&self.0).acquire_owned()).await {
+            Ok(Ok(place)) => Ok(place),
+            Ok(Err(_)) | Err(_) => Err(BUSY),
+        }
+    }
+}
 
 /// A page.
 #[derive(Debug)]
@@ -16,27 +46,31 @@ pub struct Page {
     pub has_more: bool,
     /// The newest change that is on its way to the archive.
     pub queued: Option<StateTag>,
+    /// Its room, until it is written.
+    _place: Option<OwnedSemaphorePermit>,
 }
 
 impl Page {
-    /// The page after `after`, from what the archive holds: at least one change more than `limit`, if there are so
-    /// many. `queued` was read before the archive was.
-    pub fn new(mut changes: Vec<Change>, after: Option<StateTag>, limit: usize, queued: Queued) -> Self {
-        let may_be_filled = queued != Queued::default();
-        let mut last = after.map(|tag| (tag, false));
-        let mut bytes = 0;
-        let mut count = 0;
-        for change in changes.iter().take(limit) {
-            if bytes > BYTES_MAX || (may_be_filled && !follows(last, change)) {
-                break;
-            }
-            bytes += change.job.len();
-            last = Some((change.tag, change.is_deletion));
-            count += 1;
+    /// The page after `after`, from what the archive holds. `queued` was read before the archive was.
+    pub fn new(found: Changes, after: Option<StateTag>, queued: Queued) -> Self {
+        let Changes { mut changes, has_more } = found;
+        let mut whole = changes.len();
+        if queued != Queued::default() {
+            let mut last = after.map(|tag| (tag, false));
+            let gap = changes.iter().position(|change| {
+                let last = last.replace((change.tag, change.is_deletion));
+                !follows(last, change)
+            });
+            whole = gap.unwrap_or(whole);
         }
-        let has_more = changes.len() > count;
-        changes.truncate(count);
-        Self { changes, has_more, queued: queued.newest }
+        let has_more = has_more || changes.len() > whole;
+        changes.truncate(whole);
+        Self { changes, has_more, queued: queued.newest, _place: None }
+    }
+
+    /// The same, which takes up room.
+    pub(super) fn within(self, place: OwnedSemaphorePermit) -> Self {
+        Self { _place: Some(place), ..self }
     }
 
     /// What to ask for next: what comes after the last change of this page.
@@ -60,7 +94,7 @@ fn follows(last: Option<(StateTag, bool)>, change: &Change) -> bool {
 #[cfg(test)]
 mod tests {
     use super::{Page, StateTag};
-    use crate::store::{Change, Queued};
+    use crate::store::{Change, Changes, Queued};
 
     fn tags(page: &Page) -> Vec<(u64, u64)> {
         page.changes.iter().map(|change| (change.tag.epoch, change.tag.version)).collect()
@@ -70,7 +104,8 @@ mod tests {
         let tag = |&(epoch, version): &(u64, u64)| StateTag { epoch, version };
         let change = |at: &(u64, u64)| Change { tag: tag(at), is_deletion: at.1 == 9, job: bytes::Bytes::new() };
         let queued = Queued { newest: None, has_stragglers: is_queued };
-        let page = Page::new(held.iter().map(change).collect(), after.as_ref().map(tag), limit, queued);
+        let changes = held.iter().take(limit).map(change).collect();
+        let page = Page::new(Changes { changes, has_more: held.len() > limit }, after.as_ref().map(tag), queued);
         (tags(&page), page.has_more)
     }
 

@@ -61,6 +61,8 @@ pub(super) fn decide(id: SessionId, request: &Request, current: &Current<'_>) ->
     let Some(entry) = Entry::of(Some(before), events, &session, current.at) else { return nothing(verdict) };
     if is_deleted {
         let tag = StateTag { epoch: current.epoch, version: before.version + 1 };
+        // What is deleted runs no more: the record shows how it ended.
+        let session = engine::judge(&session, &Command::Cancel, &Default::default(), current.at).session;
         let last = Arc::new(Record::read(Session { epoch: tag.epoch, version: tag.version, ..session }));
         return Decision { write: Write::Delete { tag, notice: wire::deleted(id, current.now), last, entry }, verdict };
     }

@@ -14,8 +14,10 @@ use std::time::Duration;
 use crate::client_address::ClientAddress;
 use crate::engine::{Command, NewSession, OnTimeout, Outcome, Refusal, SessionId, StateTag, Timestamp};
 use crate::store::{
-    Arrival, Commit, Committed, Current, Quota, Rate, Read, Record, Snapshot, Store, StoreError, Wait, Watched,
+    Arrival, Commit, Committed, Current, Quota, Rate, Read, Record, Room, Snapshot, Store, StoreError, Wait, Watched,
 };
+
+use history::Readers;
 
 pub use history::Page;
 pub use recovery::Recovery;
@@ -29,6 +31,7 @@ pub struct Sessions {
     default_on_timeout: OnTimeout,
     /// Where sessions come back from that the store does not have.
     recovery: Option<Arc<Recovery>>,
+    readers: Readers,
 }
 
 /// How often things may be asked; `None` is without limit.
@@ -85,7 +88,7 @@ pub enum Failure {
 impl Sessions {
     /// The sessions of `store`.
     pub fn new(store: Arc<dyn Store>, rates: Rates) -> Self {
-        Self { store, rates, default_on_timeout: OnTimeout::default(), recovery: None }
+        Self { store, rates, default_on_timeout: OnTimeout::default(), recovery: None, readers: Readers::default() }
     }
 
     /// With what a flag does in sessions whose creator does not say.
@@ -217,13 +220,15 @@ impl Sessions {
     /// What is written down of a session, after a change of it, `limit` changes at most.
     pub async fn history(&self, id: SessionId, after: Option<StateTag>, limit: usize) -> Result<Page, Failure> {
         let recovery = self.recovery.as_ref().ok_or(Failure::NoHistory)?;
+        let place = self.readers.enter(recovery.patience()).await.map_err(Failure::Store)?;
         // In this order: what is not queued any more has been written.
         let queued = self.store.queued(id).await.map_err(Failure::Store)?;
-        let changes = recovery.archive().changes(id, after, limit + 1).await.map_err(Failure::Store)?;
-        if changes.is_empty() && after.is_none() && queued.newest.is_none() {
+        let room = Room { changes: limit, bytes: history::BYTES_MAX };
+        let found = recovery.archive().changes(id, after, room).await.map_err(Failure::Store)?;
+        if found.changes.is_empty() && after.is_none() && queued.newest.is_none() {
             return Err(Failure::Refused(id, Refusal::NotFound));
         }
-        Ok(Page::new(changes, after, limit, queued))
+        Ok(Page::new(found, after, queued).within(place))
     }
 
     /// How many parts of what is kept may be away while others are not.

@@ -65,6 +65,11 @@ impl Recovery {
         &*self.archive
     }
 
+    /// How long whoever asks waits at most.
+    pub(super) fn patience(&self) -> Duration {
+        self.patience
+    }
+
     /// Looks for a session that the store was found not to have; tells whether it has it now.
     pub async fn bring_back(self: &Arc<Self>, id: SessionId) -> Found {
         let mut found = self.find(id)?;

@@ -12,8 +12,37 @@ pub trait Archive: Send + Sync {
     /// The newest state that was written of a session; `None` when nothing was.
     fn newest(&self, id: SessionId) -> Answer<'_, Option<Archived>>;
 
-    /// Changes of a session in the order of their tags, those after `after`, `limit` of them at most.
-    fn changes(&self, id: SessionId, after: Option<StateTag>, limit: usize) -> Answer<'_, Vec<Change>>;
+    /// Changes of a session in the order of their tags, those after `after`, as many as fit. What does not fit is not read.
+    fn changes(&self, id: SessionId, after: Option<StateTag>, room: Room) -> Answer<'_, Changes>;
+
+    /// Forgets all that was written of a session, for good; tells how many changes that were.
+    fn erase(&self, id: SessionId) -> Answer<'_, u64>;
+}
+
+/// How much fits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// Changes at most.
+    pub changes: usize,
+    /// Bytes of jobs at most, but for the last one.
+    pub bytes: usize,
+}
+
+impl Room {
+    /// What is left of it after one more change; `None` when that one does not fit.
+    pub fn after(self, job: usize) -> Option<Self> {
+        let fits = self.changes > 0 && self.bytes > 0;
+        fits.then(|| Self { changes: self.changes - 1, bytes: self.bytes.saturating_sub(job) })
+    }
+}
+
+/// Changes that fit.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// In order.
+    pub changes: Vec<Change>,
+    /// Whether there are more.
+    pub has_more: bool,
 }
 
 /// A state in the archive.

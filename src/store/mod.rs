@@ -46,7 +46,7 @@ use bytes::Bytes;
 use crate::client_address::ClientAddress;
 use crate::engine::{Entry, Outcome, Refusal, Session, SessionId, StateTag, Timestamp, Warning};
 
-pub use archive::{Archive, Archived, Change};
+pub use archive::{Archive, Archived, Change, Changes, Room};
 pub use arrival::{Arrival, Arrivals};
 pub use metrics::Metrics;
 pub use record::{Record, Snapshot};

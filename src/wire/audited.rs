@@ -50,7 +50,9 @@ pub struct AuditedChange<'a> {
 pub struct AuditedState<'a> {
     /// The mode's name.
     pub mode: &'a str,
-    /// The status's name, when the session has ended.
+    /// The status's name.
+    pub status: Option<&'static str>,
+    /// The same, when the session has ended.
     pub final_status: Option<&'static str>,
     /// Whose turn it is.
     pub active: Option<ParticipantId>,
@@ -68,6 +70,8 @@ pub struct AuditedState<'a> {
     pub started_at: Option<Timestamp>,
     /// When it ended.
     pub completed_at: Option<Timestamp>,
+    /// When the clock that runs flags, if time passes.
+    pub deadline: Option<Timestamp>,
     /// The client's own: a JSON object.
     pub metadata: Option<&'a str>,
     /// In the order given.
@@ -183,6 +187,7 @@ struct State<'a> {
     session_completed_at: Option<At>,
     increment_ms: Whole,
     max_time_ms: Option<Whole>,
+    deadline_at: Option<At>,
     #[serde(borrow)]
     metadata: Option<&'a RawValue>,
     created_at: At,
@@ -202,10 +207,11 @@ struct Member {
 
 impl<'a> From<State<'a>> for AuditedState<'a> {
     fn from(state: State<'a>) -> Self {
-        let is_end = |status: &&Status| status.is_final() && status.name() == state.status;
+        let status = Status::ALL.iter().find(|status| status.name() == state.status);
         Self {
             mode: state.sync_mode,
-            final_status: Status::ALL.iter().find(is_end).map(|status| status.name()),
+            status: status.map(|status| status.name()),
+            final_status: status.filter(|status| status.is_final()).map(|status| status.name()),
             active: state.active_participant_id.map(participant_id),
             active_since: state.cycle_started_at.map(|at| at.0),
             time_per_cycle: state.time_per_cycle_ms.map(millis),
@@ -214,6 +220,7 @@ impl<'a> From<State<'a>> for AuditedState<'a> {
             created_at: state.created_at.0,
             started_at: state.session_started_at.map(|at| at.0),
             completed_at: state.session_completed_at.map(|at| at.0),
+            deadline: state.deadline_at.map(|at| at.0),
             metadata: state.metadata.map(RawValue::get),
             participants: state.participants.into_iter().map(AuditedParticipant::from).collect(),
         }

@@ -1,80 +1,97 @@
-//! Reads the record back: a few threads with a connection each, asked over a short queue. Whoever asks waits for a
-//! bounded time; what could not be asked or answered is unavailable. Does not know why it is asked.
+//! Reads the record back: threads with a connection each, asked over short queues. States that are looked for have one of
+//! their own that is always there, so that neither those who write nor those who read history keep it from being asked.
+//! Whoever asks waits for a bounded time; what could not be asked or answered is unavailable. Does not know why it is asked.
 
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, bounded};
-use postgres::types::ToSql;
-use postgres::{Client, Error, Row};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use tokio::sync::oneshot;
+use tokio_postgres::{Client, Error, Row};
 
 use crate::engine::{SessionId, StateTag, Timestamp};
-use crate::store::{Answer, Archive, Archived, Change, StoreError};
+use crate::store::{Answer, Archive, Archived, Change, Changes, Room, StoreError};
 
-use super::server::{Server, described};
+use super::connection::{Connection, Failure};
+use super::erase::erase;
+use super::server::Server;
 
-/// How many questions are asked at once.
-const THREADS: usize = 2;
+/// How many pages of histories are read at once.
+const READERS: usize = 2;
 
-/// How many more may wait.
+/// How many more questions may wait.
 const QUEUE: usize = 64;
 
 /// How long the database may think about one.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// How long it may take to answer one.
+const REPLY_TIMEOUT: Duration = Duration::from_secs(3);
+
 /// How long whoever asks waits, for a connection to be made too.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(4);
 
+/// How long a connection is kept that nobody uses, and how soon one that must be there is made again.
+const REST: Duration = Duration::from_secs(10);
+
+/// Rows that are fetched at once, at most.
+const FETCH_MAX: usize = 64;
+
 /// The record in PostgreSQL. Its threads end when it is dropped.
 pub struct PostgresArchive {
-    questions: Sender<Question>,
+    lookups: Sender<Question>,
+    pages: Sender<Question>,
 }
 
-/// A statement to run, and whom to tell. Reads each row on the thread that has it.
-type Question = Box<dyn FnOnce(&mut Link) + Send>;
+/// Something to ask, and whom to tell.
+type Question = Box<dyn FnOnce(&mut Desk) + Send>;
 
-/// What a thread asks on. Connects when there is something to ask.
-struct Link {
+/// What a thread asks on.
+struct Desk {
     server: Arc<Server>,
-    client: Option<Client>,
+    connection: Option<Connection>,
+    /// Whether a connection is made before it is needed, and kept.
+    is_ready: bool,
 }
 
 impl PostgresArchive {
-    /// Reads from `server`. Connects when it is first asked; `Err` when there are no threads to be had.
+    /// Reads from `server`; `Err` when there are no threads to be had.
     pub fn start(server: Server) -> std::io::Result<Self> {
-        let (questions, asked) = bounded(QUEUE);
         let server = Arc::new(server);
-        for number in 0..THREADS {
-            let link = Link { server: server.clone(), client: None };
-            let asked = asked.clone();
-            thread::Builder::new().name(format!("archive-{number}")).spawn(move || serve(link, &asked))?;
+        let start = |name: String, is_ready: bool, asked: Receiver<Question>| {
+            let desk = Desk { server: Arc::clone(&server), connection: None, is_ready };
+            thread::Builder::new().name(name).spawn(move || desk.serve(&asked)).map(drop)
+        };
+        let (lookups, asked) = bounded(QUEUE);
+        start("archive".to_owned(), true, asked)?;
+        let (pages, asked) = bounded(QUEUE);
+        for number in 0..READERS {
+            start(format!("archive-{number}"), false, asked.clone())?;
         }
-        Ok(Self { questions })
+        Ok(Self { lookups, pages })
     }
 
-    /// Runs a statement and reads its rows.
+    /// Asks a question over one of the queues.
     fn ask<T: Send + 'static>(
-        &self,
-        sql: &'static str,
-        parameters: Vec<Box<dyn ToSql + Sync + Send>>,
-        read: fn(&Row) -> Result<T, Error>,
-    ) -> Answer<'_, Vec<T>> {
+        queue: &Sender<Question>,
+        ask: impl AsyncFn(&mut Client) -> Result<T, Error> + Send + 'static,
+    ) -> Answer<'static, T> {
         let (reply, answer) = oneshot::channel();
-        let question: Question = Box::new(move |link| {
+        let question: Question = Box::new(move |desk| {
             // Nobody waits any more.
             if reply.is_closed() {
                 return;
             }
-            let answer = link.query(sql, &parameters).and_then(|rows| rows.iter().map(read).collect());
-            let _ = reply.send(answer.map_err(|error| {
-                tracing::warn!(error = described(&error), "the audit database does not answer");
-                link.client = None;
+            let answer = desk.ask(&ask).map_err(|failure| {
+                tracing::warn!(error = %failure, "the audit database does not answer");
+                desk.connection = None;
                 StoreError::Unavailable("The audit database does not answer")
-            }));
+            });
+            // Nor now.
+            let _ = reply.send(answer);
         });
-        let is_asked = self.questions.try_send(question).is_ok();
+        let is_asked = queue.try_send(question).is_ok();
         Box::pin(async move {
             if !is_asked {
                 return Err(StoreError::Unavailable("Too many questions wait for the audit database"));
@@ -89,44 +106,82 @@ impl PostgresArchive {
 
 impl Archive for PostgresArchive {
     fn newest(&self, id: SessionId) -> Answer<'_, Option<Archived>> {
-        let rows = self.ask(include_str!("../../sql/newest.sql"), vec![Box::new(id.to_string())], archived);
-        Box::pin(async move { Ok(rows.await?.pop()) })
+        Self::ask(&self.lookups, async move |client| {
+            let row = client.query_opt(include_str!("../../sql/newest.sql"), &[&id.to_string()]).await?;
+            row.as_ref().map(archived).transpose()
+        })
     }
 
-    fn changes(&self, id: SessionId, after: Option<StateTag>, limit: usize) -> Answer<'_, Vec<Change>> {
-        let (epoch, version) = after.map_or((-1, -1), |tag| (stored(tag.epoch), stored(tag.version)));
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        self.ask(
-            include_str!("../../sql/changes.sql"),
-            vec![Box::new(id.to_string()), Box::new(epoch), Box::new(version), Box::new(limit)],
-            change,
-        )
+    fn changes(&self, id: SessionId, after: Option<StateTag>, room: Room) -> Answer<'_, Changes> {
+        Self::ask(&self.pages, async move |client| changes(client, id, after, room).await)
     }
-}
 
-/// A thread's life: until nobody can ask any more.
-fn serve(mut link: Link, questions: &Receiver<Question>) {
-    for question in questions {
-        question(&mut link);
+    fn erase(&self, id: SessionId) -> Answer<'_, u64> {
+        Self::ask(&self.pages, async move |client| erase(client, id).await)
     }
 }
 
-impl Link {
+impl Desk {
+    /// A thread's life: until nobody can ask any more.
+    fn serve(mut self, questions: &Receiver<Question>) {
+        loop {
+            if self.is_ready && self.connection.is_none() {
+                // Whoever asks is told why there is none.
+                self.connection = self.server.connect(STATEMENT_TIMEOUT).ok();
+            }
+            match questions.recv_timeout(REST) {
+                Ok(question) => question(&mut self),
+                Err(RecvTimeoutError::Timeout) if self.is_ready => {}
+                Err(RecvTimeoutError::Timeout) => self.connection = None,
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    }
+
     /// Asks once more on a new connection when the old one turns out to be lost.
-    fn query(&mut self, sql: &str, parameters: &[Box<dyn ToSql + Sync + Send>]) -> Result<Vec<Row>, Error> {
-        let parameters: Vec<&(dyn ToSql + Sync)> =
-            parameters.iter().map(|parameter| &**parameter as &(dyn ToSql + Sync)).collect();
-        if let Some(mut client) = self.client.take() {
-            match client.query(sql, &parameters) {
-                Err(_) if client.is_closed() => {}
+    fn ask<T>(&mut self, question: impl AsyncFn(&mut Client) -> Result<T, Error>) -> Result<T, Failure> {
+        if let Some(mut connection) = self.connection.take() {
+            match connection.ask(REPLY_TIMEOUT, &question) {
+                Err(Failure::Postgres(_)) if connection.is_closed() => {}
                 answer => {
-                    self.client = Some(client);
+                    self.connection = Some(connection);
                     return answer;
                 }
             }
         }
-        let client = self.client.insert(self.server.connect(STATEMENT_TIMEOUT)?);
-        client.query(sql, &parameters)
+        let connection = self.connection.insert(self.server.connect(STATEMENT_TIMEOUT)?);
+        connection.ask(REPLY_TIMEOUT, &question)
+    }
+}
+
+/// Reads as many changes as fit, and of those that follow hardly more than is needed to know that there are some.
+async fn changes(
+    client: &mut Client,
+    id: SessionId,
+    after: Option<StateTag>,
+    mut room: Room,
+) -> Result<Changes, Error> {
+    let (epoch, version) = after.map_or((-1, -1), |tag| (stored(tag.epoch), stored(tag.version)));
+    let transaction = client.transaction().await?;
+    let portal = transaction.bind(include_str!("../../sql/changes.sql"), &[&id.to_string(), &epoch, &version]).await?;
+    let (mut found, mut fetch) = (Changes::default(), 1);
+    loop {
+        let rows = transaction.query_portal(&portal, i32::try_from(fetch).unwrap_or(i32::MAX)).await?;
+        for row in &rows {
+            let change = change(row)?;
+            let Some(left) = room.after(change.job.len()) else {
+                return Ok(Changes { has_more: true, ..found });
+            };
+            room = left;
+            found.changes.push(change);
+        }
+        if rows.len() < fetch {
+            return Ok(found);
+        }
+        // As many as will fit if they are like those before.
+        let bytes: usize = found.changes.iter().map(|change| change.job.len()).sum();
+        let alike = room.bytes / (bytes / found.changes.len().max(1)).max(1);
+        fetch = (alike.min(room.changes) + 1).min(FETCH_MAX);
     }
 }
 

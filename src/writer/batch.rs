@@ -15,7 +15,7 @@ const EPOCH_BEGINS: Millis = Millis::new(10_000);
 /// Rows, in the order in which all writers touch them.
 #[derive(Debug, Default)]
 pub(super) struct Batch<'a> {
-    /// By their ids.
+    /// By their places in the histories of their sessions.
     pub(super) changes: Vec<AuditedChange<'a>>,
     pub(super) sessions: BTreeMap<SessionId, SessionRow<'a>>,
     pub(super) participants: BTreeMap<(SessionId, ParticipantId), ParticipantRow>,
@@ -54,8 +54,13 @@ impl<'a> Batch<'a> {
         for job in jobs {
             batch.add(audited(job)?);
         }
-        batch.changes.sort_unstable_by_key(|change| change.name.event);
-        Ok(batch)
+        batch.changes.sort_unstable_by_key(|change| (place(change), change.name.event));
+        // One that came twice is one.
+        batch.changes.dedup_by_key(|change| (place(change), change.name.event));
+        match batch.changes.windows(2).find(|pair| place(&pair[0]) == place(&pair[1])) {
+            Some(pair) => Err(format!("{} and {} have one place", pair[0].name.event, pair[1].name.event)),
+            None => Ok(batch),
+        }
     }
 
     fn add(&mut self, Audited { change, state }: Audited<'a>) {
@@ -77,6 +82,11 @@ impl<'a> Batch<'a> {
         }
         self.changes.push(change);
     }
+}
+
+/// What no two changes have in common.
+fn place(change: &AuditedChange<'_>) -> (SessionId, StateTag, Timestamp) {
+    (change.name.session, change.name.tag, change.name.at)
 }
 
 impl ParticipantRow {

@@ -1,10 +1,11 @@
-//! Our quantities as PostgreSQL takes them, in its binary form. Does not know which columns they are for.
+//! Our quantities as PostgreSQL takes them, in its binary form. None of them can fail: what is sent in one go would
+//! otherwise be sent in part. Does not know which columns they are for.
 
 use std::error::Error;
 use std::fmt;
 
 use bytes::{BufMut, BytesMut};
-use postgres::types::{IsNull, ToSql, Type, accepts, to_sql_checked};
+use tokio_postgres::types::{IsNull, ToSql, Type, accepts, to_sql_checked};
 
 use crate::engine::{Millis, Timestamp, Uuid};
 
@@ -33,8 +34,8 @@ pub(super) struct At(pub(super) Timestamp);
 
 impl ToSql for At {
     fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Written {
-        let ms = i64::try_from(self.0.as_ms())?;
-        out.put_i64((ms - BEGIN_MS).checked_mul(1_000).ok_or("an instant that is too late")?);
+        let ms = i64::try_from(self.0.as_ms()).unwrap_or(i64::MAX);
+        out.put_i64((ms - BEGIN_MS).saturating_mul(1_000));
         Ok(IsNull::No)
     }
 
@@ -54,7 +55,7 @@ impl From<Millis> for Whole {
 
 impl ToSql for Whole {
     fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Written {
-        out.put_i64(i64::try_from(self.0)?);
+        out.put_i64(i64::try_from(self.0).unwrap_or(i64::MAX));
         Ok(IsNull::No)
     }
 
@@ -62,18 +63,20 @@ impl ToSql for Whole {
     to_sql_checked!();
 }
 
-/// `jsonb`, of text that is JSON.
+/// `json` or `jsonb`, of text that is JSON.
 #[derive(Debug)]
 pub(super) struct Json<T>(pub(super) T);
 
 impl<T: AsRef<[u8]> + fmt::Debug> ToSql for Json<T> {
-    fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Written {
+    fn to_sql(&self, ty: &Type, out: &mut BytesMut) -> Written {
         const FORMAT: u8 = 1;
-        out.put_u8(FORMAT);
+        if *ty == Type::JSONB {
+            out.put_u8(FORMAT);
+        }
         out.put_slice(self.0.as_ref());
         Ok(IsNull::No)
     }
 
-    accepts!(JSONB);
+    accepts!(JSON, JSONB);
     to_sql_checked!();
 }

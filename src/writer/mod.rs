@@ -1,11 +1,13 @@
 //! Writes the audit into PostgreSQL and reads it back. Does not know where jobs come from.
 //!
-//! A [`postgres::Client`] drives a runtime of its own: it is made, used and dropped on threads, never in a task.
+//! A [`Connection`] drives a runtime of its own: it is made, used and dropped on threads, never in a task.
 
 mod agent;
 mod archive;
 mod batch;
 mod binary;
+mod connection;
+mod erase;
 mod schema;
 mod server;
 mod sink;
@@ -13,6 +15,8 @@ mod tls;
 
 pub use agent::{Tables, keep_migrated};
 pub use archive::PostgresArchive;
+pub use connection::{Connection, Failure};
+pub use erase::erase_at;
 pub use schema::{MigrateError, Migrated, migrate, migrate_server};
 pub use server::{Access, Server};
 pub use sink::PostgresSink;

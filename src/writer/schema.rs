@@ -1,15 +1,28 @@
-//! The tables, and how they come to be: numbered migrations that only go forward. Does not know what is written
-//! into them.
+//! The tables, and how they come to be: numbered migrations that only go forward, each of which makes what is missing and
+//! leaves what is there. Does not know what is written into them.
 
 use std::fmt;
 use std::time::Duration;
 
-use postgres::{Client, Error, Transaction};
+use tokio_postgres::{Client, Error, Transaction};
 
-use super::server::{Server, described};
+use super::connection::{Connection, Failure, described};
+use super::server::Server;
 
 /// In order; a name begins with its number.
-const MIGRATIONS: [(&str, &str); 1] = [("0001_schema", include_str!("../../sql/0001_schema.sql"))];
+const MIGRATIONS: [(&str, &str); 2] = [
+    ("0001_schema", include_str!("../../sql/0001_schema.sql")),
+    ("0002_bytes", include_str!("../../sql/0002_bytes.sql")),
+];
+
+/// What makes the tables of version 1 those of the first migration.
+const VERSION_1: &str = include_str!("../../sql/version_1.sql");
+
+/// The name of that.
+const VERSION_1_NAME: &str = "version_1";
+
+/// Whether the tables are those of version 1, and whether all that the migrations make is there.
+const STANDING: &str = include_str!("../../sql/standing.sql");
 
 /// Held while a migration is applied, so that instances that start together do it one after the other.
 const LOCK: i64 = 0x0053_796e_634b_6169;
@@ -17,8 +30,14 @@ const LOCK: i64 = 0x0053_796e_634b_6169;
 /// How long anything but a migration may take.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long other instances' migrations are waited for, and one may take.
-const TIMEOUT: &str = "10min";
+/// How long other instances' migrations are waited for, and a statement of one may take, which may write every row anew.
+const MIGRATION_TIMEOUT: &str = "6h";
+
+/// How long all of it may take, until the server counts as gone: how long is not known before, but not for ever.
+const PATIENCE: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// How long may pass until a server has shown that it answers.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Which migrations were applied now, by name; none when there was nothing to do.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -54,44 +73,98 @@ impl From<Error> for MigrateError {
     }
 }
 
-/// Connects to a server and applies what is missing. Blocks; not to be called in a task.
+impl From<Failure> for MigrateError {
+    fn from(failure: Failure) -> Self {
+        MigrateError::Database(failure.to_string())
+    }
+}
+
+/// What stands in a database.
+struct Standing {
+    is_version_1: bool,
+    is_whole: bool,
+    /// The names of the migrations that were applied, in order.
+    applied: Vec<String>,
+}
+
+impl Standing {
+    /// What has to be run, in order: all of it where something is missing although it was applied once.
+    fn missing(&self) -> Vec<(&'static str, &'static str)> {
+        let is_applied = |name: &str| self.is_whole && self.applied.iter().any(|applied| applied == name);
+        let migrations = MIGRATIONS.into_iter().filter(|(name, _)| !is_applied(name));
+        let version_1 = self.is_version_1.then_some((VERSION_1_NAME, VERSION_1));
+        version_1.into_iter().chain(migrations).collect()
+    }
+
+    /// A migration that this program does not know.
+    fn newer(&self) -> Option<&String> {
+        let last = MIGRATIONS[MIGRATIONS.len() - 1].0;
+        let is_known = |name: &String| MIGRATIONS.iter().any(|(known, _)| known == name);
+        self.applied.iter().find(|name| !is_known(name) && name.as_str() > last)
+    }
+}
+
+/// Connects to a server and applies what is missing, in one transaction. Any number of instances may do so at once. Blocks;
+/// not to be called in a task.
 pub fn migrate_server(server: &Server) -> Result<Migrated, MigrateError> {
     migrate(&mut server.connect(STATEMENT_TIMEOUT)?)
 }
 
-/// Applies what is missing, each migration in a transaction of its own. Any number of instances may do so at once.
-pub fn migrate(client: &mut Client) -> Result<Migrated, MigrateError> {
-    let mut migrated = Migrated::default();
-    loop {
-        let mut transaction = client.transaction()?;
-        transaction.batch_execute(&format!("set local statement_timeout = '{TIMEOUT}'"))?;
-        transaction.execute("select pg_advisory_xact_lock($1)", &[&LOCK])?;
-        let applied = applied(&mut transaction)?;
-        let last = MIGRATIONS[MIGRATIONS.len() - 1].0;
-        let is_known = |name: &String| MIGRATIONS.iter().any(|(known, _)| known == name);
-        if let Some(newer) = applied.iter().find(|name| !is_known(name) && name.as_str() > last) {
-            return Err(MigrateError::Newer(newer.clone()));
-        }
-        let Some((name, sql)) = MIGRATIONS.iter().find(|(name, _)| !applied.iter().any(|it| it == name)) else {
-            transaction.commit()?;
-            return Ok(migrated);
-        };
-        transaction.batch_execute(sql)?;
-        transaction.execute("insert into sync_migrations (name) values ($1)", &[name])?;
-        transaction.commit()?;
-        migrated.applied.push(name);
+/// The same on a connection.
+pub fn migrate(connection: &mut Connection) -> Result<Migrated, MigrateError> {
+    let standing = connection.ask(ANSWER_TIMEOUT, look)?;
+    if let Some(newer) = standing.newer() {
+        return Err(MigrateError::Newer(newer.clone()));
     }
+    // Whoever finds all done needs no right to create, and waits for nobody.
+    if standing.missing().is_empty() {
+        return Ok(Migrated::default());
+    }
+    connection.ask(PATIENCE, async |client| Ok(apply(client).await))?
 }
 
-/// The names of the migrations that were applied, in order. Makes their table only when it is missing: whoever
-/// finds all done needs no right to create.
-fn applied(transaction: &mut Transaction<'_>) -> Result<Vec<String>, Error> {
-    let exists = transaction.query_one("select to_regclass('sync_migrations') is not null", &[])?;
-    if !exists.get::<_, bool>(0) {
-        transaction.batch_execute(
-            "create table sync_migrations (name text primary key, applied_at timestamptz not null default now())",
-        )?;
+/// Applies what is missing once it is this one's turn: another one may have done it meanwhile.
+async fn apply(client: &mut Client) -> Result<Migrated, MigrateError> {
+    let mut migrated = Migrated::default();
+    let transaction = client.transaction().await?;
+    transaction.batch_execute(&format!("set local statement_timeout = '{MIGRATION_TIMEOUT}'")).await?;
+    transaction.execute("select pg_advisory_xact_lock($1)", &[&LOCK]).await?;
+    let standing = look_in(&transaction).await?;
+    if let Some(newer) = standing.newer() {
+        return Err(MigrateError::Newer(newer.clone()));
     }
-    let rows = transaction.query("select name from sync_migrations order by name collate \"C\"", &[])?;
-    Ok(rows.iter().map(|row| row.get(0)).collect())
+    let missing = standing.missing();
+    if missing.is_empty() {
+        return Ok(migrated);
+    }
+    let table = "create table if not exists sync_migrations \
+                 (name text primary key, applied_at timestamptz not null default now())";
+    transaction.batch_execute(table).await?;
+    for (name, sql) in missing {
+        transaction.batch_execute(sql).await?;
+        let record = "insert into sync_migrations (name) values ($1) on conflict (name) do update set applied_at = now()";
+        if name != VERSION_1_NAME {
+            transaction.execute(record, &[&name]).await?;
+        }
+        migrated.applied.push(name);
+    }
+    transaction.commit().await?;
+    Ok(migrated)
+}
+
+async fn look(client: &mut Client) -> Result<Standing, Error> {
+    let transaction = client.transaction().await?;
+    look_in(&transaction).await
+}
+
+async fn look_in(transaction: &Transaction<'_>) -> Result<Standing, Error> {
+    let found = transaction.query_one(STANDING, &[]).await?;
+    let (has_migrations, is_version_1, is_whole) = (found.try_get(0)?, found.try_get(1)?, found.try_get(2)?);
+    let mut applied = Vec::new();
+    if has_migrations {
+        for row in transaction.query("select name from sync_migrations order by name collate \"C\"", &[]).await? {
+            applied.push(row.try_get(0)?);
+        }
+    }
+    Ok(Standing { is_version_1, is_whole, applied })
 }

@@ -1,18 +1,23 @@
 //! The PostgreSQL server: its URL, and how a connection to it is made and bounded in time. Does not know what is
 //! asked of it.
 
+use std::hash::{BuildHasher, RandomState};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use postgres::config::{Host, SslMode};
-use postgres::{Client, Config, Error, NoTls};
+use tokio_postgres::config::{Host, LoadBalanceHosts, SslMode};
+use tokio_postgres::{Config, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::secret::Source;
 
+use super::connection::{Connection, Failure, look_up};
 use super::tls;
 
-/// How long it may take until one of the server's addresses answers.
+const PORT: u16 = 5_432;
+
+/// How long it may take until one of the server's addresses has let us in, unless the URL says it.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long what was sent may stay unacknowledged, and a silent peer unasked, before it counts as gone.
@@ -108,18 +113,108 @@ impl Server {
         config
     }
 
-    /// A connection whose statements may take `statement_timeout`. Blocks; not to be called in a task.
-    pub fn connect(&self, statement_timeout: Duration) -> Result<Client, Error> {
-        let mut client = match &self.tls {
-            Some(tls) => self.config().connect(tls.clone()),
-            None => self.config().connect(NoTls),
-        }?;
+    /// A connection whose statements may take `statement_timeout`, at the first of the server's addresses that lets us in.
+    /// Each has as long as [`CONNECT_TIMEOUT`] says. Blocks; not to be called in a task.
+    pub fn connect(&self, statement_timeout: Duration) -> Result<Connection, Failure> {
+        let patience = self.config.get_connect_timeout().copied().unwrap_or(CONNECT_TIMEOUT);
         // Statements are planned once per connection, and too short for compiling to pay.
-        client.batch_execute(&format!(
+        let settings = format!(
             "set statement_timeout = {}; set jit = off; set plan_cache_mode = force_generic_plan",
             statement_timeout.as_millis()
-        ))?;
-        Ok(client)
+        );
+        let mut failures = Vec::new();
+        for place in self.places() {
+            for address in self.addresses(place, patience) {
+                let name = place_name(&self.config, place);
+                let connected = address.and_then(|address| {
+                    let mut connection = match &self.tls {
+                        Some(tls) => Connection::open(&address, tls.clone(), patience),
+                        None => Connection::open(&address, NoTls, patience),
+                    }?;
+                    connection.ask(patience, async |client| client.batch_execute(&settings).await)?;
+                    Ok(connection)
+                });
+                match connected {
+                    Ok(connection) => return Ok(connection),
+                    Err(failure) => failures.push((name, failure)),
+                }
+            }
+        }
+        match failures.pop() {
+            None => Err(Failure::Unreached("its name has no address".to_owned())),
+            Some((_, only)) if failures.is_empty() => Err(only),
+            Some(last) => {
+                let told = failures.iter().chain([&last]).map(|(name, failure)| format!("{name}: {failure}"));
+                Err(Failure::Unreached(told.collect::<Vec<_>>().join("; ")))
+            }
+        }
+    }
+
+    /// The hosts of the URL by their places, in the order in which they are tried.
+    fn places(&self) -> Vec<usize> {
+        let count = self.config.get_hosts().len().max(self.config.get_hostaddrs().len());
+        let mut places: Vec<_> = (0..count).collect();
+        if self.config.get_load_balance_hosts() == LoadBalanceHosts::Random {
+            let random = RandomState::new();
+            places.sort_by_key(|place| random.hash_one(place));
+        }
+        places
+    }
+
+    /// A host's addresses, each as the library takes it.
+    fn addresses(&self, place: usize, patience: Duration) -> Vec<Result<Config, Failure>> {
+        let (host, port) = (self.config.get_hosts().get(place), port(&self.config, place));
+        let found = match (host, self.config.get_hostaddrs().get(place)) {
+            (Some(Host::Tcp(_)) | None, Some(address)) => Ok(vec![Some(*address)]),
+            (Some(Host::Tcp(name)), None) => {
+                look_up(name, port, patience).map(|found| found.into_iter().map(Some).collect())
+            }
+            (Some(_), _) | (None, None) => Ok(vec![None]),
+        };
+        match found {
+            Ok(found) => found.into_iter().map(|address| Ok(self.at(host, address, port))).collect(),
+            Err(failure) => vec![Err(failure)],
+        }
+    }
+
+    /// The same server at one address.
+    fn at(&self, host: Option<&Host>, address: Option<IpAddr>, port: u16) -> Config {
+        let (all, mut one) = (self.config(), Config::new());
+        match host {
+            Some(Host::Tcp(name)) => one.host(name),
+            Some(Host::Unix(path)) => one.host_path(path),
+            None => &mut one,
+        };
+        address.map(|address| one.hostaddr(address));
+        one.port(port);
+        all.get_user().map(|user| one.user(user));
+        all.get_password().map(|password| one.password(password));
+        all.get_dbname().map(|name| one.dbname(name));
+        all.get_options().map(|options| one.options(options));
+        all.get_application_name().map(|name| one.application_name(name));
+        all.get_connect_timeout().map(|timeout| one.connect_timeout(*timeout));
+        all.get_tcp_user_timeout().map(|timeout| one.tcp_user_timeout(*timeout));
+        one.ssl_mode(all.get_ssl_mode()).ssl_negotiation(all.get_ssl_negotiation());
+        one.channel_binding(all.get_channel_binding()).target_session_attrs(all.get_target_session_attrs());
+        one.keepalives(all.get_keepalives()).keepalives_idle(all.get_keepalives_idle());
+        all.get_keepalives_interval().map(|interval| one.keepalives_interval(interval));
+        all.get_keepalives_retries().map(|retries| one.keepalives_retries(retries));
+        one
+    }
+}
+
+fn port(config: &Config, place: usize) -> u16 {
+    config.get_ports().get(place).or_else(|| config.get_ports().first()).copied().unwrap_or(PORT)
+}
+
+/// A host as people are told of it.
+fn place_name(config: &Config, place: usize) -> String {
+    let port = port(config, place);
+    match (config.get_hosts().get(place), config.get_hostaddrs().get(place)) {
+        (Some(Host::Tcp(name)), _) => format!("{name}:{port}"),
+        (Some(Host::Unix(path)), _) => path.display().to_string(),
+        (None, Some(address)) => format!("{address}:{port}"),
+        (None, None) => format!("port {port}"),
     }
 }
 
@@ -198,17 +293,6 @@ impl Url {
 impl std::fmt::Debug for Server {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("Server").field(&self.config).finish()
-    }
-}
-
-/// An error with its cause, which the library keeps out of its own words.
-pub(super) fn described(error: &Error) -> String {
-    if let Some(answer) = error.as_db_error() {
-        return format!("{} (SQLSTATE {})", answer.message(), answer.code().code());
-    }
-    match std::error::Error::source(error) {
-        Some(cause) => format!("{error}: {cause}"),
-        None => error.to_string(),
     }
 }
 

@@ -1,20 +1,33 @@
-//! Writes batches of jobs, each in one statement (`sql/write.sql`). Does not know what a job means to the queue, nor
+//! Writes batches of jobs, each in one transaction and one round trip. Does not know what a job means to the queue, nor
 //! when to try again.
 
 use std::time::Duration;
 
-use postgres::error::SqlState;
-use postgres::types::ToSql;
-use postgres::{Client, Error, Statement};
+use tokio_postgres::error::SqlState;
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{Client, Error, Statement};
 
 use crate::audit::{Sink, WriteError};
 
 use super::batch::Batch;
 use super::binary::{At, Id, Json, Whole};
-use super::server::{Server, described};
+use super::connection::{Connection, Failure};
+use super::server::Server;
 
-/// How long a batch may take, waiting for other writers included.
-const STATEMENT_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a statement may take, waiting for other writers included.
+const STATEMENT_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// How long a transaction may take until the server counts as gone: its three statements, each in time.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// How long a question may take that touches no row.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What only a server that can be written answers without an error.
+const PROBE: &str = "begin; lock table sync_events in row exclusive mode; commit";
+
+/// How often transactions that met others are tried again at once.
+const MEETINGS_MAX: usize = 5;
 
 /// A connection that writes. Made when it is first needed, and again after it was lost.
 pub struct PostgresSink {
@@ -23,8 +36,18 @@ pub struct PostgresSink {
 }
 
 struct Link {
-    client: Client,
-    write: Statement,
+    connection: Connection,
+    write: Statements,
+}
+
+/// In the order in which they are run. Changes meet nobody, and take longest; sessions and participants are what other
+/// writers want too, and are held only after them. All writers touch rows in the same order, and wait for each other never
+/// in a circle.
+#[derive(Clone)]
+struct Statements {
+    changes: Statement,
+    sessions: Statement,
+    participants: Statement,
 }
 
 impl PostgresSink {
@@ -33,46 +56,88 @@ impl PostgresSink {
         Self { server, link: None }
     }
 
-    fn link(&mut self) -> Result<&mut Link, Error> {
+    fn link(&mut self) -> Result<&mut Link, Failure> {
         let link = match self.link.take() {
             Some(link) => link,
             None => {
-                let mut client = self.server.connect(STATEMENT_TIMEOUT)?;
-                let write = client.prepare(include_str!("../../sql/write.sql"))?;
-                Link { client, write }
+                let mut connection = self.server.connect(STATEMENT_TIMEOUT)?;
+                let write = connection.ask(PROBE_TIMEOUT, prepare)?;
+                Link { connection, write }
             }
         };
         Ok(self.link.insert(link))
+    }
+
+    fn try_write(&mut self, batch: &Batch<'_>) -> Result<(), Failure> {
+        let Link { connection, write } = self.link()?;
+        let rows = [changes(batch), sessions(batch), participants(batch)];
+        connection.ask(ANSWER_TIMEOUT, async |client| transact(client, write, &rows).await)
     }
 }
 
 impl Sink for PostgresSink {
     fn write(&mut self, jobs: &[&[u8]]) -> Result<(), WriteError> {
         let batch = Batch::of(jobs).map_err(|why| WriteError::Job(format!("a job cannot be read: {why}")))?;
-        let link = self.link().map_err(|error| WriteError::Away(described(&error)))?;
-        let parameters = parameters(&batch);
-        let parameters: Vec<_> = parameters.iter().map(|parameter| &**parameter as &(dyn ToSql + Sync)).collect();
-        let written = link.client.execute(&link.write, &parameters);
-        written.map(|_| ()).map_err(|error| {
-            let error = judged(&error);
+        let mut meetings = 0;
+        loop {
+            let Err(failure) = self.try_write(&batch) else { return Ok(()) };
+            let has_met_others = failure.state().is_some_and(|state| state.code().starts_with("40"));
+            if has_met_others && meetings < MEETINGS_MAX {
+                meetings += 1;
+                continue;
+            }
+            let error = judged(&failure);
             if matches!(error, WriteError::Away(_)) {
                 self.link = None;
             }
-            error
+            return Err(error);
+        }
+    }
+
+    fn probe(&mut self) -> Result<(), WriteError> {
+        let probed = self.link().and_then(|link| {
+            link.connection.ask(PROBE_TIMEOUT, async |client| client.batch_execute(PROBE).await)
+        });
+        probed.map_err(|failure| {
+            self.link = None;
+            WriteError::Away(failure.to_string())
         })
+    }
+
+    fn rest(&mut self) {
+        self.link = None;
     }
 }
 
-/// A column of rows, or several.
-type Parameter<'a> = Box<dyn ToSql + Sync + 'a>;
-
-/// The parameters of `sql/write.sql`, in its order.
-fn parameters<'a>(batch: &'a Batch<'_>) -> Vec<Parameter<'a>> {
-    let mut parameters = changes(batch);
-    parameters.extend(sessions(batch));
-    parameters.extend(participants(batch));
-    parameters
+async fn prepare(client: &mut Client) -> Result<Statements, Error> {
+    Ok(Statements {
+        changes: client.prepare(include_str!("../../sql/write_events.sql")).await?,
+        sessions: client.prepare(include_str!("../../sql/write_sessions.sql")).await?,
+        participants: client.prepare(include_str!("../../sql/write_participants.sql")).await?,
+    })
 }
+
+/// All or nothing: what follows a statement that fails is refused, and the end undoes what went before.
+async fn transact(client: &Client, write: &Statements, rows: &[Vec<Parameter<'_>>; 3]) -> Result<(), Error> {
+    let [changes, sessions, participants] = rows.each_ref().map(|rows| references(rows));
+    // Sent in this order before anything is waited for.
+    let (begun, changes, sessions, participants, ended) = tokio::join!(
+        biased;
+        client.batch_execute("begin"),
+        client.execute(&write.changes, &changes),
+        client.execute(&write.sessions, &sessions),
+        client.execute(&write.participants, &participants),
+        client.batch_execute("commit"),
+    );
+    begun.and(changes).and(sessions).and(participants).and(ended)
+}
+
+fn references<'r>(parameters: &'r [Parameter<'_>]) -> Vec<&'r (dyn ToSql + Sync)> {
+    parameters.iter().map(|parameter| &**parameter as &(dyn ToSql + Sync)).collect()
+}
+
+/// A column of rows, or several.
+type Parameter<'a> = Box<dyn ToSql + Sync + Send + 'a>;
 
 fn changes<'a>(batch: &'a Batch<'_>) -> Vec<Parameter<'a>> {
     let rows = || batch.changes.iter();
@@ -112,6 +177,8 @@ fn sessions<'a>(batch: &'a Batch<'_>) -> Vec<Parameter<'a>> {
         column(rows().map(|row| Whole(row.tag.epoch))),
         column(rows().map(|row| Whole(row.tag.version))),
         column(rows().map(|row| row.is_deleted.then_some(At(row.at)))),
+        column(rows().map(|row| row.state.status)),
+        column(rows().map(|row| row.state.deadline.map(At))),
     ]
 }
 
@@ -133,22 +200,24 @@ fn participants<'a>(batch: &'a Batch<'_>) -> Vec<Parameter<'a>> {
     ]
 }
 
-fn column<'a, T: ToSql + Sync + 'a>(values: impl Iterator<Item = T>) -> Parameter<'a> {
+fn column<'a, T: ToSql + Sync + Send + 'a>(values: impl Iterator<Item = T>) -> Parameter<'a> {
     Box::new(values.collect::<Vec<_>>())
 }
 
-/// Whose fault an error is, by the class of its SQLSTATE.
-fn judged(error: &Error) -> WriteError {
-    let why = described(error);
-    let Some(state) = error.code() else { return WriteError::Away(why) };
+/// Whose fault a failure is, by the class of its SQLSTATE.
+fn judged(failure: &Failure) -> WriteError {
+    let why = failure.to_string();
+    let Some(state) = failure.state() else { return WriteError::Away(why) };
     match &state.code()[..2] {
         // What is in the jobs: data, or more of it than the database takes.
         "22" | "54" => WriteError::Job(why),
         "23" => WriteError::Never(why),
+        // Transactions that met each other again and again: fewer rows meet less.
+        "40" => WriteError::Met(why),
         "57" if *state == SqlState::QUERY_CANCELED => WriteError::Late(why),
         // Connection, statements that it has forgotten, roles, a missing database or table, a server that only reads, one
-        // that is full, what somebody has locked, one that is stopped or broken, and transactions that met each other.
-        "08" | "25" | "26" | "28" | "3D" | "40" | "42" | "53" | "55" | "57" | "58" => WriteError::Away(why),
+        // that is full, what somebody has locked, and one that is stopped or broken.
+        "08" | "25" | "26" | "28" | "3D" | "42" | "53" | "55" | "57" | "58" => WriteError::Away(why),
         _ => WriteError::Unclear(why),
     }
 }

@@ -38,6 +38,12 @@ impl Sink for Scripted {
         numbers.iter().for_each(|number| *written.entry(*number).or_default() += 1);
         Ok(())
     }
+
+    fn probe(&mut self) -> Result<(), WriteError> {
+        (self.verdict)(&[])
+    }
+
+    fn rest(&mut self) {}
 }
 
 fn job(number: u64) -> String {
@@ -230,9 +236,18 @@ async fn a_database_that_is_away_costs_no_attempt() {
     push(&redis, 1..=10_000);
     let (written, is_back) = (Written::default(), Arc::new(Mutex::new(false)));
     let back = Arc::clone(&is_back);
-    let verdict = move |_: &[u64]| if *back.lock() { Ok(()) } else { Err(WriteError::Away("gone".to_owned())) };
+    let tries = Arc::new(Mutex::new(0));
+    let tried = Arc::clone(&tries);
+    let verdict = move |_: &[u64]| {
+        *tried.lock() += 1;
+        if *back.lock() { Ok(()) } else { Err(WriteError::Away("gone".to_owned())) }
+    };
     let running = start(&redis, &written, Arc::new(verdict));
-    wait::until("every thread has a batch", async || stats(&redis).await.held == 4 * 2_048).await;
+    wait::until("nobody holds what it cannot write", async || {
+        let Stats { waiting, held, .. } = stats(&redis).await;
+        *tries.lock() > 0 && (waiting, held) == (10_000, 0)
+    })
+    .await;
     *is_back.lock() = true;
     wait::until("all is written", async || is_once(&written, 1..=10_000)).await;
     running.stop().await;
@@ -244,8 +259,8 @@ async fn an_orderly_stop_leaves_no_lease_behind() {
     let redis = Redis::start();
     push(&redis, 1..=10_000);
     let written = Written::default();
-    let running = start(&redis, &written, Arc::new(|_| Err(WriteError::Away("gone".to_owned()))));
-    wait::until("every thread has a batch", async || stats(&redis).await.held == 4 * 2_048).await;
+    let running = start(&redis, &written, Arc::new(|_| Err(WriteError::Late("slow".to_owned()))));
+    wait::until("a thread has a batch", async || stats(&redis).await.held >= 2_048).await;
     running.stop().await;
     let Stats { waiting, held, .. } = stats(&redis).await;
     assert_eq!((waiting, held), (10_000, 0));

@@ -12,7 +12,7 @@ use serde_json::Value;
 use synckairos::clock::Clock;
 use synckairos::engine::{SessionId, StateTag, Uuid};
 use synckairos::store::file::DataDir;
-use synckairos::store::{Change, Metrics};
+use synckairos::store::{Change, Room, Metrics};
 
 use crate::support::directory::Directory;
 use crate::support::http::Answer;
@@ -48,7 +48,7 @@ async fn history(directory: &Directory, id: &str) -> Vec<Change> {
     let data = data.expect("nobody has it");
     let id = SessionId(Uuid::parse(id).expect("an id"));
     let archive = data.archive();
-    let changes = archive.changes(id, None, usize::MAX).await.expect("it can be read");
+    let changes = archive.changes(id, None, Room { changes: usize::MAX, bytes: usize::MAX }).await.expect("it can be read").changes;
     let newest = archive.newest(id).await.expect("it can be read");
     assert_eq!(newest.as_ref().map(|newest| newest.tag), changes.last().map(|change| change.tag));
     if let (Some(newest), Some(last)) = (newest, changes.last()) {
@@ -56,7 +56,8 @@ async fn history(directory: &Directory, id: &str) -> Vec<Change> {
         let state: Value = serde_json::from_slice(&newest.state).expect("a state is JSON");
         assert_eq!((&job["state"], newest.is_deleted), (&state, last.is_deletion));
         let middle = changes[changes.len() / 2].tag;
-        let later = archive.changes(id, Some(middle), 3).await.expect("it can be read");
+        let room = Room { changes: 3, bytes: usize::MAX };
+        let later = archive.changes(id, Some(middle), room).await.expect("it can be read").changes;
         let expected: Vec<_> = changes.iter().filter(|change| change.tag > middle).take(3).cloned().collect();
         assert_eq!(later, expected);
     }

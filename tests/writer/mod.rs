@@ -1,17 +1,20 @@
 //! The record in a real PostgreSQL: what is written, in whatever order and by however many, and read back.
 
 mod archive;
+mod bytes;
+mod hosts;
 mod life;
 mod order;
 mod refused;
 mod schema;
 mod speed;
 mod tls;
+mod upgrade;
 mod written;
 
 use postgres::Client;
 use synckairos::audit::{Sink, WriteError};
-use synckairos::writer::{PostgresSink, Server, migrate};
+use synckairos::writer::{PostgresSink, Server, migrate_server};
 
 use crate::support::postgres::Database;
 
@@ -23,8 +26,8 @@ fn server(url: &str) -> Server {
 /// A database with its tables, a connection of the test's own, and a writer.
 fn migrated() -> (Database, Client, PostgresSink) {
     let database = Database::create();
-    let mut client = database.connect();
-    migrate(&mut client).expect("the database is empty");
+    let client = database.connect();
+    migrate_server(&server(&database.url())).expect("the database is empty");
     let sink = PostgresSink::new(server(&database.url()));
     (database, client, sink)
 }

@@ -16,7 +16,7 @@ use crate::support::postgres::Database;
 use super::life::{BEGIN_MS, Life, SWITCH, uuid};
 use super::{migrated, rows, server, write};
 
-const SESSIONS: &str = "select * from sync_sessions order by session_id";
+const SESSIONS: &str = "select * from audit_sessions order by session_id";
 const PARTICIPANTS: &str = "select session_id, participant_id, total_time_ms, group_id, total_cycles, \
                             total_time_active_ms, added_at, first_active_at, last_active_at, metadata, epoch, version \
                             from sync_participants order by session_id, participant_id";

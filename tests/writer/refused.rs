@@ -1,7 +1,7 @@
 //! Whose fault it is when jobs are not written.
 
 use synckairos::audit::{Sink, WriteError};
-use synckairos::writer::{PostgresSink, migrate};
+use synckairos::writer::{PostgresSink, migrate_server};
 
 use crate::support::postgres::Postgres;
 
@@ -64,7 +64,7 @@ fn a_database_without_tables_or_at_its_limits_is_away() {
 fn a_server_that_stopped_is_away_until_it_is_back() {
     let mut postgres = Postgres::start();
     let url = postgres.url("postgres");
-    migrate(&mut postgres.connect("postgres")).expect("the database is empty");
+    migrate_server(&server(&url)).expect("the database is empty");
     let mut sink = PostgresSink::new(server(&url));
     let jobs = Life::whole(1, 1);
     write(&mut sink, &jobs[..1]).expect("it is written");

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use synckairos::engine::Command;
-use synckairos::writer::{PostgresSink, migrate};
+use synckairos::writer::{PostgresSink, migrate_server};
 
 use crate::support::dice::scale;
 use crate::support::postgres::Postgres;
@@ -18,7 +18,7 @@ fn ten_connections_write_every_job_once() {
     let least = scale("SYNCKAIROS_TEST_JOBS", 2_000) as usize;
 
     let postgres = Postgres::start_with(&["max_wal_size=4GB"], &[]);
-    migrate(&mut postgres.connect("postgres")).expect("the database is empty");
+    migrate_server(&server(&postgres.url("postgres"))).expect("the database is empty");
     for (connections, size, sessions) in [(10, 64, 1_000), (10, 128, 1_000), (10, 128, 10_000), (10, 128, 50)] {
         postgres.connect("postgres").batch_execute("truncate sync_events").expect("it answers");
         let mut lives: Vec<_> =

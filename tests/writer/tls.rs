@@ -6,7 +6,7 @@ use crate::support::certificates::Authority;
 use crate::support::postgres::{Database, Postgres};
 use crate::support::program::{command, output};
 
-use super::{rows, server};
+use super::server;
 
 #[test]
 fn a_server_is_believed_as_far_as_the_mode_says() {
@@ -16,7 +16,9 @@ fn a_server_is_believed_as_far_as_the_mode_says() {
     let is_encrypted = |host: &str, parameters: &str| {
         let url = postgres.url("postgres").replace("127.0.0.1", host);
         let mut client = server(&format!("{url}?{parameters}")).connect(Duration::from_secs(10)).ok()?;
-        Some(rows(&mut client, "select ssl from pg_stat_ssl where pid = pg_backend_pid()").contains("true"))
+        let is_encrypted = "select ssl from pg_stat_ssl where pid = pg_backend_pid()";
+        let row = client.ask(Duration::from_secs(10), async |client| client.query_one(is_encrypted, &[]).await);
+        Some(row.expect("it answers").get(0))
     };
     for (host, parameters, expected) in [
         ("127.0.0.1", "sslmode=disable".to_owned(), Some(false)),

@@ -7,7 +7,7 @@ use super::life::{Life, SWITCH};
 use super::{migrated, rows, server, write};
 
 const SESSIONS: &str = "select sync_mode, increment_ms, final_status, total_cycles, total_participants, metadata, epoch, \
-                        version, deleted_at is not null as is_deleted from sync_sessions order by session_id";
+                        version, deleted_at is not null as is_deleted from audit_sessions order by session_id";
 const PARTICIPANTS: &str = "select total_time_ms, total_cycles, total_time_active_ms, added_at, first_active_at, \
                             last_active_at, metadata, epoch, version \
                             from sync_participants order by session_id, participant_id";
@@ -19,14 +19,14 @@ fn a_life_fills_every_column() {
     write(&mut sink, &Life::whole(1, 3)).expect("it is written");
     let session = "select session_id, sync_mode, time_per_cycle_ms, increment_ms, max_time_ms, created_at, started_at, \
                    completed_at, final_status, total_cycles, total_participants, metadata, last_updated_at, epoch, \
-                   version, deleted_at from sync_sessions";
+                   version, deleted_at from audit_sessions";
     assert_eq!(
         rows(&mut client, session),
         r#"[{"session_id":"00000000-0000-4000-8000-000000000001","sync_mode":"per_participant","time_per_cycle_ms":null,"increment_ms":2000,"max_time_ms":null,"created_at":"2025-01-01T00:00:00+00:00","started_at":"2025-01-01T00:00:01+00:00","completed_at":"2025-01-01T00:00:05+00:00","final_status":"completed","total_cycles":1,"total_participants":2,"metadata":{"table": 7, "nothing": null},"last_updated_at":"2025-01-01T00:00:06+00:00","epoch":3,"version":7,"deleted_at":"2025-01-01T00:00:06+00:00"}]"#
     );
     let switched = "select session_id, event_type, participant_id, group_id, time_remaining_ms, time_elapsed_ms, \
                     cycle_number, \"timestamp\", metadata, epoch, version, state_snapshot ->> 'status' as status \
-                    from sync_events where event_type = 'cycle_switched'";
+                    from audit_events where event_type = 'cycle_switched'";
     assert_eq!(
         rows(&mut client, switched),
         r#"[{"session_id":"00000000-0000-4000-8000-000000000001","event_type":"cycle_switched","participant_id":"00000000-0000-4000-8000-000000000064","group_id":null,"time_remaining_ms":61000,"time_elapsed_ms":1000,"cycle_number":1,"timestamp":"2025-01-01T00:00:02+00:00","metadata":{"events": [{"event": "switched", "to_participant_id": "00000000-0000-4000-8000-000000000065", "from_participant_id": "00000000-0000-4000-8000-000000000064"}]},"epoch":3,"version":3,"status":"running"}]"#

@@ -6,26 +6,30 @@ use std::sync::Arc;
 use tracing::error;
 
 use crate::engine::{SessionId, StateTag};
-use crate::store::archive::{Archive, Archived, Change};
+use crate::store::archive::{Archive, Archived, Change, Changes, Room};
 use crate::store::{Answer, StoreError};
 use crate::wire;
 
+use super::journal::Journal;
 use super::tables::{Fault, Tables};
 
 /// The history of all sessions.
-pub(super) struct Library(Arc<Tables>);
+pub(super) struct Library {
+    tables: Arc<Tables>,
+    journal: Arc<Journal>,
+}
 
 impl Library {
-    /// The one in a database.
-    pub(super) fn new(tables: Arc<Tables>) -> Self {
-        Self(tables)
+    /// The one in a database, which a journal writes.
+    pub(super) fn new(tables: Arc<Tables>, journal: Arc<Journal>) -> Self {
+        Self { tables, journal }
     }
 
     async fn read<T: Send + 'static>(
         &self,
         look: impl FnOnce(&Tables) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let tables = Arc::clone(&self.0);
+        let tables = Arc::clone(&self.tables);
         let read = tokio::task::spawn_blocking(move || look(&tables)).await;
         read.unwrap_or_else(|error| Err(error.to_string())).map_err(|why| {
             error!(%why, "the file's history cannot be read");
@@ -44,14 +48,25 @@ impl Archive for Library {
         })
     }
 
-    fn changes(&self, id: SessionId, after: Option<StateTag>, limit: usize) -> Answer<'_, Vec<Change>> {
+    fn changes(&self, id: SessionId, after: Option<StateTag>, room: Room) -> Answer<'_, Changes> {
         Box::pin(async move {
-            let jobs = self.read(move |tables| tables.jobs(id, after, limit)).await?;
+            let (jobs, has_more) = self.read(move |tables| tables.jobs(id, after, room)).await?;
             let change = |(tag, job): (StateTag, bytes::Bytes)| {
                 let is_deletion = wire::read_job(&job).ok_or(StoreError::Unreadable)?.is_deletion;
                 Ok(Change { tag, is_deletion, job })
             };
-            jobs.into_iter().map(change).collect()
+            let changes = jobs.into_iter().map(change).collect::<Result<_, StoreError>>()?;
+            Ok(Changes { changes, has_more })
+        })
+    }
+    fn erase(&self, id: SessionId) -> Answer<'_, u64> {
+        Box::pin(async move {
+            let count = self.read(move |tables| tables.count(id)).await?;
+            let written = self.journal.erase(id)?;
+            match self.journal.wait(written, true).await {
+                true => Ok(count),
+                false => Err(StoreError::Unavailable("the file is not written in time")),
+            }
         })
     }
 }

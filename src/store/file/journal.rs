@@ -69,6 +69,7 @@ struct Row {
 enum What {
     Change(SessionId, Box<Change>),
     Forget(SessionId),
+    Erase(SessionId),
     /// Only waits for what was entered before it.
     Mark,
 }
@@ -117,6 +118,11 @@ impl Journal {
     /// Takes in that a session is not kept any longer. When it cannot be taken in the next start finds out.
     pub(in crate::store) fn forget(&self, id: SessionId) {
         let _ = self.push(What::Forget(id), ROW_BYTES);
+    }
+
+    /// Takes in that all is forgotten that was written of a session so far; returns a promise.
+    pub(super) fn erase(&self, id: SessionId) -> Result<Written, StoreError> {
+        self.push(What::Erase(id), ROW_BYTES).map(|(_, written)| written)
     }
 
     /// Waits for a promise, as long as an answer may take; returns whether it was kept. It may yet be.
@@ -218,6 +224,7 @@ impl Writer {
             .filter_map(|row| match &row.what {
                 What::Change(id, change) => Some(Line::Change(*id, change)),
                 What::Forget(id) => Some(Line::Forget(*id)),
+                What::Erase(id) => Some(Line::Erase(*id)),
                 What::Mark => None,
             })
             .collect();

@@ -83,7 +83,7 @@ impl DataDir {
 
     /// Every session's life, read back.
     pub fn archive(&self) -> Arc<dyn Archive> {
-        Arc::new(Library::new(Arc::clone(&self.tables)))
+        Arc::new(Library::new(Arc::clone(&self.tables), Arc::clone(&self.journal)))
     }
 
     /// Writes what waits and lets the directory go; nothing can be changed from now on. Returns whether all that was

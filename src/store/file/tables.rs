@@ -18,6 +18,7 @@ use redb::{Builder, Database, ReadableDatabase, ReadableTable, TableDefinition};
 use tracing::warn;
 
 use crate::engine::{SessionId, StateTag, Timestamp, Uuid};
+use crate::store::Room;
 use crate::wire::{self, Mark};
 
 use super::change::{Change, Made};
@@ -43,12 +44,16 @@ pub(super) enum Line<'a> {
     Change(SessionId, &'a Change),
     /// The session is not kept any longer; its history is.
     Forget(SessionId),
+    /// All that was written of the session so far is gone, whether it is kept or not.
+    Erase(SessionId),
 }
 
 impl Line<'_> {
-    fn id(&self) -> SessionId {
+    /// Whose newest state it changes.
+    fn kept(&self) -> Option<SessionId> {
         match self {
-            Line::Change(id, _) | Line::Forget(id) => *id,
+            Line::Change(id, _) | Line::Forget(id) => Some(*id),
+            Line::Erase(_) => None,
         }
     }
 }
@@ -72,15 +77,21 @@ impl Tables {
             let mut sessions = transaction.open_table(SESSIONS).map_err(fault)?;
             let mut job = Vec::new();
             for line in lines {
-                if let Line::Change(id, change) = line {
-                    let members = change.record.encoded().members();
-                    job.clear();
-                    wire::job(&mut job, change.event, *id, change.tag, &change.entry, &members);
-                    changes.insert(&key(*id, change.tag), job.as_slice()).map_err(fault)?;
+                match line {
+                    Line::Change(id, change) => {
+                        let members = change.record.encoded().members();
+                        job.clear();
+                        wire::job(&mut job, change.event, *id, change.tag, &change.entry, &members);
+                        changes.insert(&key(*id, change.tag), job.as_slice()).map_err(fault)?;
+                    }
+                    Line::Erase(id) => {
+                        changes.retain_in::<&[u8; 32], _>(&key(*id, FIRST)..=&key(*id, LAST), |_, _| false).map_err(fault)?;
+                    }
+                    Line::Forget(_) => {}
                 }
             }
-            for line in newest(lines) {
-                let id = line.id().0.bits().to_be_bytes();
+            for (id, line) in newest(lines) {
+                let id = id.0.bits().to_be_bytes();
                 match line {
                     Line::Change(_, change) => {
                         sessions.insert(&id, value(change).as_slice()).map_err(fault)?;
@@ -88,6 +99,7 @@ impl Tables {
                     Line::Forget(_) => {
                         sessions.remove(&id).map_err(fault)?;
                     }
+                    Line::Erase(_) => {}
                 }
             }
         }
@@ -131,13 +143,22 @@ impl Tables {
         Ok(last.map(|(key, job)| (tag(key.value()), Bytes::copy_from_slice(job.value()))))
     }
 
-    /// The jobs of a session's changes after `after`, `limit` of them at most.
+    /// How many changes of a session there are.
+    pub(super) fn count(&self, id: SessionId) -> Result<u64, Fault> {
+        let database = self.database.read();
+        let transaction = database.as_ref().ok_or("it is closed")?.begin_read().map_err(fault)?;
+        let changes = transaction.open_table(CHANGES).map_err(fault)?;
+        let range = changes.range::<&[u8; 32]>(&key(id, FIRST)..=&key(id, LAST)).map_err(fault)?;
+        Ok(range.count() as u64)
+    }
+
+    /// The jobs of a session's changes after `after`, as many as fit, and whether there are more.
     pub(super) fn jobs(
         &self,
         id: SessionId,
         after: Option<StateTag>,
-        limit: usize,
-    ) -> Result<Vec<(StateTag, Bytes)>, Fault> {
+        mut room: Room,
+    ) -> Result<(Vec<(StateTag, Bytes)>, bool), Fault> {
         let database = self.database.read();
         let transaction = database.as_ref().ok_or("it is closed")?.begin_read().map_err(fault)?;
         let changes = transaction.open_table(CHANGES).map_err(fault)?;
@@ -149,12 +170,11 @@ impl Tables {
             if after == Some(tag) {
                 continue;
             }
-            if jobs.len() == limit {
-                break;
-            }
+            let Some(left) = room.after(job.value().len()) else { return Ok((jobs, true)) };
+            room = left;
             jobs.push((tag, Bytes::copy_from_slice(job.value())));
         }
-        Ok(jobs)
+        Ok((jobs, false))
     }
 }
 
@@ -184,9 +204,10 @@ fn open(path: &Path) -> Result<Database, redb::Error> {
 }
 
 /// The last line of each session.
-fn newest<'l, 'a>(lines: &'l [Line<'a>]) -> impl Iterator<Item = &'l Line<'a>> {
+fn newest<'l, 'a>(lines: &'l [Line<'a>]) -> impl Iterator<Item = (SessionId, &'l Line<'a>)> {
     let mut seen = std::collections::HashSet::with_capacity(lines.len());
-    lines.iter().rev().filter(move |line| seen.insert(line.id()))
+    let kept = lines.iter().rev().filter_map(|line| line.kept().map(|id| (id, line)));
+    kept.filter(move |(id, _)| seen.insert(*id))
 }
 
 fn key(id: SessionId, tag: StateTag) -> [u8; 32] {

@@ -1,0 +1,34 @@
+//! Forgets all that was written of a session. Does not know who wants it.
+
+use std::time::Duration;
+
+use tokio_postgres::{Client, Error};
+
+use crate::engine::SessionId;
+
+use super::connection::Failure;
+use super::server::Server;
+
+/// How long it may take.
+const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Connects to a server and forgets a session; tells how many changes that were. Blocks; not to be called in a task.
+pub fn erase_at(server: &Server, id: SessionId) -> Result<u64, Failure> {
+    server.connect(TIMEOUT)?.ask(TIMEOUT, async |client| erase(client, id).await)
+}
+
+/// The same on a connection: all tables or none, in the order in which those are touched that are written.
+pub(super) async fn erase(client: &mut Client, id: SessionId) -> Result<u64, Error> {
+    let id = id.to_string();
+    let transaction = client.transaction().await?;
+    let mut count = 0;
+    for table in ["sync_events", "sync_sessions", "sync_participants"] {
+        let gone = format!("delete from {table} where session_id = $1::text::uuid");
+        count = count.max(transaction.execute(&gone, &[&id]).await?);
+        if table == "sync_events" {
+            continue;
+        }
+    }
+    transaction.commit().await?;
+    Ok(count)
+}
