@@ -142,7 +142,8 @@ async fn apply(client: &mut Client) -> Result<Migrated, MigrateError> {
     transaction.batch_execute(table).await?;
     for (name, sql) in missing {
         transaction.batch_execute(sql).await?;
-        let record = "insert into sync_migrations (name) values ($1) on conflict (name) do update set applied_at = now()";
+        let record =
+            "insert into sync_migrations (name) values ($1) on conflict (name) do update set applied_at = now()";
         if name != VERSION_1_NAME {
             transaction.execute(record, &[&name]).await?;
         }

@@ -95,9 +95,9 @@ impl Sink for PostgresSink {
     }
 
     fn probe(&mut self) -> Result<(), WriteError> {
-        let probed = self.link().and_then(|link| {
-            link.connection.ask(PROBE_TIMEOUT, async |client| client.batch_execute(PROBE).await)
-        });
+        let probed = self
+            .link()
+            .and_then(|link| link.connection.ask(PROBE_TIMEOUT, async |client| client.batch_execute(PROBE).await));
         probed.map_err(|failure| {
             self.link = None;
             WriteError::Away(failure.to_string())

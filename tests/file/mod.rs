@@ -12,7 +12,7 @@ use serde_json::Value;
 use synckairos::clock::Clock;
 use synckairos::engine::{SessionId, StateTag, Uuid};
 use synckairos::store::file::DataDir;
-use synckairos::store::{Change, Room, Metrics};
+use synckairos::store::{Change, Metrics, Room};
 
 use crate::support::directory::Directory;
 use crate::support::http::Answer;
@@ -48,7 +48,11 @@ async fn history(directory: &Directory, id: &str) -> Vec<Change> {
     let data = data.expect("nobody has it");
     let id = SessionId(Uuid::parse(id).expect("an id"));
     let archive = data.archive();
-    let changes = archive.changes(id, None, Room { changes: usize::MAX, bytes: usize::MAX }).await.expect("it can be read").changes;
+    let changes = archive
+        .changes(id, None, Room { changes: usize::MAX, bytes: usize::MAX })
+        .await
+        .expect("it can be read")
+        .changes;
     let newest = archive.newest(id).await.expect("it can be read");
     assert_eq!(newest.as_ref().map(|newest| newest.tag), changes.last().map(|change| change.tag));
     if let (Some(newest), Some(last)) = (newest, changes.last()) {

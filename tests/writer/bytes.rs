@@ -130,10 +130,7 @@ fn a_deadlock_is_tried_again_at_once() {
     let (mut life, created) = Life::begin(1, 1);
     let (mut other, first) = Life::begin(2, 1);
     write(&mut sink, &[created, first]).expect("it is written");
-    let jobs = [
-        life.step(&synckairos::engine::Command::Start, 1),
-        other.step(&synckairos::engine::Command::Start, 1),
-    ];
+    let jobs = [life.step(&synckairos::engine::Command::Start, 1), other.step(&synckairos::engine::Command::Start, 1)];
     // Somebody holds the second session and then wants the first, while the writer goes the other way.
     let mut holder = database.connect();
     holder.batch_execute("set deadlock_timeout = '10min'").expect("it fits");

@@ -30,7 +30,9 @@ fn the_next_host_is_tried() {
     let url = database.url();
     let (_, place) = url.split_once('@').expect("a URL");
     let (there, name) = place.split_once('/').expect("a URL");
-    for parameters in ["connect_timeout=1", "connect_timeout=1&sslmode=disable", "connect_timeout=1&target_session_attrs=read-write"] {
+    for parameters in
+        ["connect_timeout=1", "connect_timeout=1&sslmode=disable", "connect_timeout=1&target_session_attrs=read-write"]
+    {
         let url = format!("postgres://postgres@127.0.0.1:{},{there}/{name}?{parameters}", port(&silent));
         client.batch_execute("truncate sync_events").expect("it answers");
         let mut sink = PostgresSink::new(server(&url));

@@ -43,16 +43,21 @@ fn a_database_of_2_0_0_keeps_its_rows_and_takes_new_ones() {
         assert!(told.contains(&format!(r#""event":"{part}""#)), "{told}");
     }
     let sessions = "select status, final_status, metadata from audit_sessions";
-    assert_eq!(rows(&mut client, sessions), r#"[{"status":"running","final_status":null,"metadata":{"a": null, "z": 1}}]"#);
+    assert_eq!(
+        rows(&mut client, sessions),
+        r#"[{"status":"running","final_status":null,"metadata":{"a": null, "z": 1}}]"#
+    );
     // A life that goes on where it was, and one that is new.
     let mut sink = PostgresSink::new(server(&database.url()));
     let jobs = [Life::whole(1, 1_735_689_700_000), Life::whole(7, 1)].concat();
     write(&mut sink, &jobs).expect("it is written");
     assert_eq!(rows(&mut client, "select count(*) from sync_events"), r#"[{"count":19}]"#);
-    let newest = "select status, metadata from audit_sessions where session_id = '00000000-0000-4000-8000-000000000001'";
+    let newest =
+        "select status, metadata from audit_sessions where session_id = '00000000-0000-4000-8000-000000000001'";
     assert!(rows(&mut client, newest).contains(r#"{"table": 7, "nothing": null}"#));
     let archive = PostgresArchive::start(server(&database.url())).expect("there are threads");
-    let history = block_on(archive.changes(session("00000000-0000-4000-8000-000000000001"), None, ROOM)).expect("it answers");
+    let history =
+        block_on(archive.changes(session("00000000-0000-4000-8000-000000000001"), None, ROOM)).expect("it answers");
     let tags: Vec<_> = history.changes.iter().map(|change| change.tag.version).collect();
     assert_eq!(tags, [1, 2, 3, 1, 2, 3, 4, 5, 6, 7]);
     let first: serde_json::Value = serde_json::from_slice(&history.changes[0].job).expect("it is JSON");
@@ -92,9 +97,12 @@ fn a_database_of_version_1_is_migrated_where_it_is() {
     assert_eq!(
         rows(&mut client, newest),
         concat!(
-            r#"[{"session":"1","epoch":1735689600000,"version":3}, "#, "\n ",
-            r#"{"session":"2","epoch":0,"version":0}, "#, "\n ",
-            r#"{"session":"3","epoch":0,"version":0}, "#, "\n ",
+            r#"[{"session":"1","epoch":1735689600000,"version":3}, "#,
+            "\n ",
+            r#"{"session":"2","epoch":0,"version":0}, "#,
+            "\n ",
+            r#"{"session":"3","epoch":0,"version":0}, "#,
+            "\n ",
             r#"{"session":"4","epoch":1735696800000,"version":1}]"#
         )
     );
@@ -104,7 +112,8 @@ fn a_database_of_version_1_is_migrated_where_it_is() {
     assert_eq!((found.tag, found.is_deleted), (StateTag { epoch: 1_735_689_600_000, version: 3 }, false));
     let none = block_on(archive.newest(session("11111111-0000-4000-8000-000000000002"))).expect("it answers");
     assert_eq!(none, None, "its only change has no state");
-    let history = block_on(archive.changes(session("11111111-0000-4000-8000-000000000004"), None, ROOM)).expect("it answers");
+    let history =
+        block_on(archive.changes(session("11111111-0000-4000-8000-000000000004"), None, ROOM)).expect("it answers");
     assert_eq!(history.changes.len(), 4);
 }
 
@@ -116,24 +125,40 @@ fn readers_of_version_1_read_what_is_written_now() {
     let types = "select string_agg(format_type(atttypid, atttypmod), ',' order by attnum) as types from pg_attribute \
                  where attnum > 0 and attrelid = ";
     for (view, expected) in [
-        ("v1_sessions", "uuid,sync_mode,integer,integer,integer,timestamp with time zone,timestamp with time zone,timestamp with time zone,sync_status,integer,integer,jsonb,timestamp with time zone"),
-        ("v1_events", "uuid,uuid,character varying(50),uuid,uuid,integer,integer,integer,timestamp with time zone,jsonb,jsonb"),
-        ("v1_participants", "uuid,uuid,uuid,integer,uuid,integer,integer,timestamp with time zone,timestamp with time zone,timestamp with time zone,jsonb"),
+        (
+            "v1_sessions",
+            "uuid,sync_mode,integer,integer,integer,timestamp with time zone,timestamp with time zone,timestamp with time zone,sync_status,integer,integer,jsonb,timestamp with time zone",
+        ),
+        (
+            "v1_events",
+            "uuid,uuid,character varying(50),uuid,uuid,integer,integer,integer,timestamp with time zone,jsonb,jsonb",
+        ),
+        (
+            "v1_participants",
+            "uuid,uuid,uuid,integer,uuid,integer,integer,timestamp with time zone,timestamp with time zone,timestamp with time zone,jsonb",
+        ),
     ] {
         let told = rows(&mut client, &format!("{types}'{view}'::regclass"));
         assert_eq!(told, format!(r#"[{{"types":"{expected}"}}]"#), "{view}");
     }
     let own = "where session_id = '00000000-0000-4000-8000-000000000001'";
-    let events = format!("select event_type, right(participant_id::text, 2) as turn, time_remaining_ms as left, \
-                          state_snapshot ->> 'status' as status from v1_events {own} order by \"timestamp\"");
+    let events = format!(
+        "select event_type, right(participant_id::text, 2) as turn, time_remaining_ms as left, \
+                          state_snapshot ->> 'status' as status from v1_events {own} order by \"timestamp\""
+    );
     assert_eq!(
         rows(&mut client, &events),
         concat!(
-            r#"[{"event_type":"session_created","turn":null,"left":null,"status":"pending"}, "#, "\n ",
-            r#"{"event_type":"session_updated","turn":"64","left":60000,"status":"running"}, "#, "\n ",
-            r#"{"event_type":"session_updated","turn":"65","left":60000,"status":"running"}, "#, "\n ",
-            r#"{"event_type":"session_updated","turn":"65","left":59000,"status":"paused"}, "#, "\n ",
-            r#"{"event_type":"session_updated","turn":"65","left":59000,"status":"running"}, "#, "\n ",
+            r#"[{"event_type":"session_created","turn":null,"left":null,"status":"pending"}, "#,
+            "\n ",
+            r#"{"event_type":"session_updated","turn":"64","left":60000,"status":"running"}, "#,
+            "\n ",
+            r#"{"event_type":"session_updated","turn":"65","left":60000,"status":"running"}, "#,
+            "\n ",
+            r#"{"event_type":"session_updated","turn":"65","left":59000,"status":"paused"}, "#,
+            "\n ",
+            r#"{"event_type":"session_updated","turn":"65","left":59000,"status":"running"}, "#,
+            "\n ",
             r#"{"event_type":"session_updated","turn":null,"left":null,"status":"completed"}]"#
         ),
         "whose turn it is afterwards, and what that clock has"

@@ -85,7 +85,9 @@ impl Tables {
                         changes.insert(&key(*id, change.tag), job.as_slice()).map_err(fault)?;
                     }
                     Line::Erase(id) => {
-                        changes.retain_in::<&[u8; 32], _>(&key(*id, FIRST)..=&key(*id, LAST), |_, _| false).map_err(fault)?;
+                        changes
+                            .retain_in::<&[u8; 32], _>(&key(*id, FIRST)..=&key(*id, LAST), |_, _| false)
+                            .map_err(fault)?;
                     }
                     Line::Forget(_) => {}
                 }
