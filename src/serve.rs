@@ -103,7 +103,7 @@ pub async fn start(config: Config) -> Result<Running, Failure> {
         let timekeeper = Arc::clone(&timekeeper);
         move || timekeeper.caution().map(Finding::Degraded)
     });
-    agents.spawn(supervisor.keep(Task::essential("clock"), move || Arc::clone(&timekeeper).run()));
+    agents.spawn(supervisor.keep(Task::auxiliary("clock"), move || Arc::clone(&timekeeper).run()));
     let archive = archive.or_else(|| data.as_ref().map(DataDir::archive));
     let sessions = Sessions::new(Arc::clone(&store), rates(&config));
     let mut sessions = sessions.with_default_on_timeout(config.default_on_timeout);

@@ -145,3 +145,37 @@ fn listen(redis: &Redis, count: u64) -> std::thread::JoinHandle<Firings> {
     stands.recv().expect("it listens");
     thread
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_that_cannot_be_settled_is_asked_for_less_and_less() {
+    let redis = Redis::start();
+    let server = instance(&redis.url()).await;
+    let mut http = server.connect().await;
+    let mut kept = redis.connect();
+    let started = start(&mut http, 1, 2_000).await;
+    redis::cmd("SET").arg(format!("session:{}", id(1))).arg("somebody's letter").exec(&mut kept).expect("it is set");
+    let metric = async |http: &mut Connection, name: &str| {
+        let told = http.ask("GET", "/metrics", "").await.body;
+        crate::metrics::value(&told, name)
+    };
+    wait::until("it is known", async || metric(&mut http, "synckairos_deadlines_stuck").await == 1.0).await;
+    assert!(http.time_ms().await >= instant::ms(&started["deadline_at"]));
+    // Others are fired meanwhile, and it is hardly asked for.
+    let loads = |kept: &mut redis::Connection| -> u64 {
+        let told: String = redis::cmd("INFO").arg("commandstats").query(kept).expect("it answers");
+        let line = told.lines().find_map(|line| line.strip_prefix("cmdstat_watch:calls=")).expect("it was called");
+        line.split(',').next().and_then(|calls| calls.parse().ok()).expect("a number")
+    };
+    let before = loads(&mut kept);
+    let watcher = Watcher::join(server.address(), &id(2)).await;
+    start(&mut http, 2, 2_000).await;
+    wait::until("another clock is fired", async || watcher.seen().expired == 1).await;
+    let asked = loads(&mut kept) - before;
+    assert!(asked < 15, "{asked} times in 2 s");
+    // Once it is gone it is none of anybody's business.
+    redis::cmd("DEL").arg(format!("session:{}", id(1))).exec(&mut kept).expect("it is gone");
+    wait::within(Duration::from_secs(60), "it is forgotten", async || {
+        metric(&mut http, "synckairos_deadlines_stuck").await == 0.0
+    })
+    .await;
+}
