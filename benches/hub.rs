@@ -21,6 +21,7 @@ use synckairos::sessions::{Rates, Sessions};
 use synckairos::shutdown;
 use synckairos::store::memory::{Limit, Memory};
 use synckairos::store::{Countdown, Listener, Metrics, Update};
+use synckairos::supervision::Supervisor;
 use synckairos::wire;
 use synckairos::ws::{self, Hub, Live};
 use tokio::io::AsyncReadExt;
@@ -37,13 +38,14 @@ fn broadcast(criterion: &mut Criterion) {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("there are threads");
     let _inside = runtime.enter();
     let new = new_session(1, 2);
-    let hub = Arc::new(Hub::new(&mut Registry::default()));
+    let hub = Arc::new(Hub::new(&mut Registry::default(), u64::MAX, &Supervisor::default()));
     let (_trigger, shutdown) = shutdown::channel();
     let live = Live {
         sessions: sessions(&hub),
         hub: Arc::clone(&hub),
         heartbeat: PATIENCE,
         request_timeout: PATIENCE,
+        answer_bytes_per_s: 0,
         write_timeout: PATIENCE,
     };
     let received = Arc::new(Received::default());
@@ -52,7 +54,7 @@ fn broadcast(criterion: &mut Criterion) {
         let (client, tcp) = runtime.block_on(connection());
         clients.spawn(watch(client, Arc::clone(&received)));
         let (live, shutdown) = (live.clone(), shutdown.clone());
-        let (_, invitation) = ws::invite(&handshake(new.id)).expect("it is one");
+        let (_, invitation) = ws::invite(&handshake(new.id)).expect("it is one").expect("nothing is wrong with it");
         let client = ClientAddress::UNIX;
         tokio::spawn(async move { ws::serve(tcp, Bytes::new(), client, invitation, &live, shutdown).await });
     }

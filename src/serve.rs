@@ -73,7 +73,7 @@ pub async fn start(config: Config) -> Result<Running, Failure> {
     let mut registry = Registry::default();
     let supervisor = Supervisor::register(&mut registry);
     logging::register(&mut registry);
-    let hub = Arc::new(Hub::new(&mut registry));
+    let hub = Arc::new(Hub::new(&mut registry, config.outbox_bytes_max, &supervisor));
     let metrics = Metrics::register(&mut registry);
     let data = config.data_dir.as_ref().map(|path| {
         let (clock, metrics) = (clock.clone(), metrics.clone());
@@ -118,6 +118,7 @@ pub async fn start(config: Config) -> Result<Running, Failure> {
         hub: Arc::clone(&hub),
         heartbeat: config.heartbeat,
         request_timeout: config.request_timeout,
+        answer_bytes_per_s: config.rate_limit_answer_bytes,
         write_timeout: config.write_timeout,
     };
 

@@ -162,6 +162,8 @@ impl Started {
     fn synckairos(settings: &[(&str, String)]) -> io::Result<Self> {
         let mut command = Command::new(binary()?);
         command.args(["--port", "0", "--rate-limit-switch", "0", "--log-format", "json", "--max-sessions", "4000000"]);
+        // Older servers do not know the option, but mind no environment.
+        command.env("RATE_LIMIT_ANSWER_BYTES", "0");
         command.envs(settings.iter().map(|(name, value)| (name, value)));
         let mut child = command.stderr(Stdio::piped()).spawn()?;
         let mut log = BufReader::new(child.stderr.take().ok_or(io::ErrorKind::BrokenPipe)?);

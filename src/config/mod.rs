@@ -65,9 +65,13 @@ pub struct Config {
     pub request_timeout: Duration,
     /// How long to go on serving when the stop is announced.
     pub drain: Duration,
-    /// How often a WebSocket client must show that it is there. The contract's 5 s: not a setting.
+    /// Bytes of answers that one WebSocket client may ask for in a second; 0 is without limit.
+    pub rate_limit_answer_bytes: u32,
+    /// Bytes that may wait to be sent to all WebSocket clients together.
+    pub outbox_bytes_max: u64,
+    /// How often a WebSocket client must show that it is there.
     pub heartbeat: Duration,
-    /// How long a WebSocket client may leave a message unread. Not a setting either.
+    /// How long a WebSocket client may leave a message unread. Not a setting.
     pub write_timeout: Duration,
 }
 
@@ -164,7 +168,13 @@ impl Config {
             body_timeout: reader.millis("BODY_TIMEOUT_MS"),
             request_timeout: reader.millis("REQUEST_TIMEOUT_MS"),
             drain: reader.seconds("DRAIN_S"),
-            heartbeat: Duration::from_secs(5),
+            rate_limit_answer_bytes: reader.count("RATE_LIMIT_ANSWER_BYTES", 0),
+            outbox_bytes_max: reader
+                .parse("MAX_OUTBOX_BYTES", "a whole number of bytes, at least 1048576", |text| {
+                    text.parse().ok().filter(|bytes| *bytes >= 1_048_576)
+                })
+                .unwrap_or_default(),
+            heartbeat: reader.millis("HEARTBEAT_MS"),
             write_timeout: Duration::from_secs(10),
         };
         reader.end(config)

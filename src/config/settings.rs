@@ -83,6 +83,12 @@ pub const SETTINGS: &[Setting] = &[
         "expire",
         "What a clock that runs out does in sessions created without on_timeout: expire, advance or notify",
     ),
+    setting(
+        "RATE_LIMIT_ANSWER_BYTES",
+        "BYTES",
+        "2097152",
+        "Bytes of answers that one WebSocket client may ask for in a second, at least 1024 for each message; who asks for more is heard later; 0 for no limit",
+    ),
     setting("MAX_CONNECTIONS", "COUNT", "20000", "Open connections at most, WebSockets included"),
     setting("MAX_CONNECTIONS_PER_ADDRESS", "COUNT", "0", "Of them of one client address; 0 for no limit"),
     setting(
@@ -96,6 +102,12 @@ pub const SETTINGS: &[Setting] = &[
         "COUNT",
         "1000000",
         "Sessions in this process at most, 2 KB each for two participants; more are refused with 503",
+    ),
+    setting(
+        "MAX_OUTBOX_BYTES",
+        "BYTES",
+        "268435456",
+        "Bytes that may wait for all WebSocket clients together; then clients that do not read at once are closed",
     ),
     setting(
         "DATA_DIR",
@@ -176,6 +188,12 @@ pub const SETTINGS: &[Setting] = &[
     ),
     setting("HEADER_TIMEOUT_MS", "MS", "5000", "How long the head of a request may take to arrive"),
     setting("BODY_TIMEOUT_MS", "MS", "10000", "How long the body of a request may take to arrive"),
+    setting(
+        "HEARTBEAT_MS",
+        "MS",
+        "5000",
+        "How often a WebSocket client is pinged; who did not answer the last ping is dropped",
+    ),
     setting("REQUEST_TIMEOUT_MS", "MS", "2000", "How long an answer may take; then 503"),
     setting(
         "DRAIN_S",

@@ -164,7 +164,8 @@ impl Service {
         let Asked { endpoint, parts, .. } = asked;
         if endpoint == Endpoint::WebSocket {
             return match ws::invite(parts).filter(|_| unread.is_none()) {
-                Some((head, invitation)) => Reply::switch_protocols(head, invitation),
+                Some(Ok((head, invitation))) => Reply::switch_protocols(head, invitation),
+                Some(Err(why)) => Reply::problem(&Problem::bad_request(why)),
                 None => Reply::upgrade_required(),
             };
         }

@@ -11,9 +11,6 @@ use crate::wire;
 
 use super::request::Request;
 
-/// How many clocks that ran out in one change clients are told of one by one: the latest ones.
-const EXPIRED_NOTICES_MAX: usize = 16;
-
 /// A new session.
 pub(super) fn create(new: &NewSession, current: &Current<'_>) -> Decision {
     if current.record.is_some() {
@@ -105,5 +102,5 @@ pub(super) fn nothing(verdict: Verdict) -> Decision {
 
 /// Clocks that ran out, as clients are told of them.
 pub(super) fn notices(id: SessionId, events: &[Event], now: Timestamp) -> Vec<bytes::Bytes> {
-    wire::expired(id, events, now, EXPIRED_NOTICES_MAX)
+    wire::expired(id, events, now)
 }

@@ -23,6 +23,20 @@ pub fn update(id: SessionId, members: &[u8], now: Timestamp) -> Bytes {
     state_message("STATE_UPDATE", id, members, now)
 }
 
+/// How every STATE_UPDATE begins.
+const UPDATE: &str = r#"{"type":"STATE_UPDATE""#;
+
+/// How a STATE_UPDATE begins that takes the place of `skipped` others, which its client is not sent, and how many bytes of
+/// `update` that replaces.
+pub fn skipping(update: &[u8], skipped: u64) -> (Vec<u8>, usize) {
+    debug_assert!(update.starts_with(UPDATE.as_bytes()), "this is no STATE_UPDATE");
+    let mut head = Vec::with_capacity(UPDATE.len() + 32);
+    head.raw(UPDATE);
+    head.raw(r#","skipped":"#);
+    head.number(skipped);
+    (head, UPDATE.len())
+}
+
 fn state_message(kind: &str, id: SessionId, members: &[u8], now: Timestamp) -> Bytes {
     let mut message = about(kind, id, now);
     message.0.raw(r#","state":{"#);
@@ -53,8 +67,8 @@ pub fn warning(id: SessionId, warning: &Warning, remaining: Millis, now: Timesta
     message.finish()
 }
 
-/// A clock ran out: a message for each event that says so, the latest `most` of them.
-pub fn expired(id: SessionId, events: &[Event], now: Timestamp, most: usize) -> Vec<Bytes> {
+/// A clock ran out: a message for each event that says so.
+pub fn expired(id: SessionId, events: &[Event], now: Timestamp) -> Vec<Bytes> {
     let flags = events.iter().filter_map(|event| match event {
         Event::ParticipantExpired { participant, at } => Some((*participant, *at)),
         Event::Created
@@ -71,9 +85,7 @@ pub fn expired(id: SessionId, events: &[Event], now: Timestamp, most: usize) -> 
         | Event::Deleted
         | Event::Recovered => None,
     });
-    let surplus = flags.clone().count().saturating_sub(most);
     flags
-        .skip(surplus)
         .map(|(participant, at)| {
             let mut message = about("TIME_EXPIRED", id, now);
             message.participant("expired_participant_id", participant);

@@ -35,8 +35,8 @@ pub use inbound::{Asked, Inbound, Order, inbound};
 pub use instant::instant_text;
 pub use job::{DeadJob, JobName, Told, dead_job, done_job, job, job_name, read_dead_job, read_job};
 pub use message::{
-    connected, deleted, expired, invalid_message, lapsed, message_error, pong, result_data, result_error, sync, update,
-    warning,
+    connected, deleted, expired, invalid_message, lapsed, message_error, pong, result_data, result_error, skipping,
+    sync, update, warning,
 };
 pub use metadata::{MAX_LEN as METADATA_LEN_MAX, Merge, TooLarge};
 pub use problems::{Code, Problem, Problems};

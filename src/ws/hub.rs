@@ -4,24 +4,24 @@
 use std::collections::{BTreeSet, HashMap};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use tokio::sync::Notify;
-use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use crate::engine::{Millis, SessionId, StateTag, Timestamp};
 use crate::store::{Countdown, Listener, Update};
+use crate::supervision::Supervisor;
 use crate::wire;
 
+use super::budget::{Budget, Message};
+use super::metrics::Metrics;
 use super::outbox::Outbox;
+use super::topic::Topic;
 
 const SHARDS: usize = 64;
-/// Clients in a group at most: so many are sent something without a pause, and whatever else there is to do waits for no
-/// more than that.
-const GROUP_LEN_MAX: usize = 16;
 /// A warning that is later than this is of no use.
 const WARNING_LATE_MAX: Millis = Millis::new(1_000);
 
@@ -33,40 +33,22 @@ pub struct Hub {
     schedule: Mutex<BTreeSet<(Timestamp, SessionId)>>,
     /// A warning was scheduled that may be sooner than all others.
     pub(super) rescheduled: Notify,
-    connections: Gauge,
-    subscriptions: Gauge,
-}
-
-/// Some of a session's clients. Who sends them something goes on with those that there were.
-type Group = Arc<Vec<Arc<Outbox>>>;
-
-/// A session and the clients that watch it.
-#[derive(Default)]
-struct Topic {
-    groups: Vec<Group>,
-    /// The newest state that was heard of.
-    newest: Option<StateTag>,
-    /// Warnings that are still to be sent.
-    countdown: Countdown,
-    /// When the last warning that was sent was due: a change of settings does not bring it back.
-    warned: Option<Timestamp>,
-}
-
-impl Topic {
-    fn next_warning(&self) -> Option<Timestamp> {
-        self.countdown.warnings.first().map(|warning| warning.at)
-    }
+    budget: Arc<Budget>,
+    supervisor: Supervisor,
+    /// How many have joined.
+    joined: AtomicU64,
+    pub(super) metrics: Metrics,
 }
 
 impl Hub {
-    /// Nobody watches anything; how many do is told to `registry`.
-    pub fn new(registry: &mut Registry) -> Self {
-        let (connections, subscriptions) = (Gauge::default(), Gauge::default());
-        registry.register("synckairos_websocket_connections", "Clients that watch a session", connections.clone());
-        registry.register("synckairos_subscriptions", "Sessions that somebody watches", subscriptions.clone());
+    /// Nobody watches anything; how many do is told to `registry`. So many bytes may wait for all of them together.
+    pub fn new(registry: &mut Registry, outbox_bytes_max: u64, supervisor: &Supervisor) -> Self {
+        let metrics = Metrics::register(registry);
         Self {
-            connections,
-            subscriptions,
+            budget: Budget::new(outbox_bytes_max, metrics.waiting.clone()),
+            metrics,
+            supervisor: supervisor.clone(),
+            joined: AtomicU64::new(0),
             hasher: RandomState::new(),
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
             schedule: Mutex::default(),
@@ -74,12 +56,24 @@ impl Hub {
         }
     }
 
+    /// Where what one client is to be sent will wait.
+    pub(super) fn outbox(&self) -> Arc<Outbox> {
+        Arc::new(Outbox::new(&self.budget, self.metrics.skipped.clone()))
+    }
+
+    /// A number from 0 to 1 for whoever comes next, such that those of any who come one after the other lie evenly (a
+    /// Kronecker sequence by the golden ratio).
+    pub(super) fn share(&self) -> f64 {
+        const GOLDEN: f64 = 0.618_033_988_749_894_9;
+        (self.joined.fetch_add(1, Ordering::Relaxed) as f64 * GOLDEN).fract()
+    }
+
     /// `outbox` is given what happens to a session, until the membership is dropped.
     pub(super) fn join(&self, id: SessionId, outbox: Arc<Outbox>) -> Membership<'_> {
         let mut shard = self.shard(id).lock();
         let topic = shard.entry(id).or_default();
-        self.subscriptions.inc_by(i64::from(topic.groups.is_empty()));
-        self.connections.inc();
+        self.metrics.subscriptions.inc_by(i64::from(topic.is_empty()));
+        self.metrics.connections.inc();
         topic.join(Arc::clone(&outbox));
         Membership { hub: self, id, outbox }
     }
@@ -96,9 +90,9 @@ impl Hub {
         let mut shard = self.shard(id).lock();
         let Some(topic) = shard.get_mut(&id) else { return };
         topic.leave(outbox);
-        self.connections.dec();
-        if topic.groups.is_empty() {
-            self.subscriptions.dec();
+        self.metrics.connections.dec();
+        if topic.is_empty() {
+            self.metrics.subscriptions.dec();
             self.reschedule(id, topic.next_warning(), None);
             shard.remove(&id);
         }
@@ -113,7 +107,7 @@ impl Hub {
     fn catch_up(&self, id: SessionId, topic: &mut Topic, made_at: Timestamp) {
         let old = topic.next_warning();
         while let Some(at) = topic.next_warning().filter(|at| *at <= made_at) {
-            topic.warn(id, at, made_at);
+            self.send_warning(id, topic, at, made_at);
         }
         self.reschedule(id, old, topic.next_warning());
     }
@@ -126,7 +120,7 @@ impl Hub {
             let mut shard = self.shard(id).lock();
             match shard.get_mut(&id) {
                 Some(topic) if topic.next_warning() == Some(at) => {
-                    topic.warn(id, at, now);
+                    self.send_warning(id, topic, at, now);
                     self.reschedule(id, Some(at), topic.next_warning());
                 }
                 Some(_) | None => self.reschedule(id, Some(at), None),
@@ -161,6 +155,25 @@ impl Hub {
         }
     }
 
+    /// Sends the next warning, which was due at `at`, unless it is of no use any more.
+    fn send_warning(&self, id: SessionId, topic: &mut Topic, at: Timestamp, now: Timestamp) {
+        let warning = topic.countdown.warnings.remove(0);
+        topic.warned = Some(at);
+        if now.since(at) <= WARNING_LATE_MAX {
+            let left = topic.countdown.deadline.map_or(Millis::ZERO, |deadline| deadline.since(now));
+            self.notice(topic, &wire::warning(id, &warning, left, now));
+        }
+    }
+
+    fn notice(&self, topic: &Topic, message: &Bytes) {
+        let message = self.message(message);
+        topic.tell(&self.supervisor, |outbox| outbox.notice(message.clone()));
+    }
+
+    fn message(&self, json: &Bytes) -> Message {
+        Message::new(json.clone(), &self.budget)
+    }
+
     fn shard(&self, id: SessionId) -> &Mutex<HashMap<SessionId, Topic>> {
         &self.shards[self.hasher.hash_one(id) as usize % SHARDS]
     }
@@ -188,75 +201,24 @@ impl Listener for Hub {
                 if topic.newest.is_some_and(|newest| newest.is_followed_by(*tag)) {
                     self.catch_up(id, topic, countdown.made_at);
                 }
-                let frame = text(frame);
-                topic.tell(|outbox| outbox.state(*tag, frame.clone()));
+                let frame = self.message(frame);
+                topic.tell(&self.supervisor, |outbox| outbox.state(*tag, frame.clone()));
                 self.schedule(id, topic, *tag, countdown.clone());
             }
             Update::Restored { tag, frame, countdown } => {
-                let frame = text(frame);
-                topic.tell(|outbox| outbox.restored(*tag, frame.clone()));
+                let frame = self.message(frame);
+                topic.tell(&self.supervisor, |outbox| outbox.restored(*tag, frame.clone()));
                 if topic.newest > Some(*tag) {
                     topic.newest = None;
                 }
                 self.schedule(id, topic, *tag, countdown.clone());
             }
-            Update::Notice(message) => topic.notice(message),
+            Update::Notice(message) => self.notice(topic, message),
             Update::Deleted { tag, frame } => {
-                let frame = text(frame);
-                topic.tell(|outbox| outbox.deleted(*tag, frame.clone()));
+                let frame = self.message(frame);
+                topic.tell(&self.supervisor, |outbox| outbox.deleted(*tag, frame.clone()));
                 self.schedule(id, topic, *tag, Countdown::default());
             }
         }
     }
-}
-
-impl Topic {
-    /// Sends the next warning, which was due at `at`, unless it is of no use any more.
-    fn warn(&mut self, id: SessionId, at: Timestamp, now: Timestamp) {
-        let warning = self.countdown.warnings.remove(0);
-        self.warned = Some(at);
-        if now.since(at) <= WARNING_LATE_MAX {
-            let left = self.countdown.deadline.map_or(Millis::ZERO, |deadline| deadline.since(now));
-            self.notice(&wire::warning(id, &warning, left, now));
-        }
-    }
-
-    fn notice(&self, message: &Bytes) {
-        let message = text(message);
-        self.tell(|outbox| outbox.notice(message.clone()));
-    }
-
-    /// Gives everybody something, in the order in which it is called; it is sent by others, since whoever tells holds
-    /// locks and has an answer to give.
-    fn tell(&self, give: impl Fn(&Outbox)) {
-        for outbox in self.groups.iter().flat_map(|group| group.iter()) {
-            give(outbox);
-        }
-        for group in &self.groups {
-            let group = Arc::clone(group);
-            tokio::spawn(async move { group.iter().for_each(|outbox| outbox.send_now()) });
-        }
-    }
-
-    fn join(&mut self, outbox: Arc<Outbox>) {
-        match self.groups.iter_mut().find(|group| group.len() < GROUP_LEN_MAX) {
-            Some(group) => Arc::make_mut(group).push(outbox),
-            None => self.groups.push(Arc::new(vec![outbox])),
-        }
-    }
-
-    fn leave(&mut self, outbox: &Arc<Outbox>) {
-        let is_it = |other: &Arc<Outbox>| Arc::ptr_eq(other, outbox);
-        let Some(place) = self.groups.iter().position(|group| group.iter().any(is_it)) else { return };
-        let group = Arc::make_mut(&mut self.groups[place]);
-        group.retain(|other| !is_it(other));
-        if group.is_empty() {
-            self.groups.swap_remove(place);
-        }
-    }
-}
-
-/// Shares the bytes; checked once for all clients.
-fn text(bytes: &Bytes) -> Utf8Bytes {
-    Utf8Bytes::try_from(bytes.clone()).expect("messages are JSON, which is UTF-8")
 }

@@ -1,10 +1,18 @@
 //! Live updates over WebSocket: who watches which session, and what each of them still has to be sent.
 //! Knows messages as bytes and when they are overtaken; does not know how sessions change.
 
+mod allowance;
+mod answers;
+mod budget;
+mod frame;
 mod hub;
 mod line;
+mod metrics;
 mod outbox;
 mod peer;
+mod queue;
+mod socket;
+mod topic;
 mod upgrade;
 mod warnings;
 
@@ -29,6 +37,8 @@ pub struct Live {
     pub heartbeat: Duration,
     /// How long an answer may take.
     pub request_timeout: Duration,
+    /// How many bytes of answers a client may ask for in a second; 0 is without limit.
+    pub answer_bytes_per_s: u32,
     /// How long a client may leave a message unread.
     pub write_timeout: Duration,
 }

@@ -1,186 +1,248 @@
-//! What one client still has to be sent: the newest state, and a bounded number of other messages around
-//! it. While its peer has nothing of its own to say they go straight to the line, and otherwise the peer takes them
-//! when it is their turn. A client that is too slow is given up, and slows nobody. Does not know the connection.
+//! What one client still has to be sent, and the way to its socket: whoever has news sends what the socket takes at once, and
+//! the peer sees to the rest. A client that is too slow is given up, and slows nobody. Does not know the connection.
 
-use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::io;
+use std::sync::Arc;
 
+use bytes::Bytes;
 use parking_lot::Mutex;
+use prometheus_client::metrics::counter::Counter;
 use tokio::sync::Notify;
-use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use crate::engine::StateTag;
 
+use super::budget::{Budget, Message};
 use super::line::{Line, Sent};
+use super::queue::{End, Outgoing, Queue};
 
-/// Messages beside the state that may wait.
-const NOTICES_MAX: usize = 32;
-
-/// Messages on their way to one client. Where both locks are taken, `is_direct` is first; it is held while something is
+/// Messages on their way to one client. Where both locks are taken, `sending` is first; it is held while something is
 /// sent, and whoever has something for the client takes the queue's alone.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Outbox {
-    /// The peer waits, and has nothing in hand.
-    is_direct: Mutex<bool>,
+    sending: Mutex<()>,
     queue: Mutex<Queue>,
-    filled: Notify,
     line: Line,
+    budget: Arc<Budget>,
+    skipped: Counter,
+    /// Something was heard of that is awaited, or an answer was sent.
+    moved: Notify,
 }
 
-#[derive(Debug, Default)]
-struct Queue {
-    waiting: VecDeque<Outgoing>,
-    notices: usize,
-    /// The newest state that the client was given or will be.
-    newest: Option<StateTag>,
-    /// Nothing is taken in any more.
-    is_closed: bool,
-}
-
-/// What a client is to be sent.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Outgoing {
-    /// A state.
-    State(StateTag, Utf8Bytes),
-    /// Anything else.
-    Notice(Utf8Bytes),
-    /// The session is gone: the last message.
-    Deleted(Utf8Bytes),
-    /// The rest of a message that was begun without the peer.
-    Rest,
-    /// The client did not keep up.
-    TooSlow,
+/// What the peer must see to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Due {
+    /// The socket is full, or takes the end of something.
+    Flush,
+    /// There is nothing more to send.
+    End(End),
 }
 
 impl Outbox {
-    /// A new state. It takes the place of one that still waits, so that what was to follow that one
-    /// follows it.
-    pub(super) fn state(&self, tag: StateTag, frame: Utf8Bytes) {
-        let mut queue = self.queue.lock();
-        if queue.newest >= Some(tag) || queue.is_closed {
-            return;
-        }
-        queue.newest = Some(tag);
-        let newer = Outgoing::State(tag, frame);
-        match queue.waiting.iter_mut().find(|waiting| matches!(waiting, Outgoing::State(..))) {
-            Some(older) => *older = newer,
-            None => queue.waiting.push_back(newer),
+    /// Nothing waits; what will counts in `budget`, and updates that are left out in `skipped`.
+    pub(super) fn new(budget: &Arc<Budget>, skipped: Counter) -> Self {
+        Self {
+            sending: Mutex::default(),
+            queue: Mutex::new(Queue::new(budget)),
+            line: Line::default(),
+            budget: Arc::clone(budget),
+            skipped,
+            moved: Notify::new(),
         }
     }
 
-    /// The present state, after newer ones may have been lost: from now on they never were.
-    pub(super) fn restored(&self, tag: StateTag, frame: Utf8Bytes) {
-        {
+    /// A new state.
+    pub(super) fn state(&self, tag: StateTag, message: Message) {
+        self.put(|queue| queue.state(tag, message));
+    }
+
+    /// The present state, after newer ones may have been lost.
+    pub(super) fn restored(&self, tag: StateTag, message: Message) {
+        self.put(|queue| queue.restored(tag, message));
+    }
+
+    /// A message that must not be lost.
+    pub(super) fn notice(&self, message: Message) {
+        self.put(|queue| queue.notice(message));
+    }
+
+    /// The session was deleted.
+    pub(super) fn deleted(&self, tag: StateTag, message: Message) {
+        self.put(|queue| queue.deleted(tag, message));
+    }
+
+    /// Whoever outruns those who send sends.
+    fn put(&self, put: impl FnOnce(&mut Queue)) {
+        let (is_long, is_awaited) = {
             let mut queue = self.queue.lock();
-            if queue.newest > Some(tag) {
-                queue.newest = None;
+            put(&mut queue);
+            if queue.end() == Some(End::TooSlow) {
+                self.line.stir();
             }
+            (queue.is_long(), std::mem::take(&mut queue.is_awaited))
+        };
+        if is_awaited {
+            self.moved.notify_one();
         }
-        self.state(tag, frame);
-    }
-
-    /// A message that must not be lost. One too many, and the client is too slow.
-    pub(super) fn notice(&self, message: Utf8Bytes) {
-        let mut queue = self.queue.lock();
-        if queue.is_closed {
-            return;
-        }
-        if queue.notices == NOTICES_MAX {
-            queue.is_closed = true;
-            queue.waiting.clear();
-            queue.waiting.push_back(Outgoing::TooSlow);
-        } else {
-            queue.notices += 1;
-            queue.waiting.push_back(Outgoing::Notice(message));
+        if is_long {
+            self.send_now();
         }
     }
 
-    /// The session was deleted, unless that is old news.
-    pub(super) fn deleted(&self, tag: StateTag, message: Utf8Bytes) {
-        let mut queue = self.queue.lock();
-        if queue.newest >= Some(tag) || queue.is_closed {
-            return;
-        }
-        queue.is_closed = true;
-        queue.waiting.push_back(Outgoing::Deleted(message));
+    /// Greets the client, with the state in which it comes in.
+    pub(super) fn open(&self, connected: Bytes, snapshot: Option<(StateTag, Bytes)>) {
+        let connected = self.message(connected);
+        let snapshot = snapshot.map(|(tag, json)| (tag, self.message(json)));
+        self.queue.lock().open(connected, snapshot);
+        self.send_now();
     }
 
-    /// Sends what waits, as far as that can be done at once and without the peer; the rest is the peer's.
+    /// What the client asked for.
+    pub(super) fn answer(&self, json: Bytes) {
+        let message = self.message(json);
+        self.queue.lock().answer(message);
+        self.send_now();
+    }
+
+    /// The state that the client asked for.
+    pub(super) fn sync(&self, tag: StateTag, json: Bytes) {
+        let message = self.message(json);
+        self.queue.lock().sync(tag, message);
+        self.send_now();
+    }
+
+    /// Asks whether the client is there, which it need not show while its socket is full; returns whether it was asked.
+    pub(super) fn ping(&self) -> bool {
+        let is_asked = {
+            let mut queue = self.queue.lock();
+            if !queue.is_blocked() {
+                queue.ping();
+            }
+            !queue.is_blocked()
+        };
+        self.send_now();
+        is_asked
+    }
+
+    fn message(&self, json: Bytes) -> Message {
+        Message::new(json, &self.budget)
+    }
+
+    /// Sends what waits, as far as that can be done at once; the rest is the peer's.
     pub(super) fn send_now(&self) {
-        let mut is_direct = self.is_direct.lock();
-        while *is_direct {
-            let Some(next) = self.queue.lock().pop() else { return };
-            let sent = match &next {
-                Outgoing::State(_, text) | Outgoing::Notice(text) => self.line.try_send(text),
-                Outgoing::Deleted(_) | Outgoing::Rest | Outgoing::TooSlow => Sent::Not,
-            };
-            match sent {
-                Sent::Wholly => {}
-                Sent::Partly => self.queue.lock().put_back(Outgoing::Rest),
-                Sent::Not => self.queue.lock().put_back(next),
-            }
-            *is_direct = sent == Sent::Wholly;
-        }
-        self.filled.notify_one();
-    }
-
-    /// The peer has something to say itself: what comes waits until it asks for it.
-    pub(super) fn hold(&self) {
-        *self.is_direct.lock() = false;
-    }
-
-    /// The client wants to hear no more.
-    pub(super) fn close(&self) {
-        self.hold();
-        let mut queue = self.queue.lock();
-        queue.is_closed = true;
-        queue.waiting.clear();
-    }
-
-    /// The client is given the state `tag` by other means: what is not newer need not be sent.
-    pub(super) fn caught_up(&self, tag: StateTag) {
-        let mut queue = self.queue.lock();
-        queue.newest = queue.newest.max(Some(tag));
-        queue.waiting.retain(|waiting| !matches!(waiting, Outgoing::State(old, _) if *old <= tag));
-    }
-
-    /// The next message that the peer must send, when there is one.
-    pub(super) async fn next(&self) -> Outgoing {
+        let _sending = self.sending.lock();
         loop {
-            if let Some(next) = self.try_next() {
-                return next;
+            let taken = self.queue.lock().take();
+            let Some((first, more)) = taken else { break };
+            let (begun, sent) = match &more[..] {
+                [] => match self.line.try_send(first.frame()) {
+                    Sent::Not => (0, Sent::Not),
+                    sent @ (Sent::Begun | Sent::Wholly) => (1, sent),
+                },
+                more => self.line.try_send_all(Some(&first).into_iter().chain(more).map(Outgoing::frame).collect()),
+            };
+            let mut all = Some(first).into_iter().chain(more);
+            for outgoing in all.by_ref().take(begun) {
+                self.is_sent(&outgoing);
             }
-            self.filled.notified().await;
+            if sent != Sent::Wholly {
+                self.queue.lock().block(all.collect());
+                break;
+            }
+        }
+        let queue = self.queue.lock();
+        if queue.is_blocked() || queue.end().is_some() {
+            self.line.stir();
         }
     }
 
-    /// The next message, if there is one now; if not, what comes need not wait for the peer any more.
-    fn try_next(&self) -> Option<Outgoing> {
-        let mut is_direct = self.is_direct.lock();
+    fn is_sent(&self, outgoing: &Outgoing) {
+        match outgoing {
+            Outgoing::State(_, _, skipped) => drop(self.skipped.inc_by(*skipped)),
+            Outgoing::Answer(_) | Outgoing::Sync(_) => self.moved.notify_one(),
+            Outgoing::Notice(_) | Outgoing::Ping => {}
+        }
+    }
+
+    /// Waits until there is something that the peer must see to.
+    pub(super) async fn due(&self) -> Due {
+        loop {
+            if let Some(due) = self.is_due() {
+                return due;
+            }
+            self.line.stirred().await;
+        }
+    }
+
+    fn is_due(&self) -> Option<Due> {
+        let queue = self.queue.lock();
+        match queue.end() {
+            Some(End::TooSlow) => Some(Due::End(End::TooSlow)),
+            _ if queue.is_blocked() || self.line.is_begun() => Some(Due::Flush),
+            Some(End::Deleted) if !queue.is_empty() => None,
+            end => end.map(Due::End),
+        }
+    }
+
+    /// Waits until the client has let too much wait.
+    pub(super) async fn given_up(&self) {
+        while self.queue.lock().end() != Some(End::TooSlow) {
+            self.line.stirred().await;
+        }
+    }
+
+    /// Waits until the socket takes something, and begins what waits. A socket that is broken says so only when it must take
+    /// something, so that one message is begun whether or not the socket takes it.
+    pub(super) async fn flush(&self) -> io::Result<()> {
+        poll_fn(|cx| self.line.poll_flush(cx)).await?;
+        let _sending = self.sending.lock();
         let mut queue = self.queue.lock();
-        let next = queue.pop();
-        *is_direct = next.is_none() && !queue.is_closed;
-        next
-    }
-}
-
-impl Queue {
-    fn pop(&mut self) -> Option<Outgoing> {
-        let next = self.waiting.pop_front();
-        if matches!(next, Some(Outgoing::Notice(_))) {
-            self.notices -= 1;
+        queue.unblock();
+        if let Some(next) = queue.take_one() {
+            let is_begun = self.line.begin(next.frame());
+            if is_begun {
+                self.is_sent(&next);
+            }
+            queue.block(if is_begun { Vec::new() } else { vec![next] });
         }
-        next
+        Ok(())
     }
 
-    /// What could not be sent goes before what came meanwhile; a newer state takes its place.
-    fn put_back(&mut self, unsent: Outgoing) {
-        let is_state = |waiting: &Outgoing| matches!(waiting, Outgoing::State(..));
-        let newer = self.waiting.iter().position(is_state).filter(|_| is_state(&unsent));
-        let first = newer.and_then(|place| self.waiting.remove(place)).unwrap_or(unsent);
-        self.notices += usize::from(matches!(first, Outgoing::Notice(_)));
-        if self.waiting.front() != Some(&Outgoing::TooSlow) {
-            self.waiting.push_front(first);
+    /// Waits until nothing that the client asked for waits to be sent.
+    pub(super) async fn answered(&self) {
+        while self.queue.lock().has_answer() {
+            self.moved.notified().await;
         }
+    }
+
+    /// Waits until the client was given the state `tag`, or will be.
+    pub(super) async fn heard(&self, tag: StateTag) {
+        loop {
+            {
+                let mut queue = self.queue.lock();
+                if queue.newest() >= Some(tag) {
+                    return;
+                }
+                queue.is_awaited = true;
+            }
+            self.moved.notified().await;
+        }
+    }
+
+    /// The newest state that the client was given, or will be.
+    pub(super) fn newest(&self) -> Option<StateTag> {
+        self.queue.lock().newest()
+    }
+
+    /// Whether the client reads more slowly than it is sent something.
+    pub(super) fn is_blocked(&self) -> bool {
+        self.queue.lock().is_blocked()
+    }
+
+    /// Nothing more is to be sent.
+    pub(super) fn close(&self) {
+        let _sending = self.sending.lock();
+        self.queue.lock().close(End::Closed);
     }
 }
 
@@ -193,149 +255,148 @@ impl AsRef<Line> for Outbox {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
+    use std::time::Duration;
 
+    use bytes::Bytes;
+    use prometheus_client::metrics::counter::Counter;
+    use prometheus_client::metrics::gauge::Gauge;
     use tokio::io::AsyncReadExt;
     use tokio::net::{TcpListener, TcpStream};
+    use tokio::time::timeout;
 
+    use super::super::budget::{Budget, Message};
     use super::super::line::Stream;
-    use super::{NOTICES_MAX, Outbox, Outgoing};
+    use super::super::queue::End;
+    use super::{Due, Outbox};
     use crate::engine::StateTag;
 
-    fn tag(epoch: u64, version: u64) -> StateTag {
-        StateTag { epoch, version }
-    }
-
-    fn drain(outbox: &Outbox) -> String {
-        let all = std::iter::from_fn(|| outbox.try_next());
-        let text = all.map(|next| match next {
-            Outgoing::State(tag, text) => format!("{}.{}{text}", tag.epoch, tag.version),
-            Outgoing::Notice(text) => text.to_string(),
-            Outgoing::Deleted(text) => format!("gone{text}"),
-            Outgoing::Rest => "rest".to_owned(),
-            Outgoing::TooSlow => "slow".to_owned(),
-        });
-        text.collect::<Vec<_>>().join(" ")
-    }
-
-    #[test]
-    fn a_newer_state_takes_the_place_of_one_that_waits() {
-        let outbox = Outbox::default();
-        outbox.notice("a".into());
-        outbox.state(tag(1, 1), "".into());
-        outbox.notice("b".into());
-        outbox.state(tag(1, 3), "".into());
-        outbox.state(tag(1, 2), "".into());
-        outbox.notice("c".into());
-        assert_eq!(drain(&outbox), "a 1.3 b c");
-        outbox.state(tag(1, 3), "".into());
-        outbox.state(tag(2, 1), "".into());
-        assert_eq!(drain(&outbox), "2.1");
-    }
-
-    #[test]
-    fn a_restored_state_counts_although_it_is_older() {
-        let outbox = Outbox::default();
-        outbox.state(tag(1, 5), "".into());
-        outbox.restored(tag(1, 3), "".into());
-        outbox.state(tag(1, 2), "".into());
-        assert_eq!(drain(&outbox), "1.3");
-        outbox.restored(tag(1, 3), "".into());
-        assert_eq!(drain(&outbox), "", "the client has it already");
-        outbox.state(tag(2, 4), "".into());
-        assert_eq!(drain(&outbox), "2.4");
-    }
-
-    #[test]
-    fn what_the_client_has_by_other_means_is_not_sent_again() {
-        let outbox = Outbox::default();
-        outbox.state(tag(1, 2), "".into());
-        outbox.caught_up(tag(1, 2));
-        assert_eq!(drain(&outbox), "");
-        outbox.state(tag(1, 4), "".into());
-        outbox.caught_up(tag(1, 3));
-        outbox.state(tag(1, 3), "".into());
-        assert_eq!(drain(&outbox), "1.4");
-    }
-
-    #[test]
-    fn a_deletion_is_the_last_message_and_old_ones_do_not_count() {
-        let outbox = Outbox::default();
-        outbox.state(tag(2, 1), "".into());
-        outbox.deleted(tag(1, 9), "".into());
-        assert_eq!(drain(&outbox), "2.1");
-        outbox.deleted(tag(2, 2), "".into());
-        outbox.state(tag(3, 1), "".into());
-        outbox.notice("a".into());
-        assert_eq!(drain(&outbox), "gone");
-    }
-
-    #[test]
-    fn a_client_that_lets_too_much_wait_is_too_slow() {
-        let outbox = Outbox::default();
-        for _ in 0..NOTICES_MAX {
-            outbox.notice("a".into());
-        }
-        outbox.state(tag(1, 1), "".into());
-        assert_eq!(outbox.try_next(), Some(Outgoing::Notice("a".into())));
-        outbox.notice("b".into());
-        outbox.notice("c".into());
-        outbox.state(tag(1, 2), "".into());
-        assert_eq!(drain(&outbox), "slow");
+    fn tag(version: u64) -> StateTag {
+        StateTag { epoch: 1, version }
     }
 
     /// A client that can be sent something, and its own end.
-    async fn connected() -> (Arc<Outbox>, Stream<Outbox>, TcpStream) {
+    async fn connected(bytes_max: u64) -> (Arc<Outbox>, Stream<Outbox>, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("there are ports");
         let client = TcpStream::connect(listener.local_addr().expect("it is bound")).await.expect("it listens");
         let (tcp, _) = listener.accept().await.expect("somebody connects");
-        let outbox = Arc::new(Outbox::default());
+        let outbox = Arc::new(Outbox::new(&Budget::new(bytes_max, Gauge::default()), Counter::default()));
         let stream = Stream::shared(tcp, Arc::clone(&outbox));
         (outbox, stream, client)
     }
 
-    #[tokio::test]
-    async fn what_comes_is_sent_at_once_unless_the_peer_has_something_to_say() {
-        let (outbox, _stream, mut client) = connected().await;
-        outbox.state(tag(1, 1), "early".into());
-        outbox.send_now();
-        assert_eq!(drain(&outbox), "1.1early", "the peer has not asked yet");
-        outbox.state(tag(1, 2), "ab".into());
-        outbox.notice("c".into());
-        outbox.send_now();
-        outbox.hold();
-        outbox.state(tag(1, 3), "held".into());
-        outbox.send_now();
-        assert_eq!(drain(&outbox), "1.3held", "the others are gone");
-        outbox.state(tag(1, 4), "last".into());
-        outbox.close();
-        outbox.send_now();
-        outbox.state(tag(1, 5), "late".into());
-        assert_eq!(drain(&outbox), "");
-        outbox.send_now();
-        let mut read = [0; 7];
-        client.read_exact(&mut read).await.expect("it was sent");
-        assert_eq!(&read, b"\x81\x02ab\x81\x01c");
-        assert!(client.try_read(&mut read).is_err(), "nothing else was");
+    fn update(outbox: &Outbox, version: u64, padding: usize) -> Message {
+        let text = format!(r#"{{"type":"STATE_UPDATE","v":{version},"p":"{}"}}"#, "x".repeat(padding));
+        Message::new(Bytes::from(text), &outbox.budget)
     }
 
-    #[test]
-    fn what_could_not_be_sent_goes_first_or_gives_way_to_what_is_newer() {
-        let outbox = Outbox::default();
-        assert_eq!(drain(&outbox), "");
-        for (name, number) in [("a", 1), ("b", 2)] {
-            outbox.notice(name.into());
-            outbox.state(tag(1, number), "".into());
-            let unsent = outbox.queue.lock().pop().expect("it is there");
-            outbox.notice("late".into());
-            outbox.queue.lock().put_back(unsent);
+    #[tokio::test]
+    async fn nothing_is_sent_before_the_greeting_nor_after_the_end() {
+        let (outbox, _stream, mut client) = connected(u64::MAX).await;
+        outbox.state(tag(1), update(&outbox, 1, 0));
+        outbox.send_now();
+        assert!(client.try_read(&mut [0]).is_err(), "nobody was greeted");
+        outbox.open(Bytes::from_static(b"hello"), None);
+        outbox.notice(Message::new(Bytes::from_static(b"last"), &outbox.budget));
+        outbox.send_now();
+        outbox.close();
+        outbox.answer(Bytes::from_static(b"late"));
+        let mut read = vec![0; 7 + 2 + 36 + 6];
+        client.read_exact(&mut read).await.expect("it was sent");
+        let expected =
+            [&b"\x81\x05hello\x81\x24"[..], br#"{"type":"STATE_UPDATE","v":1,"p":""}"#, b"\x81\x04last"].concat();
+        assert_eq!(String::from_utf8_lossy(&read), String::from_utf8_lossy(&expected));
+        assert!(client.try_read(&mut read).is_err(), "nothing else was");
+        assert_eq!(outbox.due().await, Due::End(End::Closed));
+    }
+
+    /// Reads frames of at least 64 KiB, as they come; the versions and how many each replaces.
+    async fn versions(client: &mut TcpStream, until: u64) -> Vec<(u64, u64)> {
+        let mut versions = Vec::new();
+        loop {
+            let mut head = [0; 10];
+            client.read_exact(&mut head).await.expect("a frame");
+            assert_eq!(head[..2], [0x81, 127]);
+            let len = u64::from_be_bytes(head[2..].try_into().expect("eight bytes"));
+            let mut text = vec![0; len as usize];
+            client.read_exact(&mut text).await.expect("its text");
+            let text = String::from_utf8(text).expect("JSON");
+            let number = |name: &str| {
+                let digits = text.split_once(name).map_or("0", |(_, rest)| rest);
+                digits.split([',', '}']).next().and_then(|digits| digits.parse().ok()).expect("a number")
+            };
+            let version = number(r#""v":"#);
+            versions.push((version, number(r#""skipped":"#)));
+            if version == until {
+                return versions;
+            }
         }
-        assert_eq!(outbox.queue.lock().notices, 4);
-        assert_eq!(drain(&outbox), "a 1.2 late b late");
-        outbox.state(tag(1, 3), "".into());
-        let unsent = outbox.queue.lock().pop().expect("it is there");
-        outbox.notice("c".into());
-        outbox.state(tag(1, 4), "".into());
-        outbox.queue.lock().put_back(unsent);
-        assert_eq!(drain(&outbox), "1.4 c");
+    }
+
+    #[tokio::test]
+    async fn a_client_that_does_not_read_gets_the_newest_state_which_says_what_it_replaces() {
+        const CHANGES: u64 = 200;
+        let (outbox, _stream, mut client) = connected(u64::MAX).await;
+        outbox.open(Bytes::from_static(b"hello"), None);
+        for version in 1..=CHANGES {
+            outbox.state(tag(version), update(&outbox, version, 100_000));
+            outbox.send_now();
+        }
+        assert!(outbox.is_blocked(), "20 MB are more than a socket takes");
+        let reading = tokio::spawn(async move {
+            client.read_exact(&mut [0; 7]).await.expect("the greeting");
+            versions(&mut client, CHANGES).await
+        });
+        while outbox.is_blocked() {
+            assert_eq!(outbox.due().await, Due::Flush);
+            outbox.flush().await.expect("the client reads");
+        }
+        let versions = reading.await.expect("nobody panics");
+        assert!(versions.len() < CHANGES as usize);
+        assert_eq!(outbox.skipped.get(), CHANGES - versions.len() as u64);
+        let mut last = 0;
+        for (version, skipped) in versions {
+            assert_eq!(version, last + 1 + skipped);
+            last = version;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_client_whose_socket_takes_all_gets_each_state_however_many_come_at_once() {
+        const CHANGES: u64 = 1_000;
+        let (outbox, _stream, mut client) = connected(u64::MAX).await;
+        outbox.open(Bytes::from_static(b"hello"), None);
+        for version in 1..=CHANGES {
+            // Nobody has come round to send.
+            outbox.state(tag(version), update(&outbox, version, 0));
+        }
+        outbox.send_now();
+        assert!(!outbox.is_blocked());
+        client.read_exact(&mut [0; 7]).await.expect("the greeting");
+        for version in 1..=CHANGES {
+            let mut head = [0; 2];
+            client.read_exact(&mut head).await.expect("a frame");
+            let mut text = vec![0; usize::from(head[1])];
+            client.read_exact(&mut text).await.expect("its text");
+            assert_eq!(String::from_utf8_lossy(&text), format!(r#"{{"type":"STATE_UPDATE","v":{version},"p":""}}"#));
+        }
+    }
+
+    #[tokio::test]
+    async fn who_reads_nothing_is_given_up_when_all_together_wait_for_too_much() {
+        let (outbox, _stream, client) = connected(1_000_000).await;
+        outbox.open(Bytes::from_static(b"hello"), None);
+        let elsewhere = vec![b'x'; 950_000];
+        let other = Message::new(Bytes::from(elsewhere), &outbox.budget);
+        let mut version = 0;
+        while !outbox.is_blocked() && version < 1_000 {
+            version += 1;
+            outbox.state(tag(version), update(&outbox, version, 40_000));
+            outbox.send_now();
+        }
+        assert!(outbox.is_blocked(), "it reads nothing");
+        outbox.state(tag(version + 1), update(&outbox, version + 1, 40_000));
+        timeout(Duration::from_secs(5), outbox.given_up()).await.expect("there is no room");
+        assert_eq!(outbox.due().await, Due::End(End::TooSlow));
+        drop((other, client));
     }
 }

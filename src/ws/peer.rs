@@ -1,40 +1,41 @@
-//! One client on a WebSocket: joins its session, is sent what its outbox holds, and has its messages
-//! answered. Does not know other clients.
+//! One client on a WebSocket: joins its session, then hears what it says and sends what it does not take at once, at the same
+//! time. Does not know other clients.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::{SinkExt, StreamExt};
 use tokio::net::TcpStream;
 use tokio::time::{Interval, MissedTickBehavior, interval_at, timeout};
-use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
-use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
-use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
+use tokio_tungstenite::tungstenite::Message;
 use tracing::debug;
 
 use crate::client_address::ClientAddress;
-use crate::engine::{Command, Precondition, Refusal, SessionId};
-use crate::problem::Problem;
-use crate::sessions::{Failure, Request, Seen};
+use crate::engine::StateTag;
+use crate::sessions::{Failure, Seen};
 use crate::shutdown::Shutdown;
-use crate::store::{Arrival, Watch};
-use crate::wire::{self, Asked, Inbound, Order, Problems, Text};
+use crate::store::{StoreError, Watch, Watched};
+use crate::wire::{self, Inbound};
 
 use super::Live;
-use super::line::Stream;
-use super::outbox::{Outbox, Outgoing};
+use super::allowance::Allowance;
+use super::answers::Answers;
+use super::outbox::{Due, Outbox};
+use super::queue::End;
+use super::socket::{DELETED, Ending, SHUTTING_DOWN, Socket, TOO_SLOW, TRY_AGAIN};
 use super::upgrade::Invitation;
 
-/// The longest message of a client, in bytes.
-const MESSAGE_LEN_MAX: usize = 16 * 1_024;
-/// What is read at once, in bytes; allocated for every connection.
-const READ_LEN: usize = 1_024;
-/// What may wait to be written, in bytes: the largest state and then some.
-const WRITE_LEN_MAX: usize = 1_024 * 1_024;
-/// How long a client may take to answer a close.
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long a client that wants to join waits for a store that is busy or away.
+const JOIN_PATIENCE: Duration = Duration::from_secs(5);
+/// How long until it is tried again.
+const JOIN_PAUSE: Duration = Duration::from_millis(50);
+/// A client that asks for the state again before this is answered when it is over, unless something changed.
+const SYNC_PERIOD: Duration = Duration::from_secs(1);
+/// How long a state that was read waits for the updates up to it.
+const HEARD_PATIENCE: Duration = Duration::from_millis(500);
+/// How often a state is read again that was overtaken meanwhile.
+const SYNC_TRIES: usize = 3;
 
 /// Serves a client until either side ends it; gives the socket back for closing.
 pub async fn serve(
@@ -45,291 +46,264 @@ pub async fn serve(
     live: &Live,
     shutdown: Shutdown,
 ) -> TcpStream {
-    let config = WebSocketConfig::default()
-        .read_buffer_size(READ_LEN)
-        .write_buffer_size(0)
-        .max_write_buffer_size(WRITE_LEN_MAX)
-        .max_message_size(Some(MESSAGE_LEN_MAX))
-        .max_frame_size(Some(MESSAGE_LEN_MAX));
-    let outbox = Arc::new(Outbox::default());
-    let stream = Stream::shared(tcp, Arc::clone(&outbox));
-    let stream = WebSocketStream::from_partially_read(stream, read.into(), Role::Server, Some(config)).await;
-    let mut socket = Socket { stream, write_timeout: live.write_timeout, shutdown };
+    let outbox = live.hub.outbox();
+    let mut socket = Socket::new(tcp, read, &outbox).await;
     let ending = match invitation.0 {
         Ok(id) => {
             let _member = live.hub.join(id, Arc::clone(&outbox));
-            Peer { id, client, live, outbox: &outbox }.run(&mut socket).await
+            let answers = Answers { id, client, live };
+            Peer { answers, live, outbox: &outbox, share: live.hub.share() }.run(&mut socket, shutdown).await
         }
-        Err(why) => Ending::Close(CloseCode::Policy, why),
+        Err(why) => Ending::refused(why),
     };
     debug!(%client, ?ending, "a WebSocket ended");
-    if let Ending::Close(code, reason) = ending {
-        socket.close(code, reason).await;
+    outbox.close();
+    socket.end(ending).await
+}
+
+/// A client that asked for a session.
+struct Peer<'l> {
+    answers: Answers<'l>,
+    live: &'l Live,
+    outbox: &'l Outbox,
+    /// The part of the time between the announcement of a stop and the stop that the client stays.
+    share: f64,
+}
+
+impl Peer<'_> {
+    async fn run(&self, socket: &mut Socket, mut shutdown: Shutdown) -> Ending {
+        let joined = tokio::select! {
+            joined = self.join() => joined,
+            () = shutdown.begun() => Err(SHUTTING_DOWN),
+        };
+        // Dropped last: whoever leaves hears nothing more.
+        let (_watch, snapshot) = match joined {
+            Ok(joined) => joined,
+            Err(ending) => return ending,
+        };
+        let ear = Ear {
+            peer: self,
+            allowance: Allowance::new(self.live.answer_bytes_per_s, tokio::time::Instant::now()),
+            synced: snapshot.map(|tag| (tokio::time::Instant::now(), Some(tag))),
+            sync_at: None,
+        };
+        tokio::select! {
+            ending = ear.hear(socket, shutdown) => ending,
+            ending = self.deliver() => ending,
+        }
     }
-    socket.stream.into_inner().into_inner()
+
+    /// Everything that is committed after the first message reaches the client.
+    async fn join(&self) -> Result<(Watch, Option<StateTag>), Ending> {
+        let Watched { snapshot, countdown, now, watch } = self.watch().await?;
+        let id = self.answers.id;
+        let tag = snapshot.as_ref().map(|snapshot| snapshot.tag);
+        if let Some(tag) = tag {
+            self.live.hub.prime(id, tag, countdown);
+        }
+        let sync = snapshot.map(|snapshot| (snapshot.tag, wire::sync(id, &snapshot.members, now)));
+        self.outbox.open(wire::connected(id, now), sync);
+        Ok((watch, tag))
+    }
+
+    /// Many who come at once wait for each other, and not in vain.
+    async fn watch(&self) -> Result<Watched, Ending> {
+        let until = tokio::time::Instant::now() + JOIN_PATIENCE;
+        loop {
+            match self.live.sessions.watch(self.answers.id).await {
+                Ok(watched) => return Ok(watched),
+                Err(Failure::Store(StoreError::Unavailable(_))) if tokio::time::Instant::now() < until => {
+                    tokio::time::sleep(JOIN_PAUSE).await;
+                }
+                Err(error) => {
+                    debug!(session = %self.answers.id, ?error, "cannot watch a session");
+                    return Err(TRY_AGAIN);
+                }
+            }
+        }
+    }
+
+    /// Waits until the connection is to be closed because the server stops. When that is announced clients leave evenly over
+    /// the time until then, so that they do not all arrive elsewhere at once.
+    async fn stop(&self, shutdown: &mut Shutdown) {
+        let mut announced = shutdown.clone();
+        let turn = async {
+            let length = announced.announced().await;
+            tokio::time::sleep(length.mul_f64(self.share)).await;
+        };
+        tokio::select! {
+            () = shutdown.begun() => {}
+            () = turn => {}
+        }
+    }
+
+    /// Sends what the socket does not take at once.
+    async fn deliver(&self) -> Ending {
+        loop {
+            match self.outbox.due().await {
+                Due::Flush => tokio::select! {
+                    flushed = self.outbox.flush() => match flushed {
+                        Ok(()) => {}
+                        Err(_) => return Ending::Gone,
+                    },
+                    () = self.outbox.given_up() => return self.too_slow(),
+                    () = tokio::time::sleep(self.live.write_timeout) => return self.too_slow(),
+                },
+                Due::End(End::TooSlow) => return self.too_slow(),
+                Due::End(End::Deleted) => return DELETED,
+                // The client closes: whoever hears it sees to the end.
+                Due::End(End::Closed) => std::future::pending().await,
+            }
+        }
+    }
+
+    fn too_slow(&self) -> Ending {
+        self.live.hub.metrics.too_slow.inc();
+        TOO_SLOW
+    }
+}
+
+/// What is heard of a client, and what it may ask for.
+struct Ear<'p, 'l> {
+    peer: &'p Peer<'l>,
+    allowance: Allowance,
+    /// When the client was last told the state, and which.
+    synced: Option<(tokio::time::Instant, Option<StateTag>)>,
+    /// When it must be told again.
+    sync_at: Option<tokio::time::Instant>,
 }
 
 /// What happens next on a connection.
 enum Next {
-    /// The outbox has something for the client.
-    Send(Outgoing),
-    /// The client said something, or is gone.
-    Hear(Option<Result<Message, Error>>),
+    /// The client said something.
+    Heard(Result<Message, Ending>),
+    /// The client asked for the state, and has waited long enough.
+    Sync,
     /// The client must show that it is there.
     Beat,
     /// The server stops.
     Stop,
 }
 
-/// How a connection ends.
-#[derive(Debug)]
-enum Ending {
-    /// The client closed it or is gone.
-    Gone,
-    /// The server closes it, and says why.
-    Close(CloseCode, &'static str),
-}
-
-impl From<Error> for Ending {
-    fn from(error: Error) -> Self {
-        match error {
-            Error::Capacity(_) => Ending::Close(CloseCode::Size, "Message too big"),
-            Error::Protocol(_) | Error::AttackAttempt => Ending::Close(CloseCode::Protocol, "Protocol error"),
-            Error::Utf8(_) => Ending::Close(CloseCode::Invalid, "Text must be UTF-8"),
-            Error::WriteBufferFull(_) => TOO_SLOW,
-            Error::ConnectionClosed
-            | Error::AlreadyClosed
-            | Error::Io(_)
-            | Error::Tls(_)
-            | Error::Url(_)
-            | Error::Http(_)
-            | Error::HttpFormat(_) => Ending::Gone,
-        }
-    }
-}
-
-const TOO_SLOW: Ending = Ending::Close(CloseCode::Again, "Too slow");
-const SHUTTING_DOWN: Ending = Ending::Close(CloseCode::Away, "Server shutting down");
-
-/// The stream with deadlines on what is written.
-struct Socket {
-    stream: WebSocketStream<Stream<Outbox>>,
-    write_timeout: Duration,
-    shutdown: Shutdown,
-}
-
-impl Socket {
-    async fn send(&mut self, message: Message) -> Result<(), Ending> {
-        in_time(self.stream.send(message), self.write_timeout, &mut self.shutdown).await
-    }
-
-    /// Waits until everything is on its way.
-    async fn flush(&mut self) -> Result<(), Ending> {
-        in_time(self.stream.flush(), self.write_timeout, &mut self.shutdown).await
-    }
-
-    async fn say(&mut self, json: Bytes) -> Result<(), Ending> {
-        let text = Utf8Bytes::try_from(json).expect("messages are JSON, which is UTF-8");
-        self.send(Message::Text(text)).await
-    }
-
-    /// Says why, then waits a little for the client to agree.
-    async fn close(&mut self, code: CloseCode, reason: &'static str) {
-        let frame = CloseFrame { code, reason: reason.into() };
-        let closing = async {
-            self.stream.send(Message::Close(Some(frame))).await?;
-            while let Some(message) = self.stream.next().await {
-                message?;
-            }
-            Ok::<_, Error>(())
-        };
-        // However it ends, the socket goes.
-        let _ = timeout(CLOSE_TIMEOUT, closing).await;
-    }
-}
-
-async fn in_time(
-    sent: impl Future<Output = Result<(), Error>>,
-    limit: Duration,
-    shutdown: &mut Shutdown,
-) -> Result<(), Ending> {
-    tokio::select! {
-        biased;
-        sent = sent => sent.map_err(Ending::from),
-        () = tokio::time::sleep(limit) => Err(TOO_SLOW),
-        () = shutdown.begun() => Err(SHUTTING_DOWN),
-    }
-}
-
-/// A client that asked for a session.
-struct Peer<'l> {
-    id: SessionId,
-    client: ClientAddress,
-    live: &'l Live,
-    outbox: &'l Outbox,
-}
-
-impl Peer<'_> {
-    async fn run(&self, socket: &mut Socket) -> Ending {
-        let watch = match self.join(socket).await {
-            Ok(watch) => watch,
-            Err(ending) => return ending,
-        };
-        let mut heartbeat = heartbeat(self.live.heartbeat);
-        let mut answered = true;
+impl Ear<'_, '_> {
+    /// Hears one message after the other, each when the one before is answered and the answer is on its way.
+    async fn hear(mut self, socket: &mut Socket, mut shutdown: Shutdown) -> Ending {
+        let Peer { live, outbox, .. } = *self.peer;
+        let mut heartbeat = heartbeat(live.heartbeat);
+        // Who could not be asked is not given up before it was asked once more.
+        let (mut is_answered, mut is_excused) = (true, false);
         // Waited for once, and not anew for each message.
-        let mut shutdown = socket.shutdown.clone();
-        let mut stop = std::pin::pin!(shutdown.begun());
-        let ending = loop {
-            // What was sent and heard goes before the heartbeat: an answer that waits to be read is one.
+        let mut stop = pin!(self.peer.stop(&mut shutdown));
+        loop {
+            let may_hear = async {
+                outbox.answered().await;
+                if let Some(wait) = self.allowance.wait(tokio::time::Instant::now()) {
+                    tokio::time::sleep(wait).await;
+                }
+            };
+            let sync_at = self.sync_at;
+            let sync = async {
+                match sync_at {
+                    Some(at) => tokio::time::sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            };
+            // What was heard goes before the heartbeat: an answer that waits to be read is one.
             let next = tokio::select! {
                 biased;
                 () = &mut stop => Next::Stop,
                 next = async {
+                    may_hear.await;
                     tokio::select! {
-                        outgoing = self.outbox.next() => Next::Send(outgoing),
-                        message = socket.stream.next() => Next::Hear(message),
+                        biased;
+                        () = sync => Next::Sync,
+                        message = socket.next() => Next::Heard(message),
+                        _ = heartbeat.tick() => Next::Beat,
                     }
                 } => next,
-                _ = heartbeat.tick() => Next::Beat,
             };
-            if !matches!(next, Next::Send(_)) {
-                self.outbox.hold();
+            match next {
+                Next::Stop => return SHUTTING_DOWN,
+                Next::Sync => self.sync().await,
+                Next::Beat if outbox.is_blocked() => is_excused = true,
+                Next::Beat if is_answered || std::mem::take(&mut is_excused) => is_answered = !outbox.ping(),
+                Next::Beat => return Ending::Gone,
+                Next::Heard(Ok(Message::Pong(_))) => is_answered = true,
+                Next::Heard(Ok(message)) => self.take_in(message).await,
+                Next::Heard(Err(ending)) => return ending,
             }
-            let step = match next {
-                Next::Send(outgoing) => self.deliver(socket, outgoing).await,
-                Next::Hear(Some(Ok(Message::Pong(_)))) => {
-                    answered = true;
-                    Ok(())
-                }
-                Next::Hear(Some(Ok(message))) => self.hear(socket, message).await,
-                Next::Hear(Some(Err(error))) => Err(error.into()),
-                Next::Beat if std::mem::take(&mut answered) => socket.send(Message::Ping(Bytes::new())).await,
-                Next::Hear(None) | Next::Beat => Err(Ending::Gone),
-                Next::Stop => Err(SHUTTING_DOWN),
-            };
-            if let Err(ending) = step {
-                break ending;
-            }
-        };
-        drop(watch);
-        ending
-    }
-
-    /// Everything that is committed after the first message reaches the client.
-    async fn join(&self, socket: &mut Socket) -> Result<Watch, Ending> {
-        let watched = self.live.sessions.watch(self.id).await.map_err(|error| {
-            debug!(session = %self.id, ?error, "cannot watch a session");
-            Ending::Close(CloseCode::Again, "Try again later")
-        })?;
-        socket.say(wire::connected(self.id, watched.now)).await?;
-        if let Some(snapshot) = &watched.snapshot {
-            self.live.hub.prime(self.id, snapshot.tag, watched.countdown);
-            self.outbox.caught_up(snapshot.tag);
-            socket.say(wire::sync(self.id, &snapshot.members, watched.now)).await?;
-        }
-        Ok(watched.watch)
-    }
-
-    async fn deliver(&self, socket: &mut Socket, outgoing: Outgoing) -> Result<(), Ending> {
-        match outgoing {
-            Outgoing::State(_, text) | Outgoing::Notice(text) => socket.send(Message::Text(text)).await,
-            Outgoing::Deleted(text) => {
-                socket.send(Message::Text(text)).await?;
-                Err(Ending::Close(CloseCode::Normal, "Session deleted"))
-            }
-            Outgoing::Rest => socket.flush().await,
-            Outgoing::TooSlow => Err(TOO_SLOW),
         }
     }
 
-    async fn hear(&self, socket: &mut Socket, message: Message) -> Result<(), Ending> {
+    async fn take_in(&mut self, message: Message) {
         let text = match message {
             Message::Text(text) => Bytes::from(text),
             Message::Binary(bytes) => bytes,
             // The library answers it, and the end of the stream follows.
-            Message::Close(_) => {
-                self.outbox.close();
-                return Ok(());
-            }
+            Message::Close(_) => return self.peer.outbox.close(),
             // The library answers the first.
-            Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => return Ok(()),
+            Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => return self.allowance.spend(0),
         };
-        let arrival = self.live.sessions.arrive(self.id);
-        let answer = self.answer(&text, arrival).await;
-        socket.say(answer).await
-    }
-
-    /// The session's deadline waits for whoever holds an arrival: nobody but a command does.
-    async fn answer(&self, text: &[u8], arrival: Arrival) -> Bytes {
-        match wire::inbound(text) {
-            Ok(Inbound::Order(order)) => self.carry_out(order, arrival).await,
-            Ok(Inbound::Ping { timestamp }) => self.pong(timestamp, arrival).await,
+        let answers = &self.peer.answers;
+        let arrival = self.peer.live.sessions.arrive(answers.id);
+        let answer = match wire::inbound(&text) {
+            Ok(Inbound::Order(order)) => answers.result(order, arrival).await,
+            Ok(Inbound::Ping { timestamp }) => answers.pong(timestamp, arrival).await,
             Ok(Inbound::Reconnect) => {
                 drop(arrival);
-                self.sync().await
+                self.allowance.spend(0);
+                return self.asked_to_sync().await;
             }
-            Err(why) => wire::invalid_message(&why),
+            Err(why) => {
+                drop(arrival);
+                wire::invalid_message(&why)
+            }
+        };
+        self.answer(answer);
+    }
+
+    fn answer(&mut self, answer: Bytes) {
+        self.allowance.spend(answer.len());
+        self.peer.outbox.answer(answer);
+    }
+
+    /// Who asks again within a second, and nothing has changed, is answered once when it is over.
+    async fn asked_to_sync(&mut self) {
+        match self.synced {
+            Some((at, tag)) if at.elapsed() < SYNC_PERIOD && self.peer.outbox.newest() <= tag => {
+                self.sync_at = Some(at + SYNC_PERIOD);
+            }
+            Some(_) | None => self.sync().await,
         }
     }
 
-    async fn pong(&self, client_timestamp: Option<&str>, arrival: Arrival) -> Bytes {
-        let received_at = arrival.at();
-        drop(arrival);
-        match self.live.sessions.now().await {
-            Ok(now) => wire::pong(client_timestamp, received_at, now),
-            Err(error) => failed(&error.into()),
+    /// Tells the state. Updates up to it go before, unless they do not come.
+    async fn sync(&mut self) {
+        self.sync_at = None;
+        let Peer { answers, outbox, .. } = self.peer;
+        let mut seen = answers.state().await;
+        for _ in 1..SYNC_TRIES {
+            let Ok(Seen { snapshot, .. }) = &seen else { break };
+            let _ = timeout(HEARD_PATIENCE, outbox.heard(snapshot.tag)).await;
+            if outbox.newest() <= Some(snapshot.tag) {
+                break;
+            }
+            seen = answers.state().await;
         }
-    }
-
-    async fn sync(&self) -> Bytes {
-        match self.live.sessions.read(self.id).await {
+        let tag = match seen {
             Ok(Seen { snapshot, now }) => {
-                self.outbox.caught_up(snapshot.tag);
-                wire::sync(self.id, &snapshot.members, now)
+                let sync = wire::sync(answers.id, &snapshot.members, now);
+                self.allowance.spend(sync.len());
+                outbox.sync(snapshot.tag, sync);
+                Some(snapshot.tag)
             }
-            Err(failure) => failed(&failure.into()),
-        }
-    }
-
-    async fn carry_out(&self, order: Order, arrival: Arrival) -> Bytes {
-        let arrived = arrival.at();
-        match self.ask(order.order, arrival).await {
-            Ok(answer) => wire::result_data(&order.request_id, 200, &answer),
-            Err(problem) => {
-                let now = self.live.sessions.now().await.unwrap_or(arrived);
-                wire::result_error(&order.request_id, problem.status, &problem.json(), now)
+            Err(error) => {
+                self.answer(error);
+                None
             }
-        }
+        };
+        self.synced = Some((tokio::time::Instant::now(), tag));
     }
-
-    async fn ask(&self, order: Result<Asked, Problems>, arrival: Arrival) -> Result<Text, Problem> {
-        // A limit that cannot be counted lets through.
-        let quota = self.live.sessions.count(self.client).await.unwrap_or_default();
-        if quota.is_some_and(|quota| quota.is_exceeded()) {
-            return Err(Problem::too_many_requests());
-        }
-        let (command, version) = order.map_err(Problem::invalid)?;
-        let is_switch = matches!(command, Command::Switch { .. });
-        let precondition = Precondition { one_of: None, version };
-        let request = Request { precondition, client: Some(self.client), ..command.into() };
-        let asked = timeout(self.live.request_timeout, self.live.sessions.change(self.id, arrival, request));
-        let done = asked.await.map_err(|_| Problem::unknown_outcome())?.result?;
-        match &done.record {
-            Some(record) if is_switch => Ok(wire::switched(record.session(), record.encoded(), done.outcome, done.now)),
-            Some(record) => Ok(wire::session(record.encoded().members(), done.now)),
-            None => Err(self.not_found()),
-        }
-    }
-
-    fn not_found(&self) -> Problem {
-        Failure::Refused(self.id, Refusal::NotFound).into()
-    }
-}
-
-/// A problem of a message that has no name to answer to.
-fn failed(problem: &Problem) -> Bytes {
-    wire::message_error(problem.code, &problem.message)
 }
 
 fn heartbeat(period: Duration) -> Interval {

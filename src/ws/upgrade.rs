@@ -12,8 +12,8 @@ use crate::wire;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Invitation(pub(super) Result<SessionId, &'static str>);
 
-/// Accepts a handshake; `None` when the request is none.
-pub fn invite(request: &Parts) -> Option<(Response<()>, Invitation)> {
+/// Accepts a handshake, or says what is wrong with it; `None` when the request is none of the version that is spoken.
+pub fn invite(request: &Parts) -> Option<Result<(Response<()>, Invitation), &'static str>> {
     let lists = |name, token: &str| {
         let values = request.headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
         values.flat_map(|value| value.split(',')).any(|entry| entry.trim().eq_ignore_ascii_case(token))
@@ -27,6 +27,9 @@ pub fn invite(request: &Parts) -> Option<(Response<()>, Invitation)> {
     {
         return None;
     }
+    if !is_key(key.as_bytes()) || request.headers.get_all(SEC_WEBSOCKET_KEY).iter().count() > 1 {
+        return Some(Err("Sec-WebSocket-Key must be one, of 16 bytes in base64"));
+    }
     let mut response = Response::new(());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     let headers = response.headers_mut();
@@ -34,16 +37,21 @@ pub fn invite(request: &Parts) -> Option<(Response<()>, Invitation)> {
     headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
     let accept = derive_accept_key(key.as_bytes());
     headers.insert(SEC_WEBSOCKET_ACCEPT, HeaderValue::try_from(accept).expect("base64 can stand in a header"));
-    Some((response, Invitation(session(request.uri.query().unwrap_or_default()))))
+    Some(Ok((response, Invitation(session(request.uri.query().unwrap_or_default())))))
+}
+
+/// Whether a key is 16 bytes in base64 (RFC 4648, section 4).
+fn is_key(key: &[u8]) -> bool {
+    let is_digit = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/".contains(byte);
+    matches!(key.split_last_chunk(), Some((digits, b"==")) if digits.len() == 22 && digits.iter().all(is_digit))
 }
 
 /// The session that a query names.
 fn session(query: &str) -> Result<SessionId, &'static str> {
-    let id = wire::parameter(query, "sessionId").unwrap_or_default();
-    if id.is_empty() {
-        return Err("Missing sessionId parameter");
+    match wire::parameter(query, "sessionId") {
+        Some(id) if !id.is_empty() => Uuid::parse(&id).map(SessionId).ok_or("Invalid sessionId format"),
+        Some(_) | None => Err("Missing sessionId parameter"),
     }
-    Uuid::parse(&id).map(SessionId).ok_or("Invalid sessionId format")
 }
 
 #[cfg(test)]
@@ -61,6 +69,9 @@ mod tests {
             ("sessionId".to_owned(), Err("Missing sessionId parameter")),
             (format!("sessionid={id}"), Err("Missing sessionId parameter")),
             ("sessionId=abc".to_owned(), Err("Invalid sessionId format")),
+            (format!("session%49d={}", id.replace('-', "%2d")), Ok(id)),
+            (format!("sessionId={id}%00"), Err("Invalid sessionId format")),
+            (format!("sessionId={id}%"), Err("Invalid sessionId format")),
         ] {
             assert_eq!(session(&query).map(|id| id.to_string()), expected.map(str::to_owned), "{query}");
         }

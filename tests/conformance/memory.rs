@@ -326,3 +326,30 @@ async fn tombstones_beyond_the_limit_are_forgotten_oldest_first() {
     let again = rig.create(new_session(1)).await.expect("the id is free again");
     assert_eq!(again.session().epoch, rig.now().await.as_ms(), "an epoch grows with time alone");
 }
+
+/// A thousand clocks that run out while nobody looks, one after the other.
+#[tokio::test]
+async fn every_clock_that_ran_out_in_one_change_is_told() {
+    const CLOCKS: u64 = 1_000;
+    let rig = Rig::<Manual>::open().await;
+    let mut new = new_session(1);
+    new.on_timeout = synckairos::engine::OnTimeout::Advance;
+    let one = new.participants[0].clone();
+    new.participants = (0..CLOCKS)
+        .map(|n| synckairos::engine::NewParticipant {
+            id: synckairos::engine::ParticipantId(synckairos::engine::Uuid::from_bits(u128::from(n))),
+            index: n,
+            total_time: Millis::new(1_000),
+            ..one.clone()
+        })
+        .collect();
+    let _watched = rig.watch(id(1)).await;
+    rig.start(new).await;
+    rig.pass(Millis::new(1_000 * CLOCKS)).await;
+    let told = rig.heard.of(id(1)).len();
+    rig.sessions.settle(id(1)).await.expect("it can be settled");
+    let heard = &rig.heard.of(id(1))[told..];
+    assert!(matches!(&heard[0], super::recorder::Heard::State(..)));
+    let flags = heard[1..].iter().filter(|heard| matches!(heard, super::recorder::Heard::Notice(_)));
+    assert_eq!((heard.len() as u64 - 1, flags.count() as u64), (CLOCKS, CLOCKS), "one each, after the state");
+}

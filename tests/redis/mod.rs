@@ -19,6 +19,7 @@ mod process;
 mod published;
 mod replicas;
 mod sentinel;
+mod waiting;
 mod watcher;
 
 use std::net::SocketAddr;

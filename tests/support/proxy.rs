@@ -39,6 +39,8 @@ struct Faults {
     muted: watch::Sender<u64>,
     /// Replies on all connections are swallowed.
     swallows: AtomicBool,
+    /// Replies are swallowed, but those on connections for updates.
+    swallows_answers: AtomicBool,
     /// That begins when the next transaction is forwarded.
     swallows_from_exec: AtomicBool,
 }
@@ -102,8 +104,14 @@ impl Proxy {
         self.faults.swallows_from_exec.store(true, Ordering::SeqCst);
     }
 
+    /// From now on every reply is swallowed, and updates get through; connections stay open.
+    pub(crate) fn swallow_answers(&self) {
+        self.faults.swallows_answers.store(true, Ordering::SeqCst);
+    }
+
     /// Replies get through again.
     pub(crate) fn heal(&self) {
+        self.faults.swallows_answers.store(false, Ordering::SeqCst);
         self.faults.swallows.store(false, Ordering::SeqCst);
     }
 }
@@ -162,7 +170,11 @@ impl Link {
                 self.faults.cuts_done.fetch_add(1, Ordering::SeqCst);
                 return;
             }
-            let is_muted = self.is_subscriber.load(Ordering::SeqCst) && muted.has_changed().unwrap_or(false);
+            let is_subscriber = self.is_subscriber.load(Ordering::SeqCst);
+            let is_muted = match is_subscriber {
+                true => muted.has_changed().unwrap_or(false),
+                false => self.faults.swallows_answers.load(Ordering::SeqCst),
+            };
             if is_muted || self.faults.swallows.load(Ordering::SeqCst) {
                 continue;
             }

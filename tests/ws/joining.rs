@@ -98,6 +98,58 @@ async fn a_request_that_is_no_handshake_is_answered_in_json() {
     assert_eq!(answer.header("sec-websocket-accept"), Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="), "RFC 6455, section 1.3");
 }
 
+/// RFC 6455, section 4.2.1: a key that is 16 bytes long when decoded, once.
+#[tokio::test]
+async fn a_handshake_needs_a_key_that_is_one() {
+    let server = Server::start().await;
+    let mut http = server.connect().await;
+    let path = format!("/ws?sessionId={}", id(1));
+    let good = [("connection", "Upgrade"), ("upgrade", "websocket"), ("sec-websocket-version", "13")];
+    for keys in [
+        &["x"][..],
+        &[""],
+        &["dGhlIHNhbXBsZSBub25jZQ="],
+        &["dGhlIHNhbXBsZSBub25jZQ"],
+        &["dGhlIHNhbXBsZSBub25jZQ==="],
+        &["dGhlIHNhbXBsZSBub25jZSE="],
+        &["dGhlIHNhbXBsZSBub25jZ==="],
+        &["dGhlIHNhbXBsZSBub25jZ-=="],
+        &["dGhlIHNhbXBsZSBub25j ZQ=="],
+        &["dGhlIHNhbXBsZSBub25jZQ==", "dGhlIHNhbXBsZSBub25jZQ=="],
+    ] {
+        let headers: Vec<_> = good.into_iter().chain(keys.iter().map(|key| ("sec-websocket-key", *key))).collect();
+        let answer = http.ask_with("GET", &path, &headers, "").await;
+        assert_eq!((answer.status, answer.code().as_str()), (400, "BAD_REQUEST"), "{keys:?}");
+    }
+    let versions =
+        [good[0], good[1], ("sec-websocket-version", "12"), ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==")];
+    assert_eq!(http.ask_with("GET", &path, &versions, "").await.header("sec-websocket-version"), Some("13"));
+}
+
+#[tokio::test]
+async fn subprotocols_may_be_offered_and_none_is_chosen() {
+    let server = Server::start().await;
+    let mut http = server.connect().await;
+    let mut request = frames::handshake(&id(1)).trim_end().to_owned();
+    request += "\r\nsec-websocket-protocol: chat, synckairos.v9\r\nsec-websocket-protocol: other\r\n\r\n";
+    http.send(request.as_bytes()).await;
+    let answer = http.answer(false).await.expect("an answer");
+    assert_eq!((answer.status, answer.header("sec-websocket-protocol")), (101, None), "{answer:?}");
+    http.send(&frames::frame(frames::FIN | frames::CLOSE, &1000_u16.to_be_bytes())).await;
+    assert!(http.rest().await.windows(9).any(|window| window == b"CONNECTED"));
+}
+
+#[tokio::test]
+async fn a_session_is_named_as_urls_name_things() {
+    let server = Server::start().await;
+    for query in
+        ["sessionId=%30%30000000%2D0000-4000-8000-00000000000%61", "%73essionId=00000000-0000-4000-8000-00000000000a"]
+    {
+        let mut client = Client::open(server.address(), &format!("?{query}")).await;
+        assert_eq!(client.next().await["sessionId"], "00000000-0000-4000-8000-00000000000a", "{query}");
+    }
+}
+
 #[tokio::test]
 async fn an_old_protocol_has_no_handshake() {
     let server = Server::start().await;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
 
@@ -20,11 +21,11 @@ const STOP_PATIENCE: Duration = Duration::from_secs(8);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_stays_as_long_as_it_answers_pings() {
-    const STATES: usize = 40;
-    let mut config = server::config(&[]);
-    config.heartbeat = Duration::from_secs(1);
+    let mut config = server::config(&[("HEARTBEAT_MS", "1000")]);
+    config.write_timeout = Duration::from_secs(120);
     let server = Server::start_config(config).await;
-    server.connect().await.create(&crowd(&id(1))).await;
+    let mut http = server.connect().await;
+    http.create(&crowd(&id(1))).await;
     let mut silent = Frames::open(server.address(), &id(2)).await;
     let mut slow = Frames::open(server.address(), &id(1)).await;
     let mut quick = Frames::open(server.address(), &id(2)).await;
@@ -32,21 +33,29 @@ async fn a_client_stays_as_long_as_it_answers_pings() {
         assert_eq!(client.message().await["type"], "CONNECTED");
         assert_eq!(client.next().await, Some((PING, Vec::new())));
     }
-    // Behind requests for more than it reads: the server finds its heartbeat overdue and the answer unread.
+    let staying = tokio::spawn(async move {
+        for _ in 0..3 {
+            quick.send(&frame(FIN | PONG, b"")).await;
+            assert_eq!(quick.next().await, Some((PING, Vec::new())));
+        }
+        quick.send(&[frame(FIN | PONG, b""), frames::text(r#"{"type":"PING"}"#)].concat()).await;
+        assert_eq!(quick.message().await["type"], "PONG");
+    });
+    // Its answer comes while it is sent more than it reads.
     while slow.next().await != Some((PING, Vec::new())) {}
-    slow.send(&[frames::text(r#"{"type":"RECONNECT"}"#).repeat(STATES), frame(FIN | PONG, b"")].concat()).await;
-    for _ in 0..2 {
-        quick.send(&frame(FIN | PONG, b"")).await;
-        assert_eq!(quick.next().await, Some((PING, Vec::new())));
+    slow.send(&frame(FIN | PONG, b"")).await;
+    for n in 0..40 {
+        http.ask("PATCH", &format!("/v1/sessions/{}", id(1)), &json!({"metadata": {"n": n}}).to_string()).await;
     }
-
+    staying.await.expect("a client that answers stays");
     assert_eq!(silent.next().await, None, "a client that does not answer is dropped");
-    for n in 0..STATES {
-        assert_eq!(slow.next().await.expect("it answered").0, TEXT, "state {n}");
-    }
-    for client in [&mut slow, &mut quick] {
-        client.send(&frames::text(r#"{"type":"PING"}"#)).await;
-        assert_eq!(client.message().await["type"], "PONG");
+    loop {
+        match slow.next().await.expect("it answered") {
+            (TEXT, text) if String::from_utf8_lossy(&text).contains(r#""metadata":{"n":39}"#) => break,
+            (TEXT, _) => {}
+            (PING, _) => slow.send(&frame(FIN | PONG, b"")).await,
+            other => panic!("neither a message nor a ping: {other:?}"),
+        }
     }
 }
 
@@ -91,17 +100,50 @@ async fn a_client_that_reads_nothing_slows_nobody_and_is_closed() {
     flood(&mut http, &mut reader, &id(1)).await;
 }
 
+/// Waits until so many clients were given up.
+async fn until_too_slow(http: &mut Connection, clients: u32) {
+    let line = format!("synckairos_websocket_too_slow_total {clients}\n");
+    until("they are given up", async || http.ask("GET", "/metrics", "").await.body.contains(&line)).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_that_reads_too_slowly_is_told_so() {
     let mut config = server::config(&[]);
     config.write_timeout = Duration::from_millis(50);
     let server = Server::start_config(config).await;
-    server.connect().await.create(&crowd(&id(1))).await;
+    let mut http = server.connect().await;
+    http.create(&crowd(&id(1))).await;
     let mut slow = Frames::open(server.address(), &id(1)).await;
-    // Once all buffers are full, a state takes longer than it may, but not as long as the close after it may.
-    slow.pause = Duration::from_millis(5);
-    slow.send(&frames::text(r#"{"type":"RECONNECT"}"#).repeat(40)).await;
+    let mut reader = Client::join(server.address(), &id(1)).await;
+    flood(&mut http, &mut reader, &id(1)).await;
     assert_eq!(slow.closed().await, Some((1013, "Too slow".to_owned())));
+    until_too_slow(&mut http, 1).await;
+}
+
+/// Each of them alone would have had a minute.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clients_that_do_not_read_are_closed_when_all_together_wait_for_too_much() {
+    let mut config = server::config(&[("MAX_OUTBOX_BYTES", "1048576")]);
+    config.write_timeout = Duration::from_secs(60);
+    let server = Server::start_config(config).await;
+    let mut http = server.connect().await;
+    let mut stuck = Vec::new();
+    for n in 0..6 {
+        http.create(&crowd(&id(n))).await;
+        let mut reader = Client::join(server.address(), &id(n)).await;
+        for _ in 0..3 {
+            stuck.push(Frames::open(server.address(), &id(n)).await);
+        }
+        flood(&mut http, &mut reader, &id(n)).await;
+    }
+    let waiting = |metrics: &str| {
+        let line = metrics.lines().find_map(|line| line.strip_prefix("synckairos_outbox_bytes "));
+        line.and_then(|bytes| bytes.parse::<u64>().ok()).expect("it is told")
+    };
+    until("there is room again", async || waiting(&http.ask("GET", "/metrics", "").await.body) < 1_048_576).await;
+    assert!(!http.ask("GET", "/metrics", "").await.body.contains("synckairos_websocket_too_slow_total 0\n"));
+    drop(stuck);
+    until("nothing waits", async || waiting(&http.ask("GET", "/metrics", "").await.body) == 0).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -112,9 +154,11 @@ async fn a_stuck_client_that_asks_for_states_does_not_hold_the_clock() {
     let mut http = server.connect().await;
     http.create(&crowd(&id(1))).await;
     let mut stuck = Frames::open(server.address(), &id(1)).await;
-    stuck.send(&frames::text(r#"{"type":"RECONNECT"}"#).repeat(100)).await;
     let mut reader = Client::join(server.address(), &id(1)).await;
-    http.ask("POST", &format!("/v1/sessions/{}/start", id(1)), "").await;
+    flood(&mut http, &mut reader, &id(1)).await;
+    let start = frames::text(r#"{"type":"START","request_id":"a"}"#);
+    let complete = frames::text(r#"{"type":"SWITCH","request_id":"a","expected_version":1}"#);
+    stuck.send(&[start, frames::text(r#"{"type":"RECONNECT"}"#).repeat(100), complete.repeat(100)].concat()).await;
     reader.next_of("TIME_EXPIRED").await;
 }
 
@@ -140,6 +184,44 @@ async fn the_server_says_that_it_goes() {
     drop(clients);
     timeout(STOP_PATIENCE, stopping).await.expect("nothing is left to wait for").expect("no panic");
     assert!(TcpStream::connect(address).await.is_err(), "nobody listens any more");
+}
+
+/// Two seconds lie between any two of them.
+#[tokio::test]
+async fn clients_leave_one_after_the_other_when_a_stop_is_announced() {
+    const CLIENTS: u64 = 8;
+    let server = Server::start_with(&[("DRAIN_S", "16")]).await;
+    let address = server.address();
+    let mut http = server.connect().await;
+    http.create(&two_players(&id(1), 60_000)).await;
+    let mut clients = JoinSet::new();
+    let (left, mut leaving) = tokio::sync::mpsc::unbounded_channel();
+    for n in 0..CLIENTS {
+        let mut client = Client::join(address, &id(1)).await;
+        client.next_of("STATE_SYNC").await;
+        let left = left.clone();
+        clients.spawn(async move {
+            loop {
+                match client.receive().await {
+                    Message::Close(close) => {
+                        let close = close.expect("a reason");
+                        assert_eq!((u16::from(close.code), close.reason.as_str()), (1001, "Server shutting down"));
+                        return left.send(n).expect("somebody counts");
+                    }
+                    message => assert!(message.is_text(), "{message:?}"),
+                }
+            }
+        });
+    }
+    let stopping = tokio::spawn(server.stop());
+    for _ in 0..CLIENTS / 2 {
+        leaving.recv().await.expect("they leave");
+    }
+    assert_eq!(http.ask("GET", "/ready", "").await.status, 503);
+    http.patch(&id(1), &json!({"metadata": {}})).await;
+    assert!(leaving.try_recv().is_err(), "the other half is still served");
+    stopping.abort();
+    clients.abort_all();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -161,3 +161,62 @@ async fn a_session_that_is_deleted_takes_its_clients_along() {
     assert_eq!(again.next().await["state"], second, "an id may come back");
     assert!(second["epoch"].as_u64() > first["epoch"].as_u64(), "above all states that it ever had");
 }
+
+#[tokio::test]
+async fn a_client_that_asks_again_and_again_is_told_the_state_once_a_second() {
+    let server = Server::start().await;
+    let mut http = server.connect().await;
+    http.create(&two_players(&id(1), 60_000)).await;
+    let mut client = Client::join(server.address(), &id(1)).await;
+    assert_eq!(client.next().await["type"], "STATE_SYNC");
+    for _ in 0..200 {
+        client.say(json!({"type": "RECONNECT"})).await;
+    }
+    client.say(json!({"type": "PING"})).await;
+    assert_eq!(client.next().await["type"], "PONG", "it was told the state already");
+    assert_eq!(client.next().await["state"]["version"], 1, "and is told again when a second is over");
+    http.patch(&id(1), &json!({"metadata": {}})).await;
+    assert_eq!(client.next().await["type"], "STATE_UPDATE", "once");
+    for _ in 0..200 {
+        client.say(json!({"type": "RECONNECT"})).await;
+    }
+    client.say(json!({"type": "PING"})).await;
+    let (sync, pong) = (client.next().await, client.next().await);
+    assert_eq!((&sync["type"], &sync["state"]["version"]), (&"STATE_SYNC".into(), &2.into()), "something had changed");
+    assert_eq!(pong["type"], "PONG", "and has not changed since");
+}
+
+/// Each message costs 1,024 bytes at least: the first two are paid for by what was saved up, the third 2.8 s later.
+#[tokio::test]
+async fn who_makes_the_server_send_more_than_it_may_is_heard_later() {
+    let settings = [("RATE_LIMIT_ANSWER_BYTES", "300"), ("HEARTBEAT_MS", "60000")];
+    let server = Server::start_with(&settings).await;
+    let mut http = server.connect().await;
+    let asked = [
+        json!({"type": "PING"}),
+        json!({"type": "?"}),
+        json!({"type": "START"}),
+        json!({"type": "SWITCH", "request_id": "a", "expected_version": 0}),
+        json!({"type": "RECONNECT"}),
+    ];
+    let mut clients = Vec::new();
+    for (n, message) in asked.iter().enumerate() {
+        let mut client = Client::join(server.address(), &id(n as u64)).await;
+        for _ in 0..2 {
+            client.say(message.clone()).await;
+        }
+        client.say(json!({"type": "PING", "timestamp": 3})).await;
+        clients.push(client);
+    }
+    for (n, client) in clients.iter_mut().enumerate() {
+        if asked[n]["type"] != "RECONNECT" {
+            client.next().await;
+        }
+        assert_ne!(client.next().await["client_timestamp"], 3);
+        http.create(&two_players(&id(n as u64), 60_000)).await;
+    }
+    for client in &mut clients {
+        assert_eq!(client.next().await["type"], "STATE_UPDATE", "updates go on");
+        assert_eq!(client.next_of("PONG").await["client_timestamp"], 3);
+    }
+}

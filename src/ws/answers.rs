@@ -1,0 +1,86 @@
+//! What a client's messages are answered with. Does not know how the answers get there.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::timeout;
+
+use crate::client_address::ClientAddress;
+use crate::engine::{Command, Precondition, Refusal, SessionId};
+use crate::problem::Problem;
+use crate::sessions::{Failure, Request, Seen};
+use crate::store::Arrival;
+use crate::wire::{self, Asked, Order, Problems, Text};
+
+use super::Live;
+
+/// Answers one client's messages about one session.
+pub(super) struct Answers<'l> {
+    pub(super) id: SessionId,
+    pub(super) client: ClientAddress,
+    pub(super) live: &'l Live,
+}
+
+impl Answers<'_> {
+    /// The answer to a PING.
+    pub(super) async fn pong(&self, client_timestamp: Option<&str>, arrival: Arrival) -> Bytes {
+        let received_at = arrival.at();
+        drop(arrival);
+        let now = self.in_time(self.live.sessions.now()).await;
+        match now.and_then(|now| now.map_err(Problem::from)) {
+            Ok(now) => wire::pong(client_timestamp, received_at, now),
+            Err(problem) => failed(&problem),
+        }
+    }
+
+    /// The state, or what a client is told instead.
+    pub(super) async fn state(&self) -> Result<Seen, Bytes> {
+        let seen = self.in_time(self.live.sessions.read(self.id)).await;
+        seen.and_then(|seen| seen.map_err(Problem::from)).map_err(|problem| failed(&problem))
+    }
+
+    /// The result of a command. The session's deadline waits for whoever holds an arrival.
+    pub(super) async fn result(&self, order: Order, arrival: Arrival) -> Bytes {
+        let arrived = arrival.at();
+        match self.ask(order.order, arrival).await {
+            Ok(answer) => wire::result_data(&order.request_id, 200, &answer),
+            Err(problem) => {
+                let now = self.in_time(self.live.sessions.now()).await.ok().and_then(Result::ok).unwrap_or(arrived);
+                wire::result_error(&order.request_id, problem.status, &problem.json(), now)
+            }
+        }
+    }
+
+    async fn ask(&self, order: Result<Asked, Problems>, arrival: Arrival) -> Result<Text, Problem> {
+        // A limit that cannot be counted lets through.
+        let quota = self.live.sessions.count(self.client).await.unwrap_or_default();
+        if quota.is_some_and(|quota| quota.is_exceeded()) {
+            return Err(Problem::too_many_requests());
+        }
+        let (command, version) = order.map_err(Problem::invalid)?;
+        let is_switch = matches!(command, Command::Switch { .. });
+        let precondition = Precondition { one_of: None, version };
+        let request = Request { precondition, client: Some(self.client), ..command.into() };
+        let asked = timeout(self.live.request_timeout, self.live.sessions.change(self.id, arrival, request));
+        let done = asked.await.map_err(|_| Problem::unknown_outcome())?.result?;
+        match &done.record {
+            Some(record) if is_switch => Ok(wire::switched(record.session(), record.encoded(), done.outcome, done.now)),
+            Some(record) => Ok(wire::session(record.encoded().members(), done.now)),
+            None => Err(self.not_found()),
+        }
+    }
+
+    fn not_found(&self) -> Problem {
+        Failure::Refused(self.id, Refusal::NotFound).into()
+    }
+
+    async fn in_time<T>(&self, asked: impl Future<Output = T>) -> Result<T, Problem> {
+        let limit: Duration = self.live.request_timeout;
+        timeout(limit, asked).await.map_err(|_| Problem::unavailable("The answer takes too long"))
+    }
+}
+
+/// A problem of a message that has no name to answer to.
+fn failed(problem: &Problem) -> Bytes {
+    wire::message_error(problem.code, &problem.message)
+}

@@ -1,0 +1,86 @@
+//! How many bytes may wait for all clients together. What many clients share counts once. Does not know who waits for
+//! what, nor what becomes of a client when there is no room.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use prometheus_client::metrics::gauge::Gauge;
+
+/// The bytes that wait, and how many may.
+#[derive(Debug)]
+pub(super) struct Budget {
+    bytes_max: u64,
+    /// It is what is shown, too.
+    used: Gauge,
+}
+
+impl Budget {
+    /// So many bytes may wait; how many do is told to `used`.
+    pub(super) fn new(bytes_max: u64, used: Gauge) -> Arc<Self> {
+        Arc::new(Self { bytes_max, used })
+    }
+
+    /// Whether more waits than may.
+    pub(super) fn is_exceeded(&self) -> bool {
+        u64::try_from(self.used.get()).unwrap_or(0) > self.bytes_max
+    }
+
+    /// So many bytes more wait, or fewer.
+    pub(super) fn add(&self, bytes: i64) {
+        self.used.inc_by(bytes);
+    }
+}
+
+/// A message for one client or many. Cloning shares it, and its bytes count until the last clone is gone.
+#[derive(Clone, Debug)]
+pub(super) struct Message(Arc<Counted>);
+
+#[derive(Debug)]
+struct Counted {
+    json: Bytes,
+    budget: Arc<Budget>,
+}
+
+impl Message {
+    /// A message, which is JSON.
+    pub(super) fn new(json: Bytes, budget: &Arc<Budget>) -> Self {
+        budget.add(len(&json));
+        Self(Arc::new(Counted { json, budget: Arc::clone(budget) }))
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.0.json
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.budget.add(-len(&self.json));
+    }
+}
+
+fn len(json: &Bytes) -> i64 {
+    i64::try_from(json.len()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use prometheus_client::metrics::gauge::Gauge;
+
+    use super::{Budget, Message};
+
+    #[test]
+    fn what_many_share_counts_once_and_until_the_last_of_them_has_it() {
+        let used = Gauge::default();
+        let budget = Budget::new(5, used.clone());
+        let message = Message::new(Bytes::from_static(b"12345"), &budget);
+        let clones = vec![message; 100];
+        assert_eq!((used.get(), budget.is_exceeded()), (5, false));
+        let other = Message::new(Bytes::from_static(b"1"), &budget);
+        assert_eq!((used.get(), budget.is_exceeded()), (6, true));
+        drop(clones);
+        assert_eq!((used.get(), budget.is_exceeded()), (1, false));
+        assert_eq!(other.bytes(), b"1");
+    }
+}
