@@ -43,10 +43,10 @@ impl Manager {
         self.tell("STOPPING=1");
     }
 
-    /// Gives signs of life, twice in the time that is given for one. A task like all others: where none is run, the
-    /// signs stay away.
+    /// Gives signs of life, twice in the time that is given for one, or none where nobody asks; runs until it is
+    /// dropped. A task like all others: where none is run, the signs stay away.
     pub async fn live(self) {
-        let Some(timeout) = self.watchdog else { return };
+        let Some(timeout) = self.watchdog else { return std::future::pending().await };
         let mut beats = tokio::time::interval(timeout / 2);
         loop {
             beats.tick().await;

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use crate::client_address::TrustedProxies;
 use crate::engine::OnTimeout;
-use crate::redis;
+use crate::redis::Access as RedisAccess;
 use crate::writer;
 
 use reader::Reader;
@@ -79,7 +79,7 @@ pub struct Config {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Redis {
     /// The server, or those that know it, and how to get in.
-    pub access: redis::Access,
+    pub access: RedisAccess,
     /// What names begin with.
     pub prefix: String,
     /// How many parts they are divided into.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tracing::level_filters::LevelFilter;
 
-use crate::redis::{self, Certificates};
+use crate::redis::{Access as RedisAccess, Certificates, Server as RedisServer};
 use crate::secret::{self, Source};
 use crate::writer;
 
@@ -153,8 +153,8 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
             }
             return None;
         };
-        let access = redis::Access { url, password, certificates: readable };
-        match redis::Server::open(&access, Duration::ZERO) {
+        let access = RedisAccess { url, password, certificates: readable };
+        match RedisServer::open(&access, Duration::ZERO) {
             Ok(server) if server.is_cluster() && !is_divided => partitions = CLUSTER_PARTITIONS,
             Ok(server) if server.is_cluster() && partitions < 2 => {
                 self.problems.push("PARTITIONS: a Cluster needs 2 or more".to_owned());
@@ -162,7 +162,7 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
             Ok(_) => {}
             Err(why) => self.problems.push(format!("REDIS_URL: {why}")),
         }
-        let access = redis::Access { certificates, ..access };
+        let access = RedisAccess { certificates, ..access };
         Some(Redis { access, prefix, partitions, replicas_min: replicas_min? })
     }
 

@@ -27,6 +27,7 @@ macro_rules! on_one_and_on_many {
 use on_one_and_on_many;
 
 mod chaos;
+mod first_start;
 mod outage;
 mod privileges;
 mod queue;
