@@ -45,7 +45,10 @@ async fn a_long_answer_is_compressed_for_whoever_wants_it() {
         client.create(&session).await;
         let path = format!("/v1/sessions/{}", id(n));
         let (plain_head, plain) = ask(server.connect().await, &path, "identity").await;
-        assert!(!plain_head.contains("content-encoding") && plain_head.contains("vary: Accept-Encoding\r\n"), "{plain_head}");
+        assert!(
+            !plain_head.contains("content-encoding") && plain_head.contains("vary: Accept-Encoding\r\n"),
+            "{plain_head}"
+        );
         let (head, text) = ask(server.connect().await, &path, "gzip, br").await;
         assert!(head.contains("content-encoding: gzip\r\n") && head.contains("vary: Accept-Encoding\r\n"), "{head}");
         let state = |text: &str| text.rsplit_once(",\"server_time_ms\"").expect("a state").0.to_owned();
@@ -53,7 +56,8 @@ async fn a_long_answer_is_compressed_for_whoever_wants_it() {
         assert_eq!(etag(&head), format!("W/{}", etag(&plain_head)));
 
         // What such an answer says of itself is understood.
-        let known = client.ask_with("GET", &path, &[("if-none-match", etag(&head)), ("accept-encoding", "gzip")], "").await;
+        let known =
+            client.ask_with("GET", &path, &[("if-none-match", etag(&head)), ("accept-encoding", "gzip")], "").await;
         assert_eq!(known.status, 304);
         let headers = [("if-match", etag(&head))];
         assert_eq!(client.ask_with("POST", &format!("{path}/start"), &headers, "").await.status, 200);
