@@ -9,6 +9,7 @@
 pub mod engine;
 pub mod clock;
 pub mod client_address;
+pub mod process;
 pub mod supervision;
 pub mod readiness;
 pub mod timekeeping;

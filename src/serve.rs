@@ -17,6 +17,7 @@ use crate::deadlines;
 use crate::engine::Millis;
 use crate::http;
 use crate::logging;
+use crate::process::{self, ProcessCollector};
 use crate::readiness::{Finding, Readiness};
 use crate::redis::{Bell, Keyspace, Server};
 use crate::sessions::{Rates, Recovery, Sessions};
@@ -32,6 +33,12 @@ use crate::ws::{self, Hub, Live};
 
 /// How long requests may take to finish when the server stops.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
+/// Descriptors that the server has for itself: its log, its files, its listener, what wakes it.
+const DESCRIPTORS: u64 = 24;
+/// Connections that a partition may have with Redis: who commits, reads, hears, sweeps, and takes what is audited.
+const DESCRIPTORS_OF_PARTITION: u64 = 8;
+/// Connections that read the audit back.
+const DESCRIPTORS_OF_ARCHIVE: u64 = 6;
 /// Connections beside MAX_CONNECTIONS on which the server can be asked how it is.
 const RESERVE: u32 = 64;
 /// How long a reply of Redis may take: a command that waits longer is not worth waiting for.
@@ -70,7 +77,9 @@ pub async fn start(config: Config) -> Result<Running, Failure> {
     let (trigger, shutdown) = shutdown::channel();
 
     let clock = Clock::system();
+    let descriptors = process::raise_descriptors();
     let mut registry = Registry::default();
+    registry.register_collector(Box::new(ProcessCollector::new(clock.now())));
     let supervisor = Supervisor::register(&mut registry);
     logging::register(&mut registry);
     let hub = Arc::new(Hub::new(&mut registry, config.outbox_bytes_max, &supervisor));
@@ -137,6 +146,7 @@ pub async fn start(config: Config) -> Result<Running, Failure> {
     };
     let of_address_max = Some(config.connections_of_address_max).filter(|max| *max > 0);
     let room = http::Room { connections_max: config.connections_max, of_address_max, reserve: RESERVE };
+    let room = fitting(room, descriptors, &config);
     let cors = http::Cors::new(&config.cors_origin);
     let options = http::Options {
         cors,
@@ -335,6 +345,26 @@ fn finding(trouble: Trouble) -> Finding {
         _ => format!("the task {} has failed {failures} times in a row: {why}", task.name),
     };
     if is_grave { Finding::NotReady(said) } else { Finding::Degraded(said) }
+}
+
+/// As many connections as descriptors allow that nothing else needs: a client must not take the one of Redis.
+fn fitting(room: http::Room, descriptors: Option<u64>, config: &Config) -> http::Room {
+    let Some(descriptors) = descriptors else { return room };
+    let redis = config.redis.as_ref().map_or(0, |redis| DESCRIPTORS_OF_PARTITION * u64::from(redis.partitions));
+    let database = config.audit.as_ref().map_or(0, |audit| audit.threads as u64 + DESCRIPTORS_OF_ARCHIVE);
+    let own = DESCRIPTORS + redis + database;
+    let fitting = room.within(descriptors.saturating_sub(own));
+    if fitting.connections_max < room.connections_max {
+        let (max_connections, connections) = (room.connections_max, fitting.connections_max);
+        warn!(
+            max_connections,
+            connections,
+            descriptors,
+            own,
+            "MAX_CONNECTIONS does not fit into the limit on descriptors: so many are served; raise it (ulimit -n)"
+        );
+    }
+    fitting
 }
 
 fn rates(config: &Config) -> Rates {

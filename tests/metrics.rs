@@ -45,7 +45,7 @@ async fn requests_are_counted_by_route_and_status() {
     }
     let switches = r#"synckairos_http_request_duration_ms_count{method="POST",route="/v1/sessions/:id/switch"}"#;
     assert_eq!(value(&answer.body, switches), 2.0);
-    for (bucket, metric) in [("1000.0", "http_request_duration_ms"), ("50.0", "switch_cycle_duration_ms")] {
+    for (bucket, metric) in [("1000", "http_request_duration_ms"), ("50", "switch_cycle_duration_ms")] {
         let le = format!("le=\"{bucket}\"");
         let found = answer
             .body
@@ -115,4 +115,48 @@ async fn the_store_and_its_clocks_are_counted() {
         })
     })
     .await;
+}
+
+/// The sample's names are those of their types, as Prometheus' older text demands, and OpenMetrics is there for whoever wants it.
+#[tokio::test]
+async fn metrics_are_told_in_the_form_that_is_read() {
+    let server = Server::start().await;
+    let mut client = server.connect().await;
+    client.ask("GET", "/health", "").await;
+    let text = client.ask("GET", "/metrics", "").await;
+    assert_eq!(text.header("vary"), Some("Accept"));
+    let kinds: std::collections::HashMap<_, _> =
+        text.body.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' ')).collect();
+    for sample in text.body.lines().filter(|line| !line.starts_with('#')) {
+        let name = sample.split(['{', ' ']).next().expect("a name");
+        let family = ["_bucket", "_sum", "_count"].into_iter().find_map(|suffix| name.strip_suffix(suffix));
+        let kind = kinds.get(name).or_else(|| family.and_then(|family| kinds.get(family)));
+        assert!(kind.is_some(), "{name} has no type");
+        assert_eq!(name.ends_with("_total"), kind == Some(&"counter"), "{sample}");
+        assert!(!sample.contains(".0\","), "{sample}");
+    }
+    assert!(!text.body.contains("# EOF") && !text.body.contains("# UNIT"), "{}", text.body);
+
+    let accept = [("accept", "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5")];
+    let open = client.ask_with("GET", "/metrics", &accept, "").await;
+    assert_eq!(open.header("content-type"), Some("application/openmetrics-text; version=1.0.0; charset=utf-8"));
+    assert!(open.body.ends_with("# EOF\n") && open.body.contains("# TYPE synckairos_http_requests counter\n"));
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn what_the_process_takes_is_told() {
+    let server = Server::start().await;
+    let text = server.connect().await.ask("GET", "/metrics", "").await.body;
+    for series in [
+        "process_cpu_seconds_total",
+        "process_resident_memory_bytes",
+        "process_virtual_memory_bytes",
+        "process_start_time_seconds",
+        "process_open_fds",
+        "process_max_fds",
+        "process_threads",
+    ] {
+        assert!(value(&text, series) > 0.0, "{series}: {text}");
+    }
 }

@@ -26,6 +26,19 @@ pub struct Room {
     pub reserve: u32,
 }
 
+/// Descriptors that are left to connections of which one in so many is in the reserve, where they are few.
+const RESERVE_PART: u64 = 4;
+
+impl Room {
+    /// No more than so many descriptors allow, the reserve included.
+    pub fn within(self, descriptors: u64) -> Self {
+        let reserve = u64::from(self.reserve).min(descriptors / RESERVE_PART).max(1);
+        let left = descriptors.saturating_sub(reserve).max(1);
+        let connections_max = u64::from(self.connections_max).min(left);
+        Self { connections_max: connections_max as u32, reserve: reserve as u32, ..self }
+    }
+}
+
 /// Lets connections in.
 #[derive(Debug)]
 pub(super) struct Admission {

@@ -99,6 +99,11 @@ impl Body {
         self.0.concat()
     }
 
+    /// How long it is, in bytes.
+    pub(super) fn len(&self) -> usize {
+        self.0.iter().map(Bytes::len).sum()
+    }
+
     fn left(&self) -> u64 {
         self.0.iter().map(|piece| piece.len() as u64).sum()
     }

@@ -16,8 +16,8 @@ pub(super) type Response = hyper::Response<Body>;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
-/// The longest tag: two numbers, a period, two quotes.
-const TAG_LEN_MAX: usize = 2 * 20 + 3;
+/// The longest tag: that it is a weak one, two numbers, a period, two quotes.
+const TAG_LEN_MAX: usize = 2 + 2 * 20 + 3;
 
 /// A head for each kind of answer.
 #[derive(Debug)]
@@ -56,8 +56,9 @@ impl Heads {
             Head::Empty => self.empty.clone(),
             Head::Json => self.json.clone(),
             Head::Fresh => self.fresh.clone(),
-            Head::State(tag) => tagged(&self.state, tag),
-            Head::Known(tag) => tagged(&self.known, tag),
+            Head::State(tag) => tagged(&self.state, "", tag),
+            Head::Coded(tag) => tagged(&self.state, "W/", tag),
+            Head::Known(tag) => tagged(&self.known, "", tag),
             Head::Text(kind) => {
                 let mut headers = self.json.clone();
                 headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
@@ -81,10 +82,10 @@ impl Heads {
 }
 
 /// `"<epoch>.<version>"` where a head has room for it.
-fn tagged(head: &HeaderMap, tag: StateTag) -> HeaderMap {
+fn tagged(head: &HeaderMap, before: &'static str, tag: StateTag) -> HeaderMap {
     let (mut epoch, mut version) = (itoa::Buffer::new(), itoa::Buffer::new());
     let (mut text, mut len) = ([0; TAG_LEN_MAX], 0);
-    for piece in ["\"", epoch.format(tag.epoch), ".", version.format(tag.version), "\""] {
+    for piece in [before, "\"", epoch.format(tag.epoch), ".", version.format(tag.version), "\""] {
         text[len..len + piece.len()].copy_from_slice(piece.as_bytes());
         len += piece.len();
     }

@@ -1,11 +1,14 @@
 //! REST over HTTP/1.1: connections, routes, handlers. Knows how requests are read and answers are framed;
 //! does not know what a session does, nor where it is kept.
 
+mod accept;
 mod admission;
 mod answer_log;
 mod body;
+mod compression;
 mod connection;
 mod cors;
+mod exposition;
 mod framing;
 mod handlers;
 mod head;

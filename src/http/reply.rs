@@ -39,6 +39,8 @@ pub(super) enum Head {
     Fresh,
     /// That it is a state.
     State(StateTag),
+    /// That it is a state, in another coding: the tag is a weak one.
+    Coded(StateTag),
     /// That it would be a state which the client has.
     Known(StateTag),
     /// That it is of another kind.

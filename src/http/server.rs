@@ -17,6 +17,7 @@ use crate::ws::Live;
 
 use super::admission::{Admission, Room};
 use super::answer_log::AnswerLog;
+use super::compression::Compressor;
 use super::connection::{self, Limits, Shared};
 use super::cors::Cors;
 use super::head::Heads;
@@ -76,6 +77,7 @@ impl Server {
             proxies,
             base_path,
             answered: AnswerLog::default(),
+            compressor: Compressor::new(),
         };
         Self { shared: Arc::new(Shared { service, live, limits, clock }), admission: Admission::new(room), shutdown }
     }

@@ -28,6 +28,7 @@ use crate::ws;
 use super::admission::Scope;
 use super::answer_log::AnswerLog;
 use super::body::{self, Unread};
+use super::compression::Compressor;
 use super::cors::Cors;
 use super::framing;
 use super::handlers::about;
@@ -55,6 +56,7 @@ pub(super) struct Service {
     /// What all paths begin with.
     pub(super) base_path: Box<str>,
     pub(super) answered: AnswerLog,
+    pub(super) compressor: Compressor,
 }
 
 /// A request that leads to an endpoint.
@@ -113,6 +115,7 @@ impl Service {
             Ok(()) if parts.method == Method::OPTIONS => Cors::preflight(&parts.headers),
             Ok(()) => self.route(client, route, &parts, &id, &mut unread).await,
         };
+        let reply = self.compressor.apply(&parts.headers, reply).await;
         let (status, upgrade, at) = (reply.status.as_u16(), reply.upgrade, self.clock.moment());
         let is_last = unread.is_some() || scope == Scope::Probes;
         self.metrics.answered(&mut remembered.lock().counted, &parts.method, route.resource(), status, at.since(begun));
@@ -206,7 +209,7 @@ impl Service {
             Endpoint::Ready => return Ok(about::ready(&self.readiness)),
             Endpoint::Metrics => {
                 self.metrics.active_sessions(all.active());
-                return Ok(about::metrics(&self.registry));
+                return Ok(about::metrics(&self.registry, headers));
             }
             Endpoint::ApiDocsJson => return Ok(about::api_docs_json()),
             Endpoint::ApiDocs => return Ok(about::api_docs()),

@@ -1,6 +1,7 @@
 //! HTTP, as clients see it: what is asked and answered, what is refused, and how connections behave.
 
 mod bad_input;
+mod compression;
 mod concurrency;
 mod connections;
 mod conditional;

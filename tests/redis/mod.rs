@@ -7,6 +7,7 @@ mod clocks;
 mod connections;
 mod cuts;
 mod deadlines;
+mod descriptors;
 mod faulty;
 mod fitness;
 mod instances;

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use hyper::StatusCode;
-use prometheus_client::encoding::text::encode_registry;
+use hyper::header::{HeaderMap, HeaderValue, VARY};
 use prometheus_client::registry::Registry;
 
 use crate::problem::Problem;
@@ -10,6 +10,7 @@ use crate::readiness::{Condition, Readiness, Report};
 use crate::sessions::Sessions;
 use crate::wire;
 
+use super::super::exposition::exposition;
 use super::super::reply::Reply;
 
 /// The OpenAPI description of everything that is served; a test holds it against the router.
@@ -34,11 +35,10 @@ pub(in crate::http) fn ready(readiness: &Readiness) -> Reply {
     }
 }
 
-/// Prometheus text (version 0.0.4).
-pub(in crate::http) fn metrics(registry: &Registry) -> Reply {
-    let mut text = String::with_capacity(16 * 1_024);
-    encode_registry(&mut text, registry).expect("writing to memory does not fail");
-    Reply::text("text/plain; version=0.0.4; charset=utf-8", text.into())
+/// What is counted.
+pub(in crate::http) fn metrics(registry: &Registry, headers: &HeaderMap) -> Reply {
+    let (kind, text) = exposition(registry, headers);
+    Reply::text(kind, text).with(VARY, HeaderValue::from_static("Accept"))
 }
 
 pub(in crate::http) fn api_docs_json() -> Reply {
