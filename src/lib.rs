@@ -8,6 +8,7 @@
 
 pub mod engine;
 pub mod clock;
+pub mod memory_limit;
 pub mod client_address;
 pub mod supervision;
 pub mod readiness;
@@ -18,6 +19,7 @@ pub mod tls;
 pub mod redis;
 pub mod audit;
 pub mod store;
+pub mod instances;
 pub mod writer;
 pub mod sessions;
 pub mod deadlines;

@@ -218,7 +218,7 @@ impl Peer<'_> {
 
     /// Everything that is committed after the first message reaches the client.
     async fn join(&self, socket: &mut Socket) -> Result<Watch, Ending> {
-        let watched = self.live.sessions.watch(self.id).await.map_err(|error| {
+        let watched = self.live.sessions.asked_by(self.client).watch(self.id).await.map_err(|error| {
             debug!(session = %self.id, ?error, "cannot watch a session");
             Ending::Close(CloseCode::Again, "Try again later")
         })?;
@@ -283,7 +283,7 @@ impl Peer<'_> {
     }
 
     async fn sync(&self) -> Bytes {
-        match self.live.sessions.read(self.id).await {
+        match self.live.sessions.asked_by(self.client).read(self.id).await {
             Ok(Seen { snapshot, now }) => {
                 self.outbox.caught_up(snapshot.tag);
                 wire::sync(self.id, &snapshot.members, now)
@@ -313,7 +313,8 @@ impl Peer<'_> {
         let is_switch = matches!(command, Command::Switch { .. });
         let precondition = Precondition { one_of: None, version };
         let request = Request { precondition, client: Some(self.client), ..command.into() };
-        let asked = timeout(self.live.request_timeout, self.live.sessions.change(self.id, arrival, request));
+        let sessions = self.live.sessions.asked_by(self.client);
+        let asked = timeout(self.live.request_timeout, sessions.change(self.id, arrival, request));
         let done = asked.await.map_err(|_| Problem::unknown_outcome())?.result?;
         match &done.record {
             Some(record) if is_switch => Ok(wire::switched(record.session(), record.encoded(), done.outcome, done.now)),

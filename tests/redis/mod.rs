@@ -19,6 +19,7 @@ mod process;
 mod published;
 mod replicas;
 mod sentinel;
+mod stored;
 mod watcher;
 
 use std::net::SocketAddr;
