@@ -15,8 +15,8 @@ use synckairos::engine::{Command, Millis, SessionId};
 use synckairos::redis::{Certificates, Keyspace, Queue, Server};
 use synckairos::sessions::{Rates, Sessions};
 use synckairos::store::memory::{Limit, Memory};
-use synckairos::store::redis::{Budget, Options, RedisStore};
-use synckairos::store::{Listener, Metrics, Update};
+use synckairos::store::redis::{Budget, Options, RecordFormat, RedisStore};
+use synckairos::store::{Lifetimes, Listener, Metrics, Update};
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 
@@ -28,7 +28,7 @@ const WAITING: [u64; 3] = [1, 64, 512];
 
 fn commit(criterion: &mut Criterion) {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("there are threads");
-    let limit = Limit { sessions_max: 10_000, tombstone_ttl: HOUR };
+    let limit = Limit { sessions_max: 10_000, ..Limit::default() };
     let memory = Memory::new(Clock::system(), limit, Arc::new(Nobody), Metrics::default());
     switches(criterion, &runtime, "embedded", Sessions::new(Arc::new(memory), Rates::default()), || {});
 
@@ -40,6 +40,8 @@ fn commit(criterion: &mut Criterion) {
             keyspace: keyspace.clone(),
             timeout: Duration::from_secs(2),
             tombstone_ttl: HOUR,
+            lifetimes: Lifetimes::default(),
+            record_format: RecordFormat::default(),
             audit,
             replicas_min: 0,
             metrics: Metrics::default(),

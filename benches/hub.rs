@@ -86,7 +86,7 @@ fn broadcast(criterion: &mut Criterion) {
 }
 
 fn sessions(hub: &Arc<Hub>) -> Sessions {
-    let limit = Limit { sessions_max: 1, tombstone_ttl: Millis::ZERO };
+    let limit = Limit { sessions_max: 1, tombstone_ttl: Millis::ZERO, ..Limit::default() };
     let store = Memory::new(Clock::system(), limit, Arc::clone(hub) as _, Metrics::default());
     Sessions::new(Arc::new(store), Rates::default())
 }

@@ -29,8 +29,8 @@ fn main() {
     let config = config(&directory.0);
     let running = runtime.block_on(async { tokio::spawn(serve::start(config)).await });
     let running = running.expect("it does not panic").expect("a port is free");
-    let mut bench =
-        Bench { client: Client::open(running.address()), address: running.address(), requests, sessions: 0 };
+    let address = running.address().tcp().expect("it listens at an address");
+    let mut bench = Bench { client: Client::open(address), address, requests, sessions: 0 };
     println!("| request | status | request, bytes | answer, bytes | CPU, ms |\n|---|---|---|---|---|");
     bench.create();
     bench.patch();

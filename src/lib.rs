@@ -8,6 +8,7 @@
 
 pub mod engine;
 pub mod clock;
+pub mod memory_limit;
 pub mod client_address;
 pub mod process;
 pub mod supervision;
@@ -19,6 +20,7 @@ pub mod tls;
 pub mod redis;
 pub mod audit;
 pub mod store;
+pub mod instances;
 pub mod writer;
 pub mod sessions;
 pub mod deadlines;

@@ -82,6 +82,11 @@ impl Problem {
         Self::new(413, "PAYLOAD_TOO_LARGE", format!("A body has at most {max} bytes"))
     }
 
+    /// Bodies on their way take as much memory as they may.
+    pub fn too_many_bodies() -> Self {
+        Self::unavailable("The bodies that are on their way take as much memory as they may")
+    }
+
     /// The body broke off, or its framing is wrong.
     pub fn broken_body() -> Self {
         Self::new(400, "INVALID_JSON", "The body could not be read to its end")
@@ -116,6 +121,12 @@ impl Problem {
     pub fn unknown_outcome() -> Self {
         let message = "The change may or may not have been made: read, then repeat with expected_version";
         Self::new(503, "UNKNOWN_OUTCOME", message)
+    }
+
+    /// A newer server wrote the session, in a form that this one does not know.
+    fn newer() -> Self {
+        let message = "A newer server wrote this session, and this one cannot read it: an upgrade is in progress";
+        Self { retry_after_s: Some(RETRY_AFTER_S), ..Self::new(503, "UPGRADE_IN_PROGRESS", message) }
     }
 
     /// A fault of ours; what it is, is in the log.
@@ -192,6 +203,7 @@ impl From<StoreError> for Problem {
             StoreError::Unavailable(message) => Self::unavailable(message),
             StoreError::UnknownOutcome => Self::unknown_outcome(),
             StoreError::Unreadable => Self::new(500, "STATE_DESERIALIZATION_ERROR", "The stored state cannot be read"),
+            StoreError::Newer => Self::newer(),
             StoreError::Broken => Self::internal(),
         }
     }

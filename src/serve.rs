@@ -1,6 +1,7 @@
 //! The only wiring: puts the parts together, starts them in order and stops them in order. Nothing imports
 //! this but the program and the tests.
 
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,22 +13,25 @@ use tracing::{error, info, warn};
 
 use crate::audit::{self, Consumer, Queue};
 use crate::clock::Clock;
-use crate::config::{Address, Config};
+use crate::config::{self, Address, Config};
 use crate::deadlines;
 use crate::engine::Millis;
 use crate::http;
+use crate::instances::{Fingerprint, Instances, Lease};
 use crate::logging;
+use crate::memory_limit;
 use crate::process::{self, ProcessCollector};
 use crate::readiness::{Finding, Readiness};
 use crate::redis::{Bell, Keyspace, Server};
-use crate::sessions::{Rates, Recovery, Sessions};
+use crate::sessions::{Rates, Recovery, RecoveryOptions, Sessions};
 use crate::shutdown::{self, Trigger};
 use crate::store::file::DataDir;
 use crate::store::memory::{self, Memory};
-use crate::store::redis::{Budget, Options, RedisStore};
-use crate::store::{Archive, Listener, Metrics, Rate, Store};
+use crate::store::redis::{Budget, Options, RecordFormat, RedisStore};
+use crate::store::{Archive, Lifetimes, Listener, Metrics, Rate, Store};
 use crate::supervision::{Ending, Supervisor, Task, Trouble};
 use crate::timekeeping::Timekeeper;
+use crate::wire;
 use crate::writer::{self, PostgresArchive, PostgresSink, Server as Database, Tables};
 use crate::ws::{self, Hub, Live};
 
@@ -41,6 +45,8 @@ const DESCRIPTORS_OF_PARTITION: u64 = 8;
 const DESCRIPTORS_OF_ARCHIVE: u64 = 6;
 /// Connections beside MAX_CONNECTIONS on which the server can be asked how it is.
 const RESERVE: u32 = 64;
+/// How often a database is asked which one it is, as long as it does not answer.
+const IDENTIFY_INTERVAL: Duration = Duration::from_secs(5);
 /// How long a reply of Redis may take: a command that waits longer is not worth waiting for.
 const REDIS_REPLY_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -96,10 +102,24 @@ pub async fn start(config: Config) -> Result<Running, Failure> {
         let shutdown = shutdown.clone();
         move || shutdown.is_announced().then(|| Finding::NotReady("it is about to stop".to_owned()))
     });
-    let Kept { store, bells } =
-        Kept::new(&config, &clock, &hub, metrics, data.as_ref(), redis.as_ref(), &mut readiness)
+    let Kept { store, bells, record_format } =
+        Kept::new(&config, &clock, &hub, metrics.clone(), data.as_ref(), redis.as_ref(), &mut readiness)
             .map_err(Failure::Store)?;
     let mut agents = JoinSet::new();
+    if let (Some(server), Some(redis)) = (&redis, &config.redis) {
+        let instances = instances(&config, redis, server, &address, record_format);
+        let differing = instances.clone();
+        readiness.add("instances", move || differing.differs().map(Finding::NotReady));
+        if let Some(audit) = &config.audit {
+            let (database, learning) = (Database::open(&audit.access), instances.clone());
+            let database = database.map_err(|why| Failure::Store(io::Error::other(why)))?;
+            let (identified, learn) = (Task::auxiliary("identity of the database"), supervisor.clone());
+            agents.spawn(
+                supervisor.keep(identified, move || identify(database.clone(), learning.clone(), learn.clone())),
+            );
+        }
+        agents.spawn(supervisor.keep(Task::auxiliary("lease"), move || instances.clone().keep()));
+    }
     let watched = Watched { registry: &mut registry, readiness: &mut readiness, supervisor: &supervisor };
     let audit = Audit::new(&config, &clock, watched, &mut agents, redis, bells).map_err(Failure::Store)?;
     let Audit { archive, consumer } = audit;
@@ -119,7 +139,8 @@ pub async fn start(config: Config) -> Result<Running, Failure> {
     if let Some(archive) = archive {
         let age_max = Millis::new(config.recovery_age_max.as_millis() as u64);
         let patience = config.request_timeout / 2;
-        let recovery = Recovery::new(Arc::clone(&store), archive, age_max, patience, &mut registry);
+        let options = RecoveryOptions { age_max, lifetimes: lifetimes(&config), patience };
+        let recovery = Recovery::new(Arc::clone(&store), archive, options, metrics.clone(), &mut registry);
         sessions = sessions.with_recovery(recovery);
     }
     let live = Live {
@@ -154,6 +175,8 @@ pub async fn start(config: Config) -> Result<Running, Failure> {
         limits,
         proxies: config.trusted_proxies.clone(),
         base_path: config.base_path.clone().into(),
+        bodies_bytes_max: config.bodies_bytes_max,
+        bounds: metrics.clone(),
     };
     let server = http::Server::new(sessions, live, options, clock, registry, readiness, shutdown);
     let server = tokio::spawn(server.run(listener));
@@ -241,9 +264,41 @@ impl Running {
     }
 }
 
+/// The instances that share a Redis, this one among them.
+fn instances(
+    config: &Config,
+    redis: &config::Redis,
+    server: &Server,
+    address: &Address,
+    format: RecordFormat,
+) -> Instances {
+    let audit = if config.audit.is_some() { "on" } else { "off" };
+    let fingerprint = Fingerprint::from([("PARTITIONS", redis.partitions.to_string()), ("AUDIT", audit.to_owned())]);
+    let (name, version) = (address.to_string(), env!("CARGO_PKG_VERSION").to_owned());
+    let lease = Lease { name, version, formats_max: *wire::FORMATS.end(), fingerprint };
+    // Nobody else has this name.
+    let run = format!("{:016x}", RandomState::new().build_hasher().finish());
+    let keyspace = Keyspace::new(&redis.prefix, redis.partitions);
+    Instances::new(server, &keyspace, run, lease, redis.record_format, format)
+}
+
+/// Finds out which database the audit is written into, once it can be asked.
+async fn identify(database: Database, instances: Instances, supervisor: Supervisor) -> Ending {
+    loop {
+        let asked = database.clone();
+        if let Ok(Ok(identity)) = supervisor.block("identity of the database", move || writer::identity(&asked)).await {
+            instances.learn("the database of DATABASE_URL", identity);
+            return Ending::Done;
+        }
+        tokio::time::sleep(IDENTIFY_INTERVAL).await;
+    }
+}
+
 /// Where sessions are kept.
 struct Kept {
     store: Arc<dyn Store>,
+    /// In which form they are written, where that may change.
+    record_format: RecordFormat,
     /// Rung when there is something to be written down.
     bells: Vec<Bell>,
 }
@@ -259,29 +314,42 @@ impl Kept {
         readiness: &mut Readiness,
     ) -> io::Result<Self> {
         let tombstone_ttl = Millis::new(config.tombstone_ttl.as_millis() as u64);
+        let lifetimes = lifetimes(config);
         let listener: Arc<dyn Listener> = Arc::clone(hub) as _;
+        let record_format = RecordFormat::default();
         let (Some(redis), Some(server)) = (&config.redis, server) else {
-            let limit = memory::Limit { sessions_max: config.sessions_max, tombstone_ttl };
+            let bytes_max = config.sessions_bytes_max.unwrap_or_else(|| memory_limit::bytes() / 4);
+            let limit = memory::Limit { sessions_max: config.sessions_max, bytes_max, tombstone_ttl, lifetimes };
             let memory = match data {
                 Some(data) => Memory::open(clock.clone(), limit, listener, metrics, data)?,
                 None => Memory::new(clock.clone(), limit, listener, metrics),
             };
             let asked = memory.clone();
             readiness.add("store", move || asked.missing().map(Finding::NotReady));
-            return Ok(Self { store: Arc::new(memory), bells: Vec::new() });
+            return Ok(Self { store: Arc::new(memory), record_format, bells: Vec::new() });
         };
         let (server, keyspace) = (server.clone(), Keyspace::new(&redis.prefix, redis.partitions));
         let bytes_max = config.audit.as_ref().map(|audit| audit.queue_bytes_max / u64::from(redis.partitions));
         let audit = bytes_max.map(|bytes_max| Budget { bytes_max });
         let (timeout, replicas_min) = (config.request_timeout, redis.replicas_min);
-        let options = Options { server, keyspace, timeout, tombstone_ttl, audit, replicas_min, metrics };
+        let options = Options {
+            server,
+            keyspace,
+            timeout,
+            tombstone_ttl,
+            lifetimes,
+            audit,
+            replicas_min,
+            record_format: record_format.clone(),
+            metrics,
+        };
         let store = RedisStore::new(clock, &options, &listener);
         let bells = store.bells();
         let asked = store.clone();
         let missing =
             move || asked.missing().map(Finding::NotReady).or_else(|| asked.impaired().map(Finding::Degraded));
         readiness.add("store", missing);
-        Ok(Self { store: Arc::new(store), bells })
+        Ok(Self { store: Arc::new(store), record_format, bells })
     }
 }
 
@@ -370,4 +438,12 @@ fn fitting(room: http::Room, descriptors: Option<u64>, config: &Config) -> http:
 fn rates(config: &Config) -> Rates {
     let rate = |max, window_s| (max > 0).then_some(Rate { max, window_s });
     Rates { switch: rate(config.rate_limit_switch, 1), general: rate(config.rate_limit_general, 60) }
+}
+
+fn lifetimes(config: &Config) -> Lifetimes {
+    Lifetimes {
+        pending: Millis::new(config.lifetime_pending.as_millis() as u64),
+        idle: Millis::new(config.lifetime_idle.as_millis() as u64),
+        ended: Millis::new(config.lifetime_ended.as_millis() as u64),
+    }
 }

@@ -11,6 +11,7 @@ use synckairos::config::SETTINGS;
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("engine", &[]),
     ("clock", &["engine"]),
+    ("memory_limit", &[]),
     ("client_address", &[]),
     ("process", &["engine"]),
     ("supervision", &["clock"]),
@@ -22,6 +23,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("redis", &["engine", "clock", "client_address", "secret", "supervision", "tls"]),
     ("audit", &["engine", "wire", "clock", "supervision", "redis"]),
     ("store", &["engine", "wire", "clock", "client_address", "supervision", "redis"]),
+    ("instances", &["redis", "store"]),
     ("writer", &["engine", "wire", "secret", "tls", "clock", "supervision", "audit", "store"]),
     ("sessions", &["engine", "client_address", "supervision", "wire", "store"]),
     ("deadlines", &["engine", "supervision", "store", "sessions"]),
@@ -52,6 +54,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         &[
             "engine",
             "clock",
+            "memory_limit",
             "client_address",
             "process",
             "timekeeping",
@@ -59,6 +62,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "redis",
             "audit",
             "store",
+            "instances",
             "writer",
             "sessions",
             "deadlines",
@@ -103,6 +107,7 @@ const LIVES_IN: &[(&str, &[&str])] = &[
             "http/",
             "ws/",
             "audit/metrics.rs",
+            "store/budget.rs",
             "store/metrics.rs",
             "sessions/recovery.rs",
             "supervision/",
@@ -394,4 +399,21 @@ fn the_settings_page_lists_every_setting() {
             assert!(row.contains(&cell.to_owned()), "{} has no cell {cell:?}: {row:?}", setting.name);
         }
     }
+}
+
+/// Each row of the table of bounds names a test that there is.
+#[test]
+fn every_bound_has_a_test() {
+    let page = fs::read_to_string("docs/change/bounds.md").expect("there is a table of bounds");
+    let rows = page.lines().filter(|line| line.starts_with("| ")).skip(1);
+    let mut count = 0;
+    for row in rows {
+        let test = row.trim_end_matches(" |").rsplit(" | ").next().expect("a row has columns").trim_matches('`');
+        let (file, name) = test.split_once("::").unwrap_or_else(|| panic!("no test: {row}"));
+        let texts = ["tests", "src"].map(|folder| fs::read_to_string(Path::new(folder).join(file)));
+        let is_there = texts.into_iter().flatten().any(|text| text.contains(&format!("fn {name}(")));
+        assert!(is_there, "{test} is not there: {row}");
+        count += 1;
+    }
+    assert!(count >= 20, "{count} rows");
 }

@@ -55,6 +55,16 @@ pub struct Config {
     pub tombstone_ttl: Duration,
     /// Sessions in this process at most.
     pub sessions_max: usize,
+    /// Bytes that they may take; `None` is a quarter of the memory that there is.
+    pub sessions_bytes_max: Option<usize>,
+    /// Bytes of request bodies that may be on their way.
+    pub bodies_bytes_max: usize,
+    /// How long a session is kept that was not started.
+    pub lifetime_pending: Duration,
+    /// How long one is kept that is paused, or runs without a deadline.
+    pub lifetime_idle: Duration,
+    /// How long one is kept that has ended.
+    pub lifetime_ended: Duration,
     /// How long a connection may wait for a request.
     pub idle_timeout: Duration,
     /// How long the head of a request may take.
@@ -86,6 +96,8 @@ pub struct Redis {
     pub partitions: u16,
     /// How many replicas must have a change before it is acknowledged.
     pub replicas_min: u32,
+    /// In which format states are to be written.
+    pub record_format: u8,
 }
 
 /// Where changes are written down.
@@ -163,6 +175,20 @@ impl Config {
             recovery_age_max: Duration::from_secs(u64::from(reader.count("RECOVERY_MAX_AGE_S", 1))),
             tombstone_ttl: Duration::from_secs(u64::from(reader.count("TOMBSTONE_TTL_S", 1))),
             sessions_max: reader.count("MAX_SESSIONS", 1) as usize,
+            sessions_bytes_max: reader
+                .parse("MAX_SESSIONS_BYTES", "auto, or a whole number of bytes, at least 1048576", |text| match text {
+                    "auto" => Some(None),
+                    bytes => bytes.parse().ok().filter(|bytes| *bytes >= 1 << 20).map(Some),
+                })
+                .flatten(),
+            bodies_bytes_max: reader
+                .parse("MAX_BODIES_BYTES", "a whole number of bytes, at least 4194304", |text| {
+                    text.parse().ok().filter(|bytes| *bytes >= 4 << 20)
+                })
+                .unwrap_or_default(),
+            lifetime_pending: reader.lifetime("LIFETIME_PENDING_S"),
+            lifetime_idle: reader.lifetime("LIFETIME_IDLE_S"),
+            lifetime_ended: reader.lifetime("LIFETIME_ENDED_S"),
             idle_timeout: reader.millis("IDLE_TIMEOUT_MS"),
             head_timeout: reader.millis("HEADER_TIMEOUT_MS"),
             body_timeout: reader.millis("BODY_TIMEOUT_MS"),

@@ -87,6 +87,14 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
         self.parse(name, &expected, |text| text.parse::<u32>().ok().filter(within)).unwrap_or_default()
     }
 
+    pub(super) fn lifetime(&mut self, name: &str) -> Duration {
+        const MOST: u64 = 31_536_000;
+        let expected = format!("a whole number of seconds from 1 to {MOST}");
+        let within = |seconds: &u64| (1..=MOST).contains(seconds);
+        let seconds = self.parse(name, &expected, |text| text.parse::<u64>().ok().filter(within));
+        Duration::from_secs(seconds.unwrap_or_default())
+    }
+
     pub(super) fn seconds(&mut self, name: &str) -> Duration {
         const MOST: u64 = 3_600;
         let expected = format!("a whole number of seconds from 0 to {MOST}");
@@ -141,6 +149,11 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
         let replicas_min = self.parse("REDIS_REPLICAS_MIN", "a whole number from 0 to 100", |text| {
             text.parse().ok().filter(|count| (0..=100).contains(count))
         });
+        let record_format = self.parse("RECORD_FORMAT", "1 or 2", |text| match text {
+            "1" => Some(1),
+            "2" => Some(2),
+            _ => None,
+        });
         let known = self.problems.len();
         let certificates = self.certificates();
         // What cannot be read was told already.
@@ -163,7 +176,7 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
             Err(why) => self.problems.push(format!("REDIS_URL: {why}")),
         }
         let access = RedisAccess { certificates, ..access };
-        Some(Redis { access, prefix, partitions, replicas_min: replicas_min? })
+        Some(Redis { access, prefix, partitions, replicas_min: replicas_min?, record_format: record_format? })
     }
 
     fn certificates(&mut self) -> Certificates {

@@ -104,6 +104,26 @@ pub const SETTINGS: &[Setting] = &[
         "Sessions in this process at most, 2 KB each for two participants; more are refused with 503",
     ),
     setting(
+        "MAX_SESSIONS_BYTES",
+        "BYTES",
+        "auto",
+        "Memory that sessions in this process may take; auto is a quarter of what there is; from 80 % on large ones are refused",
+    ),
+    setting(
+        "MAX_BODIES_BYTES",
+        "BYTES",
+        "67108864",
+        "Memory that request bodies on their way may take, over all connections",
+    ),
+    setting("LIFETIME_PENDING_S", "SECONDS", "86400", "How long a session is kept that was not started"),
+    setting(
+        "LIFETIME_IDLE_S",
+        "SECONDS",
+        "86400",
+        "How long a session is kept that is paused, or runs without a deadline",
+    ),
+    setting("LIFETIME_ENDED_S", "SECONDS", "3600", "How long a session is kept that has ended"),
+    setting(
         "MAX_OUTBOX_BYTES",
         "BYTES",
         "268435456",
@@ -140,6 +160,7 @@ pub const SETTINGS: &[Setting] = &[
         "0",
         "Replicas of Redis that must have a change before it is acknowledged; without them its outcome is unknown",
     ),
+    setting("RECORD_FORMAT", "NUMBER", "1", "Format of states in Redis: 2 once no instance of 2.0.0 runs any more"),
     setting(
         "PARTITIONS",
         "COUNT",

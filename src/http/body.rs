@@ -11,6 +11,7 @@ use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap};
 
 use crate::problem::Problem;
+use crate::store::{Bound, BytesBudget, Held, Metrics};
 use crate::wire::Text;
 
 /// The longest body that is read, in bytes.
@@ -28,9 +29,30 @@ pub(super) fn unread(body: Incoming) -> Unread {
     (!body.is_end_stream()).then_some(body)
 }
 
-/// Reads a request's body. One that arrives in one piece is not copied.
-pub(super) async fn read(headers: &HeaderMap, unread: &mut Unread, timeout: Duration) -> Result<Bytes, Problem> {
-    let Some(body) = unread else { return Ok(Bytes::new()) };
+/// Where bodies that are on their way have room.
+#[derive(Clone, Debug)]
+pub(super) struct Bodies {
+    pub(super) bytes: BytesBudget,
+    /// Where it is counted that there was none.
+    pub(super) metrics: Metrics,
+}
+
+/// A body, and the room that it takes as long as it is held.
+#[derive(Default)]
+pub(super) struct Whole {
+    pub(super) bytes: Bytes,
+    _room: Option<Held>,
+}
+
+/// Reads a request's body. One that arrives in one piece is not copied, and takes no more room than its connection's
+/// own buffer; what is put together from more pieces takes it from `bodies`.
+pub(super) async fn read(
+    headers: &HeaderMap,
+    unread: &mut Unread,
+    timeout: Duration,
+    bodies: &Bodies,
+) -> Result<Whole, Problem> {
+    let Some(body) = unread else { return Ok(Whole::default()) };
     if headers.get(CONTENT_ENCODING).is_some_and(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity")) {
         return Err(Problem::encoded_body());
     }
@@ -39,7 +61,7 @@ pub(super) async fn read(headers: &HeaderMap, unread: &mut Unread, timeout: Dura
         return Err(Problem::body_too_large(LEN_MAX));
     }
     let mut has_trailers = false;
-    let read = tokio::time::timeout(timeout, collect(body, &mut has_trailers)).await;
+    let read = tokio::time::timeout(timeout, collect(body, &mut has_trailers, bodies)).await;
     let whole = read.unwrap_or_else(|_| Err(Problem::too_slow("The body did not arrive in time")))?;
     // Hyper ends trailers at an empty line, however it is made, so not everybody finds the same end.
     if !has_trailers {
@@ -48,17 +70,24 @@ pub(super) async fn read(headers: &HeaderMap, unread: &mut Unread, timeout: Dura
     Ok(whole)
 }
 
-async fn collect(body: &mut Incoming, has_trailers: &mut bool) -> Result<Bytes, Problem> {
+async fn collect(body: &mut Incoming, has_trailers: &mut bool, bodies: &Bodies) -> Result<Whole, Problem> {
     let first = next(body, has_trailers).await?.unwrap_or_default();
     if body.is_end_stream() && first.len() <= LEN_MAX {
-        return Ok(first);
+        return Ok(Whole { bytes: first, _room: None });
     }
-    let mut whole = BytesMut::from(first);
+    let mut held = bodies.bytes.none();
+    let mut whole = BytesMut::new();
+    let mut next_piece = Some(first);
     while whole.len() <= LEN_MAX {
-        match next(body, has_trailers).await? {
-            Some(piece) => whole.extend_from_slice(&piece),
-            None => return Ok(whole.freeze()),
+        let Some(piece) = next_piece else { return Ok(Whole { bytes: whole.freeze(), _room: Some(held) }) };
+        // A buffer grows by doubling: what it has beyond its bytes is held, too.
+        let capacity = whole.capacity();
+        whole.extend_from_slice(&piece);
+        if !held.try_add(whole.capacity() - capacity) {
+            bodies.metrics.refused(Bound::BodiesBytes);
+            return Err(Problem::too_many_bodies());
         }
+        next_piece = next(body, has_trailers).await?;
     }
     Err(Problem::body_too_large(LEN_MAX))
 }

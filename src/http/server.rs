@@ -13,10 +13,12 @@ use crate::clock::Clock;
 use crate::readiness::Readiness;
 use crate::sessions::Sessions;
 use crate::shutdown::Shutdown;
+use crate::store::{self, BytesBudget};
 use crate::ws::Live;
 
 use super::admission::{Admission, Room};
 use super::answer_log::AnswerLog;
+use super::body::Bodies;
 use super::compression::Compressor;
 use super::connection::{self, Limits, Shared};
 use super::cors::Cors;
@@ -42,6 +44,10 @@ pub struct Options {
     pub proxies: TrustedProxies,
     /// What all paths begin with, such as `/sync`; empty when nothing.
     pub base_path: Box<str>,
+    /// Bytes of request bodies that may be on their way.
+    pub bodies_bytes_max: usize,
+    /// Where it is counted what was refused.
+    pub bounds: store::Metrics,
 }
 
 /// Serves HTTP on a listener.
@@ -62,11 +68,15 @@ impl Server {
         readiness: Readiness,
         shutdown: Shutdown,
     ) -> Self {
-        let Options { cors, room, limits, proxies, base_path } = options;
+        let Options { cors, room, limits, proxies, base_path, bodies_bytes_max, bounds } = options;
         let Limits { body_timeout, request_timeout, .. } = limits;
         let metrics = Metrics::register(&mut registry);
+        let bodies = Bodies { bytes: BytesBudget::new(bodies_bytes_max), metrics: bounds };
+        let help = "Memory that request bodies on their way take";
+        registry.register("synckairos_bodies_bytes", help, bodies.bytes.clone());
         let service = Service {
             sessions,
+            bodies,
             heads: Heads::new(&cors),
             body_timeout,
             request_timeout,

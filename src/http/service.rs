@@ -27,7 +27,7 @@ use crate::ws;
 
 use super::admission::Scope;
 use super::answer_log::AnswerLog;
-use super::body::{self, Unread};
+use super::body::{self, Bodies, Unread};
 use super::compression::Compressor;
 use super::cors::Cors;
 use super::framing;
@@ -45,6 +45,7 @@ use super::router::{Endpoint, Route, route};
 pub(super) struct Service {
     pub(super) sessions: Sessions,
     pub(super) heads: Heads,
+    pub(super) bodies: Bodies,
     pub(super) body_timeout: Duration,
     pub(super) request_timeout: Duration,
     pub(super) clock: Clock,
@@ -172,11 +173,11 @@ impl Service {
                 None => Reply::upgrade_required(),
             };
         }
-        let body = match body::read(&parts.headers, unread, self.body_timeout).await {
+        let body = match body::read(&parts.headers, unread, self.body_timeout, &self.bodies).await {
             Ok(body) => body,
             Err(problem) => return Reply::problem(&problem),
         };
-        let handled = AssertUnwindSafe(self.handle(asked, &body)).catch_unwind();
+        let handled = AssertUnwindSafe(self.handle(asked, &body.bytes)).catch_unwind();
         match within(self.request_timeout, handled).await {
             Some(Ok(reply)) => Handling::applied(&parts.method, &parts.headers, reply.into()),
             Some(Err(_)) => {
@@ -196,7 +197,7 @@ impl Service {
 
     async fn handle(&self, asked: Asked<'_>, body: &Bytes) -> Result<Reply, Problem> {
         let Asked { client, endpoint, id, parts, .. } = asked;
-        let (all, headers) = (&self.sessions, &parts.headers);
+        let (all, headers) = (&self.sessions.asked_by(client), &parts.headers);
         let command = match endpoint {
             Endpoint::Create => return sessions::create(all, headers, body).await,
             Endpoint::Read => return sessions::read(all, headers, id).await,

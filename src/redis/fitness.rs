@@ -21,7 +21,7 @@ pub async fn examine(link: &mut Link, keyspace: &Keyspace) -> Result<Vec<&'stati
         return unfit(why, false);
     }
     // A key of another type would fail inside a transaction, which Redis does not roll back.
-    let mut kinds = vec![(keyspace.partition_count(), "string")];
+    let mut kinds = vec![(keyspace.partition_count(), "string"), (keyspace.instances(), "zset")];
     for partition in keyspace.all() {
         kinds.push((keyspace.deadlines(partition), "zset"));
         kinds.extend(Queue::ALL.map(|part| (keyspace.queue(partition, part), part.kind())));

@@ -137,6 +137,16 @@ impl Keyspace {
         self.name("partitions", self.share, &[])
     }
 
+    /// What an instance says of itself (string with a TTL).
+    pub fn instance(&self, run: &str) -> String {
+        self.name("instance", self.share, &[run])
+    }
+
+    /// All instances (sorted set: run -> start in s).
+    pub fn instances(&self) -> String {
+        self.name("instances", self.share, &[])
+    }
+
     /// The switches of a session in this window (integer with a TTL).
     pub fn switch_limit(&self, id: SessionId) -> String {
         self.name("rl:switch", Some(self.partition(id)), &[text(&id.0.text())])

@@ -61,6 +61,10 @@ fn queued(keyspace: &Keyspace, partition: Partition, is_of_cluster: bool) -> Com
     }
     commands.cmd("TYPE").arg(&deadlines).cmd("ZADD").arg(&deadlines).arg(0).arg("").cmd("ZREM").arg(&deadlines).arg("");
     commands.cmd("SET").arg(keyspace.partition_count()).arg("").arg("NX");
+    let (instance, instances) = (keyspace.instance("run"), keyspace.instances());
+    commands.cmd("SETEX").arg(&instance).arg(1).arg("").cmd("MGET").arg(&instance);
+    commands.cmd("ZADD").arg(&instances).arg(0).arg("").cmd("ZRANGE").arg(&instances).arg(0).arg(0);
+    commands.cmd("ZREM").arg(&instances).arg("");
     let lists = [queue(Queue::Wait), queue(Queue::Dead), queue(Queue::Done), keyspace.batch(partition, "name")];
     for list in &lists {
         commands.cmd("RPUSH").arg(list).arg("").cmd("LPUSH").arg(list).arg("").cmd("LREM").arg(list).arg(1).arg("");

@@ -27,6 +27,9 @@ pub(super) fn create(new: &NewSession, current: &Current<'_>) -> Decision {
 /// A change of one, or none when there is none.
 pub(super) fn decide(id: SessionId, request: &Request, current: &Current<'_>) -> Decision {
     let Some(record) = current.record else {
+        if current.is_unreadable && matches!(request.command, Command::Delete) {
+            return Decision { write: Write::Discard, verdict: Ok(Outcome::default()) };
+        }
         return nothing(match request.command {
             Command::Delete => Ok(Outcome::default()),
             Command::Settle

@@ -1,6 +1,7 @@
 //! The way of every change: load, settle, apply, encode, commit. The only place where the engine, the wire
 //! and a store meet. Does not know who asks, or over which protocol.
 
+mod askers;
 mod history;
 mod judged;
 mod recovery;
@@ -20,7 +21,7 @@ use crate::store::{
 use history::Readers;
 
 pub use history::Page;
-pub use recovery::Recovery;
+pub use recovery::{Found, Purpose, Recovery, RecoveryOptions};
 pub use request::Request;
 
 /// All sessions of a store.
@@ -32,6 +33,8 @@ pub struct Sessions {
     /// Where sessions come back from that the store does not have.
     recovery: Option<Arc<Recovery>>,
     readers: Readers,
+    /// Who asks, if it is a client.
+    client: Option<ClientAddress>,
 }
 
 /// How often things may be asked; `None` is without limit.
@@ -50,6 +53,12 @@ pub struct Reply {
     pub result: Result<Done, Failure>,
     /// Where the request's own limit stands, if it has one.
     pub quota: Option<Quota>,
+}
+
+impl Reply {
+    fn is_unreadable(&self) -> bool {
+        matches!(self.result, Err(Failure::Store(StoreError::Unreadable)))
+    }
 }
 
 /// A session that was read.
@@ -88,7 +97,14 @@ pub enum Failure {
 impl Sessions {
     /// The sessions of `store`.
     pub fn new(store: Arc<dyn Store>, rates: Rates) -> Self {
-        Self { store, rates, default_on_timeout: OnTimeout::default(), recovery: None, readers: Readers::default() }
+        Self {
+            store,
+            rates,
+            default_on_timeout: OnTimeout::default(),
+            recovery: None,
+            client: None,
+            readers: Readers::default(),
+        }
     }
 
     /// With what a flag does in sessions whose creator does not say.
@@ -104,6 +120,11 @@ impl Sessions {
     /// With an archive behind the store.
     pub fn with_recovery(self, recovery: Arc<Recovery>) -> Self {
         Self { recovery: Some(recovery), ..self }
+    }
+
+    /// The same sessions, as a client asks for them.
+    pub fn asked_by(&self, client: ClientAddress) -> Self {
+        Self { client: Some(client), ..self.clone() }
     }
 
     /// The authority's time, asked afresh.
@@ -126,9 +147,20 @@ impl Sessions {
 
     /// The session as it is now.
     pub async fn read(&self, id: SessionId) -> Result<Seen, Failure> {
-        let mut read = self.store.read(id).await.map_err(Failure::Store)?;
-        if read.snapshot.is_none() && !read.is_buried && self.is_back(id).await? {
-            read = self.store.read(id).await.map_err(Failure::Store)?;
+        let (mut read, is_unreadable) = match self.store.read(id).await {
+            Err(StoreError::Unreadable) if self.recovery.is_some() => {
+                let now = self.store.now().await.map_err(Failure::Store)?;
+                (Read { snapshot: None, is_buried: false, now }, true)
+            }
+            read => (read.map_err(Failure::Store)?, false),
+        };
+        if read.snapshot.is_none() && !read.is_buried {
+            match self.look_for(id, Purpose::Read).await? {
+                Found::Back => read = self.store.read(id).await.map_err(Failure::Store)?,
+                Found::Over(snapshot) => return Ok(Seen { snapshot, now: read.now }),
+                Found::Nothing if is_unreadable => return Err(Failure::Store(StoreError::Unreadable)),
+                Found::Nothing => {}
+            }
         }
         let Read { snapshot, now, .. } = read;
         let snapshot = snapshot.ok_or(Failure::Refused(id, Refusal::NotFound))?;
@@ -176,38 +208,60 @@ impl Sessions {
         let (asked, is_missing) = (Arc::clone(&request), Arc::clone(&missing));
         let decide = move |current: Current<'_>| {
             // Of a session that was deleted the next epoch is known.
-            is_missing.store(current.record.is_none() && current.epoch == 0, Ordering::Relaxed);
+            let is_unknown = current.record.is_none() && (current.epoch == 0 || current.is_unreadable);
+            is_missing.store(is_unknown, Ordering::Relaxed);
+            if current.is_unreadable {
+                // It is not deleted before it was looked for.
+                return judged::nothing(Err(Refusal::NotFound));
+            }
             judged::decide(id, &asked, &current)
         };
         let reply = self.commit(Commit { id, arrival: Some(arrival), rate, client, decide: Box::new(decide) }).await;
         if !missing.load(Ordering::Relaxed) {
             return reply;
         }
-        match self.is_back(id).await {
-            Ok(true) => {
+        match self.look_for(id, Purpose::Change).await {
+            Ok(Found::Back) => {
                 // What was refused gave its count back.
                 self.ask(id, Some(self.arrive(id)), rate, request).await
             }
-            Ok(false) => reply,
+            // What nobody can read, and nobody knows from elsewhere, can go.
+            Ok(_) if reply.is_unreadable() && matches!(request.command, Command::Delete) => {
+                let again = self.ask(id, Some(self.arrive(id)), None, request).await;
+                Reply { quota: reply.quota, ..again }
+            }
+            Ok(Found::Nothing | Found::Over(_)) => reply,
             Err(failure) => Reply { result: Err(failure), quota: reply.quota },
         }
     }
 
-    /// Whether a session that the store did not have has come back.
-    async fn is_back(&self, id: SessionId) -> Result<bool, Failure> {
+    /// What there is of a session that the store does not have.
+    async fn look_for(&self, id: SessionId, purpose: Purpose) -> Result<Found, Failure> {
         match &self.recovery {
-            Some(recovery) => recovery.bring_back(id).await.map_err(Failure::Store),
-            None => Ok(false),
+            Some(recovery) => recovery.look_for(id, purpose, self.client).await.map_err(Failure::Store),
+            None => Ok(Found::Nothing),
         }
     }
 
     /// Watches a session, which need not exist, and shows it as it is now.
     pub async fn watch(&self, id: SessionId) -> Result<Watched, Failure> {
-        let mut watched = self.store.watch(id).await.map_err(Failure::Store)?;
-        if watched.snapshot.is_none() && self.is_back(id).await? {
-            let Read { snapshot, now, .. } = self.store.read(id).await.map_err(Failure::Store)?;
-            let countdown = snapshot.as_ref().map(|snapshot| snapshot.countdown()).unwrap_or_default();
-            watched = Watched { snapshot, countdown, now, ..watched };
+        let mut watched = match self.store.watch(id).await {
+            Err(StoreError::Unreadable) if matches!(self.look_for(id, Purpose::Read).await?, Found::Back) => {
+                self.store.watch(id).await
+            }
+            watched => watched,
+        }
+        .map_err(Failure::Store)?;
+        if watched.snapshot.is_none() {
+            match self.look_for(id, Purpose::Read).await? {
+                Found::Back => {
+                    let Read { snapshot, now, .. } = self.store.read(id).await.map_err(Failure::Store)?;
+                    let countdown = snapshot.as_ref().map(|snapshot| snapshot.countdown()).unwrap_or_default();
+                    watched = Watched { snapshot, countdown, now, ..watched };
+                }
+                Found::Over(snapshot) => return Ok(Watched { snapshot: Some(snapshot), ..watched }),
+                Found::Nothing => {}
+            }
         }
         if !watched.snapshot.as_ref().is_some_and(|snapshot| snapshot.is_overdue(watched.now)) {
             return Ok(watched);
@@ -224,7 +278,7 @@ impl Sessions {
         // In this order: what is not queued any more has been written.
         let queued = self.store.queued(id).await.map_err(Failure::Store)?;
         let room = Room { changes: limit, bytes: history::BYTES_MAX };
-        let found = recovery.archive().changes(id, after, room).await.map_err(Failure::Store)?;
+        let found = recovery.changes(id, after, room, self.client).await.map_err(Failure::Store)?;
         if found.changes.is_empty() && after.is_none() && queued.newest.is_none() {
             return Err(Failure::Refused(id, Refusal::NotFound));
         }

@@ -1,6 +1,7 @@
-//! Brings back a session that the store does not have, from what the audit has written. Cold and careful: never
+//! Looks for a session that the store does not have in what the audit has written. One that was lost is brought back; one
+//! that ended, or whose lifetime is over, is shown as it was, and is brought back only by a command. Cold and careful: never
 //! an older state than one that is still on its way to the audit, never one that was deleted, and never more
-//! lookups at once than the archive can bear. Does not know who asks.
+//! lookups at once than the archive can bear. Does not know what becomes of a session that is back.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,15 +13,28 @@ use prometheus_client::registry::Registry;
 use tokio::sync::{Semaphore, watch};
 use tracing::{info, warn};
 
-use crate::engine::{Command, Entry, Event, Judgement, Millis, Outcome, Refusal, Session, SessionId, judge};
-use crate::store::{Archive, Archived, Commit, Committed, Current, Decision, Read, Store, StoreError};
+use crate::client_address::ClientAddress;
+use crate::engine::{
+    Command, Entry, Event, Judgement, Millis, Outcome, Refusal, Session, SessionId, StateTag, Timestamp, judge,
+};
+use crate::store::{
+    Archive, Archived, Bound, Changes, Commit, Committed, Current, Decision, Lifetimes, Metrics, Read, Record, Room,
+    Snapshot, Store, StoreError,
+};
 use crate::wire;
 
+use super::askers::{Askers, Asking};
 use super::judged;
 
-/// Lookups at the same time; one more is refused, so that a scan of random ids is no load.
+/// Lookups at the same time; others wait in the order in which they came.
 const LOOKUPS_MAX: usize = 32;
+/// Lookups that run, wait, or have found nothing a moment ago; one more is refused.
+const LISTED_MAX: usize = 16_384;
 
+/// How long it is remembered that there is no such session, or that it is over.
+const REMEMBERED: Duration = Duration::from_secs(1);
+
+const SHARE: StoreError = StoreError::Unavailable("this client has too many sessions looked for that nobody knows");
 const BUSY: StoreError = StoreError::Unavailable("too many sessions are looked for in the archive");
 const QUEUED: StoreError = StoreError::Unavailable("the session's last changes are on their way to the archive");
 const AWAY: StoreError = StoreError::Unavailable("the archive does not answer");
@@ -30,34 +44,93 @@ pub struct Recovery {
     store: Arc<dyn Store>,
     archive: Arc<dyn Archive>,
     age_max: Millis,
+    lifetimes: Lifetimes,
     patience: Duration,
-    room: Arc<Semaphore>,
+    room: Semaphore,
+    askers: Askers,
+    metrics: Metrics,
     lookups: Counter,
     recovered: Counter,
     /// What is being looked for, so that many who ask for it make one lookup.
-    running: Mutex<HashMap<SessionId, watch::Receiver<Option<Found>>>>,
+    running: Mutex<HashMap<(SessionId, Purpose), watch::Receiver<Option<Looked>>>>,
 }
 
-/// Whether there is such a session now.
-type Found = Result<bool, StoreError>;
+/// What came of a look-up.
+type Looked = Result<Found, StoreError>;
+
+/// What was found.
+#[derive(Clone, Debug)]
+pub enum Found {
+    /// There is no such session.
+    Nothing,
+    /// The store has it now.
+    Back,
+    /// It is over: this is how it ended, which nobody changes any more.
+    Over(Snapshot),
+}
+
+/// What a session is looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Purpose {
+    /// To be shown.
+    Read,
+    /// To be changed.
+    Change,
+}
+
+/// What a recovery may do.
+#[derive(Clone, Copy, Debug)]
+pub struct RecoveryOptions {
+    /// How long ago the last change may be, or the deadline if that is later.
+    pub age_max: Millis,
+    /// How long sessions are kept in the store: what is older was not lost.
+    pub lifetimes: Lifetimes,
+    /// How long whoever asks waits.
+    pub patience: Duration,
+}
+
+/// Takes a look-up off the list, whatever ends it.
+struct Running {
+    recovery: Arc<Recovery>,
+    what: (SessionId, Purpose),
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.recovery.running.lock().remove(&self.what);
+    }
+}
 
 impl Recovery {
-    /// From `archive` into `store`, unless the last change is older than `age_max`. Whoever asks waits for `patience`
-    /// at most. What is done is counted in `registry`.
+    /// From `archive` into `store`. What is done is counted in `registry`, and in `metrics` what was refused.
     pub fn new(
         store: Arc<dyn Store>,
         archive: Arc<dyn Archive>,
-        age_max: Millis,
-        patience: Duration,
+        options: RecoveryOptions,
+        metrics: Metrics,
         registry: &mut Registry,
     ) -> Arc<Self> {
+        let RecoveryOptions { age_max, lifetimes, patience } = options;
         let (lookups, recovered) = (Counter::default(), Counter::default());
         let help = "Sessions that were looked for in the archive";
         registry.register("synckairos_recovery_lookups", help, lookups.clone());
         let help = "Sessions that came back from the archive";
         registry.register("synckairos_recovery_sessions", help, recovered.clone());
-        let room = Arc::new(Semaphore::new(LOOKUPS_MAX));
-        Arc::new(Self { store, archive, age_max, patience, room, lookups, recovered, running: Mutex::default() })
+        let room = Semaphore::new(LOOKUPS_MAX);
+        let (askers, running) = (Askers::default(), Mutex::default());
+        Arc::new(Self {
+            store,
+            archive,
+            age_max,
+            lifetimes,
+            patience,
+            room,
+            askers,
+            metrics,
+            lookups,
+            recovered,
+            running,
+        })
     }
 
     /// What sessions are brought back from.
@@ -70,53 +143,112 @@ impl Recovery {
         self.patience
     }
 
-    /// Looks for a session that the store was found not to have; tells whether it has it now.
-    pub async fn bring_back(self: &Arc<Self>, id: SessionId) -> Found {
-        let mut found = self.find(id)?;
+    /// Looks, for a client, for a session that the store was found not to have.
+    pub async fn look_for(self: &Arc<Self>, id: SessionId, purpose: Purpose, client: Option<ClientAddress>) -> Looked {
+        let mut found = self.find((id, purpose), client)?;
         match tokio::time::timeout(self.patience, found.wait_for(Option::is_some)).await {
             Ok(Ok(found)) => found.clone().unwrap_or(Err(AWAY)),
             Ok(Err(_)) | Err(_) => Err(AWAY),
         }
     }
 
-    /// The lookup that is running, or a new one. It goes on although nobody waits for it any more.
-    fn find(self: &Arc<Self>, id: SessionId) -> Result<watch::Receiver<Option<Found>>, StoreError> {
+    /// Changes of a session, for a client.
+    pub async fn changes(
+        &self,
+        id: SessionId,
+        after: Option<StateTag>,
+        room: Room,
+        client: Option<ClientAddress>,
+    ) -> Result<Changes, StoreError> {
+        let asking = self.begin(client)?;
+        let found = self.archive.changes(id, after, room).await?;
+        if found.changes.is_empty()
+            && let Some(miss) = asking.missed()
+        {
+            tokio::spawn(async move {
+                tokio::time::sleep(REMEMBERED).await;
+                drop(miss);
+            });
+        }
+        Ok(found)
+    }
+
+    fn begin(&self, client: Option<ClientAddress>) -> Result<Asking, StoreError> {
+        self.askers.begin(client).ok_or_else(|| {
+            self.metrics.refused(Bound::Lookups);
+            SHARE
+        })
+    }
+
+    /// The lookup that is running, or has found nothing a moment ago; or a new one. It goes on although nobody waits for it any more.
+    fn find(
+        self: &Arc<Self>,
+        what: (SessionId, Purpose),
+        client: Option<ClientAddress>,
+    ) -> Result<watch::Receiver<Option<Looked>>, StoreError> {
         let mut running = self.running.lock();
-        if let Some(found) = running.get(&id) {
+        if let Some(found) = running.get(&what) {
             return Ok(found.clone());
         }
-        let permit = Arc::clone(&self.room).try_acquire_owned().map_err(|_| BUSY)?;
+        if running.len() >= LISTED_MAX {
+            self.metrics.refused(Bound::Lookups);
+            return Err(BUSY);
+        }
+        let asking = self.begin(client)?;
         let (tell, found) = watch::channel(None);
-        running.insert(id, found.clone());
-        let recovery = Arc::clone(self);
+        running.insert(what, found.clone());
+        let listed = Running { recovery: Arc::clone(self), what };
         tokio::spawn(async move {
-            let found = recovery.look_up(id).await;
-            recovery.running.lock().remove(&id);
+            let recovery = &listed.recovery;
+            let admitted = async { (asking.turn().await, recovery.room.acquire().await) };
+            let found = match tokio::time::timeout(recovery.patience, admitted).await {
+                Ok((_turn, Ok(_permit))) => recovery.look_up(what).await,
+                Ok((_, Err(_))) | Err(_) => Err(BUSY),
+            };
+            let is_to_be_remembered = matches!(found, Ok(Found::Nothing | Found::Over(_)));
             // Nobody may be waiting any more.
             let _ = tell.send(Some(found));
-            drop(permit);
+            if is_to_be_remembered && let Some(_miss) = asking.missed() {
+                tokio::time::sleep(REMEMBERED).await;
+            }
+            drop(listed);
         });
         Ok(found)
     }
 
-    async fn look_up(&self, id: SessionId) -> Found {
-        let Read { snapshot, is_buried, now } = self.store.read(id).await?;
-        if snapshot.is_some() || is_buried {
-            return Ok(snapshot.is_some());
+    async fn look_up(&self, (id, purpose): (SessionId, Purpose)) -> Looked {
+        // What cannot be read there is as good as lost.
+        let Read { snapshot, is_buried, now } = match self.store.read(id).await {
+            Err(StoreError::Unreadable) => Read { snapshot: None, is_buried: false, now: self.store.now().await? },
+            read => read?,
+        };
+        if snapshot.is_some() {
+            return Ok(Found::Back);
+        }
+        if is_buried {
+            return Ok(Found::Nothing);
         }
         // In this order: what is not queued any more has been written.
         if self.store.queued(id).await?.newest.is_some() {
             return Err(QUEUED);
         }
         self.lookups.inc();
-        let Some(archived) = self.archive.newest(id).await? else { return Ok(false) };
-        if archived.is_deleted || now.since(archived.at) > self.age_max {
-            return Ok(false);
+        let Some(archived) = self.archive.newest(id).await? else { return Ok(Found::Nothing) };
+        if archived.is_deleted {
+            return Ok(Found::Nothing);
         }
         let Ok(session) = wire::decode(&archived.state) else {
             warn!(session = %id, "the archive holds a state that cannot be read");
             return Err(StoreError::Unreadable);
         };
+        if now.since(archived.at.max(session.deadline().unwrap_or_default())) > self.age_max {
+            return Ok(Found::Nothing);
+        }
+        let lifetime = self.lifetimes.of(session.status, session.deadline(), archived.at);
+        let is_over = session.status.is_final() || archived.at + lifetime <= now;
+        if is_over && purpose == Purpose::Read {
+            return Ok(Found::Over(as_it_ended(session, &archived, now)));
+        }
         let decide = move |current: Current<'_>| restore(&session, &archived, &current);
         let commit = Commit { id, arrival: None, rate: None, client: None, decide: Box::new(decide) };
         let Committed { record, .. } = self.store.commit(commit).await?;
@@ -125,8 +257,15 @@ impl Recovery {
             let session = record.session();
             info!(session = %id, epoch = session.epoch, version = session.version, "a session was brought back");
         }
-        Ok(record.is_some())
+        Ok(if record.is_some() { Found::Back } else { Found::Nothing })
     }
+}
+
+/// What time made of a state that nobody keeps any more.
+fn as_it_ended(session: Session, archived: &Archived, now: Timestamp) -> Snapshot {
+    let before = Session { epoch: archived.tag.epoch, version: archived.tag.version, ..session };
+    let Judgement { session, .. } = judge(&before, &Command::Settle, &Default::default(), now);
+    Record::new(session, now).snapshot()
 }
 
 /// Puts a state back if there is still nothing, with what time has done since.
@@ -134,7 +273,7 @@ fn restore(session: &Session, archived: &Archived, current: &Current<'_>) -> Dec
     if current.record.is_some() {
         return judged::nothing(Ok(Outcome::default()));
     }
-    if current.epoch > 0 {
+    if current.epoch > 0 && !current.is_unreadable {
         // It was deleted meanwhile.
         return judged::nothing(Err(Refusal::NotFound));
     }

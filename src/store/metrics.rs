@@ -10,6 +10,8 @@ use prometheus_client::registry::Registry;
 
 use crate::engine::Timestamp;
 
+use super::BytesBudget;
+
 const ROUND_TRIP_BUCKETS_S: [f64; 12] =
     [0.000_1, 0.000_2, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0];
 const LAG_BUCKETS_S: [f64; 10] = [0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 2.0];
@@ -27,6 +29,8 @@ pub struct Metrics {
     clock_jumps: Counter,
     lag: Histogram,
     lateness: Histogram,
+    sessions_bytes: BytesBudget,
+    refused: Family<Refused, Counter>,
 }
 
 /// What a round trip is for.
@@ -52,6 +56,24 @@ struct Asked {
     operation: &'static str,
 }
 
+/// A bound of what may be held at once.
+#[derive(Clone, Copy, Debug)]
+pub enum Bound {
+    /// How many sessions.
+    Sessions,
+    /// What they take.
+    SessionsBytes,
+    /// What request bodies take that are on their way.
+    BodiesBytes,
+    /// How often an address may ask for sessions that nobody knows.
+    Lookups,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Refused {
+    bound: &'static str,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Made {
     connection: &'static str,
@@ -70,6 +92,8 @@ impl Default for Metrics {
             clock_jumps: Counter::default(),
             lag: Histogram::new(LAG_BUCKETS_S),
             lateness: Histogram::new(LATENESS_BUCKETS_S),
+            sessions_bytes: BytesBudget::new(usize::MAX),
+            refused: Family::default(),
         }
     }
 }
@@ -96,7 +120,25 @@ impl Metrics {
         registry.register("synckairos_update_lag_seconds", help, metrics.lag.clone());
         let help = "From a deadline until the change that makes it count";
         registry.register("synckairos_deadline_lateness_seconds", help, metrics.lateness.clone());
+        let help = "Memory that sessions take which this process keeps";
+        registry.register("synckairos_sessions_bytes", help, metrics.sessions_bytes.clone());
+        let help = "Requests that were refused because as much was held as may be";
+        registry.register("synckairos_bounds_refused", help, metrics.refused.clone());
+        for bound in [Bound::Sessions, Bound::SessionsBytes, Bound::BodiesBytes, Bound::Lookups] {
+            let _shown = metrics.refused.get_or_create(&Refused { bound: bound.name() });
+        }
         metrics
+    }
+
+    /// What sessions take, which is `max` bytes at most.
+    pub(super) fn sessions_bytes(&self, max: usize) -> BytesBudget {
+        self.sessions_bytes.set_max(max);
+        self.sessions_bytes.clone()
+    }
+
+    /// Something did not fit.
+    pub fn refused(&self, bound: Bound) {
+        self.refused.get_or_create(&Refused { bound: bound.name() }).inc();
     }
 
     pub(super) fn round_trip(&self, operation: Operation, took: Duration) {
@@ -147,6 +189,17 @@ impl Metrics {
     /// A change at `now_us` is the first after a deadline.
     pub(super) fn fired(&self, deadline: Timestamp, now_us: u64) {
         self.lateness.observe(seconds_since(deadline, now_us));
+    }
+}
+
+impl Bound {
+    const fn name(self) -> &'static str {
+        match self {
+            Bound::Sessions => "sessions",
+            Bound::SessionsBytes => "sessions_bytes",
+            Bound::BodiesBytes => "bodies_bytes",
+            Bound::Lookups => "lookups",
+        }
     }
 }
 

@@ -25,10 +25,14 @@
 //! - **Deletion.** A deleted session leaves a tombstone for a while, so that an id that comes back gets a
 //!   higher epoch.
 //! - **Lifetime.** A session that was not written for its [`Record::lifetime`] is gone.
+//! - **Room.** What does not fit is refused with [`StoreError::Unavailable`], new sessions before changes of those that
+//!   there are; nothing is dropped before its lifetime is over.
 
 mod archive;
 mod arrival;
+mod budget;
 pub mod file;
+mod lifetime;
 mod limits;
 pub mod memory;
 mod metrics;
@@ -48,7 +52,9 @@ use crate::engine::{Entry, Outcome, Refusal, Session, SessionId, StateTag, Times
 
 pub use archive::{Archive, Archived, Change, Changes, Room};
 pub use arrival::{Arrival, Arrivals};
-pub use metrics::Metrics;
+pub use budget::{BytesBudget, Held};
+pub use lifetime::Lifetimes;
+pub use metrics::{Bound, Metrics};
 pub use record::{Record, Snapshot};
 
 /// What a call to a store comes to.
@@ -153,6 +159,8 @@ pub struct Current<'a> {
     pub now: Timestamp,
     /// Whether the state was committed after the command arrived, so that its sender could not know it.
     pub changed_since_arrival: bool,
+    /// Something is stored that is no state: there is no session, but what is stored may take its place, or go.
+    pub is_unreadable: bool,
 }
 
 /// What is to be committed, and the answer once it is.
@@ -172,6 +180,8 @@ pub type Verdict = Result<Outcome, Refusal>;
 pub enum Write {
     /// None.
     Nothing,
+    /// What is stored is no state, and goes.
+    Discard,
     /// A new state.
     Put {
         /// The state.
@@ -351,6 +361,8 @@ pub enum StoreError {
     UnknownOutcome,
     /// What is stored is no state.
     Unreadable,
+    /// What is stored was written by a newer server, in a form that is not known here.
+    Newer,
     /// The store did something in part.
     Broken,
 }

@@ -5,13 +5,13 @@ use std::sync::OnceLock;
 
 use bytes::Bytes;
 
-use crate::engine::{Millis, Session, StateTag, Status, Timestamp};
+use crate::engine::{Millis, Session, StateTag, Timestamp};
 use crate::wire::{self, Encoded, Undecodable};
 
-use super::Countdown;
+use super::{Countdown, Lifetimes};
 
-const HOUR: Millis = Millis::new(3_600_000);
-const DAY: Millis = Millis::new(86_400_000);
+/// What else is kept of a session, in bytes: its places among all, by name, by lifetime and by deadline.
+const PLACES_LEN: usize = 256;
 
 /// A state and its bytes.
 #[derive(Debug)]
@@ -64,14 +64,21 @@ impl Record {
         Countdown::of(&self.session)
     }
 
-    /// How long the state is kept when it was written at `now` and not again: an hour past the deadline
-    /// while a clock runs, a day while it waits for somebody, an hour after the end.
-    pub fn lifetime(&self, now: Timestamp) -> Millis {
-        match (self.session.status, self.deadline) {
-            (_, Some(deadline)) => deadline.since(now) + HOUR,
-            (Status::Pending | Status::Running | Status::Paused, None) => DAY,
-            (Status::Expired | Status::Completed | Status::Cancelled, None) => HOUR,
-        }
+    /// How long the state is kept when it was written at `now` and not again.
+    pub fn lifetime(&self, lifetimes: &Lifetimes, now: Timestamp) -> Millis {
+        lifetimes.of(self.session.status, self.deadline, now)
+    }
+
+    /// How many bytes of memory it takes, with its own once they are asked for.
+    pub fn size(&self) -> usize {
+        let session = &self.session;
+        let parts = size_of_val(&*session.participants)
+            + size_of_val(&*session.groups)
+            + size_of_val(&*session.clocks)
+            + size_of_val(&*session.warn_at)
+            + session.metadata.as_ref().map_or(0, |metadata| metadata.len());
+        let encoded = self.encoded.get().map_or_else(|| wire::len_expected(session), |encoded| encoded.len());
+        size_of::<Self>() + PLACES_LEN + parts + encoded
     }
 }
 

@@ -102,8 +102,10 @@ impl<'a> Object<'a> {
     /// The names of all members: of fields first, then others in their order, so many at most that they fit an answer.
     pub(super) fn names(&self) -> impl Iterator<Item = Cow<'a, str>> {
         let fields = FIELDS.iter().zip(&self.fields).filter(|(_, value)| value.is_some());
-        let others =
-            self.others.iter().map(|literal| text(literal).unwrap_or(Cow::Borrowed(&literal[1..literal.len() - 1])));
+        let others = self.others.iter().map(|literal| match serde_json::from_str(literal) {
+            Ok(name) => Cow::Owned(name),
+            Err(_) => Cow::Borrowed(&literal[1..literal.len() - 1]),
+        });
         fields.map(|(name, _)| Cow::Borrowed(*name)).chain(others)
     }
 }

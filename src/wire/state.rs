@@ -23,6 +23,12 @@ impl Encoded {
         self.frame.clone()
     }
 
+    /// How many bytes there are.
+    #[expect(clippy::len_without_is_empty, reason = "a state is never empty")]
+    pub fn len(&self) -> usize {
+        self.frame.len()
+    }
+
     /// The state itself, a JSON object.
     pub fn state(&self) -> Bytes {
         self.frame.slice(self.state.clone())
@@ -55,7 +61,7 @@ pub fn encode(session: &Session, at: Timestamp) -> Encoded {
 }
 
 /// Enough for all but numbers that nobody counts to, and little more: it is kept as long as the state.
-fn len_expected(session: &Session) -> usize {
+pub fn len_expected(session: &Session) -> usize {
     let metadata_len = session.metadata.as_ref().map_or(0, |metadata| metadata.len());
     let participant_len = if session.mode == Mode::PerGroup { 325 } else { 270 };
     720 + metadata_len

@@ -8,25 +8,25 @@ use tokio::time::timeout;
 use crate::client_address::ClientAddress;
 use crate::engine::{Command, Precondition, Refusal, SessionId};
 use crate::problem::Problem;
-use crate::sessions::{Failure, Request, Seen};
+use crate::sessions::{Failure, Request, Seen, Sessions};
 use crate::store::Arrival;
 use crate::wire::{self, Asked, Order, Problems, Text};
 
-use super::Live;
-
 /// Answers one client's messages about one session.
-pub(super) struct Answers<'l> {
+pub(super) struct Answers {
     pub(super) id: SessionId,
     pub(super) client: ClientAddress,
-    pub(super) live: &'l Live,
+    /// As this client asks for them.
+    pub(super) sessions: Sessions,
+    pub(super) request_timeout: Duration,
 }
 
-impl Answers<'_> {
+impl Answers {
     /// The answer to a PING.
     pub(super) async fn pong(&self, client_timestamp: Option<&str>, arrival: Arrival) -> Bytes {
         let received_at = arrival.at();
         drop(arrival);
-        let now = self.in_time(self.live.sessions.now()).await;
+        let now = self.in_time(self.sessions.now()).await;
         match now.and_then(|now| now.map_err(Problem::from)) {
             Ok(now) => wire::pong(client_timestamp, received_at, now),
             Err(problem) => failed(&problem),
@@ -35,7 +35,7 @@ impl Answers<'_> {
 
     /// The state, or what a client is told instead.
     pub(super) async fn state(&self) -> Result<Seen, Bytes> {
-        let seen = self.in_time(self.live.sessions.read(self.id)).await;
+        let seen = self.in_time(self.sessions.read(self.id)).await;
         seen.and_then(|seen| seen.map_err(Problem::from)).map_err(|problem| failed(&problem))
     }
 
@@ -45,7 +45,7 @@ impl Answers<'_> {
         match self.ask(order.order, arrival).await {
             Ok(answer) => wire::result_data(&order.request_id, 200, &answer),
             Err(problem) => {
-                let now = self.in_time(self.live.sessions.now()).await.ok().and_then(Result::ok).unwrap_or(arrived);
+                let now = self.in_time(self.sessions.now()).await.ok().and_then(Result::ok).unwrap_or(arrived);
                 wire::result_error(&order.request_id, problem.status, &problem.json(), now)
             }
         }
@@ -53,7 +53,7 @@ impl Answers<'_> {
 
     async fn ask(&self, order: Result<Asked, Problems>, arrival: Arrival) -> Result<Text, Problem> {
         // A limit that cannot be counted lets through.
-        let quota = self.live.sessions.count(self.client).await.unwrap_or_default();
+        let quota = self.sessions.count(self.client).await.unwrap_or_default();
         if quota.is_some_and(|quota| quota.is_exceeded()) {
             return Err(Problem::too_many_requests());
         }
@@ -61,7 +61,7 @@ impl Answers<'_> {
         let is_switch = matches!(command, Command::Switch { .. });
         let precondition = Precondition { one_of: None, version };
         let request = Request { precondition, client: Some(self.client), ..command.into() };
-        let asked = timeout(self.live.request_timeout, self.live.sessions.change(self.id, arrival, request));
+        let asked = timeout(self.request_timeout, self.sessions.change(self.id, arrival, request));
         let done = asked.await.map_err(|_| Problem::unknown_outcome())?.result?;
         match &done.record {
             Some(record) if is_switch => Ok(wire::switched(record.session(), record.encoded(), done.outcome, done.now)),
@@ -75,7 +75,7 @@ impl Answers<'_> {
     }
 
     async fn in_time<T>(&self, asked: impl Future<Output = T>) -> Result<T, Problem> {
-        let limit: Duration = self.live.request_timeout;
+        let limit: Duration = self.request_timeout;
         timeout(limit, asked).await.map_err(|_| Problem::unavailable("The answer takes too long"))
     }
 }

@@ -51,7 +51,8 @@ pub async fn serve(
     let ending = match invitation.0 {
         Ok(id) => {
             let _member = live.hub.join(id, Arc::clone(&outbox));
-            let answers = Answers { id, client, live };
+            let sessions = live.sessions.asked_by(client);
+            let answers = Answers { id, client, sessions, request_timeout: live.request_timeout };
             Peer { answers, live, outbox: &outbox, share: live.hub.share() }.run(&mut socket, shutdown).await
         }
         Err(why) => Ending::refused(why),
@@ -63,7 +64,7 @@ pub async fn serve(
 
 /// A client that asked for a session.
 struct Peer<'l> {
-    answers: Answers<'l>,
+    answers: Answers,
     live: &'l Live,
     outbox: &'l Outbox,
     /// The part of the time between the announcement of a stop and the stop that the client stays.
@@ -110,7 +111,7 @@ impl Peer<'_> {
     async fn watch(&self) -> Result<Watched, Ending> {
         let until = tokio::time::Instant::now() + JOIN_PATIENCE;
         loop {
-            match self.live.sessions.watch(self.answers.id).await {
+            match self.answers.sessions.watch(self.answers.id).await {
                 Ok(watched) => return Ok(watched),
                 Err(Failure::Store(StoreError::Unavailable(_))) if tokio::time::Instant::now() < until => {
                     tokio::time::sleep(JOIN_PAUSE).await;

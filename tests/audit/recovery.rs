@@ -11,6 +11,7 @@ use crate::support::http::Connection;
 use crate::support::instant;
 use crate::support::sessions::{id, two_players};
 use crate::support::wait;
+use crate::support::ws::Client;
 
 use super::rig::Rig;
 
@@ -19,6 +20,9 @@ const HOUR: u64 = 3_600_000;
 super::on_one_and_on_many!(
     a_lost_session_comes_back_on_demand,
     an_older_state_never_comes_back,
+    what_is_over_is_shown_and_comes_back_by_a_command_only,
+    a_scan_of_ids_takes_nobodys_look_ups,
+    what_nobody_can_read_comes_back_from_the_audit,
     what_was_audited_comes_back_though_redis_is_emptied_under_load,
 );
 
@@ -84,6 +88,95 @@ async fn a_lost_session_comes_back_on_demand(rig: Rig) {
         assert_eq!(told.join(" "), expected, "session {n}");
         assert!(history.iter().enumerate().all(|(place, change)| change["version"] == place + 1), "{history:?}");
     }
+}
+
+async fn what_is_over_is_shown_and_comes_back_by_a_command_only(rig: Rig) {
+    let instance = rig.instance(&[("LIFETIME_PENDING_S", "1"), ("LIFETIME_ENDED_S", "1")]).await;
+    let mut client = Connection::open(instance.address).await;
+    for n in [1, 2] {
+        client.create(&two_players(&id(n), HOUR)).await;
+    }
+    client.post(&id(1), "start", &Value::Null).await;
+    let ended = client.post(&id(1), "complete", &Value::Null).await;
+    rig.drained().await;
+    wait::until("Redis has dropped them", async || !rig.has(&id(1)) && !rig.has(&id(2))).await;
+    for _ in 0..3 {
+        let (status, state) = read(&mut client, 1).await;
+        assert_eq!((status, &state), (200, &ended), "it is shown as it ended");
+        let (status, state) = read(&mut client, 2).await;
+        assert_eq!((status, &state["status"], &state["version"]), (200, &"pending".into(), &1.into()));
+    }
+    let mut watcher = Client::join(instance.address, &id(1)).await;
+    assert_eq!(watcher.next().await["state"], ended);
+    assert!(!rig.has(&id(1)) && !rig.has(&id(2)), "nobody who looks brings it back");
+    let metrics = client.ask("GET", "/metrics", "").await.body;
+    assert_eq!(series(&metrics, "synckairos_recovery_sessions_total"), 0.0);
+
+    assert_eq!(client.post(&id(2), "start", &Value::Null).await["version"], 3, "a command does");
+    let again = client.ask("POST", &format!("/v1/sessions/{}/start", id(1)), "").await;
+    assert_eq!((again.status, again.code().as_str()), (400, "INVALID_STATE_TRANSITION"));
+}
+
+async fn what_nobody_can_read_comes_back_from_the_audit(rig: Rig) {
+    let instance = rig.instance(&[]).await;
+    let mut client = Connection::open(instance.address).await;
+    for n in 1..=4 {
+        client.create(&two_players(&id(n), HOUR)).await;
+    }
+    rig.drained().await;
+    for n in 1..=4 {
+        rig.spoil(&id(n));
+    }
+    let (status, state) = read(&mut client, 1).await;
+    assert_eq!((status, &state["status"], &state["version"]), (200, &"pending".into(), &2.into()));
+    assert_eq!(client.post(&id(2), "start", &Value::Null).await["version"], 3);
+    let mut watcher = Client::join(instance.address, &id(3)).await;
+    assert_eq!(watcher.next().await["state"]["version"], 2);
+    assert_eq!(client.ask("DELETE", &format!("/v1/sessions/{}", id(4)), "").await.status, 204);
+    assert_eq!(read(&mut client, 4).await.0, 404, "what was deleted stays so");
+    rig.drained().await;
+    rig.spoil(&id(5));
+    assert_eq!(read(&mut client, 5).await.0, 500, "nobody knows it");
+    assert_eq!(client.ask("DELETE", &format!("/v1/sessions/{}", id(5)), "").await.status, 204);
+    assert_eq!(read(&mut client, 5).await.0, 404);
+}
+
+async fn a_scan_of_ids_takes_nobodys_look_ups(rig: Rig) {
+    const SCANNERS: u64 = 100;
+    let instance = rig.instance(&[("REQUEST_TIMEOUT_MS", "20000")]).await;
+    let mut client = Connection::open(instance.address).await;
+    let lost: Vec<_> = (1..=20).collect();
+    for n in &lost {
+        client.create(&two_players(&id(*n), HOUR)).await;
+    }
+    rig.drained().await;
+    rig.empty();
+    let refused = Arc::new(AtomicU64::new(0));
+    let mut scanners = JoinSet::new();
+    for scanner in 0..SCANNERS {
+        let (refused, address) = (Arc::clone(&refused), instance.address);
+        scanners.spawn(async move {
+            let mut client = Connection::open(address).await;
+            for n in 0.. {
+                let path = format!("/v1/sessions/{}", id(1_000_000 + scanner * 1_000_000 + n));
+                match client.ask("GET", &path, "").await.status {
+                    404 => {}
+                    503 => drop(refused.fetch_add(1, Ordering::Relaxed)),
+                    status => panic!("{status}"),
+                }
+            }
+        });
+    }
+    wait::until("the scanners have their share", async || refused.load(Ordering::Relaxed) > 100).await;
+    // Somebody else, at another address.
+    let socket = tokio::net::TcpSocket::new_v4().expect("there is room");
+    socket.bind("127.0.0.2:0".parse().expect("an address")).expect("it is ours");
+    let mut honest = Connection::over(socket.connect(instance.address).await.expect("it listens"));
+    for n in lost {
+        let (status, state) = read(&mut honest, n).await;
+        assert_eq!((status, &state["version"]), (200, &2.into()), "session {n}");
+    }
+    scanners.shutdown().await;
 }
 
 async fn an_older_state_never_comes_back(rig: Rig) {

@@ -138,6 +138,22 @@ impl Rig {
         forgotten.expect("it answers");
     }
 
+    /// Writes something over a session that is no state.
+    pub(super) fn spoil(&self, session: &str) {
+        let session = Uuid::parse(session).map(SessionId).expect("an id");
+        let keyspace = self.keyspace();
+        let (key, mut connection) = (keyspace.session(session), self.connect(keyspace.partition(session)));
+        redis::cmd("SET").arg(key).arg("garbage").exec(&mut connection).expect("it answers");
+    }
+
+    /// Whether Redis has a session.
+    pub(super) fn has(&self, session: &str) -> bool {
+        let session = Uuid::parse(session).map(SessionId).expect("an id");
+        let keyspace = self.keyspace();
+        let key = keyspace.session(session);
+        redis::cmd("EXISTS").arg(key).query(&mut self.connect(keyspace.partition(session))).expect("it answers")
+    }
+
     /// How much is in a part of the queue.
     pub(super) fn queued(&self, part: Part) -> u64 {
         let keyspace = self.keyspace();

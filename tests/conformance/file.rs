@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use synckairos::clock::Clock;
-use synckairos::engine::Millis;
 use synckairos::store::file::DataDir;
 use synckairos::store::memory::{Limit, Memory};
 use synckairos::store::{Listener, Metrics, Store};
@@ -20,7 +19,7 @@ impl Backend for Kept {
         let directory = Directory::new();
         let (clock, metrics) = (Clock::system(), Metrics::default());
         let data = DataDir::open(directory.path(), clock.clone(), Duration::from_secs(20), metrics.clone());
-        let limit = Limit { sessions_max: 1_000, tombstone_ttl: Millis::new(3_600_000) };
+        let limit = Limit { sessions_max: 1_000, ..Limit::default() };
         let store = Memory::open(clock, limit, listener, metrics, &data.expect("it is new"));
         Self(store.expect("there is nothing"), directory)
     }

@@ -8,19 +8,23 @@ use std::task::{Context, Wake, Waker};
 
 use synckairos::clock::Clock;
 use synckairos::deadlines;
-use synckairos::engine::{Command, Millis, Mode, NewSession, OnTimeout, Refusal, Status, Timestamp};
-use synckairos::sessions::Failure;
+use synckairos::engine::{
+    Command, Millis, Mode, NewParticipant, NewSession, OnTimeout, ParticipantId, Refusal, Status, Timestamp, Uuid,
+};
+use synckairos::sessions::{Failure, Rates, Sessions};
 use synckairos::store::memory::{Limit, Memory};
-use synckairos::store::{Listener, Metrics, Store, StoreError};
+use synckairos::store::{Lifetimes, Listener, Metrics, Store, StoreError};
 use tokio::task::JoinSet;
 
+use super::recorder::Recorder;
 use super::rig::{LONG, SWITCH, id, new_session, refusal, waits};
 use super::{Backend, Rig};
 use crate::support::wait::until;
 
 const HOUR: Millis = Millis::new(3_600_000);
 const DAY: Millis = Millis::new(86_400_000);
-const LIMIT: Limit = Limit { sessions_max: 1_000, tombstone_ttl: HOUR };
+const LIFETIMES: Lifetimes = Lifetimes { pending: DAY, idle: DAY, ended: HOUR };
+const LIMIT: Limit = Limit { sessions_max: 1_000, bytes_max: usize::MAX, tombstone_ttl: HOUR, lifetimes: LIFETIMES };
 
 /// By the operating system's clock.
 struct System(Memory);
@@ -135,6 +139,63 @@ async fn a_session_is_kept_for_its_lifetime() {
     ] {
         check_lifetime(new, commands, lifetime).await;
     }
+}
+
+/// Memory that sessions take is given back whichever way they go.
+#[tokio::test]
+async fn what_sessions_take_is_counted() {
+    let clock = Clock::manual(Timestamp::from_ms(1_769_860_800_000));
+    let mut registry = prometheus_client::registry::Registry::default();
+    let metrics = Metrics::register(&mut registry);
+    let limit = Limit { bytes_max: 200_000, sessions_max: 4, ..LIMIT };
+    let store: Arc<dyn Store> = Arc::new(Memory::new(clock.clone(), limit, Arc::new(Recorder::default()), metrics));
+    let held = || {
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry).expect("it is text");
+        let line = text.lines().find_map(|line| line.strip_prefix("synckairos_sessions_bytes ")).expect("it is shown");
+        line.parse::<usize>().expect("a number")
+    };
+    let sessions = Sessions::new(Arc::clone(&store), Rates::default());
+    let create = async |n, participants| {
+        let new = crowd(n, participants);
+        sessions.create(sessions.arrive(new.id), new).await
+    };
+    let is_full = |done: &Result<_, Failure>| matches!(done, Err(Failure::Store(StoreError::Unavailable(_))));
+    assert_eq!(held(), 0);
+    let large = create(1, 300).await.expect("there is room");
+    let taken = held();
+    assert!((90_000..160_000).contains(&taken), "{taken} bytes");
+    drop(large);
+    assert!(is_full(&create(2, 300).await), "large ones leave a fifth to others");
+    assert_eq!(held(), taken);
+    create(3, 2).await.expect("small ones have room");
+    let before = held();
+    sessions.change(id(1), sessions.arrive(id(1)), Command::Start.into()).await.result.expect("it can be started");
+    assert!(held().abs_diff(before) < 200, "a state takes the place of the one before");
+    let delete = sessions.change(id(1), sessions.arrive(id(1)), Command::Delete.into()).await;
+    delete.result.expect("anything can be deleted");
+    assert!(held() < 10_000, "{}", held());
+    create(4, 300).await.expect("there is room again");
+    clock.advance_to(clock.now() + DAY + DAY);
+    tokio::select! {
+        biased;
+        () = store.upkeep() => {}
+        () = std::future::ready(()) => {}
+    }
+    assert_eq!(held(), 0);
+}
+
+/// A session of so many participants.
+fn crowd(n: u64, participants: u64) -> NewSession {
+    let mut new = new_session(n);
+    let one = new.participants[0].clone();
+    new.participants = (0..participants)
+        .map(|place| NewParticipant {
+            id: ParticipantId(Uuid::from_bits(0x4000_8000_0000_0000_0000 | u128::from(place))),
+            ..one.clone()
+        })
+        .collect();
+    new
 }
 
 #[tokio::test]

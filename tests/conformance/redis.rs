@@ -9,8 +9,8 @@ use parking_lot::Mutex;
 use synckairos::clock::Clock;
 use synckairos::engine::Millis;
 use synckairos::redis::{Certificates, Keyspace, Server};
-use synckairos::store::redis::{Budget, Options, RedisStore};
-use synckairos::store::{Listener, Metrics, Store};
+use synckairos::store::redis::{Budget, Options, RecordFormat, RedisStore};
+use synckairos::store::{Lifetimes, Listener, Metrics, Store};
 
 use super::Backend;
 use crate::support::certificates::Authority;
@@ -95,6 +95,8 @@ fn options(url: &str, keyspace: Keyspace, is_audited: bool) -> Options {
         keyspace,
         timeout: Duration::from_secs(2),
         tombstone_ttl: Millis::new(3_600_000),
+        lifetimes: Lifetimes::default(),
+        record_format: RecordFormat::default(),
         audit: is_audited.then_some(Budget { bytes_max: 1 << 30 }),
         replicas_min: 0,
         metrics: Metrics::default(),

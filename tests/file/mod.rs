@@ -2,6 +2,7 @@
 //! and what is there when the next one has the directory.
 
 mod clocks;
+mod fixtures;
 mod kills;
 mod restarts;
 mod trouble;

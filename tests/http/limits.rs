@@ -1,6 +1,7 @@
 //! What a client may use up: switches of a session, requests of an address, connections, sessions.
 
 use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt;
 
 use crate::support::http::{Answer, Connection};
 use crate::support::server::Server;
@@ -8,6 +9,12 @@ use crate::support::sessions::{id, participant, two_players};
 use crate::support::wait;
 
 const HOUR: u64 = 3_600_000;
+
+/// The value of a series.
+fn series(metrics: &str, name: &str) -> f64 {
+    let line = metrics.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_else(|| panic!("no {name}"));
+    line.trim().parse().expect("a number")
+}
 
 /// The headers of a limit, the seconds until its window ends aside.
 fn assert_limit(answer: &Answer, max: u32, window_s: u32, remaining: u32, what: &str) {
@@ -212,6 +219,67 @@ async fn requests_of_an_address_are_limited() {
             assert_eq!(client.ask("GET", path, "").await.status, 200, "{path}");
         }
     }
+}
+
+#[tokio::test]
+async fn sessions_take_only_so_much_memory() {
+    let server = Server::start_with(&[("MAX_SESSIONS_BYTES", "1048576")]).await;
+    let mut client = server.connect().await;
+    let large = |n: u64| {
+        let entry = |place: u64| json!({"participant_id": participant(place), "participant_index": place, "total_time_ms": HOUR});
+        let mut session = two_players(&id(n), HOUR);
+        session["participants"] = (0..500).map(entry).collect();
+        session.to_string()
+    };
+    let mut held = 0;
+    let refused = loop {
+        let answer = client.ask("POST", "/v1/sessions", &large(held)).await;
+        if answer.status != 201 {
+            break answer;
+        }
+        held += 1;
+    };
+    assert!((2..8).contains(&held), "{held} large sessions in 1 MiB");
+    assert_eq!((refused.status, refused.code()), (503, "UNAVAILABLE".to_owned()), "{refused:?}");
+    assert_eq!(refused.header("retry-after"), Some("1"), "{refused:?}");
+    client.create(&two_players(&id(100), HOUR)).await;
+    assert_eq!(client.post(&id(0), "start", &Value::Null).await["version"], 2, "those that are there go on");
+    let metrics = client.ask("GET", "/metrics", "").await.body;
+    assert_eq!(series(&metrics, r#"synckairos_bounds_refused_total{bound="sessions_bytes"}"#), 1.0);
+    assert!(series(&metrics, "synckairos_sessions_bytes") < 1_048_576.0);
+    assert_eq!(client.ask("DELETE", &format!("/v1/sessions/{}", id(0)), "").await.status, 204);
+    assert_eq!(client.ask("POST", "/v1/sessions", &large(200)).await.status, 201, "there is room again");
+}
+
+#[tokio::test]
+async fn bodies_on_their_way_take_only_so_much_memory() {
+    let server = Server::start_with(&[("MAX_BODIES_BYTES", "4194304")]).await;
+    let mut probe = server.connect().await;
+    // More is announced than comes: the server waits for the rest, and holds what it has.
+    let mut waiting = Vec::new();
+    for _ in 0..14 {
+        let mut raw = tokio::net::TcpStream::connect(server.address()).await.expect("it listens");
+        let head = "POST /v1/sessions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\n";
+        raw.write_all(head.as_bytes()).await.expect("it reads");
+        raw.write_all(&[b' '; 200_000]).await.expect("it reads");
+        waiting.push(raw);
+    }
+    let long = format!("{}{}", " ".repeat(900_000), two_players(&id(1), HOUR));
+    let held = async |probe: &mut Connection| {
+        let metrics = probe.ask("GET", "/metrics", "").await.body;
+        series(&metrics, "synckairos_bodies_bytes")
+    };
+    wait::until("they are held", async || held(&mut probe).await >= 3_500_000.0).await;
+    let mut client = server.connect().await;
+    let answer = client.ask("POST", "/v1/sessions", &long).await;
+    assert_eq!((answer.status, answer.code()), (503, "UNAVAILABLE".to_owned()), "{answer:?}");
+    assert_eq!(answer.header("retry-after"), Some("1"), "{answer:?}");
+    probe.create(&two_players(&id(2), HOUR)).await;
+    drop(waiting);
+    wait::until("room is given back", async || held(&mut probe).await == 0.0).await;
+    let mut client = server.connect().await;
+    assert_eq!(client.ask("POST", "/v1/sessions", &long).await.status, 201);
+    assert_eq!(held(&mut probe).await, 0.0);
 }
 
 #[tokio::test]

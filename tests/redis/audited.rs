@@ -12,8 +12,8 @@ use synckairos::engine::{
 };
 use synckairos::redis::{Certificates, Keyspace, Server};
 use synckairos::sessions::{Failure, Rates, Sessions};
-use synckairos::store::redis::{Budget, Options, RedisStore};
-use synckairos::store::{Listener, Metrics, StoreError, Update};
+use synckairos::store::redis::{Budget, Options, RecordFormat, RedisStore};
+use synckairos::store::{Lifetimes, Listener, Metrics, StoreError, Update};
 use tokio::task::JoinSet;
 
 use crate::support::proxy::Proxy;
@@ -31,6 +31,8 @@ fn sessions(url: &str, partitions: u16) -> Sessions {
         keyspace: Keyspace::new("", partitions),
         timeout: Duration::from_secs(2),
         tombstone_ttl: Millis::new(3_600_000),
+        lifetimes: Lifetimes::default(),
+        record_format: RecordFormat::default(),
         audit: Some(Budget { bytes_max: 1 << 30 }),
         replicas_min: 0,
         metrics: Metrics::default(),

@@ -20,6 +20,7 @@ mod process;
 mod published;
 mod replicas;
 mod sentinel;
+mod stored;
 mod waiting;
 mod watcher;
 

@@ -108,12 +108,13 @@ impl Redis {
         socket(&self.dir)
     }
 
-    /// How many keys it holds, but for the one that says how the others are divided.
+    /// How many keys it holds, but for the one that says how the others are divided, and what instances say of
+    /// themselves.
     pub(crate) fn len(&self) -> u64 {
         let mut commands = redis::pipe();
-        commands.cmd("DBSIZE").cmd("EXISTS").arg("partitions");
-        let (all, divided): (u64, u64) = commands.query(&mut self.connect()).expect("it answers");
-        all - divided
+        commands.cmd("DBSIZE").cmd("EXISTS").arg("partitions").arg("instances").cmd("KEYS").arg("instance:*");
+        let (all, about, leases): (u64, u64, Vec<String>) = commands.query(&mut self.connect()).expect("it answers");
+        all - about - leases.len() as u64
     }
 
     /// Kills it at once and starts it again on its files, with other options.

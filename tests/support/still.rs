@@ -27,7 +27,7 @@ impl Listener for Nobody {
 impl Still {
     pub(crate) fn new() -> Self {
         let clock = Clock::manual(Timestamp::from_ms(1_800_000_000_000));
-        let limit = Limit { sessions_max: 100, tombstone_ttl: Millis::new(1_000) };
+        let limit = Limit { sessions_max: 100, tombstone_ttl: Millis::new(1_000), ..Limit::default() };
         let store = Memory::new(clock.clone(), limit, Arc::new(Nobody), Metrics::default());
         Self { sessions: Sessions::new(Arc::new(store.clone()), Rates::default()), store, clock }
     }

@@ -243,7 +243,8 @@ fn value(change: &Change) -> Vec<u8> {
 fn remembered(id: SessionId, value: &[u8]) -> Option<Remembered> {
     let (expires, kept) = value.split_first_chunk::<EXPIRES_LEN>()?;
     let expires = Timestamp::from_ms(u64::from_be_bytes(*expires));
-    let (_, glanced) = wire::glance(&Bytes::copy_from_slice(kept)).ok()?;
+    let kept = &wire::modern(Bytes::copy_from_slice(kept));
+    let (_, glanced) = wire::glance(kept).ok()?;
     let kept = match glanced {
         wire::Kept::State(..) => Kept::Session(Arc::new(Record::read(wire::decode(kept).ok()?))),
         wire::Kept::Tombstone(tag) => Kept::Tombstone(tag),

@@ -6,10 +6,15 @@ use std::sync::atomic::Ordering;
 
 use crate::engine::{SessionId, Timestamp};
 use crate::store::file::{Change, Written};
-use crate::store::{Arrival, Commit, Committed, Current, Decision, Record, StoreError, Update, Write};
+use crate::store::{Arrival, Bound, Commit, Committed, Current, Decision, Record, StoreError, Update, Write};
 
 use super::shard::{Entry, Kept, Shard};
 use super::{SHARDS, Shared};
+
+/// A session that takes more, in bytes, is large.
+const LARGE: usize = 16 << 10;
+/// How much of what sessions may take is taken when large ones are refused.
+const PERCENT_LARGE: usize = 80;
 
 /// A decision that was carried out, and what its answer has to wait for.
 pub(super) struct Done {
@@ -61,17 +66,18 @@ impl Shared {
             epoch: entry.map_or(0, |entry| entry.next_epoch(now)),
             at: arrived.max(last_change),
             now,
+            is_unreadable: false,
             changed_since_arrival: entry
                 .is_some_and(|entry| commit.arrival.as_ref().is_some_and(|arrival| entry.committed > arrival.moment())),
         });
         // It is judged: whatever the answer still waits for, nobody waits for it.
         drop(commit.arrival.take());
-        let is_change = !matches!(write, Write::Nothing);
+        let is_change = !matches!(write, Write::Nothing | Write::Discard);
         if let Some(passed) = deadline.filter(|&deadline| deadline <= now && is_change) {
             self.metrics.fired(passed, now.as_ms() * 1_000);
         }
         let (record, written) = match write {
-            Write::Nothing => {
+            Write::Nothing | Write::Discard => {
                 // What an answer is based on must not be lost after it.
                 let number = entry.map_or(0, |entry| entry.number);
                 let written = match &self.disk {
@@ -81,13 +87,15 @@ impl Shared {
                 (record.cloned(), written)
             }
             Write::Put { record, notices, entry } => {
-                if is_new && !self.admit() {
-                    return Err(StoreError::Unavailable("the server holds as many sessions as it may"));
+                let kept = Kept::Session(Arc::clone(&record));
+                let size = kept.size();
+                if is_new {
+                    self.admit(size)?;
                 }
-                let expires = now + record.lifetime(now);
+                let expires = now + record.lifetime(&self.limit.lifetimes, now);
                 let entered = self.enter(id, || Change::put(&record, entry, expires));
                 let (number, written) = entered.inspect_err(|_| self.leave(usize::from(is_new)))?;
-                let replaced = self.put(&mut shard, id, Kept::Session(Arc::clone(&record)), expires, number);
+                let replaced = self.put(&mut shard, id, kept, size, expires, number);
                 self.leave(usize::from(is_new && replaced));
                 if shard.watched.contains_key(&id) {
                     self.tell(id, &record, notices);
@@ -97,10 +105,13 @@ impl Shared {
             Write::Delete { tag, notice, last, entry } => {
                 let expires = now + self.limit.tombstone_ttl;
                 let (number, written) = self.enter(id, || Change::delete(tag, last, entry, expires))?;
-                let replaced = self.put(&mut shard, id, Kept::Tombstone(tag), expires, number);
+                let kept = Kept::Tombstone(tag);
+                let size = kept.size();
+                let replaced = self.put(&mut shard, id, kept, size, expires, number);
                 self.leave(usize::from(replaced));
                 shard.buried.push_back((tag, id));
-                shard.forget(self.limit.sessions_max.div_ceil(SHARDS), now, |id| self.forget(id));
+                let gone = shard.forget(self.limit.sessions_max.div_ceil(SHARDS), now, |id| self.forget(id));
+                self.bytes.remove(gone);
                 if shard.watched.contains_key(&id) {
                     self.listener.update(id, &Update::Deleted { tag, frame: notice });
                 }
@@ -111,10 +122,22 @@ impl Shared {
         Ok(Some(Done { committed, written, is_change }))
     }
 
-    /// Takes in one more session, if there is room for it.
-    fn admit(&self) -> bool {
+    /// Takes in one more session, if there is room for it. What is left near the end is for small ones.
+    fn admit(&self, size: usize) -> Result<(), StoreError> {
+        let percent = if size > LARGE { PERCENT_LARGE } else { 100 };
+        // What it takes is counted when it is put.
+        let has_room = self.bytes.try_add(size, percent);
+        if !has_room {
+            self.metrics.refused(Bound::SessionsBytes);
+            return Err(StoreError::Unavailable("the sessions that there are take as much memory as they may"));
+        }
+        self.bytes.remove(size);
         let one_more = |held: usize| (held < self.limit.sessions_max).then_some(held + 1);
-        self.sessions.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).is_ok()
+        if self.sessions.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).is_err() {
+            self.metrics.refused(Bound::Sessions);
+            return Err(StoreError::Unavailable("the server holds as many sessions as it may"));
+        }
+        Ok(())
     }
 
     /// So many sessions are gone.
@@ -123,14 +146,16 @@ impl Shared {
     }
 
     /// Returns whether there was a session before.
-    fn put(&self, shard: &mut Shard, id: SessionId, kept: Kept, expires: Timestamp, number: u64) -> bool {
+    fn put(&self, shard: &mut Shard, id: SessionId, kept: Kept, size: usize, expires: Timestamp, number: u64) -> bool {
         let due = kept.wake_at();
         if let Some(due) = due {
             self.alarm.set(due);
         }
         let committed = self.clock.moment();
-        let old =
-            shard.insert(id, Entry { kept, committed, expires, due, is_postponed: false, is_restored: false, number });
+        self.bytes.add(size);
+        let (is_postponed, is_restored) = (false, false);
+        let old = shard.insert(id, Entry { kept, size, committed, expires, due, is_postponed, is_restored, number });
+        self.bytes.remove(old.as_ref().map_or(0, |old| old.size));
         old.is_some_and(|old| old.kept.record().is_some())
     }
 

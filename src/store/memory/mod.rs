@@ -25,7 +25,8 @@ use super::file::{DataDir, Journal, Timeline};
 use super::limits::Limits;
 use super::metrics::Metrics;
 use super::{
-    Answer, Commit, Committed, Listener, Queued, Quota, REFUSALS, Rate, Read, Store, Update, Wait, Watch, Watched,
+    Answer, BytesBudget, Commit, Committed, Lifetimes, Listener, Queued, Quota, REFUSALS, Rate, Read, Store, Update,
+    Wait, Watch, Watched,
 };
 
 use commit::Done;
@@ -42,8 +43,20 @@ const SWEEP_INTERVAL: Millis = Millis::new(1_000);
 pub struct Limit {
     /// Sessions at most, and tombstones at most.
     pub sessions_max: usize,
+    /// Bytes that they may take.
+    pub bytes_max: usize,
     /// How long a deleted session is remembered.
     pub tombstone_ttl: Millis,
+    /// How long any other is.
+    pub lifetimes: Lifetimes,
+}
+
+impl Default for Limit {
+    /// As many as there are, an hour for what was deleted.
+    fn default() -> Self {
+        let lifetimes = Lifetimes::default();
+        Self { sessions_max: usize::MAX, bytes_max: usize::MAX, tombstone_ttl: Millis::new(3_600_000), lifetimes }
+    }
 }
 
 /// Sessions in this process. Cloning shares them.
@@ -62,6 +75,8 @@ struct Shared {
     hasher: RandomState,
     shards: Box<[Mutex<Shard>]>,
     sessions: AtomicUsize,
+    /// What they take.
+    bytes: BytesBudget,
     alarm: Alarm,
     /// What is written down; `None` when nothing is.
     disk: Option<Disk>,
@@ -117,6 +132,7 @@ impl Memory {
             clock,
             limit,
             listener,
+            bytes: metrics.sessions_bytes(limit.bytes_max),
             metrics,
             switches: Limits::new(),
             requests: Limits::new(),
@@ -281,6 +297,7 @@ impl Shared {
         let mut lapsed = Vec::new();
         shard.remove_expired(now, |id, entry| {
             self.forget(id);
+            self.bytes.remove(entry.size);
             if let Some(record) = entry.kept.record() {
                 self.leave(1);
                 lapsed.push((id, record.session().tag()));

@@ -40,8 +40,9 @@ impl Shared {
             if let Some(due) = due {
                 self.alarm.set(due);
             }
-            shard
-                .insert(id, Entry { kept, committed, expires, due, is_postponed: false, is_restored: true, number: 0 });
+            let (size, is_postponed, is_restored) = (kept.size(), false, true);
+            self.bytes.add(size);
+            shard.insert(id, Entry { kept, size, committed, expires, due, is_postponed, is_restored, number: 0 });
         }
     }
 
@@ -67,7 +68,7 @@ impl Shared {
             let after = Session { epoch, version: before.version + 1, updated_at: now, ..before.clone() };
             let entry = engine::Entry::of(Some(&before), vec![Event::Recovered], &after, now);
             let record = Arc::new(Record::new(after, now));
-            remembered.expires = now + record.lifetime(now);
+            remembered.expires = now + record.lifetime(&self.limit.lifetimes, now);
             if let Some(entry) = entry
                 && let Err(why) = self.enter(remembered.id, || Change::put(&record, entry, remembered.expires))
             {

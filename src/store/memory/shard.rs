@@ -10,6 +10,8 @@ use crate::store::Record;
 
 /// When to look again at a session that must be settled before it goes.
 const SETTLING_TIME: Millis = Millis::new(60_000);
+/// What a tombstone takes, in bytes, with its places.
+const TOMBSTONE_LEN: usize = 256;
 
 /// Everything about a session lives in its shard and changes under one lock.
 #[derive(Default)]
@@ -24,6 +26,8 @@ pub(super) struct Shard {
 
 pub(super) struct Entry {
     pub(super) kept: Kept,
+    /// How many bytes it takes.
+    pub(super) size: usize,
     /// When it was committed, to be compared with arrivals.
     pub(super) committed: Moment,
     pub(super) expires: Timestamp,
@@ -64,6 +68,14 @@ impl Entry {
 }
 
 impl Kept {
+    /// How many bytes of memory it takes.
+    pub(super) fn size(&self) -> usize {
+        match self {
+            Kept::Session(record) => record.size(),
+            Kept::Tombstone(_) => TOMBSTONE_LEN,
+        }
+    }
+
     pub(super) fn record(&self) -> Option<&Arc<Record>> {
         match self {
             Kept::Session(record) => Some(record),
@@ -115,8 +127,9 @@ impl Shard {
     }
 
     /// Drops the oldest tombstones beyond `most`. An epoch that lies before now cannot come back in a process
-    /// whose time does not run backwards. Tells of each.
-    pub(super) fn forget(&mut self, most: usize, now: Timestamp, mut tell: impl FnMut(SessionId)) {
+    /// whose time does not run backwards. Tells of each; returns how many bytes went.
+    pub(super) fn forget(&mut self, most: usize, now: Timestamp, mut tell: impl FnMut(SessionId)) -> usize {
+        let mut bytes = 0;
         while self.buried.len() > most
             && let Some((tag, id)) = self.buried.pop_front_if(|(tag, _)| tag.epoch < now.as_ms())
         {
@@ -124,9 +137,11 @@ impl Shard {
                 && let Some(entry) = self.entries.remove(&id)
             {
                 reindex(&mut self.expiries, id, Some(entry.expires), None);
+                bytes += entry.size;
                 tell(id);
             }
         }
+        bytes
     }
 
     /// Whether the tombstone `tag` still stands.

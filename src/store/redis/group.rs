@@ -199,12 +199,12 @@ impl<'s> Group<'s> {
     }
 
     fn transaction(&mut self, reading: &Reading) -> Option<Commands> {
-        if !self.slots.iter().any(|slot| slot.is_changed() || slot.orphan) {
+        if !self.slots.iter().any(Slot::is_to_be_written) {
             return None;
         }
         let mut transaction = Commands::with_capacity(CHANGE_LEN * self.jobs.len());
         transaction.cmd("MULTI");
-        for slot in self.slots.iter_mut().filter(|slot| slot.is_changed() || slot.orphan) {
+        for slot in self.slots.iter_mut().filter(|slot| slot.is_to_be_written()) {
             slot.commit(self.shared, &self.run_id, reading, &mut transaction);
         }
         // None, when nothing is audited.
@@ -277,6 +277,7 @@ impl<'s> Group<'s> {
                 }
                 Some(Answer::NoRoom(why)) => Err(StoreError::Unavailable(why)),
                 Some(Answer::Unreadable) => Err(StoreError::Unreadable),
+                Some(Answer::Newer) => Err(StoreError::Newer),
                 Some(Answer::Unknown) => Err(StoreError::UnknownOutcome),
                 None => Err(StoreError::Unavailable("the command was not judged")),
             };

@@ -148,7 +148,8 @@ pub(super) async fn compare(shared: &Shared, link: &mut Link) -> Result<(), Link
 /// a later epoch: its base tells from where. If they did so twice the first base is not known any more, and what is
 /// not certain to be there counts as missing.
 fn is_behind(was: Acknowledged, value: Option<&Bytes>) -> bool {
-    let found = value.map(|value| Ok((wire::glance(value)?, wire::read_mark(value)?.base)));
+    let value = value.map(|value| wire::modern(value.clone()));
+    let found = value.map(|value| Ok((wire::glance(&value)?, wire::read_mark(&value)?.base)));
     match found {
         None => !was.is_deleted,
         Some(Err(wire::NotStored)) => true,

@@ -27,6 +27,7 @@ mod timers;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
@@ -38,7 +39,7 @@ use crate::redis::{Bell, Keyspace, Server};
 
 use super::arrival::Arrival;
 use super::metrics::Metrics;
-use super::{Answer, Commit, Committed, Listener, Queued, Quota, Rate, Read, Store, Wait, Watched};
+use super::{Answer, Commit, Committed, Lifetimes, Listener, Queued, Quota, Rate, Read, Store, Wait, Watched};
 pub use audit::Budget;
 use share::Share;
 use shared::Shared;
@@ -54,12 +55,39 @@ pub struct Options {
     pub timeout: Duration,
     /// How long a deleted session is remembered.
     pub tombstone_ttl: Millis,
+    /// How long any other is.
+    pub lifetimes: Lifetimes,
     /// How much may wait to be audited; `None` when changes are not.
     pub audit: Option<Budget>,
     /// How many replicas must have a change before it is acknowledged.
     pub replicas_min: u32,
+    /// In which form states are written.
+    pub record_format: RecordFormat,
     /// What is counted.
     pub metrics: Metrics,
+}
+
+/// The form in which states are written, which may change while others are upgraded. Cloning shares it.
+#[derive(Clone, Debug)]
+pub struct RecordFormat(Arc<AtomicU8>);
+
+impl Default for RecordFormat {
+    /// The one that every server reads.
+    fn default() -> Self {
+        Self(Arc::new(AtomicU8::new(1)))
+    }
+}
+
+impl RecordFormat {
+    /// The number of the format.
+    pub fn get(&self) -> u8 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// From now on this one.
+    pub fn set(&self, format: u8) {
+        self.0.store(format, Ordering::Relaxed);
+    }
 }
 
 /// Sessions in Redis. Cloning shares the connections, which end with the last clone.

@@ -186,7 +186,7 @@ impl Batch {
         }
         for (want, value) in self.states.into_iter().zip(values) {
             // A part of all that came: who keeps it for long must not keep the rest.
-            let value = value.map(|value| Bytes::copy_from_slice(&value));
+            let value = value.map(|value| wire::modern(Bytes::copy_from_slice(&value)));
             match want {
                 Want::Read(reply) => {
                     let _ = reply.send(read(value, now));
@@ -234,6 +234,7 @@ fn read(value: Option<Bytes>, now: Timestamp) -> Result<Read, StoreError> {
             Ok(Read { snapshot: Some(Snapshot { tag, deadline, members }), is_buried: false, now })
         }
         Ok((_, Kept::Tombstone(_))) => Ok(Read { snapshot: None, is_buried: true, now }),
+        Err(wire::NotStored) if wire::is_newer(&value) => Err(StoreError::Newer),
         Err(wire::NotStored) => Err(StoreError::Unreadable),
     }
 }

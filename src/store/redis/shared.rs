@@ -12,18 +12,18 @@ use crate::client_address::ClientAddress;
 use crate::clock::Clock;
 use crate::engine::{Millis, SessionId, Timestamp};
 use crate::redis::{Bell, Keyspace, Link, LinkError, Server, Subscriber, examine};
-use crate::store::Listener;
 use crate::store::arrival::Arrivals;
 use crate::store::limits::Limits;
 use crate::store::metrics::Metrics;
+use crate::store::{Lifetimes, Listener};
 
-use super::Options;
 use super::audit::Budget;
 use super::authority::Authority;
 use super::history::{self, History};
 use super::replicas::Replicas;
 use super::standing::{Log, Standing};
 use super::timers::Timers;
+use super::{Options, RecordFormat};
 
 /// How long to sleep before looking at the authority's clock again.
 const SLEEP_MAX: Duration = Duration::from_millis(500);
@@ -40,6 +40,8 @@ pub(super) struct Shared {
     pub(super) listener: Arc<dyn Listener>,
     pub(super) timers: Timers,
     pub(super) tombstone_ttl: Millis,
+    pub(super) lifetimes: Lifetimes,
+    pub(super) record_format: RecordFormat,
     pub(super) timeout: Duration,
     pub(super) audit: Option<Budget>,
     /// Rung when audit jobs were queued.
@@ -66,7 +68,17 @@ pub(super) struct Shared {
 impl Shared {
     /// Nothing is known of the server yet.
     pub(super) fn new(clock: Clock, options: Options, listener: Arc<dyn Listener>, log: Arc<Log>) -> Self {
-        let Options { server, keyspace, timeout, tombstone_ttl, audit, replicas_min, metrics } = options;
+        let Options {
+            server,
+            keyspace,
+            timeout,
+            tombstone_ttl,
+            lifetimes,
+            audit,
+            replicas_min,
+            record_format,
+            metrics,
+        } = options;
         Self {
             authority: Authority::new(&clock, metrics.clone()),
             arrivals: Arrivals::new(clock.clone()),
@@ -78,6 +90,8 @@ impl Shared {
             listener,
             timers: Timers::default(),
             tombstone_ttl,
+            lifetimes,
+            record_format,
             timeout,
             audit,
             bell: Bell::default(),

@@ -37,7 +37,9 @@ pub(super) struct Slot {
     written: Bytes,
     pub(super) record: Option<Arc<Record>>,
     pub(super) buried: Option<StateTag>,
-    unreadable: bool,
+    unreadable: Option<Foreign>,
+    /// What is stored is no state, and goes.
+    is_discarded: bool,
     /// The state as it was loaded.
     pub(super) loaded: Option<Arc<Record>>,
     /// The events that the loaded state remembers.
@@ -54,6 +56,15 @@ pub(super) struct Slot {
     pub(super) orphan: bool,
 }
 
+/// What is stored that cannot be read here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Foreign {
+    /// Nobody can.
+    Garbage,
+    /// A newer server can: it is left alone.
+    Newer,
+}
+
 /// What a command comes to.
 pub(super) enum Answer {
     /// It was judged.
@@ -64,6 +75,8 @@ pub(super) enum Answer {
     NoRoom(&'static str),
     /// What is stored cannot be read.
     Unreadable,
+    /// What is stored was written by a newer server.
+    Newer,
     /// It may have been carried out before, too long ago to tell.
     Unknown,
 }
@@ -88,7 +101,8 @@ impl Slot {
             written: Bytes::new(),
             record: None,
             buried: None,
-            unreadable: false,
+            unreadable: None,
+            is_discarded: false,
             loaded: None,
             events: Events::default(),
             indexed: None,
@@ -106,6 +120,14 @@ impl Slot {
             self.take(mark.clone(), Some(Arc::clone(record)));
             return;
         }
+        if wire::is_newer(&value) {
+            self.unreadable = Some(Foreign::Newer);
+            return;
+        }
+        let stored = value.clone();
+        let value = wire::modern(value);
+        // Nobody has put the deadline of a state of version 1 into the index.
+        let is_indexed = stored.first() == Some(&2) || stored.as_ptr() == value.as_ptr();
         let read = || {
             let mark = wire::read_mark(&value).ok()?;
             let (_, kept) = wire::glance(&value).ok()?;
@@ -118,8 +140,9 @@ impl Slot {
             Some((mark, record, buried)) => {
                 self.take(mark, record);
                 self.buried = buried;
+                self.indexed = self.indexed.filter(|_| is_indexed);
             }
-            None => self.unreadable = true,
+            None => self.unreadable = Some(Foreign::Garbage),
         }
     }
 
@@ -151,16 +174,23 @@ impl Slot {
         !self.changes.is_empty()
     }
 
+    /// Whether a transaction has to do with it.
+    pub(super) fn is_to_be_written(&self) -> bool {
+        self.is_changed() || self.orphan || self.is_discarded
+    }
+
     /// Whether all that happened after an event, or ever, is remembered.
     fn remembers_since(&self, base: Option<Uuid>) -> bool {
         self.events.len() < wire::EVENTS_MAX || base.is_some_and(|base| self.events.contains(&base))
     }
 
     pub(super) fn judge(&mut self, shared: &Shared, run_id: &str, job: &mut Job, reading: &Reading) -> Judged {
-        if self.unreadable {
-            let answer = if job.attempt.is_some() { Answer::Unknown } else { Answer::Unreadable };
-            return Judged::Answer(answer);
+        match self.unreadable {
+            Some(_) if job.attempt.is_some() => return Judged::Answer(Answer::Unknown),
+            Some(Foreign::Newer) => return Judged::Answer(Answer::Newer),
+            Some(Foreign::Garbage) | None => {}
         }
+        let is_unreadable = self.unreadable.is_some();
         if let Some(Attempt { record, verdict, base }) = &job.attempt {
             if self.events.contains(&job.event) {
                 self.resolved = true;
@@ -192,6 +222,7 @@ impl Slot {
             epoch: self.epoch(run_id, now),
             at: Timestamp::from_ms(arrived_us / 1_000).max(last_change),
             now,
+            is_unreadable,
             changed_since_arrival: arrival
                 .is_some_and(|arrival| self.changed_after(shared, arrival.moment(), arrived_us)),
         });
@@ -203,6 +234,11 @@ impl Slot {
         let before = self.tag();
         let event = job.event;
         let change = match write {
+            Write::Nothing if is_unreadable => return Judged::Answer(Answer::Unreadable),
+            Write::Discard => {
+                (self.is_discarded, self.unreadable) = (true, None);
+                None
+            }
             Write::Nothing => {
                 let settles = job.commit.arrival.is_none();
                 self.orphan |= settles && self.record.is_none() && verdict == Err(Refusal::NotFound);
@@ -220,6 +256,7 @@ impl Slot {
         };
         let writes = change.is_some();
         if let Some(change) = change {
+            self.unreadable = None;
             self.begin_epoch(before);
             self.mark.events.push(event);
             self.changes.push(change);
@@ -270,6 +307,8 @@ impl Slot {
             (Some(record), _) if self.is_changed() || *self.mark.run_id == *run_id => record.session().epoch,
             (Some(record), _) => now.as_ms().max(record.session().epoch + 1),
             (None, Some(tag)) => tag.epoch + 1,
+            // It may have had any epoch.
+            (None, None) if self.unreadable.is_some() => now.as_ms(),
             (None, None) => 0,
         }
     }
@@ -278,6 +317,9 @@ impl Slot {
     pub(super) fn commit(&mut self, shared: &Shared, run_id: &Arc<str>, reading: &Reading, transaction: &mut Commands) {
         let (deadlines, name) = (shared.keyspace.deadlines(self.partition), self.id.0.text());
         if !self.is_changed() {
+            if self.is_discarded {
+                transaction.cmd("DEL").arg(&self.key);
+            }
             transaction.cmd("ZREM").arg(deadlines).arg(name.as_slice());
             return;
         }
@@ -289,13 +331,15 @@ impl Slot {
         let wake_at = self.record.as_ref().and_then(|record| record.wake_at());
         self.mark.changed_us = reading.committed_us();
         self.mark.run_id = Arc::clone(run_id);
-        let lifetime = self.record.as_ref().map_or(shared.tombstone_ttl, |record| record.lifetime(now));
+        let lifetime =
+            self.record.as_ref().map_or(shared.tombstone_ttl, |record| record.lifetime(&shared.lifetimes, now));
         let command = transaction.cmd("SETEX").arg(&self.key).arg(seconds(lifetime));
         match &self.record {
             Some(record) => {
                 let members = record.encoded().members();
                 command.written(members.len() + MARK_LEN, |out| {
                     let start = out.len();
+                    wire::begin(shared.record_format.get(), out);
                     wire::mark(out, &self.mark);
                     self.written = Bytes::copy_from_slice(&out[start..]);
                     out.extend_from_slice(&members);
@@ -303,7 +347,10 @@ impl Slot {
             }
             None => {
                 let tag = self.buried.unwrap_or(StateTag { epoch: 0, version: 0 });
-                command.written(MARK_LEN, |out| wire::bury(out, &self.mark, tag));
+                command.written(MARK_LEN, |out| {
+                    wire::begin(shared.record_format.get(), out);
+                    wire::bury(out, &self.mark, tag);
+                });
             }
         }
         match (self.indexed, wake_at) {

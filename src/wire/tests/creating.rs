@@ -437,3 +437,13 @@ fn messages_say_what_would_be_right() {
         message,
     );
 }
+
+#[test]
+fn problems_of_a_long_list_come_to_an_end() {
+    for entry in ["0", "{}", r#"{"participant_id":"@a"}"#] {
+        let entries = vec![table::long(entry); 1_000].join(",");
+        let found = parts(&table::body(NEW, &format!("participants=[{entries}]")), created);
+        let told = found.expect_err("something is wrong").lines().count();
+        assert!((33..100).contains(&told), "{told} problems of {entry}");
+    }
+}

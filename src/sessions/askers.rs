@@ -1,0 +1,153 @@
+//! Who has sessions looked for that the store does not have: so that a scan of random ids takes the archive from nobody,
+//! each client address has a share of it. Does not know what is looked for.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::client_address::ClientAddress;
+
+/// Look-ups of one address that run or wait at the same time.
+const RUNNING_MAX: u32 = 64;
+/// Of them at the archive; the others of the same address wait, and nobody else's do.
+const TURNS_MAX: usize = 8;
+/// Look-ups of one address that found nothing and are remembered.
+const MISSES_MAX: u32 = 1_000;
+/// Look-ups that found nothing and are remembered at all; beyond that nothing is held against anybody.
+const REMEMBERED_MAX: usize = 8_192;
+
+/// What each address asks for. Cloning shares it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Askers(Arc<Mutex<Counts>>);
+
+#[derive(Debug, Default)]
+struct Counts {
+    by_address: HashMap<ClientAddress, Count>,
+    remembered: usize,
+}
+
+#[derive(Clone, Debug)]
+struct Count {
+    running: u32,
+    misses: u32,
+    turns: Arc<Semaphore>,
+}
+
+impl Default for Count {
+    fn default() -> Self {
+        Self { running: 0, misses: 0, turns: Arc::new(Semaphore::new(TURNS_MAX)) }
+    }
+}
+
+/// A look-up of somebody's that runs until this is dropped.
+#[derive(Debug)]
+pub(super) struct Asking {
+    askers: Askers,
+    client: Option<ClientAddress>,
+    turns: Option<Arc<Semaphore>>,
+}
+
+/// A look-up that found nothing, held against its asker until this is dropped.
+#[derive(Debug)]
+pub(super) struct Miss {
+    askers: Askers,
+    client: Option<ClientAddress>,
+}
+
+impl Askers {
+    /// A look-up for `client`, unless it has its share. Whoever is no client has no limit.
+    pub(super) fn begin(&self, client: Option<ClientAddress>) -> Option<Asking> {
+        let mut turns = None;
+        if let Some(client) = client {
+            let mut counts = self.0.lock();
+            let count = counts.by_address.entry(client).or_default();
+            if count.running >= RUNNING_MAX || count.misses >= MISSES_MAX {
+                return None;
+            }
+            count.running += 1;
+            turns = Some(Arc::clone(&count.turns));
+        }
+        Some(Asking { askers: self.clone(), client, turns })
+    }
+
+    fn change(&self, client: Option<ClientAddress>, change: impl FnOnce(&mut Count)) {
+        let Some(client) = client else { return };
+        let mut counts = self.0.lock();
+        let count = counts.by_address.entry(client).or_default();
+        change(count);
+        if count.running == 0 && count.misses == 0 {
+            counts.by_address.remove(&client);
+        }
+    }
+}
+
+impl Asking {
+    /// Waits until it is its turn among those of the same address.
+    pub(super) async fn turn(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(self.turns.as_ref()?).acquire_owned().await.ok()
+    }
+
+    /// It found nothing, which is to be remembered for a while; `None` when too much is already.
+    pub(super) fn missed(self) -> Option<Miss> {
+        let mut counts = self.askers.0.lock();
+        if counts.remembered >= REMEMBERED_MAX {
+            return None;
+        }
+        counts.remembered += 1;
+        drop(counts);
+        self.askers.change(self.client, |count| count.misses += 1);
+        Some(Miss { askers: self.askers.clone(), client: self.client })
+    }
+}
+
+impl Drop for Asking {
+    fn drop(&mut self) {
+        self.askers.change(self.client, |count| count.running -= 1);
+    }
+}
+
+impl Drop for Miss {
+    fn drop(&mut self) {
+        self.askers.0.lock().remembered -= 1;
+        self.askers.change(self.client, |count| count.misses -= 1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use super::{Askers, MISSES_MAX, REMEMBERED_MAX, RUNNING_MAX};
+    use crate::client_address::ClientAddress;
+
+    fn client(n: u8) -> Option<ClientAddress> {
+        Some(ClientAddress::from(IpAddr::from([10, 0, 0, n])))
+    }
+
+    #[test]
+    fn an_address_has_its_share_and_takes_nobody_elses() {
+        let askers = Askers::default();
+        let running: Vec<_> = (0..RUNNING_MAX).map(|_| askers.begin(client(1)).expect("its share")).collect();
+        assert!(askers.begin(client(1)).is_none());
+        assert!(askers.begin(client(2)).is_some() && askers.begin(None).is_some());
+        drop(running);
+        let misses: Vec<_> = (0..MISSES_MAX).map(|_| askers.begin(client(1)).and_then(|one| one.missed())).collect();
+        assert!(misses.iter().all(Option::is_some));
+        assert!(askers.begin(client(1)).is_none(), "what it asked for was not there");
+        assert!(askers.begin(client(2)).is_some());
+        drop(misses);
+        assert!(askers.begin(client(1)).is_some());
+        assert!(askers.0.lock().by_address.is_empty(), "nobody is remembered for ever");
+    }
+
+    #[test]
+    fn only_so_much_is_remembered() {
+        let askers = Askers::default();
+        let misses: Vec<_> = (0..REMEMBERED_MAX + 5).map(|_| askers.begin(None).and_then(|one| one.missed())).collect();
+        assert_eq!(misses.iter().flatten().count(), REMEMBERED_MAX);
+        drop(misses);
+        assert_eq!(askers.0.lock().remembered, 0);
+    }
+}
