@@ -8,7 +8,7 @@ use synckairos::engine::{Command, SessionId, Timestamp, Uuid};
 use synckairos::sessions::{Rates, Sessions};
 use synckairos::store::file::DataDir;
 use synckairos::store::memory::{Limit, Memory};
-use synckairos::store::{Listener, Metrics, Store, Update};
+use synckairos::store::{Listener, Metrics, Room, Store, Update};
 
 use crate::support::directory::Directory;
 
@@ -44,8 +44,9 @@ async fn what_2_0_0_left_is_read_and_goes_on() {
         let resumed = sessions.change(id(n), sessions.arrive(id(n)), Command::Resume.into()).await;
         let record = resumed.result.expect("it can go on").record.expect("it is there");
         assert_eq!(record.session().version, version + 1);
-        let changes = data.archive().changes(id(n), None, 100).await.expect("its history can be read");
-        assert_eq!(changes.len() as u64, version + 1);
+        let room = Room { changes: 100, bytes: 1 << 20 };
+        let found = data.archive().changes(id(n), None, room).await.expect("its history can be read");
+        assert_eq!(found.changes.len() as u64, version + 1);
     }
     assert!(memory.read(id(3)).await.expect("it answers").is_buried);
     assert!(data.close().await);

@@ -175,8 +175,8 @@ async fn who_differs_from_those_that_were_there_is_not_ready() {
     let other = text.replace("equal.AUDIT off", "equal.AUDIT on");
     redis::cmd("SETEX").arg("instance:audited").arg(60).arg(other).exec(&mut connection).expect("ok");
     redis::cmd("ZADD").arg("instances").arg(1).arg("audited").exec(&mut connection).expect("ok");
-    let second = instance_with(&redis.url(), &[]);
-    let second = second.await;
+    let url = redis.url();
+    let second = instance_with(&url, &[]).await;
     let mut client = Connection::open(second.address()).await;
     wait::until("it says so", async || {
         let answer = client.ask("GET", "/ready", "").await;
