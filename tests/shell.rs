@@ -70,7 +70,7 @@ fn every_wrong_setting_is_told_at_once() {
     let said = refusal(&output(&mut command), 2);
     let lines: Vec<_> = said.lines().collect();
     let expected = [
-        "synckairos: HOST: \"example.org\" is not an IP address or localhost",
+        "synckairos: HOST: \"example.org\" is not an IP address, localhost, or unix: and a path",
         "synckairos: PORT: \"70000\" is not a port from 0 to 65535",
         "synckairos: LOG_LEVEL: \"loud\" is not off, error, warn, info, debug or trace",
         "synckairos: CORS_ORIGIN: \"example.org\" is not an origin such as https://example.org, or *",
