@@ -335,6 +335,7 @@ fn expected_names(session: &Session) -> Vec<&'static str> {
     ];
     names.extend(session.max_time.map(|_| "max_time_ms"));
     names.extend(["deadline_at", "on_timeout"]);
+    names.extend((session.unattended_turns > 0).then_some("unattended_turns"));
     names.extend(session.warn_at.first().map(|_| "warn_at_ms"));
     names.extend(session.groups.first().map(|_| "groups"));
     names.extend(session.metadata.as_ref().map(|_| "metadata"));
