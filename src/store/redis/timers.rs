@@ -66,13 +66,17 @@ impl Timers {
     /// of it.
     pub(super) fn postpone(&self, id: SessionId, now: Timestamp, at: Timestamp) {
         let mut known = self.known.lock();
-        let Some(deadline) = known.deadlines.get(&id).copied() else { return };
-        if deadline > now && !known.postponed.contains(&id) {
-            return;
+        match known.deadlines.get(&id).copied() {
+            Some(deadline) if deadline > now && !known.postponed.contains(&id) => return,
+            Some(deadline) => {
+                known.order.remove(&(deadline, id));
+            }
+            // What cannot be read has no deadline that is known, and yet a sweep would find it.
+            None if known.deadlines.len() >= TIMERS_MAX => return,
+            None => {}
         }
         known.postponed.insert(id);
         known.deadlines.insert(id, at);
-        known.order.remove(&(deadline, id));
         known.order.insert((at, id));
     }
 
