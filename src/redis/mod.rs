@@ -23,7 +23,7 @@ mod url;
 pub use address::{Access, Certificates};
 pub use bell::Bell;
 pub use commands::{Commands, Word};
-pub use fitness::examine;
+pub use fitness::{Fitness, ask_keys, examine, is_addable, judge_keys, not_addable};
 pub use gate::Gate;
 pub use keyspace::{Keyspace, Partition, Queue};
 pub use link::{Link, LinkError, Unfit};

@@ -15,7 +15,8 @@ use std::time::Duration;
 use crate::client_address::ClientAddress;
 use crate::engine::{Command, NewSession, OnTimeout, Outcome, Refusal, SessionId, StateTag, Timestamp};
 use crate::store::{
-    Arrival, Commit, Committed, Current, Quota, Rate, Read, Record, Room, Snapshot, Store, StoreError, Wait, Watched,
+    Arrival, Commit, Committed, Countdown, Current, Quota, Rate, Read, Record, Room, Snapshot, Store, StoreError, Wait,
+    Watched,
 };
 
 use history::Readers;
@@ -68,6 +69,8 @@ pub struct Seen {
     pub snapshot: Snapshot,
     /// The authority's time.
     pub now: Timestamp,
+    /// Time has done something that is shown and could not be written down: the tag names the state before it.
+    pub is_unsaved: bool,
 }
 
 /// A request that was carried out.
@@ -157,7 +160,7 @@ impl Sessions {
         if read.snapshot.is_none() && !read.is_buried {
             match self.look_for(id, Purpose::Read).await? {
                 Found::Back => read = self.store.read(id).await.map_err(Failure::Store)?,
-                Found::Over(snapshot) => return Ok(Seen { snapshot, now: read.now }),
+                Found::Over(snapshot) => return Ok(Seen { snapshot, now: read.now, is_unsaved: false }),
                 Found::Nothing if is_unreadable => return Err(Failure::Store(StoreError::Unreadable)),
                 Found::Nothing => {}
             }
@@ -165,11 +168,27 @@ impl Sessions {
         let Read { snapshot, now, .. } = read;
         let snapshot = snapshot.ok_or(Failure::Refused(id, Refusal::NotFound))?;
         if !snapshot.is_overdue(now) {
-            return Ok(Seen { snapshot, now });
+            return Ok(Seen { snapshot, now, is_unsaved: false });
         }
-        let Done { record, now, .. } = self.settle(id).await?;
-        let record = record.ok_or(Failure::Refused(id, Refusal::NotFound))?;
-        Ok(Seen { snapshot: record.snapshot(), now })
+        self.settled(id, snapshot, now).await
+    }
+
+    /// A session that time has done something to: that becomes the state, or is shown alone where nothing can be changed.
+    async fn settled(&self, id: SessionId, snapshot: Snapshot, now: Timestamp) -> Result<Seen, Failure> {
+        match self.settle(id).await {
+            Ok(Done { record, now, .. }) => {
+                let record = record.ok_or(Failure::Refused(id, Refusal::NotFound))?;
+                Ok(Seen { snapshot: record.snapshot(), now, is_unsaved: false })
+            }
+            Err(Failure::Store(StoreError::Unavailable(_) | StoreError::UnknownOutcome)) => {
+                let session = snapshot.session().map_err(|_| Failure::Store(StoreError::Unreadable))?;
+                let snapshot = judged::settled(&session, now).snapshot();
+                Ok(Seen { snapshot, now, is_unsaved: true })
+            }
+            Err(failure @ (Failure::Refused(..) | Failure::Limited(_) | Failure::Store(_) | Failure::NoHistory)) => {
+                Err(failure)
+            }
+        }
     }
 
     /// Lets what time has done become the state.
@@ -263,12 +282,16 @@ impl Sessions {
                 Found::Nothing => {}
             }
         }
-        if !watched.snapshot.as_ref().is_some_and(|snapshot| snapshot.is_overdue(watched.now)) {
+        let Some(snapshot) = watched.snapshot.take_if(|snapshot| snapshot.is_overdue(watched.now)) else {
             return Ok(watched);
+        };
+        match self.settled(id, snapshot, watched.now).await {
+            Ok(Seen { snapshot, now, .. }) => {
+                Ok(Watched { countdown: snapshot.countdown(), snapshot: Some(snapshot), now, ..watched })
+            }
+            Err(Failure::Refused(..)) => Ok(Watched { countdown: Countdown::default(), ..watched }),
+            Err(failure @ (Failure::Limited(_) | Failure::Store(_) | Failure::NoHistory)) => Err(failure),
         }
-        let Done { record, now, .. } = self.settle(id).await?;
-        let countdown = record.as_ref().map(|record| record.countdown()).unwrap_or_default();
-        Ok(Watched { snapshot: record.map(|record| record.snapshot()), countdown, now, ..watched })
     }
 
     /// What is written down of a session, after a change of it, `limit` changes at most.

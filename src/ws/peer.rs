@@ -292,7 +292,7 @@ impl Ear<'_, '_> {
             seen = answers.state().await;
         }
         let tag = match seen {
-            Ok(Seen { snapshot, now }) => {
+            Ok(Seen { snapshot, now, .. }) => {
                 let sync = wire::sync(answers.id, &snapshot.members, now);
                 self.allowance.spend(sync.len());
                 outbox.sync(snapshot.tag, sync);

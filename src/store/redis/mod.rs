@@ -3,16 +3,21 @@
 
 mod audit;
 mod authority;
+mod burial;
 mod change;
+mod checked;
 mod claim;
 mod committer;
+mod faults;
 mod feed;
 mod group;
 mod history;
+mod inspection;
 mod jitter;
 mod job;
 mod limits;
 mod line;
+mod quarantine;
 mod reader;
 mod refused;
 mod recent;
@@ -118,10 +123,17 @@ impl RedisStore {
 
     /// What of the store cannot be reached although the rest can be served.
     pub fn impaired(&self) -> Option<String> {
+        let all = self.shares.len();
+        let told = |said: Vec<String>| {
+            let first = said.first()?;
+            Some(if all == 1 { first.clone() } else { format!("{} of {all} partitions: {first}", said.len()) })
+        };
         let missing: Vec<_> = self.shares.iter().filter_map(Share::missing).collect();
-        let Some(first) = missing.first() else { return self.shares.iter().find_map(Share::caution) };
-        (missing.len() < self.shares.len())
-            .then(|| format!("{} of {} partitions: {first}", missing.len(), self.shares.len()))
+        if !missing.is_empty() && missing.len() < all {
+            return told(missing);
+        }
+        let impaired = told(self.shares.iter().filter_map(Share::impaired).collect());
+        impaired.or_else(|| self.shares.iter().find_map(Share::caution))
     }
 
     fn of(&self, id: SessionId) -> &Share {

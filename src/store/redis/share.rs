@@ -55,7 +55,7 @@ impl Share {
         });
         let readers = (0..lines).map(|_| {
             let (sender, inbox) = mpsc::channel(WAITING_MAX);
-            tokio::spawn(reader::serve(Arc::clone(&shared), inbox));
+            tokio::spawn(reader::serve(Arc::clone(&shared), inbox, committers_all));
             sender
         });
         let (feed, inbox) = mpsc::unbounded_channel();
@@ -66,6 +66,11 @@ impl Share {
 
     pub(super) fn caution(&self) -> Option<String> {
         self.shared.caution()
+    }
+
+    /// What does not work although the rest can be served.
+    pub(super) fn impaired(&self) -> Option<String> {
+        self.shared.impaired()
     }
 
     pub(super) fn bell(&self) -> Bell {
