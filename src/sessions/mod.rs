@@ -130,9 +130,24 @@ impl Sessions {
         Self { client: Some(client), ..self.clone() }
     }
 
-    /// The authority's time, asked afresh.
+    /// The time, asked afresh, of whichever clock answers.
     pub async fn now(&self) -> Result<Timestamp, StoreError> {
-        self.store.now().await
+        self.store.now(None).await
+    }
+
+    /// The same, of the clock that a session goes by if that answers soon.
+    pub async fn now_near(&self, id: SessionId) -> Result<Timestamp, StoreError> {
+        self.store.now(Some(self.store.part(id))).await
+    }
+
+    /// The time that the sessions of a part go by, asked afresh.
+    pub async fn now_of(&self, part: usize) -> Result<Timestamp, StoreError> {
+        self.store.now_of(part).await
+    }
+
+    /// The part of what is kept that a session belongs to.
+    pub fn part(&self, id: SessionId) -> usize {
+        self.store.part(id)
     }
 
     /// Takes down that a command for a session arrived: when its last byte was read.
@@ -152,7 +167,7 @@ impl Sessions {
     pub async fn read(&self, id: SessionId) -> Result<Seen, Failure> {
         let (mut read, is_unreadable) = match self.store.read(id).await {
             Err(StoreError::Unreadable) if self.recovery.is_some() => {
-                let now = self.store.now().await.map_err(Failure::Store)?;
+                let now = self.store.now_of(self.store.part(id)).await.map_err(Failure::Store)?;
                 (Read { snapshot: None, is_buried: false, now }, true)
             }
             read => (read.map_err(Failure::Store)?, false),
@@ -323,9 +338,9 @@ impl Sessions {
         self.store.postpone(part, id, pause);
     }
 
-    /// Waits until the authority's time is `at`.
-    pub fn sleep_until(&self, at: Timestamp) -> Wait<'_, ()> {
-        self.store.sleep_until(at)
+    /// Waits until the time that the sessions of a part go by is `at`.
+    pub fn sleep_until(&self, part: usize, at: Timestamp) -> Wait<'_, ()> {
+        self.store.sleep_until(part, at)
     }
 
     /// How many sessions have a running clock, as far as this instance knows.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
@@ -28,6 +29,7 @@ pub struct Metrics {
     behind: Counter,
     clock_jumps: Counter,
     rejected: Family<Found, Counter>,
+    interrupted: Gauge,
     lag: Histogram,
     lateness: Histogram,
     sessions_bytes: BytesBudget,
@@ -122,6 +124,7 @@ impl Default for Metrics {
             behind: Counter::default(),
             clock_jumps: Counter::default(),
             rejected: Family::default(),
+            interrupted: Gauge::default(),
             lag: Histogram::new(LAG_BUCKETS_S),
             lateness: Histogram::new(LATENESS_BUCKETS_S),
             sessions_bytes: BytesBudget::new(usize::MAX),
@@ -153,6 +156,8 @@ impl Metrics {
         for what in [Rejected::State, Rejected::Message, Rejected::Deadline, Rejected::Key] {
             drop(metrics.rejected.get_or_create(&what.label()));
         }
+        let help = "Parts of the store whose updates this instance cannot hear";
+        registry.register("synckairos_updates_interrupted", help, metrics.interrupted.clone());
         let help = "From a change, in whole ms, until this instance hands it to its clients";
         registry.register("synckairos_update_lag_seconds", help, metrics.lag.clone());
         let help = "From a deadline until the change that makes it count";
@@ -216,6 +221,15 @@ impl Metrics {
 
     pub(super) fn clock_jumped(&self) {
         self.clock_jumps.inc();
+    }
+
+    /// Updates of a part cannot be heard, or can be again.
+    pub(super) fn updates_are(&self, interrupted: bool) {
+        if interrupted {
+            self.interrupted.inc();
+        } else {
+            self.interrupted.dec();
+        }
     }
 
     pub(super) fn rejected(&self, what: Rejected) {

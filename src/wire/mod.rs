@@ -42,7 +42,7 @@ pub use message::{
 };
 pub use metadata::{MAX_LEN as METADATA_LEN_MAX, Merge, TooLarge};
 pub use problems::{Code, Problem, Problems};
-pub use published::{Heard, heard, publish, publish_deleted, publish_update, published_at};
+pub use published::{Heard, changed_at, heard, publish, publish_deleted, publish_update, published_at};
 pub use query::parameter;
 pub use read::{NotJson, Object};
 pub use request::{PatchRequest, SwitchRequest, create, create_with, patch, session_id, switch};

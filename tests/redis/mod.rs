@@ -11,6 +11,7 @@ mod descriptors;
 mod faulty;
 mod fitness;
 mod garbage;
+mod halted;
 mod instances;
 mod limits;
 mod load;
@@ -23,6 +24,7 @@ mod replicas;
 mod sentinel;
 mod spoiled;
 mod stored;
+mod unheard;
 mod waiting;
 mod watcher;
 

@@ -33,6 +33,18 @@ fn ask(redis: &Redis, command: &[&str]) {
     parts.arg(&command[1..]).exec(&mut redis.connect()).expect("it answers");
 }
 
+/// Takes a key away for a while; the queue's agents may have taken what was there.
+fn set_aside(redis: &Redis, key: &str) {
+    let _ = redis::cmd("RENAME").arg(key).arg("aside").exec(&mut redis.connect());
+}
+
+/// Puts it back in the place of whatever is there.
+fn put_back(redis: &Redis, key: &str) {
+    let mut connection = redis.connect();
+    connection.del::<_, ()>(key).expect("it answers");
+    let _ = redis::cmd("RENAME").arg("aside").arg(key).exec(&mut connection);
+}
+
 /// The names of two sessions in different partitions, and the tag of the first one's.
 async fn apart(redis: &Redis, client: &mut Connection) -> (u64, u64, String) {
     for n in 0..20 {
@@ -64,7 +76,7 @@ async fn a_key_that_cannot_be_written_to_harms_only_who_shares_it_and_only_while
         (format!("deadlines:{tag}"), &["SET", "x"]),
     ];
     for (key, spoil) in cases {
-        ask(&redis, &["RENAME", &key, "aside"]);
+        set_aside(&redis, &key);
         ask(&redis, &[&[spoil[0], &key], &spoil[1..]].concat());
         wait::until("it is noticed", async || {
             let answer = switch(&mut client, harmed).await;
@@ -77,8 +89,7 @@ async fn a_key_that_cannot_be_written_to_harms_only_who_shares_it_and_only_while
         let (status, why) = readiness(&mut client).await;
         assert!(status == 200 && why.contains("1 of 2 partitions"), "{status} {why}");
         assert_eq!(client.read(&id(harmed)).await["status"], "running", "it can be read");
-        ask(&redis, &["DEL", &key]);
-        ask(&redis, &["RENAME", "aside", &key]);
+        put_back(&redis, &key);
         wait::until("it is noticed that it was mended", async || {
             assert_eq!(switch(&mut client, other).await.status, 200);
             !readiness(&mut client).await.1.contains("partitions")
@@ -95,15 +106,14 @@ async fn a_transaction_that_was_executed_in_part_is_over_when_its_key_is_mended(
     let server = audited(&redis, &[]).await;
     let mut client = server.connect().await;
     start(&mut client, 1, HOUR).await;
-    ask(&redis, &["RENAME", "db-writes:wait", "aside"]);
+    set_aside(&redis, "db-writes:wait");
     ask(&redis, &["SET", "db-writes:wait", "x"]);
     let answer = switch(&mut client, 1).await;
     assert_eq!(answer.status, 500, "what was done in part is not acknowledged: {answer:?}");
     let (status, why) = readiness(&mut client).await;
     assert!(status == 503 && why.contains("db-writes:wait") || why.contains("in part"), "{status} {why}");
     assert_eq!(switch(&mut client, 1).await.status, 503, "and not done again");
-    ask(&redis, &["DEL", "db-writes:wait"]);
-    ask(&redis, &["RENAME", "aside", "db-writes:wait"]);
+    put_back(&redis, "db-writes:wait");
     ready(server.address()).await;
     assert_eq!(switch(&mut client, 1).await.status, 200);
 }
@@ -142,7 +152,11 @@ async fn an_emptied_redis_is_told_again_how_many_partitions_there_are() {
     // Who was there does not end when somebody has written another one, but writes nothing beside it.
     ask(&redis, &["SET", "partitions", "8"]);
     let reason = "Redis holds 8 partitions, and PARTITIONS says 4";
-    wait::until("it is noticed", async || readiness(&mut client).await == (503, reason.to_owned())).await;
+    wait::until("it is noticed", async || {
+        let (status, why) = readiness(&mut client).await;
+        status == 503 && why.contains(reason)
+    })
+    .await;
     let created = client.ask("POST", "/v1/sessions", &two_players(&id(1), HOUR).to_string()).await;
     assert_eq!((created.status, created.code().as_str()), (503, "UNAVAILABLE"));
     ask(&redis, &["SET", "partitions", "4"]);
@@ -274,4 +288,24 @@ async fn a_client_that_joins_is_shown_what_could_not_be_saved() {
     assert_eq!(shown["state"]["status"], "expired");
     ask(&redis, &["CONFIG", "SET", "maxmemory", "0"]);
     assert_eq!(watcher.next_of("STATE_UPDATE").await["state"]["version"], 3, "and it is told when it is");
+}
+
+/// Who has been spoken to for a while is not spoken to in the wrong way.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_hangs_after_it_has_served_is_not_said_to_want_tls() {
+    let redis = Redis::start();
+    let server = instance(&redis.url()).await;
+    let mut client = server.connect().await;
+    start(&mut client, 1, HOUR).await;
+    redis.signal("STOP");
+    let mut said = Vec::new();
+    wait::until("it is noticed", async || {
+        let (status, why) = readiness(&mut client).await;
+        said.push(why);
+        status == 503 && said.last().is_some_and(|why| why.contains("no reply in time"))
+    })
+    .await;
+    redis.signal("CONT");
+    assert!(!said.iter().any(|why| why.contains("TLS")), "{said:?}");
+    ready(server.address()).await;
 }

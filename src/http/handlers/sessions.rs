@@ -127,7 +127,7 @@ pub(in crate::http) async fn events(sessions: &Sessions, id: &str, query: &str) 
     let query = wire::history_query(query, &mut problems);
     let (Some(id), Some(HistoryQuery { after, limit })) = (id, query) else { return Err(Problem::invalid(problems)) };
     let page = sessions.history(id, after, limit).await?;
-    let (now, next) = (sessions.now().await?, page.next(after));
+    let (now, next) = (sessions.now_near(id).await?, page.next(after));
     let jobs = page.changes.iter().map(|change| &change.job[..]);
     Ok(Reply::fresh(StatusCode::OK, wire::history(jobs, next, page.has_more, page.queued, now)))
 }

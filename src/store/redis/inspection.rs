@@ -7,9 +7,10 @@ use crate::redis::{Commands, LinkError, Reply, ask_keys, judge_keys};
 use super::Shared;
 use super::replies;
 
-/// In which of its rounds the sweep looks at the number of partitions, and in which it tries whether changes are taken.
-const NUMBER_ROUNDS: u64 = 2;
-const CHANGE_ROUNDS: u64 = 10;
+/// In which of its rounds the sweep looks at the number of partitions, and in which it tries whether changes are taken:
+/// where everything is in one place, and where there are many.
+const NUMBER_ROUNDS: (u64, u64) = (2, 10);
+const CHANGE_ROUNDS: (u64, u64) = (10, 20);
 
 /// What is looked at in one round.
 pub(super) struct Inspection {
@@ -21,8 +22,10 @@ pub(super) struct Inspection {
 impl Inspection {
     /// Adds what is asked in a round.
     pub(super) fn begin(shared: &Shared, round: u64, commands: &mut Commands) -> Self {
-        let number = round.is_multiple_of(NUMBER_ROUNDS);
-        let change = round.is_multiple_of(CHANGE_ROUNDS) || shared.faults.is_refused();
+        let is_whole = shared.keyspace.all().count() == usize::from(shared.keyspace.partitions());
+        let is_due = |(whole, part)| round.is_multiple_of(if is_whole { whole } else { part });
+        let number = is_due(NUMBER_ROUNDS);
+        let change = is_due(CHANGE_ROUNDS) || shared.faults.is_refused();
         let partitions = shared.faults.partitions();
         if number {
             commands.cmd("GET").arg(shared.keyspace.partition_count());

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::Mutex as AsyncMutex;
 
 use crate::client_address::ClientAddress;
@@ -53,6 +54,8 @@ pub(super) struct Shared {
     /// Who was refused what too often, as far as this instance knows.
     pub(super) refusals: Limits<(SessionId, ClientAddress)>,
     pub(super) faults: Faults,
+    /// Why updates cannot be heard, if they cannot.
+    deaf: Mutex<Option<String>>,
     quarantine: Quarantine,
     log: Arc<Log>,
     standing: Standing,
@@ -101,6 +104,7 @@ impl Shared {
             metrics,
             refusals: Limits::new(),
             faults: Faults::default(),
+            deaf: Mutex::default(),
             quarantine: Quarantine::default(),
             run: AsyncMutex::default(),
             changes: AtomicU64::new(0),
@@ -116,7 +120,17 @@ impl Shared {
 
     /// What does not work although the rest can be served.
     pub(super) fn impaired(&self) -> Option<String> {
-        self.faults.some(self.keyspace.all().count())
+        let faults = self.faults.some(self.keyspace.all().count());
+        faults.or_else(|| self.deaf.lock().as_ref().map(|why| format!("updates are interrupted: {why}")))
+    }
+
+    /// Updates cannot be heard, and why; or can be again.
+    pub(super) fn is_deaf(&self, why: Option<String>) {
+        let mut deaf = self.deaf.lock();
+        if deaf.is_some() != why.is_some() {
+            self.metrics.updates_are(why.is_some());
+        }
+        *deaf = why;
     }
 
     /// What is not as it should be although the sessions can be served.
