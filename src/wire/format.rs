@@ -288,7 +288,7 @@ mod tests {
                     (None, Kept::State(tag, _)) => {
                         let session = decode(&value).expect("it can be read");
                         assert_eq!((session.tag(), session.version), (tag, version), "{name}");
-                        assert_eq!(session.metadata.as_deref(), Some(r#"{"table":7,"é":[1.50,null]}"#));
+                        assert_eq!(session.metadata.as_deref(), Some(r#"{"table":7,"é":[1.5,null]}"#));
                     }
                     (None, Kept::Tombstone(tag)) => assert_eq!((tag.version, name), (version, "state_3.json")),
                     (Some(_), _) => panic!("no clock runs in {name}"),
