@@ -188,7 +188,7 @@ impl Clock {
                     return;
                 }
                 // Until the millisecond begins, and not in one piece.
-                let left = Duration::from_millis(left.as_ms()) - anchored.into_the_millisecond();
+                let left = Duration::from_millis(left.as_ms()) - anchored.since_the_millisecond();
                 tokio::time::sleep(left.min(SLEEP_MAX)).await;
             },
             Kind::Manual(time) => {
@@ -209,7 +209,7 @@ impl Anchored {
         self.latest_ms.fetch_max(ms, Ordering::Relaxed).max(ms)
     }
 
-    fn into_the_millisecond(&self) -> Duration {
+    fn since_the_millisecond(&self) -> Duration {
         Duration::from_micros(self.now_us() % 1_000)
     }
 

@@ -74,7 +74,12 @@ impl Address {
             Topology::Sentinel { .. } => login(&url.sentinel_login, Role::Sentinel),
             Topology::Single | Topology::Cluster => data.clone(),
         };
-        let client = |at: &At, login: &Logins| Client { at: at.clone(), login: login.clone(), tls: tls.clone() };
+        let client = |at: &At, login: &Logins| Client {
+            at: at.clone(),
+            login: login.clone(),
+            tls: tls.clone(),
+            has_replied: Arc::default(),
+        };
         let named: Vec<_> = url.named.iter().map(|at| client(at, &asked)).collect();
         let first = url.named.first().ok_or("it names no host")?;
         Ok(Self { topology: url.topology.clone(), named, template: client(first, &data) })

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use redis::aio::{MultiplexedConnection, PubSub};
@@ -37,6 +38,8 @@ pub(super) struct Client {
     pub(super) login: Logins,
     /// How to encrypt, if at all.
     pub(super) tls: Option<Arc<ClientConfig>>,
+    /// Somebody there has replied: then it is known how to speak to them.
+    pub(super) has_replied: Arc<AtomicBool>,
 }
 
 /// Who comes, and which database is meant.
@@ -138,15 +141,28 @@ impl Client {
         match tokio::time::timeout(TLS_TIMEOUT, stream).await {
             Ok(Ok(stream)) => Ok(Box::new(stream)),
             Ok(Err(error)) => Err(LinkError::Lost(format!("{self}: TLS: {error}"))),
-            Err(_) => Err(LinkError::Lost(format!("{self}: TLS: no answer in time; perhaps it speaks none"))),
+            Err(_) => {
+                let perhaps = if self.is_stranger() { "; perhaps it speaks none" } else { "" };
+                Err(LinkError::Lost(format!("{self}: TLS: no answer in time{perhaps}")))
+            }
         }
     }
 
     /// What to say when it went away at the first words.
     pub(super) fn gone(&self, why: &dyn fmt::Display) -> LinkError {
-        let is_bare = self.tls.is_none() && self.host().is_some();
+        let is_bare = self.tls.is_none() && self.host().is_some() && self.is_stranger();
         let perhaps = if is_bare { "; perhaps it speaks TLS only: rediss://" } else { "" };
         LinkError::Lost(format!("{self}: {why}{perhaps}"))
+    }
+
+    /// It was heard.
+    pub(super) fn replied(&self) {
+        self.has_replied.store(true, Ordering::Relaxed);
+    }
+
+    /// Nobody there has ever replied: perhaps they are spoken to in the wrong way.
+    fn is_stranger(&self) -> bool {
+        !self.has_replied.load(Ordering::Relaxed)
     }
 
     async fn in_time<T>(&self, made: impl Future<Output = Result<T, LinkError>>) -> Result<T, LinkError> {

@@ -80,6 +80,7 @@ impl Link {
         hello.cmd("INFO").args(["server", "replication"]);
         let said = exchange.ask(&hello).await;
         let said = said.map_err(|error| if let LinkError::Lost(why) = error { client.gone(&why) } else { error })?;
+        client.replied();
         if let Some(why) = said.iter().find_map(Reply::refusal) {
             return Err(LinkError::Refused(why.to_owned()));
         }

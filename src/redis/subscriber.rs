@@ -1,6 +1,7 @@
 //! A connection that is told what is published: by Redis to everybody, or in a Cluster by the server that keeps the
 //! keys to those who ask there (sharded Pub/Sub). Does not know what is published.
 
+use std::pin::Pin;
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -14,6 +15,9 @@ use super::server::Place;
 
 /// How long a subscription may take.
 const TIMEOUT: Duration = Duration::from_secs(1);
+
+/// A change of what is heard, on its way.
+pub type Subscription = Pin<Box<dyn Future<Output = Result<(), LinkError>> + Send>>;
 
 /// A connection of one's own.
 pub struct Subscriber {
@@ -37,19 +41,32 @@ impl Subscriber {
         self.place.is_current()
     }
 
-    /// Hears what is published on these channels from now on.
-    pub async fn subscribe(&mut self, channels: &[String]) -> Result<(), LinkError> {
-        match &mut self.lines {
-            Lines::Plain(sink, _) => in_time(sink.subscribe(channels)).await,
-            Lines::Sharded(connection, _) => in_time(each(&mut connection.wire, "SSUBSCRIBE", channels)).await,
+    /// Hears what is published on these channels from when this has come to its end, all in one round trip; what is
+    /// published on others can be heard meanwhile.
+    pub fn subscribe(&self, channels: Vec<String>) -> Subscription {
+        match &self.lines {
+            Lines::Plain(sink, _) => {
+                let mut sink = sink.clone();
+                Box::pin(async move { in_time(sink.subscribe(&channels)).await })
+            }
+            Lines::Sharded(connection, _) => {
+                let mut wire = connection.wire.clone();
+                Box::pin(async move { in_time(each(&mut wire, "SSUBSCRIBE", &channels)).await })
+            }
         }
     }
 
     /// Does not any more.
-    pub async fn unsubscribe(&mut self, channels: &[String]) -> Result<(), LinkError> {
-        match &mut self.lines {
-            Lines::Plain(sink, _) => in_time(sink.unsubscribe(channels)).await,
-            Lines::Sharded(connection, _) => in_time(each(&mut connection.wire, "SUNSUBSCRIBE", channels)).await,
+    pub fn unsubscribe(&self, channels: Vec<String>) -> Subscription {
+        match &self.lines {
+            Lines::Plain(sink, _) => {
+                let mut sink = sink.clone();
+                Box::pin(async move { in_time(sink.unsubscribe(&channels)).await })
+            }
+            Lines::Sharded(connection, _) => {
+                let mut wire = connection.wire.clone();
+                Box::pin(async move { in_time(each(&mut wire, "SUNSUBSCRIBE", &channels)).await })
+            }
         }
     }
 

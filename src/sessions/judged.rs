@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use crate::engine::{
-    self, Command, Entry, Event, Judgement, NewSession, Outcome, Refusal, Session, SessionId, StateTag, Timestamp,
+    self, Command, Entry, Event, Judgement, NewSession, Outcome, Precondition, Refusal, Session, SessionId, StateTag,
+    Timestamp,
 };
 use crate::store::{Current, Decision, Record, Verdict, Write};
 use crate::wire;
@@ -22,6 +23,13 @@ pub(super) fn create(new: &NewSession, current: &Current<'_>) -> Decision {
         Some(entry) => put(session, Vec::new(), entry, current.now, Ok(Outcome::default())),
         None => unreachable!("something happened"),
     }
+}
+
+/// What time has done to a session by `now`, under the name of the state that it was: nobody has written it down.
+pub(super) fn settled(before: &Session, now: Timestamp) -> Record {
+    let at = now.max(before.updated_at);
+    let Judgement { session, .. } = engine::judge(before, &Command::Settle, &Precondition::default(), at);
+    Record::new(Session { version: before.version, ..session }, now)
 }
 
 /// A change of one, or none when there is none.

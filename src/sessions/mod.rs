@@ -15,7 +15,8 @@ use std::time::Duration;
 use crate::client_address::ClientAddress;
 use crate::engine::{Command, NewSession, OnTimeout, Outcome, Refusal, SessionId, StateTag, Timestamp};
 use crate::store::{
-    Arrival, Commit, Committed, Current, Quota, Rate, Read, Record, Room, Snapshot, Store, StoreError, Wait, Watched,
+    Arrival, Commit, Committed, Countdown, Current, Quota, Rate, Read, Record, Room, Snapshot, Store, StoreError, Wait,
+    Watched,
 };
 
 use history::Readers;
@@ -68,6 +69,8 @@ pub struct Seen {
     pub snapshot: Snapshot,
     /// The authority's time.
     pub now: Timestamp,
+    /// Time has done something that is shown and could not be written down: the tag names the state before it.
+    pub is_unsaved: bool,
 }
 
 /// A request that was carried out.
@@ -127,9 +130,24 @@ impl Sessions {
         Self { client: Some(client), ..self.clone() }
     }
 
-    /// The authority's time, asked afresh.
+    /// The time, asked afresh, of whichever clock answers.
     pub async fn now(&self) -> Result<Timestamp, StoreError> {
-        self.store.now().await
+        self.store.now(None).await
+    }
+
+    /// The same, of the clock that a session goes by if that answers soon.
+    pub async fn now_near(&self, id: SessionId) -> Result<Timestamp, StoreError> {
+        self.store.now(Some(self.store.part(id))).await
+    }
+
+    /// The time that the sessions of a part go by, asked afresh.
+    pub async fn now_of(&self, part: usize) -> Result<Timestamp, StoreError> {
+        self.store.now_of(part).await
+    }
+
+    /// The part of what is kept that a session belongs to.
+    pub fn part(&self, id: SessionId) -> usize {
+        self.store.part(id)
     }
 
     /// Takes down that a command for a session arrived: when its last byte was read.
@@ -149,7 +167,7 @@ impl Sessions {
     pub async fn read(&self, id: SessionId) -> Result<Seen, Failure> {
         let (mut read, is_unreadable) = match self.store.read(id).await {
             Err(StoreError::Unreadable) if self.recovery.is_some() => {
-                let now = self.store.now().await.map_err(Failure::Store)?;
+                let now = self.store.now_of(self.store.part(id)).await.map_err(Failure::Store)?;
                 (Read { snapshot: None, is_buried: false, now }, true)
             }
             read => (read.map_err(Failure::Store)?, false),
@@ -157,7 +175,7 @@ impl Sessions {
         if read.snapshot.is_none() && !read.is_buried {
             match self.look_for(id, Purpose::Read).await? {
                 Found::Back => read = self.store.read(id).await.map_err(Failure::Store)?,
-                Found::Over(snapshot) => return Ok(Seen { snapshot, now: read.now }),
+                Found::Over(snapshot) => return Ok(Seen { snapshot, now: read.now, is_unsaved: false }),
                 Found::Nothing if is_unreadable => return Err(Failure::Store(StoreError::Unreadable)),
                 Found::Nothing => {}
             }
@@ -165,11 +183,27 @@ impl Sessions {
         let Read { snapshot, now, .. } = read;
         let snapshot = snapshot.ok_or(Failure::Refused(id, Refusal::NotFound))?;
         if !snapshot.is_overdue(now) {
-            return Ok(Seen { snapshot, now });
+            return Ok(Seen { snapshot, now, is_unsaved: false });
         }
-        let Done { record, now, .. } = self.settle(id).await?;
-        let record = record.ok_or(Failure::Refused(id, Refusal::NotFound))?;
-        Ok(Seen { snapshot: record.snapshot(), now })
+        self.settled(id, snapshot, now).await
+    }
+
+    /// A session that time has done something to: that becomes the state, or is shown alone where nothing can be changed.
+    async fn settled(&self, id: SessionId, snapshot: Snapshot, now: Timestamp) -> Result<Seen, Failure> {
+        match self.settle(id).await {
+            Ok(Done { record, now, .. }) => {
+                let record = record.ok_or(Failure::Refused(id, Refusal::NotFound))?;
+                Ok(Seen { snapshot: record.snapshot(), now, is_unsaved: false })
+            }
+            Err(Failure::Store(StoreError::Unavailable(_) | StoreError::UnknownOutcome)) => {
+                let session = snapshot.session().map_err(|_| Failure::Store(StoreError::Unreadable))?;
+                let snapshot = judged::settled(&session, now).snapshot();
+                Ok(Seen { snapshot, now, is_unsaved: true })
+            }
+            Err(failure @ (Failure::Refused(..) | Failure::Limited(_) | Failure::Store(_) | Failure::NoHistory)) => {
+                Err(failure)
+            }
+        }
     }
 
     /// Lets what time has done become the state.
@@ -263,12 +297,16 @@ impl Sessions {
                 Found::Nothing => {}
             }
         }
-        if !watched.snapshot.as_ref().is_some_and(|snapshot| snapshot.is_overdue(watched.now)) {
+        let Some(snapshot) = watched.snapshot.take_if(|snapshot| snapshot.is_overdue(watched.now)) else {
             return Ok(watched);
+        };
+        match self.settled(id, snapshot, watched.now).await {
+            Ok(Seen { snapshot, now, .. }) => {
+                Ok(Watched { countdown: snapshot.countdown(), snapshot: Some(snapshot), now, ..watched })
+            }
+            Err(Failure::Refused(..)) => Ok(Watched { countdown: Countdown::default(), ..watched }),
+            Err(failure @ (Failure::Limited(_) | Failure::Store(_) | Failure::NoHistory)) => Err(failure),
         }
-        let Done { record, now, .. } = self.settle(id).await?;
-        let countdown = record.as_ref().map(|record| record.countdown()).unwrap_or_default();
-        Ok(Watched { snapshot: record.map(|record| record.snapshot()), countdown, now, ..watched })
     }
 
     /// What is written down of a session, after a change of it, `limit` changes at most.
@@ -300,9 +338,9 @@ impl Sessions {
         self.store.postpone(part, id, pause);
     }
 
-    /// Waits until the authority's time is `at`.
-    pub fn sleep_until(&self, at: Timestamp) -> Wait<'_, ()> {
-        self.store.sleep_until(at)
+    /// Waits until the time that the sessions of a part go by is `at`.
+    pub fn sleep_until(&self, part: usize, at: Timestamp) -> Wait<'_, ()> {
+        self.store.sleep_until(part, at)
     }
 
     /// How many sessions have a running clock, as far as this instance knows.

@@ -219,7 +219,9 @@ impl Recovery {
     async fn look_up(&self, (id, purpose): (SessionId, Purpose)) -> Looked {
         // What cannot be read there is as good as lost.
         let Read { snapshot, is_buried, now } = match self.store.read(id).await {
-            Err(StoreError::Unreadable) => Read { snapshot: None, is_buried: false, now: self.store.now().await? },
+            Err(StoreError::Unreadable) => {
+                Read { snapshot: None, is_buried: false, now: self.store.now_of(self.store.part(id)).await? }
+            }
             read => read?,
         };
         if snapshot.is_some() {
@@ -237,7 +239,7 @@ impl Recovery {
         if archived.is_deleted {
             return Ok(Found::Nothing);
         }
-        let Ok(session) = wire::decode(&archived.state) else {
+        let Ok(session) = wire::decode_sound(&archived.state) else {
             warn!(session = %id, "the archive holds a state that cannot be read");
             return Err(StoreError::Unreadable);
         };

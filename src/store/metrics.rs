@@ -5,6 +5,7 @@ use std::time::Duration;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
@@ -27,6 +28,8 @@ pub struct Metrics {
     unknown: Counter,
     behind: Counter,
     clock_jumps: Counter,
+    rejected: Family<Found, Counter>,
+    interrupted: Gauge,
     lag: Histogram,
     lateness: Histogram,
     sessions_bytes: BytesBudget,
@@ -49,6 +52,24 @@ pub(super) enum Role {
     Changes,
     Sweep,
     Updates,
+}
+
+/// What is found in the store, is not as it should be, and is not used.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Rejected {
+    /// A value that is no state.
+    State,
+    /// Something published that is no message, or says what is not so.
+    Message,
+    /// A member of the index of deadlines that names no session, or has no time.
+    Deadline,
+    /// A key that cannot be written as it is.
+    Key,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Found {
+    what: &'static str,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -79,6 +100,18 @@ struct Made {
     connection: &'static str,
 }
 
+impl Rejected {
+    const fn label(self) -> Found {
+        let what = match self {
+            Rejected::State => "state",
+            Rejected::Message => "message",
+            Rejected::Deadline => "deadline",
+            Rejected::Key => "key",
+        };
+        Found { what }
+    }
+}
+
 impl Default for Metrics {
     fn default() -> Self {
         let round_trips: fn() -> Histogram = || Histogram::new(ROUND_TRIP_BUCKETS_S);
@@ -90,6 +123,8 @@ impl Default for Metrics {
             unknown: Counter::default(),
             behind: Counter::default(),
             clock_jumps: Counter::default(),
+            rejected: Family::default(),
+            interrupted: Gauge::default(),
             lag: Histogram::new(LAG_BUCKETS_S),
             lateness: Histogram::new(LATENESS_BUCKETS_S),
             sessions_bytes: BytesBudget::new(usize::MAX),
@@ -116,6 +151,13 @@ impl Metrics {
         registry.register("synckairos_store_sessions_behind", help, metrics.behind.clone());
         let help = "How often the clock of the store was set";
         registry.register("synckairos_store_clock_jumps", help, metrics.clock_jumps.clone());
+        let help = "Values, messages, index entries and keys in the store that are none of ours: they are not used";
+        registry.register("synckairos_store_rejected", help, metrics.rejected.clone());
+        for what in [Rejected::State, Rejected::Message, Rejected::Deadline, Rejected::Key] {
+            drop(metrics.rejected.get_or_create(&what.label()));
+        }
+        let help = "Parts of the store whose updates this instance cannot hear";
+        registry.register("synckairos_updates_interrupted", help, metrics.interrupted.clone());
         let help = "From a change, in whole ms, until this instance hands it to its clients";
         registry.register("synckairos_update_lag_seconds", help, metrics.lag.clone());
         let help = "From a deadline until the change that makes it count";
@@ -179,6 +221,24 @@ impl Metrics {
 
     pub(super) fn clock_jumped(&self) {
         self.clock_jumps.inc();
+    }
+
+    /// Updates of a part cannot be heard, or can be again.
+    pub(super) fn updates_are(&self, interrupted: bool) {
+        if interrupted {
+            self.interrupted.inc();
+        } else {
+            self.interrupted.dec();
+        }
+    }
+
+    pub(super) fn rejected(&self, what: Rejected) {
+        self.rejected.get_or_create(&what.label()).inc();
+    }
+
+    #[cfg(test)]
+    pub(super) fn count_of(&self, what: Rejected) -> u64 {
+        self.rejected.get_or_create(&what.label()).get()
     }
 
     /// A change that was published at `published` is handed on, at `now_us`.

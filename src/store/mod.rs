@@ -19,7 +19,7 @@
 //! - **What a watcher sees.** After [`Store::watch`] has returned, every change that is not in the state
 //!   it returned is handed to the [`Listener`], or overtaken by a newer one. A listener sees the states of
 //!   one session in the order of their tags. What a change tells beside its state comes right after it.
-//! - **Time.** Instants are the authority's. A command is judged at its arrival, but never before the
+//! - **Time.** Instants are the authority's: each part ([`Store::part`]) has one, and its sessions go by no other. A command is judged at its arrival, but never before the
 //!   session's last change and never after now. A deadline counts as passed for nobody before every
 //!   command of this instance that arrived before it has been judged.
 //! - **Deletion.** A deleted session leaves a tombstone for a while, so that an id that comes back gets a
@@ -65,8 +65,14 @@ pub type Wait<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// Keeps sessions.
 pub trait Store: Send + Sync {
-    /// The authority's time, asked afresh.
-    fn now(&self) -> Answer<'_, Timestamp>;
+    /// The time of anybody's clock that answers, asked afresh; of the one that a part's sessions go by, if it does soon.
+    fn now(&self, near: Option<usize>) -> Answer<'_, Timestamp>;
+
+    /// The time of the clock that a part's sessions go by, asked afresh.
+    fn now_of(&self, part: usize) -> Answer<'_, Timestamp>;
+
+    /// The part that a session belongs to.
+    fn part(&self, id: SessionId) -> usize;
 
     /// Takes down that a command arrived. Held until it is judged.
     fn arrive(&self, id: SessionId) -> Arrival;
@@ -80,10 +86,10 @@ pub trait Store: Send + Sync {
     /// Subscribes to a session, which need not exist. The listener hears of it until the watch is dropped.
     fn watch(&self, id: SessionId) -> Answer<'_, Watched>;
 
-    /// Waits until the authority's time is `at`, not less.
-    fn sleep_until(&self, at: Timestamp) -> Wait<'_, ()>;
+    /// Waits until the time that a part's sessions go by is `at`, not less.
+    fn sleep_until(&self, part: usize, at: Timestamp) -> Wait<'_, ()>;
 
-    /// How many parts there are, each of which may be away while others are not.
+    /// How many parts there are, each of which has a clock of its own and may be away while others are not.
     fn parts(&self) -> usize;
 
     /// Waits until deadlines of a part have passed; returns whose. The same session is returned again as long as
@@ -292,6 +298,8 @@ pub enum Update {
         /// The message that says so.
         frame: Bytes,
     },
+    /// Updates cannot be heard, and nobody knows for how long: whoever watches should do so elsewhere.
+    Interrupted,
 }
 
 /// When the running clock passes what clients want to be warned of.

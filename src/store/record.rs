@@ -109,6 +109,6 @@ impl Snapshot {
 
     /// The session, read from the bytes.
     pub fn session(&self) -> Result<Session, Undecodable> {
-        wire::decode(&[b"{", &self.members[..]].concat())
+        wire::decode_sound(&[b"{", &self.members[..]].concat())
     }
 }

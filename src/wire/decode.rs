@@ -8,8 +8,8 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::engine::{
-    Group, GroupId, Millis, Mode, OnTimeout, Participant, ParticipantId, Session, SessionId, Status, Timestamp, Turn,
-    Uuid,
+    self, Group, GroupId, Millis, Mode, OnTimeout, Participant, ParticipantId, Session, SessionId, Status, Timestamp,
+    Turn, Uuid,
 };
 
 use super::instant;
@@ -32,6 +32,15 @@ pub fn decode(state: &[u8]) -> Result<Session, Undecodable> {
     session(&written).ok_or_else(|| Undecodable("a name, an instant or an id is not what it should be".to_owned()))
 }
 
+/// Reads a state that somebody else may have written: it is a session in every respect.
+pub fn decode_sound(state: &[u8]) -> Result<Session, Undecodable> {
+    let session = decode(state)?;
+    match engine::defect(&session) {
+        Some(rule) => Err(Undecodable(format!("it does not hold that {rule}"))),
+        None => Ok(session),
+    }
+}
+
 /// Whether a state, or a message that carries one, has warnings: found without parsing it. What a client
 /// wrote cannot look like it, since quotes inside strings are escaped; a metadata member of that name can,
 /// and costs no more than the parsing.
@@ -48,7 +57,7 @@ pub fn decode_frame(frame: &[u8]) -> Result<Session, Undecodable> {
         state: &'a RawValue,
     }
     let frame: Frame<'_> = serde_json::from_slice(frame).map_err(|error| Undecodable(error.to_string()))?;
-    decode(frame.state.get().as_bytes())
+    decode_sound(frame.state.get().as_bytes())
 }
 
 #[derive(Deserialize)]

@@ -30,7 +30,7 @@ mod write;
 
 pub use answer::{Details, Text, degraded, error, http_error, not_ready, ready, session, switched, time};
 pub use audited::{Audited, AuditedChange, AuditedParticipant, AuditedState, audited};
-pub use decode::{Undecodable, decode, decode_frame, has_warnings};
+pub use decode::{Undecodable, decode, decode_frame, decode_sound, has_warnings};
 pub use format::{FORMATS, begin, is_newer, modern};
 pub use history::{HistoryQuery, history, history_query};
 pub use inbound::{Asked, Inbound, Order, inbound};
@@ -42,10 +42,10 @@ pub use message::{
 };
 pub use metadata::{MAX_LEN as METADATA_LEN_MAX, Merge, TooLarge};
 pub use problems::{Code, Problem, Problems};
-pub use published::{Heard, heard, publish, publish_deleted, publish_update, published_at};
+pub use published::{Heard, changed_at, heard, publish, publish_deleted, publish_update, published_at};
 pub use query::parameter;
 pub use read::{NotJson, Object};
 pub use request::{PatchRequest, SwitchRequest, create, create_with, patch, session_id, switch};
 pub use state::{Encoded, encode, len_expected};
-pub use stored::{EVENTS_MAX, Events, Kept, Mark, NotStored, bury, glance, mark, read_mark};
+pub use stored::{EVENTS_MAX, Events, Kept, Mark, NotStored, bury, check_stored, glance, mark, read_mark};
 pub use strict::{KnownFields, unknown_fields};

@@ -1,9 +1,12 @@
 //! What is published to other instances and backends, in the public envelopes. Does not know the channels.
 
 use bytes::Bytes;
+use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
 
 use crate::engine::{SessionId, StateTag, Timestamp};
 
+use super::instant;
 use super::scan::Scan;
 use super::write::Write;
 
@@ -14,8 +17,8 @@ pub enum Heard {
     State(StateTag, Bytes),
     /// The deletion `tag` in its SESSION_DELETED.
     Deleted(StateTag, Bytes),
-    /// Anything else, ours or somebody's own.
-    Notice(Bytes),
+    /// Anything else: ours about the state `tag`, or somebody's own.
+    Notice(Option<StateTag>, Bytes),
 }
 
 /// A message to a session's clients, with what it says of the session's state first.
@@ -70,18 +73,24 @@ fn escape(out: &mut Vec<u8>, json: &[u8]) {
 
 const MESSAGE: &str = r#","message":"#;
 
-/// Reads an envelope; `None` when it is none. Ours begin with the state's tag; the message is not copied.
-pub fn heard(envelope: &Bytes) -> Option<Heard> {
+/// Reads an envelope on a session's channel; `None` when it is none, since anybody may publish anything there: a message
+/// is a JSON object, and of that session if it says of which. Ours begin with the state's tag; the message is not copied.
+pub fn heard(envelope: &Bytes, id: SessionId) -> Option<Heard> {
     let mut scan = Scan(envelope);
-    let Some(()) = scan.literal(br#"{"epoch":"#) else { return foreign(envelope) };
+    let Some(()) = scan.literal(br#"{"epoch":"#) else { return foreign(envelope, id) };
     let epoch = scan.number()?;
     scan.literal(br#","version":"#)?;
     let version = scan.number()?;
     scan.literal(br#","sessionId":"#)?;
-    scan.uuid()?;
+    scan.uuid().filter(|named| *named == id.0)?;
     scan.literal(MESSAGE.as_bytes())?;
     let Scan(rest) = scan;
     let end = rest.windows(13).rposition(|window| window == br#","timestamp":"#)?;
+    let mut tail = Scan(&rest[end + 13..]);
+    tail.number()?;
+    if tail.0 != b"}" || !is_object(&rest[..end]) {
+        return None;
+    }
     let message = envelope.slice_ref(&rest[..end]);
     let tag = StateTag { epoch, version };
     Some(if message.starts_with(br#"{"type":"STATE_UPDATE""#) {
@@ -89,7 +98,7 @@ pub fn heard(envelope: &Bytes) -> Option<Heard> {
     } else if message.starts_with(br#"{"type":"SESSION_DELETED""#) {
         Heard::Deleted(tag, message)
     } else {
-        Heard::Notice(message)
+        Heard::Notice(Some(tag), message)
     })
 }
 
@@ -104,12 +113,33 @@ pub fn published_at(envelope: &[u8]) -> Option<Timestamp> {
 }
 
 /// Somebody's own message: whatever they wrote, verbatim.
-fn foreign(envelope: &Bytes) -> Option<Heard> {
+fn foreign(envelope: &Bytes, id: SessionId) -> Option<Heard> {
     #[derive(serde::Deserialize)]
     struct Envelope<'a> {
         #[serde(borrow)]
-        message: &'a serde_json::value::RawValue,
+        message: &'a RawValue,
+        #[serde(rename = "sessionId", borrow)]
+        session: Option<&'a RawValue>,
     }
-    let envelope_json: Envelope<'_> = serde_json::from_slice(envelope).ok()?;
-    Some(Heard::Notice(envelope.slice_ref(envelope_json.message.get().as_bytes())))
+    let text = std::str::from_utf8(envelope).ok()?;
+    let read: Envelope<'_> = serde_json::from_str(text).ok()?;
+    let named = read.session.map(|session| Scan(session.get().as_bytes()).uuid());
+    let is_ours = named.is_none_or(|named| named == Some(id.0));
+    let message = read.message.get();
+    (is_ours && message.starts_with('{')).then(|| Heard::Notice(None, envelope.slice_ref(message.as_bytes())))
+}
+
+/// Whether bytes are a JSON object from the first to the last.
+fn is_object(bytes: &[u8]) -> bool {
+    let text = std::str::from_utf8(bytes).unwrap_or_default();
+    text.starts_with('{') && serde_json::from_str::<IgnoredAny>(text).is_ok()
+}
+
+/// When a state last changed, found in the bytes of it or of a message that carries it: it is the last of its members.
+pub fn changed_at(state: &[u8]) -> Option<Timestamp> {
+    const NAME: &[u8] = br#""updated_at":""#;
+    const LEN: usize = NAME.len() + instant::TEXT_LEN + r#""}}"#.len();
+    let tail = &state[state.len().saturating_sub(LEN)..];
+    let at = memchr::memmem::find(tail, NAME)? + NAME.len();
+    std::str::from_utf8(tail.get(at..at + instant::TEXT_LEN)?).ok().and_then(instant::parse)
 }

@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
-use crate::engine::{StateTag, Timestamp, Uuid};
+use crate::engine::{SessionId, StateTag, Timestamp, Uuid};
 
 use super::scan::Scan;
 use super::write::Write;
@@ -111,6 +112,27 @@ pub fn bury(out: &mut Vec<u8>, mark: &Mark, tag: StateTag) {
     out.raw("}}");
 }
 
+/// Whether bytes that anybody may have written are what is kept of a session, as far as whoever only hands them on must
+/// know: text, JSON from the first byte to the last, and its state or its deletion.
+pub fn check_stored(value: &Bytes, id: SessionId) -> Result<(), String> {
+    let json = |bytes: &[u8]| {
+        let text = std::str::from_utf8(bytes).map_err(|error| error.to_string())?;
+        serde_json::from_str::<IgnoredAny>(text).map_err(|error| error.to_string())
+    };
+    json(value)?;
+    const FOREIGN: &str = "it does not begin with the member of the store's own";
+    json(mark_json(value).map_err(|NotStored| FOREIGN)?)?;
+    let (_, kept) = glance(value).map_err(|NotStored| FOREIGN)?;
+    match kept {
+        Kept::State(_, members) => {
+            let mut scan = Scan(&members);
+            let name = scan.literal(br#""session_id":"#).and_then(|()| scan.uuid());
+            if name == Some(id.0) { Ok(()) } else { Err("it is the state of another session".to_owned()) }
+        }
+        Kept::Tombstone(_) => Ok(()),
+    }
+}
+
 /// What is kept and its deadline, without looking at anything else.
 pub fn glance(value: &Bytes) -> Result<(Option<Timestamp>, Kept), NotStored> {
     let mark = mark_json(value)?;
@@ -159,7 +181,8 @@ fn kept(members: Bytes) -> Option<Kept> {
     if let Some(()) = scan.literal(DELETED) {
         let epoch = scan.number()?;
         scan.literal(br#","version":"#)?;
-        return Some(Kept::Tombstone(StateTag { epoch, version: scan.number()? }));
+        let tag = StateTag { epoch, version: scan.number()? };
+        return (scan.0 == b"}}").then_some(Kept::Tombstone(tag));
     }
     // They stand near the beginning, before anything that a client wrote.
     scan.find(br#""version":"#)?;

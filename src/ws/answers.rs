@@ -26,7 +26,7 @@ impl Answers {
     pub(super) async fn pong(&self, client_timestamp: Option<&str>, arrival: Arrival) -> Bytes {
         let received_at = arrival.at();
         drop(arrival);
-        let now = self.in_time(self.sessions.now()).await;
+        let now = self.in_time(self.sessions.now_near(self.id)).await;
         match now.and_then(|now| now.map_err(Problem::from)) {
             Ok(now) => wire::pong(client_timestamp, received_at, now),
             Err(problem) => failed(&problem),
@@ -45,7 +45,8 @@ impl Answers {
         match self.ask(order.order, arrival).await {
             Ok(answer) => wire::result_data(&order.request_id, 200, &answer),
             Err(problem) => {
-                let now = self.in_time(self.sessions.now()).await.ok().and_then(Result::ok).unwrap_or(arrived);
+                let now =
+                    self.in_time(self.sessions.now_near(self.id)).await.ok().and_then(Result::ok).unwrap_or(arrived);
                 wire::result_error(&order.request_id, problem.status, &problem.json(), now)
             }
         }

@@ -3,15 +3,15 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::hash::{BuildHasher, RandomState};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
 use tokio::sync::Notify;
 
-use crate::engine::{Millis, SessionId, StateTag, Timestamp};
+use crate::engine::{Millis, SessionId, StateTag, Timestamp, Uuid};
 use crate::store::{Countdown, Listener, Update};
 use crate::supervision::Supervisor;
 use crate::wire;
@@ -29,15 +29,22 @@ const WARNING_LATE_MAX: Millis = Millis::new(1_000);
 pub struct Hub {
     hasher: RandomState,
     shards: Box<[Mutex<HashMap<SessionId, Topic>>]>,
-    /// The next warning of every session that has one.
-    schedule: Mutex<BTreeSet<(Timestamp, SessionId)>>,
-    /// A warning was scheduled that may be sooner than all others.
-    pub(super) rescheduled: Notify,
+    /// The next warning of every session that has one, by the part whose clock it goes by.
+    schedule: Mutex<BTreeSet<(usize, Timestamp, SessionId)>>,
+    /// Whose clock a session goes by.
+    clocks: OnceLock<Clocks>,
     budget: Arc<Budget>,
     supervisor: Supervisor,
     /// How many have joined.
     joined: AtomicU64,
     pub(super) metrics: Metrics,
+}
+
+/// The clocks that sessions go by.
+struct Clocks {
+    part: Box<dyn Fn(SessionId) -> usize + Send + Sync>,
+    /// Of each, that a warning was scheduled which may be sooner than all others.
+    rescheduled: Box<[Notify]>,
 }
 
 impl Hub {
@@ -52,7 +59,7 @@ impl Hub {
             hasher: RandomState::new(),
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
             schedule: Mutex::default(),
-            rescheduled: Notify::new(),
+            clocks: OnceLock::new(),
         }
     }
 
@@ -98,9 +105,17 @@ impl Hub {
         }
     }
 
-    /// When the next warning is due.
-    pub(super) fn next_warning(&self) -> Option<Timestamp> {
-        self.schedule.lock().first().map(|(at, _)| *at)
+    /// From now on there are so many clocks, and each session goes by the one of its part.
+    pub(super) fn divide(&self, parts: usize, part: impl Fn(SessionId) -> usize + Send + Sync + 'static) {
+        let clocks = Clocks { part: Box::new(part), rescheduled: (0..parts).map(|_| Notify::new()).collect() };
+        if self.clocks.set(clocks).is_err() {
+            return;
+        }
+        // What was scheduled before went by the first of them.
+        let before = std::mem::take(&mut *self.schedule.lock());
+        for (_, at, id) in before {
+            self.reschedule(id, None, Some(at));
+        }
     }
 
     /// Sends the warnings that were due when a change was made and are not sent yet: it says nothing of them any more.
@@ -112,10 +127,34 @@ impl Hub {
         self.reschedule(id, old, topic.next_warning());
     }
 
-    /// Sends the warnings that are due at `now`.
-    pub(super) fn warn(&self, now: Timestamp) {
+    fn part(&self, id: SessionId) -> usize {
+        self.clocks.get().map_or(0, |clocks| (clocks.part)(id))
+    }
+
+    /// Waits until the next warning by a part's clock may be sooner.
+    pub(super) async fn rescheduled(&self, part: usize) {
+        match self.clocks.get().and_then(|clocks| clocks.rescheduled.get(part)) {
+            Some(rescheduled) => rescheduled.notified().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// When the next warning by a part's clock is due.
+    pub(super) fn next_warning(&self, part: usize) -> Option<Timestamp> {
+        self.first(part).map(|(at, _)| at)
+    }
+
+    fn first(&self, part: usize) -> Option<(Timestamp, SessionId)> {
+        let schedule = self.schedule.lock();
+        let least = (part, Timestamp::default(), SessionId(Uuid::from_bits(0)));
+        let (of, at, id) = schedule.range(least..).next().copied()?;
+        (of == part).then_some((at, id))
+    }
+
+    /// Sends the warnings that are due at `now` by a part's clock.
+    pub(super) fn warn(&self, part: usize, now: Timestamp) {
         loop {
-            let due = self.schedule.lock().first().copied().filter(|(at, _)| *at <= now);
+            let due = self.first(part).filter(|(at, _)| *at <= now);
             let Some((at, id)) = due else { return };
             let mut shard = self.shard(id).lock();
             match shard.get_mut(&id) {
@@ -143,14 +182,18 @@ impl Hub {
         if old == new {
             return;
         }
+        let part = self.part(id);
         let mut schedule = self.schedule.lock();
         if let Some(old) = old {
-            schedule.remove(&(old, id));
+            schedule.remove(&(part, old, id));
         }
         if let Some(new) = new {
-            schedule.insert((new, id));
-            if schedule.first() == Some(&(new, id)) {
-                self.rescheduled.notify_one();
+            schedule.insert((part, new, id));
+            drop(schedule);
+            if self.first(part) == Some((new, id))
+                && let Some(rescheduled) = self.clocks.get().and_then(|clocks| clocks.rescheduled.get(part))
+            {
+                rescheduled.notify_one();
             }
         }
     }
@@ -214,6 +257,7 @@ impl Listener for Hub {
                 self.schedule(id, topic, *tag, countdown.clone());
             }
             Update::Notice(message) => self.notice(topic, message),
+            Update::Interrupted => topic.tell(&self.supervisor, Outbox::interrupted),
             Update::Deleted { tag, frame } => {
                 let frame = self.message(frame);
                 topic.tell(&self.supervisor, |outbox| outbox.deleted(*tag, frame.clone()));

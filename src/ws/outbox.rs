@@ -71,6 +71,12 @@ impl Outbox {
         self.put(|queue| queue.deleted(tag, message));
     }
 
+    /// Nothing more can be heard of the session here; what waits is still true.
+    pub(super) fn interrupted(&self) {
+        self.put(Queue::interrupted);
+        self.line.stir();
+    }
+
     /// Whoever outruns those who send sends.
     fn put(&self, put: impl FnOnce(&mut Queue)) {
         let (is_long, is_awaited) = {
@@ -179,7 +185,7 @@ impl Outbox {
         match queue.end() {
             Some(End::TooSlow) => Some(Due::End(End::TooSlow)),
             _ if queue.is_blocked() || self.line.is_begun() => Some(Due::Flush),
-            Some(End::Deleted) if !queue.is_empty() => None,
+            Some(End::Deleted | End::Interrupted) if !queue.is_empty() => None,
             end => end.map(Due::End),
         }
     }

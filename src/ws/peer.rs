@@ -23,7 +23,7 @@ use super::allowance::Allowance;
 use super::answers::Answers;
 use super::outbox::{Due, Outbox};
 use super::queue::End;
-use super::socket::{DELETED, Ending, SHUTTING_DOWN, Socket, TOO_SLOW, TRY_AGAIN};
+use super::socket::{DELETED, Ending, INTERRUPTED, SHUTTING_DOWN, Socket, TOO_SLOW, TRY_AGAIN};
 use super::upgrade::Invitation;
 
 /// How long a client that wants to join waits for a store that is busy or away.
@@ -152,6 +152,7 @@ impl Peer<'_> {
                 },
                 Due::End(End::TooSlow) => return self.too_slow(),
                 Due::End(End::Deleted) => return DELETED,
+                Due::End(End::Interrupted) => return INTERRUPTED,
                 // The client closes: whoever hears it sees to the end.
                 Due::End(End::Closed) => std::future::pending().await,
             }
@@ -292,7 +293,7 @@ impl Ear<'_, '_> {
             seen = answers.state().await;
         }
         let tag = match seen {
-            Ok(Seen { snapshot, now }) => {
+            Ok(Seen { snapshot, now, .. }) => {
                 let sync = wire::sync(answers.id, &snapshot.members, now);
                 self.allowance.spend(sync.len());
                 outbox.sync(snapshot.tag, sync);

@@ -40,6 +40,8 @@ pub(super) enum Outgoing {
 pub(super) enum End {
     /// The session was deleted; what waits is still sent.
     Deleted,
+    /// Nothing more can be heard of the session here; what waits is still sent.
+    Interrupted,
     /// The client did not keep up.
     TooSlow,
     /// The client, or the server, ends the connection.
@@ -142,6 +144,11 @@ impl Queue {
         }
         self.push(Outgoing::Notice(message));
         self.end = self.end.or(Some(End::Deleted));
+    }
+
+    /// Nothing more can be heard of the session here.
+    pub(super) fn interrupted(&mut self) {
+        self.end = self.end.or(Some(End::Interrupted));
     }
 
     /// What the client asked for.

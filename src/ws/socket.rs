@@ -38,6 +38,7 @@ pub(super) const TOO_SLOW: Ending = Ending::Close(CloseCode::Again, "Too slow");
 pub(super) const TRY_AGAIN: Ending = Ending::Close(CloseCode::Again, "Try again later");
 pub(super) const SHUTTING_DOWN: Ending = Ending::Close(CloseCode::Away, "Server shutting down");
 pub(super) const DELETED: Ending = Ending::Close(CloseCode::Normal, "Session deleted");
+pub(super) const INTERRUPTED: Ending = Ending::Close(CloseCode::Again, "Updates are interrupted");
 
 impl Ending {
     /// The client asked for what cannot be.

@@ -15,6 +15,6 @@ pub(crate) trait Backend: Sized + Send + Sync {
 
     /// Lets time pass until the authority's time is `at`, or later.
     fn pass_until(&self, at: Timestamp) -> impl Future<Output = ()> + Send {
-        async move { self.store().sleep_until(at).await }
+        async move { self.store().sleep_until(0, at).await }
     }
 }

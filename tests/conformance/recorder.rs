@@ -39,6 +39,7 @@ impl Listener for Recorder {
             }
             Update::Notice(notice) => Heard::Notice(notice),
             Update::Deleted { tag, frame } => Heard::Deleted(tag, frame),
+            Update::Interrupted => panic!("updates are not interrupted here"),
         };
         self.0.lock().entry(id).or_default().push(heard);
     }

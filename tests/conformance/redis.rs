@@ -28,7 +28,7 @@ impl<const PARTITIONS: u16, const AUDITED: bool> Backend for Alone<PARTITIONS, A
         let redis = Redis::start();
         let options = options(&redis.url(), Keyspace::new("", PARTITIONS), AUDITED);
         let store = RedisStore::new(&Clock::system(), &options, &listener);
-        store.now().await.expect("the server answers");
+        store.now(None).await.expect("the server answers");
         Self(store, redis)
     }
 
@@ -48,7 +48,7 @@ impl Backend for Encrypted {
         let server = Server::parse(&redis.url(), &certificates, Duration::from_secs(1)).expect("a URL");
         let options = Options { server, ..options(&redis.url(), Keyspace::new("", 1), true) };
         let store = RedisStore::new(&Clock::system(), &options, &listener);
-        store.now().await.expect("the server answers");
+        store.now(None).await.expect("the server answers");
         Self(store, redis)
     }
 
@@ -70,7 +70,7 @@ impl<const AUDITED: bool> Backend for Divided<AUDITED> {
         let prefix = format!("{}:", CASES.fetch_add(1, Ordering::Relaxed));
         let options = options(&cluster.url(), Keyspace::new(&prefix, 8), AUDITED);
         let store = RedisStore::new(&Clock::system(), &options, &listener);
-        store.now().await.expect("the servers answer");
+        store.now(None).await.expect("the servers answer");
         Self(store, cluster)
     }
 

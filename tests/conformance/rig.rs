@@ -56,7 +56,7 @@ impl<B: Backend> Rig<B> {
 
     /// The authority's time.
     pub(crate) async fn now(&self) -> Timestamp {
-        self.store.now().await.expect("the store answers")
+        self.store.now(None).await.expect("the store answers")
     }
 
     /// Waits until deadlines have passed in any part; returns whose.

@@ -22,7 +22,7 @@ pub(crate) async fn now_never_runs_backwards(rig: Rig<impl Backend>) {
 
 pub(crate) async fn sleep_ends_at_the_instant_or_later(rig: Rig<impl Backend>) {
     let at = rig.now().await + MOMENT;
-    let mut sleep = pin!(rig.store.sleep_until(at));
+    let mut sleep = pin!(rig.store.sleep_until(0, at));
     let slept = tokio::select! {
         biased;
         () = &mut sleep => true,
@@ -34,7 +34,7 @@ pub(crate) async fn sleep_ends_at_the_instant_or_later(rig: Rig<impl Backend>) {
         sleep.await;
     }
     assert!(rig.now().await >= at);
-    rig.store.sleep_until(at).await;
+    rig.store.sleep_until(0, at).await;
 }
 
 pub(crate) async fn what_nobody_asked_for_is_judged_now(rig: Rig<impl Backend>) {

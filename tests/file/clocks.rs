@@ -137,7 +137,7 @@ async fn a_clock_that_was_ahead_gives_nobody_more_after_a_restart() {
 
     // The clock goes on now: once is enough.
     let mut program = start_by(&right, &settings(&directory));
-    assert_eq!(program.log_early(), Vec::<String>::new());
+    assert!(!program.log_early().iter().any(|line| line.contains("the clock was set since")));
     let mut client = Connection::open(program.address).await;
     assert!(left_ms(&mut client, 1).await <= after);
 }

@@ -40,7 +40,7 @@ async fn what_2_0_0_left_is_read_and_goes_on() {
         let seen = sessions.read(id(n)).await.expect("it is there");
         assert_eq!(seen.snapshot.tag.version, version);
         let session = seen.snapshot.session().expect("it can be read");
-        assert_eq!(session.metadata.as_deref(), Some(r#"{"table":7,"é":[1.50,null]}"#));
+        assert_eq!(session.metadata.as_deref(), Some(r#"{"table":7,"é":[1.5,null]}"#));
         let resumed = sessions.change(id(n), sessions.arrive(id(n)), Command::Resume.into()).await;
         let record = resumed.result.expect("it can go on").record.expect("it is there");
         assert_eq!(record.session().version, version + 1);

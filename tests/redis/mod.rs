@@ -10,6 +10,8 @@ mod deadlines;
 mod descriptors;
 mod faulty;
 mod fitness;
+mod garbage;
+mod halted;
 mod instances;
 mod limits;
 mod load;
@@ -20,7 +22,9 @@ mod process;
 mod published;
 mod replicas;
 mod sentinel;
+mod spoiled;
 mod stored;
+mod unheard;
 mod waiting;
 mod watcher;
 

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use crate::support::http::Connection;
 use crate::support::redis::Redis;
+use crate::support::server::Server;
 use crate::support::sessions::{id, two_players};
 use crate::support::wait;
 
@@ -176,7 +177,8 @@ async fn who_differs_from_those_that_were_there_is_not_ready() {
     redis::cmd("SETEX").arg("instance:audited").arg(60).arg(other).exec(&mut connection).expect("ok");
     redis::cmd("ZADD").arg("instances").arg(1).arg("audited").exec(&mut connection).expect("ok");
     let url = redis.url();
-    let second = instance_with(&url, &[]).await;
+    // It does not get ready.
+    let second = Server::start_with(&[("REDIS_URL", url.as_str()), ("AUDIT", "off")]).await;
     let mut client = Connection::open(second.address()).await;
     wait::until("it says so", async || {
         let answer = client.ask("GET", "/ready", "").await;

@@ -4,12 +4,14 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 /// How EXEC looks on the wire.
 const EXEC: &[u8] = b"EXEC\r\n";
@@ -43,6 +45,8 @@ struct Faults {
     swallows_answers: AtomicBool,
     /// That begins when the next transaction is forwarded.
     swallows_from_exec: AtomicBool,
+    /// How long a reply is on its way.
+    delay_us: AtomicU64,
 }
 
 impl Proxy {
@@ -109,6 +113,11 @@ impl Proxy {
         self.faults.swallows_answers.store(true, Ordering::SeqCst);
     }
 
+    /// From now on every reply is on its way for so long, however many there are.
+    pub(crate) fn delay(&self, delay: Duration) {
+        self.faults.delay_us.store(delay.as_micros() as u64, Ordering::SeqCst);
+    }
+
     /// Replies get through again.
     pub(crate) fn heal(&self) {
         self.faults.swallows_answers.store(false, Ordering::SeqCst);
@@ -160,7 +169,20 @@ impl Link {
         }
     }
 
-    async fn tell(&self, mut from: OwnedReadHalf, mut to: OwnedWriteHalf) {
+    async fn tell(&self, from: OwnedReadHalf, mut to: OwnedWriteHalf) {
+        let (on_its_way, mut arriving) = mpsc::unbounded_channel::<(Instant, Vec<u8>)>();
+        let arrive = async move {
+            while let Some((at, piece)) = arriving.recv().await {
+                tokio::time::sleep_until(at).await;
+                if to.write_all(&piece).await.is_err() {
+                    return;
+                }
+            }
+        };
+        tokio::join!(self.reply(from, on_its_way), arrive);
+    }
+
+    async fn reply(&self, mut from: OwnedReadHalf, to: mpsc::UnboundedSender<(Instant, Vec<u8>)>) {
         let mut muted = self.faults.muted.subscribe();
         muted.mark_unchanged();
         let mut piece = vec![0; 65_536];
@@ -178,7 +200,8 @@ impl Link {
             if is_muted || self.faults.swallows.load(Ordering::SeqCst) {
                 continue;
             }
-            if to.write_all(&piece[..len]).await.is_err() {
+            let delay = Duration::from_micros(self.faults.delay_us.load(Ordering::SeqCst));
+            if to.send((Instant::now() + delay, piece[..len].to_vec())).is_err() {
                 return;
             }
         }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use hyper::StatusCode;
-use hyper::header::HeaderMap;
+use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::client_address::ClientAddress;
 use crate::engine::{Command, SessionId};
@@ -14,6 +14,10 @@ use crate::wire::{self, HistoryQuery, KnownFields, Object, Problems};
 use super::super::reply::Reply;
 use super::handling::Handling;
 use super::precondition;
+
+/// Says that what time has done is shown and could not be written down.
+pub(in crate::http) const SETTLED: HeaderName = HeaderName::from_static("synckairos-settled");
+const UNSAVED: HeaderValue = HeaderValue::from_static("unsaved");
 
 pub(in crate::http) async fn create(sessions: &Sessions, headers: &HeaderMap, body: &Bytes) -> Result<Reply, Problem> {
     let handling = Handling::preferred(headers);
@@ -33,7 +37,12 @@ pub(in crate::http) async fn create(sessions: &Sessions, headers: &HeaderMap, bo
 }
 
 pub(in crate::http) async fn read(sessions: &Sessions, headers: &HeaderMap, id: &str) -> Result<Reply, Problem> {
-    let Seen { snapshot, now } = sessions.read(session_id(id)?).await?;
+    let Seen { snapshot, now, is_unsaved } = sessions.read(session_id(id)?).await?;
+    if is_unsaved {
+        // Whoever knows the state of that name does not know what time has done since.
+        let reply = Reply::session(StatusCode::OK, wire::session(snapshot.members, now), snapshot.tag);
+        return Ok(reply.with(SETTLED, UNSAVED));
+    }
     if precondition::is_known(headers, snapshot.tag) {
         return Ok(Reply::not_modified(snapshot.tag));
     }
@@ -118,7 +127,7 @@ pub(in crate::http) async fn events(sessions: &Sessions, id: &str, query: &str) 
     let query = wire::history_query(query, &mut problems);
     let (Some(id), Some(HistoryQuery { after, limit })) = (id, query) else { return Err(Problem::invalid(problems)) };
     let page = sessions.history(id, after, limit).await?;
-    let (now, next) = (sessions.now().await?, page.next(after));
+    let (now, next) = (sessions.now_near(id).await?, page.next(after));
     let jobs = page.changes.iter().map(|change| &change.job[..]);
     Ok(Reply::fresh(StatusCode::OK, wire::history(jobs, next, page.has_more, page.queued, now)))
 }

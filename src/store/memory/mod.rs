@@ -147,7 +147,15 @@ impl Memory {
 }
 
 impl Store for Memory {
-    fn now(&self) -> Answer<'_, Timestamp> {
+    fn now(&self, _: Option<usize>) -> Answer<'_, Timestamp> {
+        self.now_of(0)
+    }
+
+    fn part(&self, _: SessionId) -> usize {
+        0
+    }
+
+    fn now_of(&self, _: usize) -> Answer<'_, Timestamp> {
         let now = self.0.clock.now();
         Box::pin(async move { Ok(now) })
     }
@@ -203,7 +211,7 @@ impl Store for Memory {
         Box::pin(async move { Ok(Watched { snapshot, countdown, now, watch }) })
     }
 
-    fn sleep_until(&self, at: Timestamp) -> Wait<'_, ()> {
+    fn sleep_until(&self, _: usize, at: Timestamp) -> Wait<'_, ()> {
         Box::pin(self.0.clock.sleep_until(at))
     }
 

@@ -58,6 +58,17 @@ impl Change {
         };
     }
 
+    /// The channels and messages that tell of an end at `now`; none of anything else.
+    pub(super) fn end(&self, id: SessionId, keyspace: &Keyspace, now: Timestamp) -> Vec<(String, Vec<u8>)> {
+        let (mut own, mut all) = (Vec::new(), Vec::new());
+        match &self.made {
+            Made::State(_) => return Vec::new(),
+            Made::End(notice) => wire::publish(&mut own, self.tag, id, notice, now),
+        }
+        wire::publish_deleted(&mut all, id, now);
+        vec![(keyspace.session_channel(id), own), (keyspace.updates_channel(), all)]
+    }
+
     /// Adds what is audited to a command; returns how many bytes that are.
     pub(super) fn audit(&self, id: SessionId, command: &mut Commands) -> usize {
         let members = self.record.encoded().members();

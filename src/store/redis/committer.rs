@@ -17,11 +17,11 @@ use tracing::debug;
 
 use crate::clock::Moment;
 use crate::redis::LinkError;
-use crate::store::StoreError;
 use crate::store::metrics::{Operation, Role};
 
 use super::Shared;
 use super::authority::Reading;
+use super::burial;
 use super::group::{Decided, Group, Unsettled};
 use super::jitter;
 use super::job::Job;
@@ -40,6 +40,11 @@ const OVERTAKEN_PAUSE_US: (u64, u64) = (200, 10_000);
 const DEFERRED_PAUSE_US: (u64, u64) = (200, 1_000);
 /// How long a lost connection is left alone before it is made anew for what may have been carried out.
 const RECONNECT_PAUSE: Duration = Duration::from_millis(20);
+
+/// How a server begins to say that it takes no changes for now: whoever connects again would be told the same.
+const PASSING: [&str; 3] = [FULL, "NOREPLICAS", "MISCONF"];
+/// How it begins to say that it is full.
+const FULL: &str = "OOM";
 
 /// Commits groups of commands, one after the other.
 pub(super) struct Committer {
@@ -222,8 +227,11 @@ impl Committer {
         let mut commit = self.line.ask(&self.shared, Operation::Commit, &transaction).await;
         let is_replicated = commit.as_mut().is_ok_and(|asked| self.shared.replicas.have_it(&mut asked.replies));
         match commit.and_then(|asked| replies::executed(asked.replies)) {
-            Ok(Executed::Yes) => {
-                self.shared.refuses(None);
+            Ok(executed @ (Executed::Yes | Executed::Broken(_))) => {
+                if let Executed::Broken(failed) = executed {
+                    group.take_down(failed);
+                }
+                self.shared.faults.refuses(None);
                 self.shared.bell.ring();
                 group.leave(&mut self.recent);
                 Self::acknowledge(&self.shared, &mut self.line, group, &reading, is_replicated).await
@@ -232,17 +240,21 @@ impl Committer {
                 self.shared.metrics.conflict();
                 Tried::Overtaken(group.into_overtaken(&reading))
             }
-            Ok(Executed::Broken(why)) => {
-                self.shared.give_up(&why);
-                group.into_jobs().into_iter().for_each(|job| job.fail(StoreError::Broken));
-                Tried::Done
-            }
             Err(LinkError::Refused(why)) => {
-                self.shared.failed(&LinkError::Refused(why.clone()));
-                self.shared.refuses(Some(&why));
-                group.into_jobs().into_iter().for_each(|job| job.unavailable("the store refuses changes"));
-                // Perhaps another server is the right one now.
-                self.line.lose();
+                let is_known = PASSING.iter().any(|code| why.starts_with(code));
+                if !is_known {
+                    self.shared.failed(&LinkError::Refused(why.clone()));
+                }
+                self.shared.faults.refuses(Some(&why));
+                let is_needed = why.starts_with(FULL) && group.endings().next().is_some();
+                let script = if is_needed { burial::load(&mut self.line, &self.shared).await } else { None };
+                let endings = script.map(|script| group.burials(&script, &reading)).unwrap_or_default();
+                let buried = burial::carry_out(&mut self.line, &self.shared, endings).await;
+                group.refuse(&buried, &reading);
+                if !is_known {
+                    // Perhaps another server is the right one now.
+                    self.line.lose();
+                }
                 Tried::Done
             }
             Err(error @ (LinkError::Elsewhere(_) | LinkError::NotNow(_))) => {

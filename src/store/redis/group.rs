@@ -4,19 +4,20 @@
 use std::sync::Arc;
 
 use crate::engine::SessionId;
-use crate::redis::{Commands, LinkError, Partition, Queue};
+use crate::redis::{Commands, LinkError, Partition, Queue, is_addable, not_addable};
 use crate::store::{Committed, Quota, Rate, StoreError};
 
 use super::Shared;
 use super::audit;
 use super::authority::Reading;
+use super::burial::{self, Buried};
 use super::job::{Attempt, Job};
 use super::limits::{self, Counted};
 use super::line::Asked;
 use super::recent::Recent;
 use super::refused::{self, Refused};
 use super::replies;
-use super::slot::{Answer, Judged, Slot};
+use super::slot::{Answer, Ending, Judged, Slot};
 
 /// What a change of a session of two takes in a transaction, about.
 const CHANGE_LEN: usize = 6_144;
@@ -29,6 +30,10 @@ pub(super) struct Group<'s> {
     slots: Vec<Slot>,
     /// The slots' partitions, when changes are audited.
     partitions: Vec<Partition>,
+    /// Where in the transaction commands begin that belong to a partition.
+    places: Vec<(usize, Partition)>,
+    /// Partitions of which the transaction was executed in part.
+    broken: Vec<Partition>,
 }
 
 /// A command and what it comes to.
@@ -86,7 +91,7 @@ impl<'s> Group<'s> {
             partitions.sort_unstable();
             partitions.dedup();
         }
-        Self { shared, run_id, jobs, slots, partitions }
+        Self { shared, run_id, jobs, slots, partitions, places: Vec::new(), broken: Vec::new() }
     }
 
     /// The commands that load the group. A limit is counted in the same round trip, and only once.
@@ -145,9 +150,20 @@ impl<'s> Group<'s> {
         let reading = Reading { time_us: replies::time_us(&replies::next(&mut replies)?)?, sent, received };
         let mut values = values.into_iter();
         for (slot, value) in self.slots.iter_mut().zip(values.by_ref()) {
-            slot.take_in(value, recent);
+            if let (Err(why), Some(value)) = (slot.take_in(value.as_ref(), recent), &value) {
+                self.shared.reject(slot.id, value, &why);
+            }
         }
         let bytes = values.as_slice();
+        for (partition, number) in self.partitions.iter().zip(bytes) {
+            if number.as_ref().is_some_and(|number| !is_addable(number)) {
+                let key = self.shared.keyspace.queue(*partition, Queue::Bytes);
+                self.shared.fault(*partition, not_addable(&key));
+            }
+        }
+        for slot in &mut self.slots {
+            slot.is_blocked = self.shared.faults.block(slot.partition);
+        }
         if let Some(budget) = self.shared.audit {
             for slot in &mut self.slots {
                 let place = self.partitions.iter().position(|partition| *partition == slot.partition);
@@ -205,6 +221,8 @@ impl<'s> Group<'s> {
         let mut transaction = Commands::with_capacity(CHANGE_LEN * self.jobs.len());
         transaction.cmd("MULTI");
         for slot in self.slots.iter_mut().filter(|slot| slot.is_to_be_written()) {
+            // MULTI is none of them.
+            self.places.push((transaction.len() - 1, slot.partition));
             slot.commit(self.shared, &self.run_id, reading, &mut transaction);
         }
         // None, when nothing is audited.
@@ -212,12 +230,54 @@ impl<'s> Group<'s> {
             let changed = self.slots.iter().filter(|slot| slot.is_changed() && slot.partition == *partition);
             if changed.clone().next().is_some() {
                 let changes = changed.map(|slot| (slot.id, &slot.changes[..]));
+                self.places.push((transaction.len() - 1, *partition));
                 audit::queue(changes, &self.shared.keyspace, *partition, &mut transaction);
             }
         }
         transaction.cmd("EXEC");
         self.shared.replicas.wait(&mut transaction);
         Some(transaction)
+    }
+
+    /// The transaction was executed but for these commands. Whoever needs the same keys is harmed, and nobody else.
+    pub(super) fn take_down(&mut self, failed: Vec<(usize, String)>) {
+        for (place, why) in failed {
+            let belongs = self.places.partition_point(|(first, _)| *first <= place).checked_sub(1);
+            let Some((_, partition)) = belongs.and_then(|at| self.places.get(at).copied()) else { continue };
+            self.broken.push(partition);
+            let key = self.shared.keyspace.deadlines(partition);
+            self.shared.fault(partition, format!("Redis executed a transaction in part, beside {key:?}: {why}"));
+        }
+    }
+
+    /// The sessions whose only change is their end, by their place.
+    pub(super) fn endings(&self) -> impl Iterator<Item = (usize, &Slot, Ending<'_>)> {
+        let endings = self.slots.iter().enumerate();
+        endings.filter_map(|(place, slot)| Some((place, slot, slot.ending(self.shared)?)))
+    }
+
+    /// The commands that end them with a script, by their place.
+    pub(super) fn burials(&self, script: &str, reading: &Reading) -> Vec<(usize, Commands)> {
+        let bury = |(place, slot, ending)| (place, burial::bury(script, self.shared, slot, &ending, reading));
+        self.endings().map(bury).collect()
+    }
+
+    /// Tells those whose deletion was made although the transaction was refused; and all others that it was.
+    pub(super) fn refuse(self, buried: &[(usize, Buried)], reading: &Reading) {
+        let now = reading.now();
+        for pending in self.jobs {
+            let found = buried.iter().find(|(place, _)| *place == pending.slot).map(|(_, buried)| *buried);
+            let job = pending.job;
+            match (pending.answer, found) {
+                (Some(Answer::Judged { verdict: Ok(outcome), writes: true, .. }), Some(Buried::Yes)) => {
+                    self.shared.timers.set(job.commit.id, None);
+                    let verdict = Some(Ok(outcome));
+                    let _ = job.reply.send(Ok(Committed { record: None, verdict, quota: job.quota, now }));
+                }
+                (_, Some(Buried::Unknown)) => job.fail(StoreError::UnknownOutcome),
+                (_, Some(Buried::Yes | Buried::No) | None) => job.unavailable("the store refuses changes"),
+            }
+        }
     }
 
     /// Takes down what is about to be acknowledged; `false` when it must not be, because another run of the server
@@ -258,6 +318,11 @@ impl<'s> Group<'s> {
                     if !is_replicated && (writes || attempt.is_some()) =>
                 {
                     Err(StoreError::UnknownOutcome)
+                }
+                Some(Answer::Judged { writes: true, .. })
+                    if self.broken.contains(&self.slots[pending.slot].partition) =>
+                {
+                    Err(StoreError::Broken)
                 }
                 Some(Answer::Judged { record, verdict: Err(refusal), .. }) => {
                     let committed = Committed { record, verdict: Some(Err(refusal)), quota, now };

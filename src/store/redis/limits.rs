@@ -45,8 +45,10 @@ pub(super) fn counted(replies: &mut impl Iterator<Item = Reply>, rate: Rate) -> 
     let [hits, _, left_ms] = [replies.next(), replies.next(), replies.next()];
     match (hits, left_ms) {
         (Some(Reply::Int(hits)), Some(Reply::Int(left_ms))) => {
-            let left_ms = left_ms.max(0).unsigned_abs();
-            let quota = Quota { rate, hits: hits.max(0) as u32, reset_s: left_ms.div_ceil(1_000) as u32 };
+            // Whatever stood there before: no window is longer, and no count is larger.
+            let left_ms = left_ms.max(0).unsigned_abs().min(u64::from(rate.window_s) * 1_000);
+            let hits = u32::try_from(hits.max(0)).unwrap_or(u32::MAX);
+            let quota = Quota { rate, hits, reset_s: left_ms.div_ceil(1_000) as u32 };
             Ok(Counted { quota, left: Duration::from_millis(left_ms) })
         }
         _ => Err(StoreError::Unavailable("it cannot be counted")),

@@ -3,16 +3,21 @@
 
 mod audit;
 mod authority;
+mod burial;
 mod change;
+mod checked;
 mod claim;
 mod committer;
+mod faults;
 mod feed;
 mod group;
 mod history;
+mod inspection;
 mod jitter;
 mod job;
 mod limits;
 mod line;
+mod quarantine;
 mod reader;
 mod refused;
 mod recent;
@@ -27,7 +32,7 @@ mod timers;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
@@ -39,10 +44,15 @@ use crate::redis::{Bell, Keyspace, Server};
 
 use super::arrival::Arrival;
 use super::metrics::Metrics;
-use super::{Answer, Commit, Committed, Lifetimes, Listener, Queued, Quota, Rate, Read, Store, Wait, Watched};
+use super::{
+    Answer, Commit, Committed, Lifetimes, Listener, Queued, Quota, Rate, Read, Store, StoreError, Wait, Watched,
+};
 pub use audit::Budget;
 use share::Share;
 use shared::Shared;
+
+/// How long to wait for a clock before another one is asked, too.
+const CLOCK_PATIENCE: Duration = Duration::from_millis(25);
 
 /// What the store can be told.
 #[derive(Clone, Debug)]
@@ -97,6 +107,8 @@ pub struct RedisStore {
     keyspace: Keyspace,
     /// All of them, or one for each partition, in order.
     shares: Arc<[Share]>,
+    /// The one whose clock answered last.
+    answers: Arc<AtomicUsize>,
 }
 
 impl RedisStore {
@@ -108,7 +120,7 @@ impl RedisStore {
             Share::new(clock.clone(), options, Arc::clone(listener), Arc::clone(&log))
         };
         let shares = all.shares(&whole).into_iter().map(share).collect();
-        Self { server: all, keyspace: whole, shares }
+        Self { server: all, keyspace: whole, shares, answers: Arc::default() }
     }
 
     /// Of each queue of audit jobs, in the order of what keeps them, what is rung when some were put there.
@@ -118,23 +130,66 @@ impl RedisStore {
 
     /// What of the store cannot be reached although the rest can be served.
     pub fn impaired(&self) -> Option<String> {
+        let all = self.shares.len();
+        let told = |said: Vec<String>| {
+            let first = said.first()?;
+            Some(if all == 1 { first.clone() } else { format!("{} of {all} partitions: {first}", said.len()) })
+        };
         let missing: Vec<_> = self.shares.iter().filter_map(Share::missing).collect();
-        let Some(first) = missing.first() else { return self.shares.iter().find_map(Share::caution) };
-        (missing.len() < self.shares.len())
-            .then(|| format!("{} of {} partitions: {first}", missing.len(), self.shares.len()))
+        if !missing.is_empty() && missing.len() < all {
+            return told(missing);
+        }
+        let impaired = told(self.shares.iter().filter_map(Share::impaired).collect());
+        impaired.or_else(|| self.shares.iter().find_map(Share::caution))
     }
 
     fn of(&self, id: SessionId) -> &Share {
-        match &*self.shares {
-            [whole] => whole,
-            shares => &shares[self.keyspace.place(id)],
+        &self.shares[self.part(id)]
+    }
+
+    /// The time of the first clock that answers. One after the other is asked, and none waits for those before it for
+    /// long: the one that answered last goes first next time.
+    async fn any_now(&self, near: Option<usize>) -> Result<Timestamp, StoreError> {
+        let all = self.shares.len();
+        let first = near.unwrap_or_else(|| self.answers.load(Ordering::Relaxed)) % all;
+        let (mut asked, mut next) = (FuturesUnordered::new(), 0);
+        let mut last = Err(StoreError::Unavailable("the store does not answer"));
+        loop {
+            if next < all {
+                let place = (first + next) % all;
+                asked.push(async move { (place, self.shares[place].now_of(0).await) });
+                next += 1;
+            }
+            let patience = if next < all { CLOCK_PATIENCE } else { Duration::MAX };
+            match tokio::time::timeout(patience, asked.next()).await {
+                Ok(Some((place, Ok(now)))) => {
+                    if near.is_none() {
+                        self.answers.store(place, Ordering::Relaxed);
+                    }
+                    return Ok(now);
+                }
+                Ok(Some((_, failed))) => last = failed,
+                Ok(None) if next >= all => return last,
+                Ok(None) | Err(_) => {}
+            }
         }
     }
 }
 
 impl Store for RedisStore {
-    fn now(&self) -> Answer<'_, Timestamp> {
-        self.shares[0].now()
+    fn now(&self, near: Option<usize>) -> Answer<'_, Timestamp> {
+        Box::pin(self.any_now(near))
+    }
+
+    fn now_of(&self, part: usize) -> Answer<'_, Timestamp> {
+        self.shares[part].now_of(0)
+    }
+
+    fn part(&self, id: SessionId) -> usize {
+        match &*self.shares {
+            [_] => 0,
+            _ => self.keyspace.place(id),
+        }
     }
 
     fn arrive(&self, id: SessionId) -> Arrival {
@@ -153,8 +208,8 @@ impl Store for RedisStore {
         self.of(id).watch(id)
     }
 
-    fn sleep_until(&self, at: Timestamp) -> Wait<'_, ()> {
-        self.shares[0].sleep_until(at)
+    fn sleep_until(&self, part: usize, at: Timestamp) -> Wait<'_, ()> {
+        self.shares[part].sleep_until(0, at)
     }
 
     fn parts(&self) -> usize {

@@ -1,5 +1,5 @@
-//! Reads: whoever asks at the same moment shares one round trip. What is read is not parsed. Does not know
-//! who asks.
+//! Reads: whoever asks at the same moment shares one round trip. What is read is looked at as a whole when it is not as
+//! it was before, and not parsed. Does not know who asks.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +17,7 @@ use crate::wire::{self, Kept};
 
 use super::Shared;
 use super::authority::Reading;
+use super::checked::Checked;
 use super::line::{Asked, Line};
 use super::{limits, replies};
 
@@ -79,8 +80,8 @@ pub(super) fn begin<T>(
 const AWAY: StoreError = StoreError::Unavailable("the store does not answer");
 
 /// Answers over one connection until nobody can ask any more.
-pub(super) async fn serve(shared: Arc<Shared>, mut inbox: mpsc::Receiver<Lookup>) {
-    let mut line = Line::new(Role::Reads);
+pub(super) async fn serve(shared: Arc<Shared>, mut inbox: mpsc::Receiver<Lookup>, readers: usize) {
+    let (mut line, mut checked) = (Line::new(Role::Reads), Checked::new(readers));
     while let Some(first) = inbox.recv().await {
         let mut batch = Batch::default();
         batch.add(&shared, first);
@@ -89,7 +90,7 @@ pub(super) async fn serve(shared: Arc<Shared>, mut inbox: mpsc::Receiver<Lookup>
         {
             batch.add(&shared, lookup);
         }
-        if let Err(error) = batch.look_up(&shared, &mut line).await {
+        if let Err(error) = batch.look_up(&shared, &mut line, &mut checked).await {
             debug!(%error, "cannot read");
             shared.failed(&error);
             line.lose();
@@ -110,7 +111,7 @@ struct Batch {
     /// Keys are on their way to another server, so that each is asked for by itself.
     is_moving: bool,
     keys: Vec<String>,
-    states: Vec<Want>,
+    states: Vec<(SessionId, Want)>,
     times: Vec<Reply<Timestamp>>,
     runs: Vec<Reply<Arc<str>>>,
     queued: Vec<(SessionId, Reply<Queued>)>,
@@ -124,11 +125,11 @@ impl Batch {
         match lookup {
             Lookup::State(id, reply) => {
                 self.keys.push(shared.keyspace.session(id));
-                self.states.push(Want::Read(reply));
+                self.states.push((id, Want::Read(reply)));
             }
             Lookup::Kept(id, reply) => {
                 self.keys.push(shared.keyspace.session(id));
-                self.states.push(Want::Kept(reply));
+                self.states.push((id, Want::Kept(reply)));
             }
             Lookup::Queued(id, reply) => self.queued.push((id, reply)),
             Lookup::Time(reply) => self.times.push(reply),
@@ -142,7 +143,7 @@ impl Batch {
 
     /// Asks Redis, then tells everybody what they asked. A connection that had served before may have been lost
     /// while nobody used it: then it is asked once more, but nothing is counted twice.
-    async fn look_up(mut self, shared: &Arc<Shared>, line: &mut Line) -> Result<(), LinkError> {
+    async fn look_up(mut self, shared: &Arc<Shared>, line: &mut Line, checked: &mut Checked) -> Result<(), LinkError> {
         let was_used = line.is_made();
         let mut asked = line.ask(shared, Operation::Read, &self.commands(shared)).await;
         if let Err(LinkError::Lost(_) | LinkError::Elsewhere(_)) = asked
@@ -184,17 +185,29 @@ impl Batch {
         for reply in self.runs {
             let _ = reply.send(Ok(Arc::clone(&run_id)));
         }
-        for (want, value) in self.states.into_iter().zip(values) {
-            // A part of all that came: who keeps it for long must not keep the rest.
-            let value = value.map(|value| wire::modern(Bytes::copy_from_slice(&value)));
+        for ((id, want), value) in self.states.into_iter().zip(values) {
+            let admit = |value: Bytes| {
+                if wire::is_newer(&value) {
+                    return Ok(Bytes::copy_from_slice(&value));
+                }
+                let value = wire::modern(value);
+                let admitted = checked.admit(id, &value, |value| wire::check_stored(value, id));
+                admitted.map_err(|why| {
+                    shared.reject(id, &value, &why);
+                    StoreError::Unreadable
+                })
+            };
+            let value = value.map(admit).transpose();
             match want {
                 Want::Read(reply) => {
-                    let _ = reply.send(read(value, now));
+                    let _ = reply.send(value.and_then(|value| read(value, now)));
                 }
                 Want::Kept(reply) => {
-                    let kept = value.map(|value| wire::glance(&value)).transpose();
-                    let found = kept.map(|kept| Found { kept, now });
-                    let _ = reply.send(found.map_err(|wire::NotStored| StoreError::Unreadable));
+                    let found = value.and_then(|value| {
+                        let kept = value.map(|value| wire::glance(&value)).transpose();
+                        kept.map(|kept| Found { kept, now }).map_err(|wire::NotStored| StoreError::Unreadable)
+                    });
+                    let _ = reply.send(found);
                 }
             }
         }

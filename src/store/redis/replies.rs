@@ -13,17 +13,19 @@ pub(super) enum Executed {
     Yes,
     /// A watched key had changed: nothing was done.
     Overtaken,
-    /// A command failed, and Redis does not roll back.
-    Broken(String),
+    /// Commands failed, and Redis does not roll back: their places in the transaction, and why.
+    Broken(Vec<(usize, String)>),
 }
 
 /// What came of `MULTI ... EXEC`; `Err` when Redis refused to take the transaction, so that nothing was done.
 pub(super) fn executed(mut replies: Vec<Reply>) -> Result<Executed, LinkError> {
     match replies.pop() {
-        Some(Reply::List(done)) => Ok(match done.iter().find_map(Reply::refusal) {
-            Some(why) => Executed::Broken(why.to_owned()),
-            None => Executed::Yes,
-        }),
+        Some(Reply::List(done)) => {
+            let failed =
+                done.iter().enumerate().filter_map(|(place, reply)| Some((place, reply.refusal()?.to_owned())));
+            let failed: Vec<_> = failed.collect();
+            Ok(if failed.is_empty() { Executed::Yes } else { Executed::Broken(failed) })
+        }
         Some(Reply::Nil) => Ok(Executed::Overtaken),
         other => match replies.iter().chain(&other).find_map(Reply::refusal) {
             Some(why) => Err(LinkError::Refused(why.to_owned())),
@@ -62,6 +64,8 @@ pub(super) fn values(reply: Reply, count: usize) -> Result<Vec<Option<Bytes>>, L
     let value = |value| match value {
         Reply::Text(bytes) => Ok(Some(bytes)),
         Reply::Nil => Ok(None),
+        // What MGET says of a key of another type is that there is nothing; GET says why.
+        Reply::Error(why) if why.starts_with("WRONGTYPE") => Ok(None),
         other @ (Reply::Int(_) | Reply::Status(_) | Reply::List(_) | Reply::Error(_)) => {
             Err(unexpected("MGET", &other))
         }

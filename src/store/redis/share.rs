@@ -13,12 +13,12 @@ use crate::engine::{Millis, SessionId, Timestamp};
 use crate::redis::Bell;
 use crate::store::arrival::Arrival;
 use crate::store::{
-    Answer, Commit, Committed, Listener, Queued, Quota, Rate, Read, Store, StoreError, Wait, Watch, Watched, random,
+    Answer, Commit, Committed, Listener, Queued, Quota, Rate, Read, Store, StoreError, Wait, Watched, random,
 };
 
 use super::claim::Claim;
 use super::committer::Committer;
-use super::feed::{Ask, Feed};
+use super::feed::{Ask, DEAF, Feed};
 use super::job::Job;
 use super::reader::{self, Lookup};
 use super::shared::Shared;
@@ -55,17 +55,23 @@ impl Share {
         });
         let readers = (0..lines).map(|_| {
             let (sender, inbox) = mpsc::channel(WAITING_MAX);
-            tokio::spawn(reader::serve(Arc::clone(&shared), inbox));
+            tokio::spawn(reader::serve(Arc::clone(&shared), inbox, committers_all));
             sender
         });
         let (feed, inbox) = mpsc::unbounded_channel();
         let store = Self { committers: committers.collect(), readers: readers.collect(), feed, shared };
-        tokio::spawn(Feed::new(Arc::clone(&store.shared), store.readers.clone(), inbox).run());
+        let asks = store.feed.downgrade();
+        tokio::spawn(Feed::new(Arc::clone(&store.shared), store.readers.clone(), asks, inbox).run());
         store
     }
 
     pub(super) fn caution(&self) -> Option<String> {
         self.shared.caution()
+    }
+
+    /// What does not work although the rest can be served.
+    pub(super) fn impaired(&self) -> Option<String> {
+        self.shared.impaired()
     }
 
     pub(super) fn bell(&self) -> Bell {
@@ -78,7 +84,15 @@ impl Share {
 }
 
 impl Store for Share {
-    fn now(&self) -> Answer<'_, Timestamp> {
+    fn now(&self, _: Option<usize>) -> Answer<'_, Timestamp> {
+        self.now_of(0)
+    }
+
+    fn part(&self, _: SessionId) -> usize {
+        0
+    }
+
+    fn now_of(&self, _: usize) -> Answer<'_, Timestamp> {
         Box::pin(self.ask(Lookup::Time))
     }
 
@@ -125,23 +139,16 @@ impl Store for Share {
 
     fn watch(&self, id: SessionId) -> Answer<'_, Watched> {
         Box::pin(async move {
-            let (ready, stands) = oneshot::channel();
-            const AWAY: StoreError = StoreError::Unavailable("updates are interrupted");
-            self.feed.send(Ask::Watch(id, ready)).map_err(|_| StoreError::Unavailable("the server stops"))?;
-            let standing = tokio::time::timeout(self.shared.patience(), stands).await;
-            standing.map_err(|_| AWAY)?.map_err(|_| AWAY)?;
-            let feed = self.feed.clone();
-            let watch = Watch::new(move || {
-                // The feed is gone when the store is.
-                let _ = feed.send(Ask::Unwatch(id));
-            });
-            let Read { snapshot, now, .. } = self.read(id).await?;
+            let (reply, joined) = oneshot::channel();
+            self.feed.send(Ask::Watch(id, reply)).map_err(|_| StoreError::Unavailable("the server stops"))?;
+            let joined = tokio::time::timeout(self.shared.patience(), joined).await;
+            let (Read { snapshot, now, .. }, watch) = joined.map_err(|_| DEAF)?.unwrap_or(Err(DEAF))?;
             let countdown = snapshot.as_ref().map(|snapshot| snapshot.countdown()).unwrap_or_default();
             Ok(Watched { snapshot, countdown, now, watch })
         })
     }
 
-    fn sleep_until(&self, at: Timestamp) -> Wait<'_, ()> {
+    fn sleep_until(&self, _: usize, at: Timestamp) -> Wait<'_, ()> {
         Box::pin(self.shared.sleep_until(at))
     }
 

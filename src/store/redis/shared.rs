@@ -5,21 +5,23 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::Mutex as AsyncMutex;
-use tracing::{error, info, warn};
 
 use crate::client_address::ClientAddress;
 use crate::clock::Clock;
 use crate::engine::{Millis, SessionId, Timestamp};
-use crate::redis::{Bell, Keyspace, Link, LinkError, Server, Subscriber, examine};
+use crate::redis::{Bell, Fitness, Keyspace, Link, LinkError, Partition, Server, Subscriber, Unfit, examine};
 use crate::store::arrival::Arrivals;
 use crate::store::limits::Limits;
-use crate::store::metrics::Metrics;
+use crate::store::metrics::{Metrics, Rejected};
 use crate::store::{Lifetimes, Listener};
 
 use super::audit::Budget;
 use super::authority::Authority;
+use super::faults::Faults;
 use super::history::{self, History};
+use super::quarantine::Quarantine;
 use super::replicas::Replicas;
 use super::standing::{Log, Standing};
 use super::timers::Timers;
@@ -51,6 +53,10 @@ pub(super) struct Shared {
     pub(super) metrics: Metrics,
     /// Who was refused what too often, as far as this instance knows.
     pub(super) refusals: Limits<(SessionId, ClientAddress)>,
+    pub(super) faults: Faults,
+    /// Why updates cannot be heard, if they cannot.
+    deaf: Mutex<Option<String>>,
+    quarantine: Quarantine,
     log: Arc<Log>,
     standing: Standing,
     /// The run of the server that the last connection led to.
@@ -59,10 +65,8 @@ pub(super) struct Shared {
     changes: AtomicU64,
     /// That run was looked at and found fit.
     is_examined: AtomicBool,
-    /// The last transaction was refused.
-    pub(super) refused: AtomicBool,
-    /// A transaction was executed in part: nothing can be relied on any more.
-    broken: AtomicBool,
+    /// It was found fit once: what is wrong with it since may be mended by somebody.
+    was_fit: AtomicBool,
 }
 
 impl Shared {
@@ -99,20 +103,34 @@ impl Shared {
             history: History::default(),
             metrics,
             refusals: Limits::new(),
+            faults: Faults::default(),
+            deaf: Mutex::default(),
+            quarantine: Quarantine::default(),
             run: AsyncMutex::default(),
             changes: AtomicU64::new(0),
             is_examined: AtomicBool::new(false),
-            refused: AtomicBool::new(false),
-            broken: AtomicBool::new(false),
+            was_fit: AtomicBool::new(false),
         }
     }
 
     /// What is missing before the sessions can be served; `None` when nothing is.
     pub(super) fn missing(&self) -> Option<String> {
-        if self.broken.load(Ordering::Relaxed) {
-            return Some("Redis executed a transaction in part".to_owned());
+        self.standing.missing().or_else(|| self.faults.whole(self.keyspace.all().count()))
+    }
+
+    /// What does not work although the rest can be served.
+    pub(super) fn impaired(&self) -> Option<String> {
+        let faults = self.faults.some(self.keyspace.all().count());
+        faults.or_else(|| self.deaf.lock().as_ref().map(|why| format!("updates are interrupted: {why}")))
+    }
+
+    /// Updates cannot be heard, and why; or can be again.
+    pub(super) fn is_deaf(&self, why: Option<String>) {
+        let mut deaf = self.deaf.lock();
+        if deaf.is_some() != why.is_some() {
+            self.metrics.updates_are(why.is_some());
         }
-        self.standing.missing()
+        *deaf = why;
     }
 
     /// What is not as it should be although the sessions can be served.
@@ -156,9 +174,12 @@ impl Shared {
         let mut run = self.run.lock().await;
         let is_same = run.as_ref() == Some(link.run_id());
         if !is_same || !self.is_examined.load(Ordering::Relaxed) {
-            let cautions = examine(&mut link, &self.keyspace).await?;
+            let examined = examine(&mut link, &self.keyspace).await;
+            let Fitness { cautions, faults } = examined.map_err(|error| self.excused(error))?;
             cautions.into_iter().for_each(|what| self.log.caution(what));
+            faults.into_iter().for_each(|(partition, why)| self.fault(partition, why));
             self.is_examined.store(true, Ordering::Relaxed);
+            self.was_fit.store(true, Ordering::Relaxed);
         }
         if is_same {
             return Ok(link);
@@ -172,6 +193,17 @@ impl Shared {
         }
         *run = Some(Arc::clone(link.run_id()));
         Ok(link)
+    }
+
+    /// Whoever has served with what it was told was told right: others have changed what is there, and may put it right.
+    fn excused(&self, error: LinkError) -> LinkError {
+        match error {
+            LinkError::Unfit(Unfit { why, is_lasting }) => {
+                let is_lasting = is_lasting && !self.was_fit.load(Ordering::Relaxed);
+                LinkError::Unfit(Unfit { why, is_lasting })
+            }
+            LinkError::Lost(_) | LinkError::Refused(_) | LinkError::Elsewhere(_) | LinkError::NotNow(_) => error,
+        }
     }
 
     /// Something failed on a connection that stood. What was refused may be for a reason that `/ready` should tell: whoever
@@ -201,21 +233,15 @@ impl Shared {
         self.standing.is_misled()
     }
 
-    /// A transaction was executed in part: nothing can be relied on any more.
-    pub(super) fn give_up(&self, why: &str) {
-        error!(why, "Redis executed a transaction in part: the server is not ready any more");
-        self.broken.store(true, Ordering::Relaxed);
+    /// What is stored of a session cannot be read.
+    pub(super) fn reject(&self, id: SessionId, value: &[u8], why: &str) {
+        self.quarantine.reject(id, &self.keyspace.session(id), value, why, &self.metrics);
     }
 
-    /// Takes down whether transactions are refused, and tells when that changes.
-    pub(super) fn refuses(&self, why: Option<&str>) {
-        let was = self.refused.load(Ordering::Relaxed);
-        if was != why.is_some() {
-            self.refused.store(why.is_some(), Ordering::Relaxed);
-            match why {
-                Some(why) => warn!(why, "Redis refuses transactions"),
-                None => info!("Redis takes transactions again"),
-            }
+    /// A key of a partition cannot be written to as it is.
+    pub(super) fn fault(&self, partition: Partition, why: String) {
+        if self.faults.found(partition, why) {
+            self.metrics.rejected(Rejected::Key);
         }
     }
 
@@ -231,7 +257,7 @@ impl Shared {
                 tokio::time::sleep(SLEEP_UNKNOWN).await;
                 continue;
             };
-            let left_us = (at.as_ms() * 1_000).saturating_sub(now_us);
+            let left_us = at.as_ms().saturating_mul(1_000).saturating_sub(now_us);
             if left_us == 0 {
                 return;
             }

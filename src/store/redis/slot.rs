@@ -22,6 +22,9 @@ use super::recent::{Left, Recent};
 /// outcome was not heard it must still be seen that it was made, or what it was based on.
 const CHANGES_MAX: usize = wire::EVENTS_MAX - 2;
 
+/// Why a change is not made whose keys are not what they should be.
+const BLOCKED: &str = "a key in the store cannot be written to";
+
 /// What a mark takes, about.
 const MARK_LEN: usize = 450;
 
@@ -52,8 +55,24 @@ pub(super) struct Slot {
     pub(super) changes: Vec<Change>,
     /// A change whose outcome was not known has turned out to be made.
     pub(super) resolved: bool,
-    /// A deadline was found without a session.
-    pub(super) orphan: bool,
+    /// A deadline was found without a session that can be read.
+    orphan: bool,
+    /// The index was found to say another deadline than the session.
+    is_astray: bool,
+    /// A key that its changes are written to is not what it should be.
+    pub(super) is_blocked: bool,
+    /// What is stored, as it was loaded.
+    value: Bytes,
+}
+
+/// What it takes to end a session outside of a transaction.
+pub(super) struct Ending<'s> {
+    /// What is stored, as it was loaded.
+    pub(super) loaded: &'s Bytes,
+    pub(super) tombstone: Vec<u8>,
+    /// How long that is kept.
+    pub(super) seconds: u64,
+    pub(super) change: &'s Change,
 }
 
 /// What is stored that cannot be read here.
@@ -110,40 +129,31 @@ impl Slot {
             changes: Vec::new(),
             resolved: false,
             orphan: false,
+            is_astray: false,
+            is_blocked: false,
+            value: Bytes::new(),
         }
     }
 
-    /// Takes in what is stored. What this committer left there itself is not read again.
-    pub(super) fn take_in(&mut self, value: Option<Bytes>, recent: &Recent) {
-        let Some(value) = value else { return };
-        if let Some(Left { mark, record, .. }) = recent.get(self.id, &value) {
+    /// Takes in what is stored. What this committer left there itself is not read again; `Err` says why it cannot be
+    /// read.
+    pub(super) fn take_in(&mut self, value: Option<&Bytes>, recent: &Recent) -> Result<(), String> {
+        let Some(value) = value else { return Ok(()) };
+        self.value = value.clone();
+        if let Some(Left { mark, record, .. }) = recent.get(self.id, value) {
             self.take(mark.clone(), Some(Arc::clone(record)));
-            return;
+            return Ok(());
         }
-        if wire::is_newer(&value) {
+        if wire::is_newer(value) {
             self.unreadable = Some(Foreign::Newer);
-            return;
+            return Ok(());
         }
-        let stored = value.clone();
-        let value = wire::modern(value);
-        // Nobody has put the deadline of a state of version 1 into the index.
-        let is_indexed = stored.first() == Some(&2) || stored.as_ptr() == value.as_ptr();
-        let read = || {
-            let mark = wire::read_mark(&value).ok()?;
-            let (_, kept) = wire::glance(&value).ok()?;
-            Some(match kept {
-                Kept::State(..) => (mark, Some(Arc::new(Record::read(wire::decode(&value).ok()?))), None),
-                Kept::Tombstone(tag) => (mark, None, Some(tag)),
-            })
-        };
-        match read() {
-            Some((mark, record, buried)) => {
-                self.take(mark, record);
-                self.buried = buried;
-                self.indexed = self.indexed.filter(|_| is_indexed);
-            }
-            None => self.unreadable = Some(Foreign::Garbage),
-        }
+        let read = read(self.id, value).inspect_err(|_| self.unreadable = Some(Foreign::Garbage));
+        let Stored { mark, record, buried, is_indexed } = read?;
+        self.take(mark, record);
+        self.buried = buried;
+        self.indexed = self.indexed.filter(|_| is_indexed);
+        Ok(())
     }
 
     fn take(&mut self, mark: Mark, record: Option<Arc<Record>>) {
@@ -176,7 +186,16 @@ impl Slot {
 
     /// Whether a transaction has to do with it.
     pub(super) fn is_to_be_written(&self) -> bool {
-        self.is_changed() || self.orphan || self.is_discarded
+        self.is_changed() || ((self.orphan || self.is_astray || self.is_discarded) && !self.is_blocked)
+    }
+
+    /// What ends it outside of a transaction, if its end is all that happens to it.
+    pub(super) fn ending(&self, shared: &Shared) -> Option<Ending<'_>> {
+        let ([change], Some(tag)) = (&self.changes[..], self.buried) else { return None };
+        let mut tombstone = Vec::with_capacity(MARK_LEN);
+        wire::begin(shared.record_format.get(), &mut tombstone);
+        wire::bury(&mut tombstone, &self.mark, tag);
+        Some(Ending { loaded: &self.value, tombstone, seconds: seconds(shared.tombstone_ttl), change })
     }
 
     /// Whether all that happened after an event, or ever, is remembered.
@@ -226,7 +245,8 @@ impl Slot {
             changed_since_arrival: arrival
                 .is_some_and(|arrival| self.changed_after(shared, arrival.moment(), arrived_us)),
         });
-        if let Some(why) = self.refused_for_room(&write, job.commit.arrival.is_some()) {
+        let blocked = (self.is_blocked && !matches!(write, Write::Nothing)).then_some(BLOCKED);
+        if let Some(why) = blocked.or_else(|| self.refused_for_room(&write, job.commit.arrival.is_some())) {
             // What was sent before may still be carried out.
             let answer = if job.attempt.is_some() { Answer::Unknown } else { Answer::NoRoom(why) };
             return Judged::Answer(answer);
@@ -234,7 +254,11 @@ impl Slot {
         let before = self.tag();
         let event = job.event;
         let change = match write {
-            Write::Nothing if is_unreadable => return Judged::Answer(Answer::Unreadable),
+            Write::Nothing if is_unreadable => {
+                // Nobody can fire its deadline: whoever looks for those that are overdue must not find it again.
+                self.orphan |= job.commit.arrival.is_none();
+                return Judged::Answer(Answer::Unreadable);
+            }
             Write::Discard => {
                 (self.is_discarded, self.unreadable) = (true, None);
                 None
@@ -242,6 +266,8 @@ impl Slot {
             Write::Nothing => {
                 let settles = job.commit.arrival.is_none();
                 self.orphan |= settles && self.record.is_none() && verdict == Err(Refusal::NotFound);
+                // Whoever found it overdue found what is not so.
+                self.is_astray |= settles && self.record.is_some() && shared.timers.is_suspect(self.id);
                 None
             }
             Write::Put { record, notices, entry } => {
@@ -316,11 +342,15 @@ impl Slot {
     /// Adds what commits the session to a transaction, but for what is audited.
     pub(super) fn commit(&mut self, shared: &Shared, run_id: &Arc<str>, reading: &Reading, transaction: &mut Commands) {
         let (deadlines, name) = (shared.keyspace.deadlines(self.partition), self.id.0.text());
+        let wake_at = self.record.as_ref().and_then(|record| record.wake_at());
         if !self.is_changed() {
             if self.is_discarded {
                 transaction.cmd("DEL").arg(&self.key);
             }
-            transaction.cmd("ZREM").arg(deadlines).arg(name.as_slice());
+            match wake_at {
+                Some(at) => transaction.cmd("ZADD").arg(deadlines).arg(at.as_ms()).arg(name.as_slice()),
+                None => transaction.cmd("ZREM").arg(deadlines).arg(name.as_slice()),
+            };
             return;
         }
         let now = reading.now();
@@ -328,7 +358,6 @@ impl Slot {
             change.publish(self.id, &shared.keyspace, now, transaction);
         }
         self.mark.deadline = self.record.as_ref().and_then(|record| record.deadline());
-        let wake_at = self.record.as_ref().and_then(|record| record.wake_at());
         self.mark.changed_us = reading.committed_us();
         self.mark.run_id = Arc::clone(run_id);
         let lifetime =
@@ -362,6 +391,36 @@ impl Slot {
                 transaction.cmd("ZREM").arg(deadlines).arg(name.as_slice());
             }
         }
+    }
+}
+
+/// What is stored of a session.
+struct Stored {
+    mark: Mark,
+    record: Option<Arc<Record>>,
+    /// What its deletion is called.
+    buried: Option<StateTag>,
+    /// Its deadline is in the index, if it has one.
+    is_indexed: bool,
+}
+
+/// Reads it; anybody may have written it.
+fn read(id: SessionId, value: &Bytes) -> Result<Stored, String> {
+    let foreign = |wire::NotStored| "it does not begin with the member of the store's own".to_owned();
+    let stored = value;
+    let value = &wire::modern(stored.clone());
+    // Nobody has put the deadline of a state of version 1 into the index.
+    let is_indexed = stored.first() == Some(&2) || stored.as_ptr() == value.as_ptr();
+    let (mark, (_, kept)) = (wire::read_mark(value).map_err(foreign)?, wire::glance(value).map_err(foreign)?);
+    match kept {
+        Kept::State(tag, _) => {
+            let session = wire::decode_sound(value).map_err(|error| error.to_string())?;
+            if session.id != id || session.tag() != tag {
+                return Err("it is the state of another session, or has two names".to_owned());
+            }
+            Ok(Stored { mark, record: Some(Arc::new(Record::read(session))), buried: None, is_indexed })
+        }
+        Kept::Tombstone(tag) => Ok(Stored { mark, record: None, buried: Some(tag), is_indexed }),
     }
 }
 

@@ -4,12 +4,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::engine::{SessionId, Timestamp, Uuid};
-use crate::redis::{Commands, LinkError, Reply};
-use crate::store::metrics::{Operation, Role};
+use tracing::warn;
 
+use crate::engine::{SessionId, Timestamp, Uuid};
+use crate::redis::{Commands, LinkError, Partition, Reply};
+use crate::store::metrics::{Operation, Rejected, Role};
+
+use super::inspection::Inspection;
 use super::line::Line;
-use super::{Shared, jitter};
+use super::{Shared, jitter, replies};
 
 /// How often to look.
 const INTERVAL: Duration = Duration::from_millis(100);
@@ -22,9 +25,10 @@ const FOUND_MAX: usize = 1_024;
 
 /// Hands what it finds to the timers; runs until it is dropped, or is of no use.
 pub(super) async fn sweep(shared: &Arc<Shared>) {
-    let mut line = Line::new(Role::Sweep);
+    let (mut line, mut round) = (Line::new(Role::Sweep), 0);
     loop {
-        let looked = look(shared, &mut line).await;
+        let looked = look(shared, &mut line, round).await;
+        round += 1;
         shared.looked(&looked);
         let pause = match looked {
             Ok(()) => INTERVAL,
@@ -39,25 +43,60 @@ pub(super) async fn sweep(shared: &Arc<Shared>) {
     }
 }
 
-async fn look(shared: &Arc<Shared>, line: &mut Line) -> Result<(), LinkError> {
+async fn look(shared: &Arc<Shared>, line: &mut Line, round: u64) -> Result<(), LinkError> {
     let overdue = jitter::between_us(OVERDUE_US.0, OVERDUE_US.1).as_millis() as u64;
     let until_ms = shared.estimate().as_ms().saturating_sub(overdue);
-    let mut commands = Commands::new();
+    let (mut commands, mut mend) = (Commands::new(), Commands::new());
     for partition in shared.keyspace.all() {
         let key = shared.keyspace.deadlines(partition);
         commands.cmd("ZRANGE").arg(key).arg("-inf").arg(until_ms).arg("BYSCORE");
         commands.arg("LIMIT").arg(0).arg(FOUND_MAX).arg("WITHSCORES");
     }
-    for reply in line.ask(shared, Operation::Sweep, &commands).await?.replies {
-        let Reply::List(found) = reply else { return Err(LinkError::Refused(format!("{reply:?}"))) };
-        for pair in found.chunks(2) {
-            if let [name, score] = pair
-                && let Some(id) = name.text().and_then(Uuid::parse).map(SessionId)
-                && let Some(deadline) = score.number()
-            {
-                shared.timers.found(id, Timestamp::from_ms(deadline));
+    let inspection = Inspection::begin(shared, round, &mut commands);
+    let mut replies = line.ask(shared, Operation::Sweep, &commands).await?.replies.into_iter();
+    for partition in shared.keyspace.all() {
+        match replies::next(&mut replies)? {
+            Reply::List(found) => take_up(shared, partition, &found, &mut mend),
+            Reply::Error(why) if why.starts_with("WRONGTYPE") => {
+                let key = shared.keyspace.deadlines(partition);
+                shared.fault(partition, format!("the key {key:?} in Redis is of another type than zset"));
+            }
+            other @ (Reply::Nil | Reply::Int(_) | Reply::Status(_) | Reply::Text(_) | Reply::Error(_)) => {
+                return Err(LinkError::Refused(other.refusal().map_or_else(|| format!("{other:?}"), str::to_owned)));
             }
         }
     }
+    inspection.end(shared, &mut replies, &mut mend)?;
+    if !mend.is_empty() {
+        // What is refused is found again.
+        line.ask(shared, Operation::Sweep, &mend).await?;
+    }
     Ok(())
+}
+
+/// Hands members of the index to the timers. Who has put something there that names no session has hidden others behind
+/// it: that is removed. A session whose deadline is no time is looked at now, and then its own is written.
+fn take_up(shared: &Shared, partition: Partition, found: &[Reply], mend: &mut Commands) {
+    let mut junk = 0_u64;
+    for pair in found.chunks(2) {
+        let [name, score] = pair else { continue };
+        let id = name.text().and_then(Uuid::parse).map(SessionId);
+        let id = id.filter(|id| name.text().is_some_and(|name| name.as_bytes() == id.0.text()));
+        let id = id.filter(|id| shared.keyspace.partition(*id) == partition);
+        let deadline = score.number().map(Timestamp::from_ms);
+        match id {
+            Some(id) => shared.timers.found(id, deadline.unwrap_or_default()),
+            None => {
+                let (Reply::Text(name) | Reply::Status(name)) = name else { continue };
+                mend.cmd("ZREM").arg(shared.keyspace.deadlines(partition)).arg(&name[..]);
+            }
+        }
+        if id.is_none() || deadline.is_none() {
+            shared.metrics.rejected(Rejected::Deadline);
+            junk += 1;
+        }
+    }
+    if junk > 0 {
+        warn!(junk, key = shared.keyspace.deadlines(partition), "deadlines of no session, or at no time, are removed");
+    }
 }

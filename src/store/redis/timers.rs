@@ -25,6 +25,8 @@ struct Known {
     order: BTreeSet<(Timestamp, SessionId)>,
     /// Those that are to be left alone until then.
     postponed: HashSet<SessionId>,
+    /// Sessions that a sweep found, and nobody has looked at since.
+    suspects: HashSet<SessionId>,
 }
 
 impl Timers {
@@ -32,8 +34,13 @@ impl Timers {
     pub(super) fn set(&self, id: SessionId, deadline: Option<Timestamp>) {
         let mut known = self.known.lock();
         known.postponed.remove(&id);
+        if !known.suspects.is_empty() {
+            known.suspects.remove(&id);
+        }
         let old = match deadline {
-            Some(deadline) if known.deadlines.len() < TIMERS_MAX => known.deadlines.insert(id, deadline),
+            Some(deadline) if known.deadlines.len() < TIMERS_MAX || known.deadlines.contains_key(&id) => {
+                known.deadlines.insert(id, deadline)
+            }
             Some(_) | None => known.deadlines.remove(&id),
         };
         if old == deadline {
@@ -59,6 +66,10 @@ impl Timers {
         drop(known);
         if !is_known {
             self.set(id, Some(deadline));
+            let mut known = self.known.lock();
+            if known.deadlines.contains_key(&id) {
+                known.suspects.insert(id);
+            }
         }
     }
 
@@ -66,14 +77,24 @@ impl Timers {
     /// of it.
     pub(super) fn postpone(&self, id: SessionId, now: Timestamp, at: Timestamp) {
         let mut known = self.known.lock();
-        let Some(deadline) = known.deadlines.get(&id).copied() else { return };
-        if deadline > now && !known.postponed.contains(&id) {
-            return;
+        match known.deadlines.get(&id).copied() {
+            Some(deadline) if deadline > now && !known.postponed.contains(&id) => return,
+            Some(deadline) => {
+                known.order.remove(&(deadline, id));
+            }
+            // What cannot be read has no deadline that is known, and yet a sweep would find it.
+            None if known.deadlines.len() >= TIMERS_MAX => return,
+            None => {}
         }
         known.postponed.insert(id);
         known.deadlines.insert(id, at);
-        known.order.remove(&(deadline, id));
         known.order.insert((at, id));
+    }
+
+    /// Whether a session was found overdue, and nobody has looked at it since.
+    pub(super) fn is_suspect(&self, id: SessionId) -> bool {
+        let known = self.known.lock();
+        !known.suspects.is_empty() && known.suspects.contains(&id)
     }
 
     /// How many there are.
@@ -90,5 +111,29 @@ impl Timers {
     pub(super) fn due(&self, now: Timestamp, most: usize) -> Vec<SessionId> {
         let known = self.known.lock();
         known.order.iter().take_while(|(deadline, _)| *deadline <= now).map(|(_, id)| *id).take(most).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{TIMERS_MAX, Timers};
+    use crate::engine::{SessionId, Timestamp, Uuid};
+
+    fn id(n: usize) -> SessionId {
+        SessionId(Uuid::from_bits(n as u128))
+    }
+
+    #[test]
+    fn a_known_deadline_moves_although_there_is_no_room_for_more() {
+        let (timers, at) = (Timers::default(), Timestamp::from_ms);
+        for n in 0..TIMERS_MAX {
+            timers.set(id(n), Some(at(1_000)));
+        }
+        timers.set(id(0), Some(at(10)));
+        timers.set(id(TIMERS_MAX), Some(at(5)));
+        assert_eq!((timers.earliest(), timers.len()), (Some(at(10)), TIMERS_MAX));
+        timers.set(id(0), None);
+        timers.set(id(TIMERS_MAX), Some(at(5)));
+        assert_eq!((timers.earliest(), timers.len()), (Some(at(5)), TIMERS_MAX), "there is room again");
     }
 }

@@ -1,0 +1,103 @@
+//! A deletion on a server that is full: it refuses every plain command that may need memory, transactions included, and
+//! would never have room again. A script that is allowed to go on does all that the transaction would have done, if the
+//! session is still as it was loaded. Does not know why it is deleted.
+
+use std::sync::Arc;
+
+use crate::redis::{Commands, LinkError, Queue, Reply};
+use crate::store::metrics::Operation;
+
+use super::Shared;
+use super::authority::Reading;
+use super::line::{Asked, Line};
+use super::slot::{Ending, Slot};
+
+/// ```text
+/// KEYS  session, deadlines; and when changes are audited: jobs that wait, what is queued, bytes that are queued
+/// ARGV  value as it was loaded, seconds, tombstone, id, PUBLISH or SPUBLISH, channel, message, channel, message;
+///       and when changes are audited: job, tag
+/// ```
+/// Returns 1, or 0 when the session was changed meanwhile.
+const SCRIPT: &str = r"#!lua flags=allow-oom
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then
+  return 0
+end
+redis.call('SETEX', KEYS[1], ARGV[2], ARGV[3])
+redis.call('ZREM', KEYS[2], ARGV[4])
+if KEYS[3] then
+  redis.call('RPUSH', KEYS[3], ARGV[10])
+  redis.call('HSET', KEYS[4], ARGV[4], ARGV[11])
+  redis.call('INCRBY', KEYS[5], string.len(ARGV[10]))
+end
+redis.call(ARGV[5], ARGV[6], ARGV[7])
+redis.call(ARGV[5], ARGV[8], ARGV[9])
+return 1
+";
+
+/// What became of a deletion.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Buried {
+    /// It was made.
+    Yes,
+    /// It was not.
+    No,
+    /// Nobody knows.
+    Unknown,
+}
+
+/// The name by which the server knows the script, which it forgets when it is restarted; `None` when it does not say.
+pub(super) async fn load(line: &mut Line, shared: &Arc<Shared>) -> Option<String> {
+    let mut commands = Commands::new();
+    commands.cmd("SCRIPT").arg("LOAD").arg(SCRIPT);
+    let reply = line.ask(shared, Operation::Commit, &commands).await.ok()?.replies.pop()?;
+    reply.text().map(str::to_owned)
+}
+
+/// The command that deletes a session whose only change in a group is its end.
+pub(super) fn bury(script: &str, shared: &Shared, slot: &Slot, ending: &Ending<'_>, reading: &Reading) -> Commands {
+    let keyspace = &shared.keyspace;
+    let mut keys = vec![slot.key.clone(), keyspace.deadlines(slot.partition)];
+    if shared.audit.is_some() {
+        keys.extend([Queue::Wait, Queue::Pending, Queue::Bytes].map(|part| keyspace.queue(slot.partition, part)));
+    }
+    let mut commands = Commands::new();
+    let id = slot.id.0.text();
+    let call = commands.cmd("EVALSHA").arg(script).arg(keys.len()).args(&keys);
+    call.arg(&ending.loaded[..]).arg(ending.seconds).arg(&ending.tombstone[..]).arg(id.as_slice());
+    call.arg(keyspace.publish());
+    for (channel, message) in ending.change.end(slot.id, keyspace, reading.now()) {
+        call.arg(channel).arg(&message[..]);
+    }
+    if shared.audit.is_some() {
+        let tag = ending.change.tag;
+        ending.change.audit(slot.id, call);
+        call.arg(format!("{}.{}", tag.epoch, tag.version));
+    }
+    shared.replicas.wait(&mut commands);
+    commands
+}
+
+/// Deletes them one after the other; tells what became of each.
+pub(super) async fn carry_out(
+    line: &mut Line,
+    shared: &Arc<Shared>,
+    burials: Vec<(usize, Commands)>,
+) -> Vec<(usize, Buried)> {
+    let mut all = Vec::with_capacity(burials.len());
+    for (place, commands) in burials {
+        let buried = match line.ask(shared, Operation::Commit, &commands).await {
+            Ok(Asked { mut replies, .. }) => {
+                let is_replicated = shared.replicas.have_it(&mut replies);
+                match replies.pop() {
+                    Some(Reply::Int(1)) if is_replicated => Buried::Yes,
+                    Some(Reply::Int(1)) => Buried::Unknown,
+                    Some(_) | None => Buried::No,
+                }
+            }
+            Err(LinkError::Lost(_) | LinkError::Unfit(_)) => Buried::Unknown,
+            Err(LinkError::Refused(_) | LinkError::Elsewhere(_) | LinkError::NotNow(_)) => Buried::No,
+        };
+        all.push((place, buried));
+    }
+    all
+}

@@ -1,0 +1,146 @@
+//! How the feed lets sessions be watched: all who wait join together, for one subscription and one read, while updates go
+//! on; and what nobody watches any more is let go. Does not know what is published.
+
+use std::collections::HashMap;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use crate::engine::SessionId;
+use crate::redis::{LinkError, Subscriber, Subscription};
+use crate::store::{Read, Snapshot, StoreError, Watch};
+use crate::wire;
+
+use super::super::reader::{self, Lookup};
+use super::{Ask, DEAF, Feed, Joined, TOGETHER_MAX};
+
+/// A change of what is heard that is on its way, one at a time.
+pub(super) enum Operation {
+    None,
+    Join { asked: Vec<(SessionId, Joined)>, reads: Reads },
+    Leave(Subscription),
+}
+
+/// The states of sessions when their subscriptions stood.
+pub(super) type Reads =
+    Pin<Box<dyn Future<Output = Result<HashMap<SessionId, Result<Read, StoreError>>, LinkError>> + Send>>;
+
+/// What came of it.
+pub(super) enum Finished {
+    Joined(Result<HashMap<SessionId, Result<Read, StoreError>>, LinkError>),
+    Left(Result<(), LinkError>),
+}
+
+impl Feed {
+    pub(super) fn refuse(&mut self, id: SessionId, joined: Joined, why: StoreError) {
+        // Whoever does not wait any more was told so when they stopped.
+        let _ = joined.send(Err(why));
+        self.unwatch(id);
+    }
+
+    /// Lets all who wait join, if nobody is joining: channels that are not heard yet are subscribed to in one round trip,
+    /// and then every state is read.
+    pub(super) fn begin_joins(&mut self, subscriber: &Subscriber) {
+        if self.waiting.is_empty() || !matches!(self.operation, Operation::None) {
+            return;
+        }
+        let some = self.waiting.len().min(TOGETHER_MAX);
+        let (gone, asked): (Vec<_>, Vec<_>) =
+            self.waiting.drain(..some).partition(|(_, joined): &(_, Joined)| joined.is_closed());
+        gone.into_iter().for_each(|(id, _)| self.unwatch(id));
+        let mut ids: Vec<_> = asked.iter().map(|(id, _)| *id).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        let is_new = |id: &&SessionId| self.topics.get(*id).is_none_or(|topic| !topic.is_heard);
+        let channels: Vec<_> = ids.iter().filter(is_new).map(|id| self.shared.keyspace.session_channel(*id)).collect();
+        let subscription = (!channels.is_empty()).then(|| subscriber.subscribe(channels));
+        let (readers, patience) = (Arc::clone(&self.readers), self.shared.patience());
+        let reads: Reads = Box::pin(async move {
+            if let Some(subscription) = subscription {
+                subscription.await?;
+            }
+            let ask = |id| (id, reader::begin(&readers, |reply| Lookup::State(id, reply)));
+            let (asked, until) = (ids.into_iter().map(ask).collect::<Vec<_>>(), tokio::time::Instant::now() + patience);
+            let mut reads = HashMap::with_capacity(asked.len());
+            for (id, answer) in asked {
+                let read = match answer {
+                    Ok(answer) => match tokio::time::timeout_at(until, answer).await {
+                        Ok(Ok(read)) => read,
+                        Ok(Err(_)) | Err(_) => Err(StoreError::Unavailable("the store does not answer")),
+                    },
+                    Err(error) => Err(error),
+                };
+                reads.insert(id, read);
+            }
+            Ok(reads)
+        });
+        self.operation = Operation::Join { asked, reads };
+    }
+
+    /// Tells them. Returns sessions of which something was published before it was known what to make of it.
+    pub(super) fn joined(&mut self, mut reads: HashMap<SessionId, Result<Read, StoreError>>) -> Vec<SessionId> {
+        let Operation::Join { asked, .. } = std::mem::replace(&mut self.operation, Operation::None) else {
+            return Vec::new();
+        };
+        let mut doubted = Vec::new();
+        for (id, read) in &reads {
+            let Some(topic) = self.topics.get_mut(id) else { continue };
+            let snapshot = read.as_ref().ok().and_then(|read| read.snapshot.as_ref());
+            let changed_at = |snapshot: &Snapshot| wire::changed_at(&snapshot.members).unwrap_or_default();
+            let is_new = !topic.is_heard;
+            let held = topic.begin(snapshot.map(|snapshot| (snapshot.tag, changed_at(snapshot))));
+            if is_new && topic.is_in_doubt() {
+                doubted.push(*id);
+            }
+            for message in held {
+                doubted.extend(self.tell(*id, &message));
+            }
+        }
+        for (id, joined) in asked {
+            // Several may have asked for the same one.
+            let read = match reads.get_mut(&id) {
+                Some(Ok(read)) => Ok(read.clone()),
+                Some(Err(error)) => Err(error.clone()),
+                None => Err(DEAF),
+            };
+            match read {
+                Ok(read) => {
+                    let asks = self.asks.clone();
+                    let watch = Watch::new(move || {
+                        // The feed is gone when the store is.
+                        let _ = asks.upgrade().map(|asks| asks.send(Ask::Unwatch(id)));
+                    });
+                    // Who does not wait any more drops it.
+                    let _ = joined.send(Ok((read, watch)));
+                }
+                Err(error) => self.refuse(id, joined, error),
+            }
+        }
+        doubted
+    }
+
+    /// Unsubscribes from what nobody has watched for a while.
+    pub(super) fn tidy(&mut self, subscriber: &Subscriber) {
+        if !matches!(self.operation, Operation::None) {
+            return;
+        }
+        let now = self.shared.clock.moment();
+        let over: Vec<_> = self.topics.iter().filter(|(_, topic)| topic.is_over(now)).map(|(id, _)| *id).collect();
+        let mut channels = Vec::with_capacity(over.len());
+        for id in over {
+            if self.topics.remove(&id).is_some_and(|topic| topic.is_heard) {
+                channels.push(self.shared.keyspace.session_channel(id));
+            }
+        }
+        if !channels.is_empty() {
+            self.operation = Operation::Leave(subscriber.unsubscribe(channels));
+        }
+    }
+}
+
+pub(super) async fn finish(operation: &mut Operation) -> Finished {
+    match operation {
+        Operation::None => std::future::pending().await,
+        Operation::Join { reads, .. } => Finished::Joined(reads.as_mut().await),
+        Operation::Leave(subscription) => Finished::Left(subscription.as_mut().await),
+    }
+}

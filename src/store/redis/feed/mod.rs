@@ -1,0 +1,282 @@
+//! Updates from Redis Pub/Sub: subscribes to the channels of watched sessions, hands on what is published
+//! there, notices a connection that went silent, and makes good what was missed. Does not know clients.
+//!
+//! Nothing holds up what is published: whoever wants to watch waits together with all others who do, for a subscription
+//! and a read that are on their way while updates are handed on.
+
+mod joins;
+mod news;
+mod topic;
+
+use std::collections::HashMap;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::MissedTickBehavior;
+use tracing::{debug, info, warn};
+
+use crate::clock::Moment;
+use crate::engine::SessionId;
+use crate::redis::LinkError;
+use crate::store::metrics::Role;
+use crate::store::random;
+use crate::store::{Read, StoreError, Update, Watch};
+
+use super::Shared;
+use super::jitter;
+use super::reader::{Found, Lookup};
+
+use joins::{Finished, Operation, finish};
+use topic::Topic;
+
+/// How long a connection may be silent before it is probed.
+const QUIET_MAX: Duration = Duration::from_millis(800);
+/// How long before it is given up: so that clients who miss something have the newest state within 2 s.
+const SILENCE_MAX: Duration = Duration::from_millis(1_600);
+/// How often that is looked at, and what nobody watches any more is let go.
+const TICK: Duration = Duration::from_millis(100);
+/// Sessions that are read, and channels that are subscribed to, together.
+const TOGETHER_MAX: usize = 1_000;
+/// How long updates may be interrupted while all else works, before whoever watches is sent elsewhere.
+const DEAF_MAX: Duration = Duration::from_secs(5);
+/// How long to wait before a lost connection is made anew.
+const RECONNECT_PAUSE_US: (u64, u64) = (20_000, 200_000);
+
+/// Why nobody can watch.
+pub(super) const DEAF: StoreError = StoreError::Unavailable("updates are interrupted");
+
+/// Where whoever wants to watch waits: for the state when the subscription stood, and what ends the watch.
+type Joined = oneshot::Sender<Result<(Read, Watch), StoreError>>;
+
+/// What the feed is asked.
+pub(super) enum Ask {
+    /// Somebody watches a session; answered when the subscription stands.
+    Watch(SessionId, Joined),
+    /// Somebody does not any more.
+    Unwatch(SessionId),
+}
+
+/// The channels of watched sessions.
+pub(super) struct Feed {
+    shared: Arc<Shared>,
+    readers: Arc<[mpsc::Sender<Lookup>]>,
+    asks: mpsc::WeakUnboundedSender<Ask>,
+    inbox: mpsc::UnboundedReceiver<Ask>,
+    topics: HashMap<SessionId, Topic>,
+    /// Who wants to watch and is not joining yet.
+    waiting: Vec<(SessionId, Joined)>,
+    operation: Operation,
+    probe: String,
+    /// The run of the server that was heard last.
+    run: Option<Arc<str>>,
+    /// Updates are interrupted, and that was told.
+    interrupted: bool,
+    /// Since when they are although all else works.
+    deaf_since: Option<Moment>,
+    /// For so long that whoever watches is sent elsewhere.
+    is_given_up: bool,
+}
+
+/// A stored state that is being read, since something was published that may not be so.
+type Look = Pin<Box<dyn Future<Output = (SessionId, Option<Found>)> + Send>>;
+
+impl Feed {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        readers: Arc<[mpsc::Sender<Lookup>]>,
+        asks: mpsc::WeakUnboundedSender<Ask>,
+        inbox: mpsc::UnboundedReceiver<Ask>,
+    ) -> Self {
+        let probe = shared.keyspace.probe_channel(random::bits());
+        Self {
+            shared,
+            readers,
+            asks,
+            inbox,
+            topics: HashMap::new(),
+            waiting: Vec::new(),
+            operation: Operation::None,
+            probe,
+            run: None,
+            interrupted: false,
+            deaf_since: None,
+            is_given_up: false,
+        }
+    }
+
+    /// Runs until nobody can ask any more.
+    pub(super) async fn run(mut self) {
+        loop {
+            match self.connected().await {
+                Ok(()) => return,
+                Err(error) => self.lost(&error),
+            }
+            if !self.pause().await {
+                return;
+            }
+        }
+    }
+
+    /// Serves one connection; returns when nobody can ask any more.
+    async fn connected(&mut self) -> Result<(), LinkError> {
+        let mut subscriber = self.shared.subscribe().await?;
+        let mut channels = vec![self.probe.clone()];
+        let heard = self.topics.iter().filter(|(_, topic)| topic.is_heard);
+        channels.extend(heard.map(|(id, _)| self.shared.keyspace.session_channel(*id)));
+        for some in channels.chunks(TOGETHER_MAX) {
+            subscriber.subscribe(some.to_vec()).await?;
+        }
+        self.catch_up().await?;
+        self.found();
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let (mut heard, mut probed) = (self.shared.clock.moment(), false);
+        let mut looks: FuturesUnordered<Look> = FuturesUnordered::new();
+        loop {
+            self.begin_joins(&subscriber);
+            tokio::select! {
+                // Who has ended a watch hears nothing that is committed after it.
+                biased;
+                ask = self.inbox.recv() => match ask {
+                    Some(ask) => self.take(ask),
+                    None => return Ok(()),
+                },
+                finished = finish(&mut self.operation) => match finished {
+                    Finished::Joined(reads) => {
+                        for id in self.joined(reads?) {
+                            looks.push(self.look(id));
+                        }
+                    }
+                    Finished::Left(left) => {
+                        self.operation = Operation::None;
+                        left?;
+                    }
+                },
+                Some((id, found)) = looks.next(), if !looks.is_empty() => {
+                    if let Some(found) = found {
+                        self.catch(id, found, false);
+                    }
+                    if self.topics.get_mut(&id).is_some_and(Topic::looked) {
+                        looks.push(self.look(id));
+                    }
+                }
+                message = subscriber.next() => match message {
+                    Some(message) => {
+                        (heard, probed) = (self.shared.clock.moment(), false);
+                        if let Some(id) = self.hand_on(message.get_channel_name(), message.get_payload_bytes()) {
+                            looks.push(self.look(id));
+                        }
+                    }
+                    None => return Err(LinkError::Lost("the connection for updates was closed".to_owned())),
+                },
+                _ = tick.tick() => {
+                    if !subscriber.is_current() {
+                        return Err(LinkError::Elsewhere("updates are published by another server now".to_owned()));
+                    }
+                    let silence = self.shared.clock.moment().since(heard);
+                    if silence >= SILENCE_MAX {
+                        return Err(LinkError::Lost("the connection for updates is silent".to_owned()));
+                    }
+                    if silence >= QUIET_MAX && !std::mem::replace(&mut probed, true) {
+                        // Its answer is that it is heard.
+                        let _ = self.readers[0].try_send(Lookup::Probe(self.probe.clone()));
+                    }
+                    self.tidy(&subscriber);
+                }
+            }
+        }
+    }
+
+    fn take(&mut self, ask: Ask) {
+        match ask {
+            Ask::Watch(id, joined) => {
+                self.topics.entry(id).or_default().watch();
+                if self.is_given_up {
+                    self.refuse(id, joined, DEAF);
+                } else {
+                    self.waiting.push((id, joined));
+                }
+            }
+            Ask::Unwatch(id) => self.unwatch(id),
+        }
+    }
+
+    fn unwatch(&mut self, id: SessionId) {
+        if let Some(topic) = self.topics.get_mut(&id) {
+            topic.unwatch(self.shared.clock.moment());
+        }
+    }
+
+    /// The connection was lost, or could not be made.
+    fn lost(&mut self, error: &LinkError) {
+        match self.run {
+            None => debug!(%error, "updates are not connected yet"),
+            Some(_) if std::mem::replace(&mut self.interrupted, true) => debug!(%error, "still interrupted"),
+            Some(_) => warn!(%error, "updates are interrupted"),
+        }
+        // What was on its way is begun again.
+        if let Operation::Join { asked, .. } = std::mem::replace(&mut self.operation, Operation::None) {
+            self.waiting.splice(0..0, asked);
+        }
+        self.topics.values_mut().for_each(Topic::is_interrupted);
+        self.shared.is_deaf(Some(error.to_string()));
+        if self.shared.missing().is_some() {
+            // Nobody else is better off, and whoever waits is told when it is over.
+            self.deaf_since = None;
+            return;
+        }
+        let now = self.shared.clock.moment();
+        if now.since(*self.deaf_since.get_or_insert(now)) >= DEAF_MAX {
+            self.give_up();
+        }
+    }
+
+    /// Sends everybody elsewhere who watches or wants to.
+    fn give_up(&mut self) {
+        let watched = self.topics.iter().filter(|(_, topic)| topic.is_watched());
+        let watched: Vec<_> = watched.map(|(id, _)| *id).collect();
+        if !std::mem::replace(&mut self.is_given_up, true) {
+            warn!(sessions = watched.len(), "updates stay interrupted: whoever watches is sent elsewhere");
+        }
+        for (id, joined) in std::mem::take(&mut self.waiting) {
+            self.refuse(id, joined, DEAF);
+        }
+        for id in watched {
+            self.shared.listener.update(id, &Update::Interrupted);
+        }
+    }
+
+    /// Updates are heard, and nothing is missing any more.
+    fn found(&mut self) {
+        self.shared.is_deaf(None);
+        (self.deaf_since, self.is_given_up) = (None, false);
+        if std::mem::take(&mut self.interrupted) {
+            self.shared.metrics.reconnected(Role::Updates);
+            info!(sessions = self.topics.len(), "updates are connected again");
+        }
+    }
+
+    /// Waits a little before another connection is made; `false` when nobody can ask any more.
+    async fn pause(&mut self) -> bool {
+        let pause = tokio::time::sleep(jitter::between_us(RECONNECT_PAUSE_US.0, RECONNECT_PAUSE_US.1));
+        let mut pause = std::pin::pin!(pause);
+        loop {
+            tokio::select! {
+                () = &mut pause => return true,
+                ask = self.inbox.recv() => match ask {
+                    Some(ask) => self.take(ask),
+                    None => return false,
+                },
+            }
+        }
+    }
+}
+
+impl Drop for Feed {
+    fn drop(&mut self) {
+        self.shared.is_deaf(None);
+    }
+}

@@ -1,0 +1,187 @@
+//! What the feed tells: messages as they are published, if they are to be believed, and what is stored when they are not
+//! or were missed. Does not know connections.
+
+use bytes::Bytes;
+use tracing::{debug, warn};
+
+use crate::engine::{Event, SessionId, Timestamp};
+use crate::redis::LinkError;
+use crate::store::metrics::Rejected;
+use crate::store::{Countdown, Snapshot, StoreError, Update};
+use crate::wire::{self, Heard, Kept};
+
+use super::super::reader::{self, Found, Lookup};
+use super::topic::Belief;
+use super::{Feed, Look, TOGETHER_MAX};
+
+impl Feed {
+    /// Reads every watched session again: what was published meanwhile is lost, but a state is whole. Another
+    /// run of the server may have forgotten states, and then clients are told what is true now.
+    pub(super) async fn catch_up(&mut self) -> Result<(), LinkError> {
+        let run = reader::ask(&self.readers, self.shared.patience(), Lookup::Run).await;
+        let run = run.map_err(|_| LinkError::Lost("nobody says which run of the server this is".to_owned()))?;
+        let is_other = self.run.as_ref().is_some_and(|before| *before != run);
+        let heard = self.topics.iter().filter(|(_, topic)| topic.is_heard);
+        let ids: Vec<_> = heard.map(|(id, _)| *id).collect();
+        for some in ids.chunks(TOGETHER_MAX) {
+            for (id, found) in self.find(some).await? {
+                self.catch(id, found, is_other);
+            }
+        }
+        // Only now: whoever was interrupted in between has not told everybody.
+        self.run = Some(run);
+        Ok(())
+    }
+
+    /// Tells of what is stored of a session, and of the clocks that ran out since it was heard of last.
+    pub(super) fn catch(&mut self, id: SessionId, found: Found, is_other: bool) {
+        let Some(topic) = self.topics.get_mut(&id) else { return };
+        let (now, mut flags) = (found.now, Vec::new());
+        let (update, was_misled, is_news) = match found.kept {
+            Some((deadline, Kept::State(tag, members))) => {
+                let snapshot = Snapshot { tag, deadline, members };
+                let changed_at = wire::changed_at(&snapshot.members).unwrap_or_default();
+                let (since, was_misled) = topic.read(tag, Some(changed_at));
+                if let Some(since) = since {
+                    flags = self::flags(id, &snapshot, since, now);
+                }
+                let (frame, countdown) = (wire::update(id, &snapshot.members, now), snapshot.countdown());
+                let update = match is_other {
+                    true => Update::Restored { tag, frame, countdown },
+                    false => Update::State { tag, frame, countdown },
+                };
+                (update, was_misled, topic.tell(tag, is_other))
+            }
+            Some((_, Kept::Tombstone(tag))) => {
+                let (_, was_misled) = topic.read(tag, None);
+                (Update::Deleted { tag, frame: wire::deleted(id, now) }, was_misled, topic.tell(tag, is_other))
+            }
+            None => return,
+        };
+        if was_misled {
+            self.reject(id, "something was published that speaks of a state which is not there");
+        }
+        if !is_news {
+            return;
+        }
+        self.shared.listener.update(id, &update);
+        for flag in flags {
+            self.shared.listener.update(id, &Update::Notice(flag));
+        }
+    }
+
+    async fn find(&mut self, ids: &[SessionId]) -> Result<Vec<(SessionId, Found)>, LinkError> {
+        let begin = |&id| Some((id, reader::begin(&self.readers, |reply| Lookup::Kept(id, reply)).ok()?));
+        let asked: Option<Vec<_>> = ids.iter().map(begin).collect();
+        let away = || LinkError::Lost("watched sessions cannot be read".to_owned());
+        let mut all = Vec::with_capacity(ids.len());
+        for (id, answer) in asked.ok_or_else(away)? {
+            match tokio::time::timeout(self.shared.patience(), answer).await {
+                Ok(Ok(Ok(found))) => all.push((id, found)),
+                // It cannot be read by anybody else either.
+                Ok(Ok(Err(StoreError::Unreadable))) => {}
+                Ok(Ok(Err(_)) | Err(_)) | Err(_) => return Err(away()),
+            }
+        }
+        Ok(all)
+    }
+
+    /// Reads what is stored of one session.
+    pub(super) fn look(&self, id: SessionId) -> Look {
+        let answer = reader::begin(&self.readers, |reply| Lookup::Kept(id, reply));
+        let patience = self.shared.patience();
+        Box::pin(async move {
+            let Ok(answer) = answer else { return (id, None) };
+            match tokio::time::timeout(patience, answer).await {
+                Ok(Ok(Ok(found))) => (id, Some(found)),
+                Ok(Ok(Err(_)) | Err(_)) | Err(_) => (id, None),
+            }
+        })
+    }
+
+    /// Hands on a message; returns its session when what is stored must be read first.
+    pub(super) fn hand_on(&mut self, channel: &str, payload: &[u8]) -> Option<SessionId> {
+        let id = self.shared.keyspace.session_of_channel(channel)?;
+        let topic = self.topics.get_mut(&id)?;
+        if !topic.is_watched() {
+            topic.miss();
+            return None;
+        }
+        let payload = Bytes::copy_from_slice(payload);
+        if topic.is_heard {
+            return self.tell(id, &payload);
+        }
+        topic.hold(payload);
+        None
+    }
+
+    /// The same, when it is known what was stored before.
+    pub(super) fn tell(&mut self, id: SessionId, payload: &Bytes) -> Option<SessionId> {
+        let shared = &self.shared;
+        let topic = self.topics.get_mut(&id)?;
+        let update = match wire::heard(payload, id) {
+            Some(Heard::State(tag, frame)) => {
+                match topic.believe(tag, || shared.estimate()) {
+                    Belief::Sure => {}
+                    Belief::Old => return None,
+                    Belief::Doubt => return topic.doubt(tag).then_some(id),
+                }
+                topic.heard(tag, Some(wire::changed_at(&frame).unwrap_or_default()));
+                let countdown = countdown(&frame);
+                Update::State { tag, frame, countdown }
+            }
+            Some(Heard::Deleted(tag, frame)) => {
+                match topic.believe(tag, || shared.estimate()) {
+                    Belief::Sure => {}
+                    Belief::Old => return None,
+                    Belief::Doubt => return topic.doubt(tag).then_some(id),
+                }
+                topic.heard(tag, None);
+                Update::Deleted { tag, frame }
+            }
+            // It is told with its state.
+            Some(Heard::Notice(Some(tag), _)) if !topic.is_news_of(tag) => return None,
+            Some(Heard::Notice(_, message)) => Update::Notice(message),
+            None => {
+                self.reject(id, "something was published that is no message");
+                return None;
+            }
+        };
+        self.shared.listener.update(id, &update);
+        if let Some(published) = wire::published_at(payload)
+            && let Some(now_us) = self.shared.authority.estimate_us(self.shared.clock.moment())
+        {
+            self.shared.metrics.handed_on(published, now_us);
+        }
+        None
+    }
+
+    fn reject(&self, id: SessionId, what: &str) {
+        debug!(session = %id, "{what}");
+        self.shared.metrics.rejected(Rejected::Message);
+    }
+}
+
+/// What clients are told of clocks that ran out after `since`, as the state shows them.
+fn flags(id: SessionId, snapshot: &Snapshot, since: Timestamp, now: Timestamp) -> Vec<Bytes> {
+    let Ok(session) = snapshot.session() else { return Vec::new() };
+    let flagged = session.participants.iter().filter_map(|one| Some((one.expired_at?, one.id)));
+    let mut flagged: Vec<_> = flagged.filter(|(at, _)| *at > since).collect();
+    flagged.sort_unstable();
+    let event = |(at, participant)| Event::ParticipantExpired { participant, at };
+    let events: Vec<_> = flagged.into_iter().map(event).collect();
+    wire::expired(id, &events, now)
+}
+
+fn countdown(frame: &[u8]) -> Countdown {
+    if !wire::has_warnings(frame) {
+        return Countdown::default();
+    }
+    match wire::decode_frame(frame) {
+        Ok(session) => Countdown::of(&session),
+        Err(error) => {
+            warn!(%error, "a published state cannot be read: its warnings are lost");
+            Countdown::default()
+        }
+    }
+}

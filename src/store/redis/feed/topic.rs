@@ -1,0 +1,260 @@
+//! One watched session: by how many, what was heard of it last, and so which of the messages that come are believed at
+//! once. Does not know connections.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::clock::Moment;
+use crate::engine::{Millis, StateTag, Timestamp};
+
+/// How long a channel is kept that nobody watches any more.
+const LINGER: Duration = Duration::from_secs(3);
+
+/// How far another's clock may be ahead: the epoch of a new session is the time of its creation.
+const AHEAD_MAX: Millis = Millis::new(1_000);
+
+/// Messages that are held at most until it is known what to make of them.
+const HELD_MAX: usize = 64;
+
+/// A watched session.
+#[derive(Debug, Default)]
+pub(super) struct Topic {
+    watchers: usize,
+    unwatched_since: Option<Moment>,
+    /// Its channel is heard, and what was heard of it is known.
+    pub(super) is_heard: bool,
+    newest: Option<Newest>,
+    /// The newest that was handed on.
+    told: Option<StateTag>,
+    /// Something was published while nobody watched.
+    is_stale: bool,
+    /// What was published before it was known what is stored.
+    held: Vec<Bytes>,
+    /// The newest state that a message spoke of and that is not known to be: what is stored tells.
+    doubted: Option<StateTag>,
+    look: Look,
+}
+
+/// A state, or a deletion, that was heard of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Newest {
+    tag: StateTag,
+    /// When it was made, as far as it says so.
+    changed_at: Timestamp,
+    /// It was read, and all that it shows was told with it.
+    is_read: bool,
+    /// It is a deletion: what comes next is another session of that name.
+    is_end: bool,
+}
+
+/// Whether the stored state is being read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Look {
+    #[default]
+    None,
+    Begun,
+    /// Something came meanwhile that it may not show.
+    BegunTooEarly,
+}
+
+/// What to do with a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Belief {
+    /// Hand it on.
+    Sure,
+    /// Let the stored state say what is so.
+    Doubt,
+    /// It was handed on before, or overtaken.
+    Old,
+}
+
+impl Topic {
+    pub(super) fn watch(&mut self) {
+        self.watchers += 1;
+        self.unwatched_since = None;
+    }
+
+    pub(super) fn unwatch(&mut self, now: Moment) {
+        self.watchers = self.watchers.saturating_sub(1);
+        if self.watchers == 0 {
+            self.unwatched_since = Some(now);
+        }
+    }
+
+    pub(super) fn is_watched(&self) -> bool {
+        self.watchers > 0
+    }
+
+    /// Nobody has watched it for a while.
+    pub(super) fn is_over(&self, now: Moment) -> bool {
+        self.unwatched_since.is_some_and(|since| now.since(since) >= LINGER)
+    }
+
+    /// Something was published that nobody hears.
+    pub(super) fn miss(&mut self) {
+        self.is_stale = true;
+    }
+
+    /// Keeps a message until it is known what is stored; of too many the stored state tells.
+    pub(super) fn hold(&mut self, message: Bytes) {
+        if self.held.len() < HELD_MAX {
+            self.held.push(message);
+        } else {
+            self.look = Look::Begun;
+        }
+    }
+
+    /// Its channel stands, and this was stored then. Returns what was held until now.
+    pub(super) fn begin(&mut self, state: Option<(StateTag, Timestamp)>) -> Vec<Bytes> {
+        let was_stale = std::mem::take(&mut self.is_stale);
+        if !self.is_heard || was_stale {
+            self.is_heard = true;
+            self.newest = state.map(|(tag, changed_at)| Newest { tag, changed_at, is_read: false, is_end: false });
+        }
+        std::mem::take(&mut self.held)
+    }
+
+    /// Whether a state, or a deletion, that somebody has published is the one that must come next, or is known: anybody
+    /// may publish anything, and a number that is far too high would silence all that come after it.
+    pub(super) fn believe(&self, tag: StateTag, now: impl FnOnce() -> Timestamp) -> Belief {
+        if Some(tag) <= self.told {
+            return Belief::Old;
+        }
+        let is_sure = match self.newest {
+            Some(Newest { tag: known, .. })
+                if tag <= known || (tag.epoch == known.epoch && tag.version == known.version + 1) =>
+            {
+                true
+            }
+            Some(Newest { is_end: false, .. }) => false,
+            Some(Newest { is_end: true, .. }) | None => tag.version == 1 && tag.epoch <= (now() + AHEAD_MAX).as_ms(),
+        };
+        if is_sure { Belief::Sure } else { Belief::Doubt }
+    }
+
+    /// Whether a message about a state comes with it, and was not told already.
+    pub(super) fn is_news_of(&self, tag: StateTag) -> bool {
+        self.newest.is_some_and(|newest| newest.tag == tag && !newest.is_read)
+    }
+
+    /// A state was handed on, or a deletion, which has no time of its own.
+    pub(super) fn heard(&mut self, tag: StateTag, changed_at: Option<Timestamp>) {
+        self.told = self.told.max(Some(tag));
+        if self.newest.is_none_or(|newest| newest.tag < tag) {
+            let is_end = changed_at.is_none();
+            let changed_at = changed_at.or(self.changed_at()).unwrap_or_default();
+            self.newest = Some(Newest { tag, changed_at, is_read: false, is_end });
+        }
+    }
+
+    /// Something is not believed; whether the stored state must be read now.
+    pub(super) fn doubt(&mut self, tag: StateTag) -> bool {
+        self.doubted = self.doubted.max(Some(tag));
+        let is_first = self.look == Look::None;
+        self.look = if self.look == Look::None { Look::Begun } else { Look::BegunTooEarly };
+        is_first
+    }
+
+    /// Whether something was doubted before it was known what is stored.
+    pub(super) fn is_in_doubt(&self) -> bool {
+        self.look != Look::None
+    }
+
+    /// The stored state was read; whether it must be read again.
+    pub(super) fn looked(&mut self) -> bool {
+        let again = self.look == Look::BegunTooEarly;
+        self.look = if again { Look::Begun } else { Look::None };
+        again
+    }
+
+    /// The connection is another one: whatever was being read has been forgotten.
+    pub(super) fn is_interrupted(&mut self) {
+        (self.look, self.doubted) = (Look::None, None);
+    }
+
+    /// Whether what is stored must be told: nobody was told of it or anything newer, or the newer is lost.
+    pub(super) fn tell(&mut self, tag: StateTag, is_other: bool) -> bool {
+        let is_news = is_other || self.told < Some(tag);
+        if is_news {
+            self.told = Some(tag);
+        }
+        is_news
+    }
+
+    /// What is stored; returns when that changed which was known before, if this is newer, and whether something was
+    /// published that spoke of more.
+    pub(super) fn read(&mut self, tag: StateTag, changed_at: Option<Timestamp>) -> (Option<Timestamp>, bool) {
+        let is_news = self.newest.is_none_or(|newest| newest.tag < tag);
+        let since = is_news.then(|| self.changed_at().unwrap_or_default());
+        if self.newest.is_none_or(|newest| newest.tag != tag) {
+            let (is_end, changed_at) = (changed_at.is_none(), changed_at.or(since).unwrap_or_default());
+            self.newest = Some(Newest { tag, changed_at, is_read: true, is_end });
+        }
+        let was_misled = self.doubted.take().is_some_and(|doubted| doubted > tag);
+        (since, was_misled)
+    }
+
+    fn changed_at(&self) -> Option<Timestamp> {
+        self.newest.map(|newest| newest.changed_at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::{Belief, Topic};
+    use crate::engine::{StateTag, Timestamp};
+
+    fn tag(epoch: u64, version: u64) -> StateTag {
+        StateTag { epoch, version }
+    }
+
+    #[test]
+    fn what_comes_next_is_believed_and_nothing_that_is_far_away() {
+        let mut topic = Topic::default();
+        topic.watch();
+        let now = || Timestamp::from_ms(1_000);
+        topic.hold(Bytes::from_static(b"early"));
+        let held = topic.begin(Some((tag(5, 3), Timestamp::from_ms(30))));
+        assert_eq!(held, ["early"], "now it is known what to make of it");
+        for (tag, belief) in [
+            (tag(5, 3), Belief::Sure),
+            (tag(5, 2), Belief::Sure),
+            (tag(4, 9), Belief::Sure),
+            (tag(5, 4), Belief::Sure),
+            (tag(5, 5), Belief::Doubt),
+            (tag(6, 1), Belief::Doubt),
+            (tag(u64::MAX, 1), Belief::Doubt),
+        ] {
+            assert_eq!(topic.believe(tag, now), belief, "{tag:?}");
+        }
+        topic.heard(tag(5, 4), Some(Timestamp::from_ms(40)));
+        assert_eq!(topic.believe(tag(5, 4), now), Belief::Old, "it was handed on");
+        assert!(topic.is_news_of(tag(5, 4)) && !topic.is_news_of(tag(5, 3)));
+        assert!(topic.doubt(tag(9, 9)), "what is stored is read");
+        assert!(!topic.doubt(tag(5, 6)), "once");
+        assert_eq!(topic.read(tag(5, 6), Some(Timestamp::from_ms(60))), (Some(Timestamp::from_ms(40)), true));
+        assert!(topic.looked() && !topic.looked(), "and again for what came meanwhile");
+        assert!(!topic.is_news_of(tag(5, 6)), "it was told with it");
+        assert_eq!(topic.read(tag(5, 6), Some(Timestamp::from_ms(60))), (None, false), "which is no news");
+    }
+
+    #[test]
+    fn a_session_that_was_not_there_begins_now_and_not_in_the_future() {
+        let now = || Timestamp::from_ms(1_000_000);
+        let mut topic = Topic::default();
+        topic.watch();
+        assert!(topic.begin(None).is_empty());
+        for (tag, belief) in
+            [(tag(1_000_000, 1), Belief::Sure), (tag(1_000_000, 2), Belief::Doubt), (tag(2_000_000, 1), Belief::Doubt)]
+        {
+            assert_eq!(topic.believe(tag, now), belief, "{tag:?}");
+        }
+        topic.heard(tag(1_000_000, 1), Some(now()));
+        assert_eq!(topic.believe(tag(1_000_001, 1), now), Belief::Doubt, "there is one already");
+        topic.heard(tag(1_000_000, 2), None);
+        assert_eq!(topic.believe(tag(1_000_001, 1), now), Belief::Sure, "it was deleted");
+    }
+}
