@@ -112,6 +112,7 @@ const LIVES_IN: &[(&str, &[&str])] = &[
             "sessions/recovery.rs",
             "supervision/",
             "logging.rs",
+            "process.rs",
             "serve.rs",
             "timekeeping.rs",
             "deadlines.rs",
