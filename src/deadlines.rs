@@ -16,6 +16,7 @@ use tracing::{debug, error, info, warn};
 use crate::engine::SessionId;
 use crate::sessions::{Done, Failure, Sessions};
 use crate::store::StoreError;
+use crate::supervision::{Panicked, Supervisor, Task, panic_point};
 
 /// Sessions of a part that are fired at the same time at most.
 const FIRING_MAX: usize = 256;
@@ -46,17 +47,25 @@ impl Metrics {
     }
 }
 
-/// Fires every deadline as it passes; runs until it is dropped.
-pub async fn fire(sessions: Sessions, metrics: Metrics) {
+/// Fires every deadline as it passes; runs until it is dropped. A part that meets a fault of ours is begun anew.
+pub async fn fire(sessions: Sessions, metrics: Metrics, supervisor: Supervisor) {
     let (parts_failing, mut parts) = (Arc::new(AtomicUsize::new(0)), JoinSet::new());
     for part in 0..sessions.parts() {
-        parts.spawn(fire_of(sessions.clone(), part, Arc::clone(&parts_failing), metrics.clone()));
+        let (sessions, failing, metrics) = (sessions.clone(), Arc::clone(&parts_failing), metrics.clone());
+        let own = supervisor.clone();
+        let fire = move || fire_of(sessions.clone(), part, Arc::clone(&failing), metrics.clone(), own.clone());
+        parts.spawn(supervisor.keep(Task::essential("deadlines"), fire));
     }
-    // One that ends met a fault of ours.
-    parts.join_next().await;
+    while parts.join_next().await.is_some() {}
 }
 
-async fn fire_of(sessions: Sessions, part: usize, parts_failing: Arc<AtomicUsize>, metrics: Metrics) {
+async fn fire_of(
+    sessions: Sessions,
+    part: usize,
+    parts_failing: Arc<AtomicUsize>,
+    metrics: Metrics,
+    supervisor: Supervisor,
+) {
     let mut firing = Firing {
         sessions: sessions.clone(),
         part,
@@ -66,8 +75,10 @@ async fn fire_of(sessions: Sessions, part: usize, parts_failing: Arc<AtomicUsize
         failing: false,
         parts_failing,
         metrics,
+        supervisor,
     };
     loop {
+        panic_point("deadlines", "");
         let overdue = tokio::select! {
             overdue = sessions.overdue(part) => overdue,
             () = firing.finish_one(), if !firing.tasks.is_empty() => Vec::new(),
@@ -96,7 +107,7 @@ enum Fired {
 struct Firing {
     sessions: Sessions,
     part: usize,
-    tasks: JoinSet<Fired>,
+    tasks: JoinSet<Result<Fired, Panicked>>,
     ids: HashMap<Id, SessionId>,
     /// How often those could not be settled that are overdue all the time.
     stuck: HashMap<SessionId, u32>,
@@ -105,6 +116,18 @@ struct Firing {
     /// Of how many parts that is so.
     parts_failing: Arc<AtomicUsize>,
     metrics: Metrics,
+    supervisor: Supervisor,
+}
+
+impl Drop for Firing {
+    /// Whoever fires instead finds out anew what cannot be fired.
+    fn drop(&mut self) {
+        if self.failing {
+            self.parts_failing.fetch_sub(1, Ordering::Relaxed);
+        }
+        let told = self.stuck.values().filter(|times| **times >= STUCK_TOLD_AT).count();
+        self.metrics.stuck.dec_by(told as i64);
+    }
 }
 
 impl Firing {
@@ -114,7 +137,11 @@ impl Firing {
             return;
         }
         let sessions = self.sessions.clone();
-        let task = self.tasks.spawn(async move { fired(sessions.settle(id).await) });
+        let fire = async move {
+            panic_point("deadline", id);
+            fired(sessions.settle(id).await)
+        };
+        let task = self.tasks.spawn(self.supervisor.guarded("deadline", fire));
         self.ids.insert(task.id(), id);
     }
 
@@ -130,9 +157,10 @@ impl Firing {
         }
     }
 
-    fn take_note(&mut self, ended: Result<(Id, Fired), JoinError>) {
+    fn take_note(&mut self, ended: Result<(Id, Result<Fired, Panicked>), JoinError>) {
         let (task, fired) = match ended {
-            Ok((task, fired)) => (task, fired),
+            Ok((task, Ok(fired))) => (task, fired),
+            Ok((task, Err(panicked))) => (task, Fired::Stuck(format!("a fault of ours: {panicked}"))),
             Err(error) => (error.id(), Fired::Stuck(format!("a fault of ours: {error}"))),
         };
         let Some(id) = self.ids.remove(&task) else { return };
@@ -184,7 +212,7 @@ fn fired(settled: Result<Done, Failure>) -> Fired {
         }
         // What is gone is not overdue.
         Ok(_) | Err(Failure::Refused(..)) => Fired::Settled,
-        Err(Failure::Store(error @ (StoreError::Unreadable | StoreError::Broken))) => {
+        Err(Failure::Store(error @ (StoreError::Unreadable | StoreError::Broken | StoreError::Fault))) => {
             Fired::Stuck(format!("{error:?}"))
         }
         Err(error @ (Failure::Limited(_) | Failure::Store(_) | Failure::NoHistory)) => {

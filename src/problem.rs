@@ -204,7 +204,7 @@ impl From<StoreError> for Problem {
             StoreError::UnknownOutcome => Self::unknown_outcome(),
             StoreError::Unreadable => Self::new(500, "STATE_DESERIALIZATION_ERROR", "The stored state cannot be read"),
             StoreError::Newer => Self::newer(),
-            StoreError::Broken => Self::internal(),
+            StoreError::Broken | StoreError::Fault => Self::internal(),
         }
     }
 }

@@ -29,7 +29,7 @@ use crate::store::file::DataDir;
 use crate::store::memory::{self, Memory};
 use crate::store::redis::{Budget, Options, RecordFormat, RedisStore};
 use crate::store::{Archive, Lifetimes, Listener, Metrics, Rate, Store};
-use crate::supervision::{Ending, Supervisor, Task, Trouble};
+use crate::supervision::{Ending, Panicked, Supervisor, Task, Trouble};
 use crate::timekeeping::Timekeeper;
 use crate::wire;
 use crate::writer::{self, PostgresArchive, PostgresSink, Server as Database, Tables};
@@ -55,9 +55,9 @@ pub struct Running {
     address: Address,
     drain: Duration,
     trigger: Trigger,
-    server: JoinHandle<()>,
+    server: JoinHandle<Result<(), Panicked>>,
     agents: JoinSet<()>,
-    audit: Option<JoinHandle<()>>,
+    audit: Option<JoinHandle<Result<(), Panicked>>>,
     supervisor: Supervisor,
     end_audit: oneshot::Sender<()>,
     data: Option<DataDir>,
@@ -89,7 +89,7 @@ pub async fn start(config: Config) -> Result<Running, Failure> {
     let supervisor = Supervisor::register(&mut registry);
     logging::register(&mut registry);
     let hub = Arc::new(Hub::new(&mut registry, config.outbox_bytes_max, &supervisor));
-    let metrics = Metrics::register(&mut registry);
+    let metrics = Metrics::register(&mut registry, supervisor.clone());
     let data = config.data_dir.as_ref().map(|path| {
         let (clock, metrics) = (clock.clone(), metrics.clone());
         DataDir::open(path, clock, config.request_timeout, metrics)
@@ -152,9 +152,8 @@ pub async fn start(config: Config) -> Result<Running, Failure> {
         write_timeout: config.write_timeout,
     };
 
-    let (firing, stuck) = (sessions.clone(), deadlines::Metrics::register(&mut registry));
-    let fire = move || deadlines::fire(firing.clone(), stuck.clone());
-    agents.spawn(supervisor.keep(Task::essential("deadlines"), fire));
+    let stuck = deadlines::Metrics::register(&mut registry);
+    agents.spawn(deadlines::fire(sessions.clone(), stuck, supervisor.clone()));
     let warned = sessions.clone();
     agents.spawn(supervisor.keep(Task::auxiliary("warnings"), move || ws::warn(Arc::clone(&hub), warned.clone())));
     agents.spawn(supervisor.keep(Task::essential("upkeep"), move || upkeep(Arc::clone(&store))));
@@ -178,12 +177,12 @@ pub async fn start(config: Config) -> Result<Running, Failure> {
         bodies_bytes_max: config.bodies_bytes_max,
         bounds: metrics.clone(),
     };
-    let server = http::Server::new(sessions, live, options, clock, registry, readiness, shutdown);
-    let server = tokio::spawn(server.run(listener));
+    let server = http::Server::new(sessions, live, options, clock, registry, readiness, shutdown, supervisor.clone());
+    let server = supervisor.spawn("server", server.run(listener));
     // The audit ends after the server: what was acknowledged last is written too, if that is quickly done.
     let (end_audit, audit_ends) = oneshot::channel::<()>();
     let audit = consumer.map(|(consumer, tables)| {
-        tokio::spawn(async move {
+        supervisor.spawn("audit", async move {
             // Whether it is told or forgotten.
             let mut ends = std::pin::pin!(async { drop(audit_ends.await) });
             tokio::select! {
@@ -253,7 +252,7 @@ impl Running {
         if let Some(audit) = self.audit {
             // It has a deadline of its own.
             let _ = self.end_audit.send(());
-            if audit.await.is_err() {
+            if !matches!(audit.await, Ok(Ok(()))) {
                 warn!("the audit met a fault of ours");
             }
         }
@@ -376,7 +375,7 @@ impl Audit {
         server: Option<Server>,
         bells: Vec<Bell>,
     ) -> io::Result<Self> {
-        let metrics = audit::Metrics::register(watched.registry);
+        let metrics = audit::Metrics::register(watched.registry, watched.supervisor.clone());
         let (Some(redis), Some(server), Some(audit)) = (&config.redis, server, &config.audit) else {
             return Ok(Self { archive: None, consumer: None });
         };
@@ -390,7 +389,7 @@ impl Audit {
         let sinks = (0..audit.threads).map(|_| Box::new(PostgresSink::new(database.clone())) as _).collect();
         let consumer = Consumer::new(clock, queues, sinks, audit.queue_bytes_max / 5, &metrics)?;
         let standing = consumer.standing();
-        let archive: Arc<dyn Archive> = Arc::new(PostgresArchive::start(database)?);
+        let archive: Arc<dyn Archive> = Arc::new(PostgresArchive::start(database, watched.supervisor)?);
         let known = tables.clone();
         let causes = move || known.degraded().into_iter().chain(standing.degraded()).map(Finding::Degraded);
         watched.readiness.add("audit", causes);

@@ -19,6 +19,7 @@ mod packaging;
 mod redis;
 mod secrets;
 mod shell;
+mod supervision;
 mod support;
 mod tidy;
 mod writer;

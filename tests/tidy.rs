@@ -112,6 +112,7 @@ const LIVES_IN: &[(&str, &[&str])] = &[
             "sessions/recovery.rs",
             "supervision/",
             "logging.rs",
+            "process.rs",
             "serve.rs",
             "timekeeping.rs",
             "deadlines.rs",
@@ -368,6 +369,37 @@ fn only_the_clock_asks_for_the_time() {
         }
     }
     assert_eq!(asks, ["clock.rs"]);
+}
+
+/// Nobody forgets what it spawned: `supervision` notices how it ends, and these few say why they need not ask it.
+#[test]
+fn only_supervision_spawns() {
+    let own = [
+        // The log's own thread has nobody to tell.
+        "logging.rs",
+        // Reads a file, and waits for it.
+        "redis/address.rs",
+        // Compresses an answer, and waits for it: without that it goes as it is.
+        "http/compression.rs",
+        // What drives a library's connection: the connection tells how that ended.
+        "redis/client.rs",
+        "writer/connection.rs",
+    ];
+    let mut found = BTreeSet::new();
+    for source in sources().iter().filter(|source| source.module() != "supervision") {
+        let spawns = ["tokio::spawn", "spawn_blocking", "thread::spawn", "thread::Builder"];
+        if spawns.iter().any(|spawn| source.code.contains(spawn)) {
+            assert!(own.contains(&&*source.path), "{} spawns by itself", source.path);
+            found.insert(source.path.clone());
+        }
+        let is_kept =
+            |line: &&str| ["guarded(", "keep(", "supervisor", "deadlines::fire("].iter().any(|by| line.contains(by));
+        if source.code.contains("JoinSet") {
+            let loose = source.code.lines().filter(|line| line.contains(".spawn(") && !is_kept(line));
+            assert_eq!(loose.collect::<Vec<_>>(), Vec::<&str>::new(), "{} spawns what nobody keeps", source.path);
+        }
+    }
+    assert_eq!(found.len(), own.len(), "who spawns nothing needs no row: {found:?}");
 }
 
 #[test]

@@ -11,6 +11,7 @@ use tracing::{error, warn};
 use crate::clock::{Clock, Moment};
 use crate::engine::Timestamp;
 use crate::redis::LinkError;
+use crate::supervision::panic_point;
 
 use super::metrics::Metrics;
 use super::pool::{Idle, Pool, Report};
@@ -72,7 +73,8 @@ impl Agent {
     }
 
     /// Runs until `stop`, when the pool is stopped too; gives back what the threads could not write.
-    pub(super) async fn run(mut self, stop: impl Future<Output = ()> + Send) {
+    pub(super) async fn run(&mut self, stop: impl Future<Output = ()> + Send) {
+        self.forget();
         let mut stop = std::pin::pin!(stop);
         let mut rounds = tokio::time::interval(ROUNDS);
         rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -113,6 +115,14 @@ impl Agent {
             }
         }
         self.finish().await;
+    }
+
+    /// Whoever ran before met a fault of ours, and may not have told what became of a batch. What threads still have they
+    /// tell of; the leases of all else give it to somebody.
+    fn forget(&mut self) {
+        for Held { since, .. } in std::mem::take(&mut self.held) {
+            self.metrics.settled(self.clock.moment().since(since));
+        }
     }
 
     /// Gives jobs to an idle thread; returns when to look for more, `None` when there were none.
@@ -198,6 +208,7 @@ impl Agent {
 
     /// What has to be done now and then; returns whether there may be jobs to take.
     async fn go_round(&mut self) -> Result<bool, LinkError> {
+        panic_point("audit_agent", "");
         while let Some(report) = self.unsettled.pop() {
             self.settle(report, false).await?;
         }
@@ -219,7 +230,7 @@ impl Agent {
         Ok(stats.waiting + stats.delayed + reaped > 0)
     }
 
-    async fn finish(mut self) {
+    async fn finish(&mut self) {
         let finished = async {
             for report in std::mem::take(&mut self.unsettled) {
                 self.tell_last(report).await;

@@ -4,10 +4,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 use tokio::task::JoinSet;
 
 use crate::clock::Clock;
+use crate::supervision::{Ending, Supervisor, Task};
 
 use super::agent::Agent;
 use super::metrics::Metrics;
@@ -26,6 +27,7 @@ pub struct Consumer {
     agents: Vec<Agent>,
     pool: Arc<Pool>,
     standing: Standing,
+    supervisor: Supervisor,
 }
 
 impl Consumer {
@@ -37,13 +39,13 @@ impl Consumer {
         alert_bytes: u64,
         metrics: &Metrics,
     ) -> std::io::Result<Self> {
-        let pool = Arc::new(Pool::start(sinks)?);
+        let pool = Arc::new(Pool::start(sinks, metrics.supervisor.clone())?);
         let standing = Standing::new(queues.len(), alert_bytes, metrics.clone());
         let pause = if queues.len() > 1 { GATHER_PAUSE_OF_MANY } else { GATHER_PAUSE };
         let agent =
             |queue| Agent::new(clock.clone(), queue, Arc::clone(&pool), pause, metrics.clone(), standing.clone());
         let agents = queues.into_iter().enumerate().map(agent).collect();
-        Ok(Self { agents, pool, standing })
+        Ok(Self { agents, pool, standing, supervisor: metrics.supervisor.clone() })
     }
 
     /// What is known of the audit.
@@ -56,17 +58,20 @@ impl Consumer {
         let (stopped, stopping) = watch::channel(false);
         let mut agents = JoinSet::new();
         for agent in self.agents {
-            let mut stopping = stopping.clone();
-            agents.spawn(agent.run(async move {
-                // Whether it is told or forgotten.
-                let _ = stopping.wait_for(|is_stopping| *is_stopping).await;
+            let (agent, stopping) = (Arc::new(Mutex::new(agent)), stopping.clone());
+            agents.spawn(self.supervisor.keep(Task::auxiliary("audit_agent"), move || {
+                let (agent, mut stopping) = (Arc::clone(&agent), stopping.clone());
+                async move {
+                    let stop = async {
+                        // Whether it is told or forgotten.
+                        let _ = stopping.wait_for(|is_stopping| *is_stopping).await;
+                    };
+                    agent.lock().await.run(stop).await;
+                    Ending::Done
+                }
             }));
         }
-        tokio::select! {
-            () = stop => {}
-            // A fault of ours: the others stop in order.
-            _ = agents.join_next() => {}
-        }
+        stop.await;
         stopped.send_replace(true);
         self.pool.stop();
         agents.join_all().await;

@@ -7,15 +7,18 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
+use crate::supervision::Supervisor;
+
 use super::operator::Stats;
 
 const LAG_BUCKETS_S: [f64; 10] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 60.0, 600.0];
 const BATCH_BUCKETS: [f64; 8] = [1.0, 4.0, 16.0, 64.0, 128.0, 256.0, 512.0, 2_048.0];
 const DURATION_BUCKETS_S: [f64; 10] = [0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2.0, 30.0];
 
-/// Counters of the audit. Cloning shares them.
+/// Counters of the audit, and who sees to its tasks. Cloning shares them.
 #[derive(Clone, Debug)]
 pub struct Metrics {
+    pub(super) supervisor: Supervisor,
     queued: Gauge,
     dead_now: Gauge,
     bytes: Gauge,
@@ -34,6 +37,7 @@ pub struct Metrics {
 impl Default for Metrics {
     fn default() -> Self {
         Self {
+            supervisor: Supervisor::default(),
             queued: Gauge::default(),
             dead_now: Gauge::default(),
             bytes: Gauge::default(),
@@ -53,8 +57,8 @@ impl Default for Metrics {
 
 impl Metrics {
     /// Counters that `registry` shows.
-    pub fn register(registry: &mut Registry) -> Self {
-        let metrics = Self::default();
+    pub fn register(registry: &mut Registry, supervisor: Supervisor) -> Self {
+        let metrics = Self { supervisor, ..Self::default() };
         let help = "Audit jobs that are not written yet, over all instances, dead ones not included";
         registry.register("synckairos_db_write_queue_size", help, metrics.queued.clone());
         let help = "Audit jobs that were given up and wait for somebody to decide";

@@ -4,13 +4,14 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError};
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tracing::{error, info, warn};
+
+use crate::supervision::{Ending, Supervisor, Task, panic_point};
 
 use super::carried::Carried;
 use super::fault;
@@ -36,12 +37,12 @@ pub(super) struct Pool {
 
 /// The ways to threads that are idle. The one that was busy last goes first: each keeps memory for the longest batch that it
 /// has had.
-type Threads = Arc<Mutex<Vec<Sender<Task>>>>;
+type Threads = Arc<Mutex<Vec<Sender<Given>>>>;
 
 /// A thread that is kept for somebody until this is dropped.
 pub(super) struct Idle {
     /// There until it is given back, unless it has died.
-    thread: Option<Sender<Task>>,
+    thread: Option<Sender<Given>>,
     threads: Threads,
     _permit: OwnedSemaphorePermit,
 }
@@ -49,16 +50,14 @@ pub(super) struct Idle {
 impl Idle {
     /// Gives it a batch; what became of that is told there.
     pub(super) fn give(&mut self, batch: Batch, report: mpsc::UnboundedSender<Report>) {
-        let task = Task { batch, report };
+        let given = Given { batch, fates: None, report };
         let refused = match &self.thread {
-            Some(thread) => thread.try_send(task).err().map(TrySendError::into_inner),
-            None => Some(task),
+            Some(thread) => thread.try_send(given).err().map(TrySendError::into_inner),
+            None => Some(given),
         };
-        // It has room for one: a thread that refuses has died, and is not asked again.
-        if let Some(Task { batch, report }) = refused {
-            error!("a thread that writes the audit has died");
-            self.thread = None;
-            let _ = report.send(Report { batch, fates: None });
+        // It has room for one, and lives as long as its inbox is kept: this cannot be.
+        if refused.is_some() {
+            error!("a thread that writes the audit does not take a batch");
         }
     }
 }
@@ -69,10 +68,18 @@ impl Drop for Idle {
     }
 }
 
-/// A batch, and where to tell what became of it.
-struct Task {
+/// A batch, and where to tell what became of it; that is told when it is dropped, whatever dropped it.
+struct Given {
     batch: Batch,
+    fates: Option<Vec<Fate>>,
     report: mpsc::UnboundedSender<Report>,
+}
+
+impl Drop for Given {
+    fn drop(&mut self) {
+        // Whoever does not wait any more loses its lease.
+        let _ = self.report.send(Report { batch: self.batch.clone(), fates: self.fates.take() });
+    }
 }
 
 /// Counts somebody who waits, until dropped.
@@ -121,14 +128,19 @@ struct Standing {
 
 impl Pool {
     /// A thread for each sink.
-    pub(super) fn start(sinks: Vec<Box<dyn Sink>>) -> std::io::Result<Self> {
+    pub(super) fn start(sinks: Vec<Box<dyn Sink>>, supervisor: Supervisor) -> std::io::Result<Self> {
         let (idle, gate) = (Arc::new(Semaphore::new(sinks.len())), Arc::new(Gate::new()));
         let mut threads = Vec::with_capacity(sinks.len());
         for (number, sink) in sinks.into_iter().enumerate() {
             // A batch is sent only to a thread that is idle, so that it never waits for long.
             let (way, inbox) = crossbeam_channel::bounded(1);
-            let mut thread = Thread { sink, inbox, given: None, is_connected: false, gate: Arc::clone(&gate) };
-            thread::Builder::new().name(format!("writer-{number}")).spawn(move || thread.run())?;
+            let gate = Arc::clone(&gate);
+            let own = supervisor.clone();
+            let mut thread = Thread { sink, inbox, given: None, is_connected: false, gate, supervisor: own };
+            supervisor.keep_thread(Task::auxiliary("audit_writer"), format!("writer-{number}"), move || {
+                thread.run();
+                Ending::Done
+            })?;
             threads.push(way);
         }
         Ok(Self { threads: Arc::new(Mutex::new(threads)), idle, waiting: AtomicUsize::new(0), gate })
@@ -170,31 +182,33 @@ impl Pool {
 /// One thread. It ends with the pool.
 struct Thread {
     sink: Box<dyn Sink>,
-    inbox: Receiver<Task>,
+    inbox: Receiver<Given>,
     /// What it was given while it looked for the database, and found it.
-    given: Option<Task>,
+    given: Option<Given>,
     is_connected: bool,
     gate: Arc<Gate>,
+    supervisor: Supervisor,
 }
 
 impl Thread {
     fn run(&mut self) {
-        while let Some(Task { batch, report }) = self.next() {
-            let fates = self.write(&batch);
-            // Whoever does not wait any more loses its lease.
-            let _ = report.send(Report { batch, fates });
+        while let Some(mut given) = self.next() {
+            panic_point("audit_writer", "");
+            given.fates = self.write(&given.batch);
+            // What became of it is told.
+            drop(given);
             self.look_for_database();
         }
     }
 
     /// The next batch; `None` when the pool has ended.
-    fn next(&mut self) -> Option<Task> {
-        if let Some(task) = self.given.take() {
-            return Some(task);
+    fn next(&mut self) -> Option<Given> {
+        if let Some(given) = self.given.take() {
+            return Some(given);
         }
         loop {
             match self.inbox.recv_timeout(REST) {
-                Ok(task) => return Some(task),
+                Ok(given) => return Some(given),
                 Err(RecvTimeoutError::Timeout) => {
                     if self.is_connected && self.gate.may_rest() {
                         self.is_connected = false;
@@ -210,11 +224,9 @@ impl Thread {
     fn look_for_database(&mut self) {
         while let Some(pause) = self.gate.away_pause() {
             match self.inbox.recv_timeout(pause) {
-                Ok(task) if self.gate.is_open() => self.given = Some(task),
-                Ok(Task { batch, report }) => {
-                    // As above.
-                    let _ = report.send(Report { batch, fates: None });
-                }
+                Ok(given) if self.gate.is_open() => self.given = Some(given),
+                // Somebody else gets it.
+                Ok(given) => drop(given),
                 Err(RecvTimeoutError::Timeout) => match self.sink.probe() {
                     Ok(()) => {
                         self.connected(true);
@@ -304,8 +316,17 @@ impl Thread {
     }
 
     fn try_write(&mut self, jobs: &[Carried]) -> Result<(), WriteError> {
-        let jobs: Vec<_> = jobs.iter().map(Carried::job).collect();
-        let result = self.sink.write(&jobs);
+        let sink = &mut self.sink;
+        let write = || {
+            for name in jobs.iter().filter_map(|job| job.name) {
+                panic_point("audit_job", name.session);
+            }
+            let jobs: Vec<_> = jobs.iter().map(Carried::job).collect();
+            sink.write(&jobs)
+        };
+        // A job that meets a fault of ours is found like any other that cannot be written.
+        let written = self.supervisor.guard("audit_batch", write);
+        let result = written.unwrap_or_else(|panicked| Err(WriteError::Job(format!("a fault of ours: {panicked}"))));
         self.connected(!matches!(result, Err(WriteError::Away(_))));
         if result.is_ok() {
             self.gate.succeeded();

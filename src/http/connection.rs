@@ -16,6 +16,7 @@ use crate::client_address::ClientAddress;
 use crate::clock::Clock;
 use crate::problem::Problem;
 use crate::shutdown::Shutdown;
+use crate::supervision::panic_point;
 use crate::ws;
 
 use super::admission::Scope;
@@ -55,6 +56,7 @@ const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Serves a client until either side ends it.
 pub(super) async fn serve(tcp: TcpStream, peer: Peer, scope: Scope, shared: Arc<Shared>, mut shutdown: Shutdown) {
+    panic_point("connection", "");
     let Some((mut tcp, ending)) = requests(tcp, peer, scope, &shared, &mut shutdown).await else { return };
     let mut last_words = Vec::new();
     match ending {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus_client::registry::Registry;
+use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 use tracing::error;
 
@@ -14,6 +15,7 @@ use crate::readiness::Readiness;
 use crate::sessions::Sessions;
 use crate::shutdown::Shutdown;
 use crate::store::{self, BytesBudget};
+use crate::supervision::{Ending, Panicked, Supervisor, Task, panic_point};
 use crate::ws::Live;
 
 use super::admission::{Admission, Room};
@@ -55,6 +57,7 @@ pub struct Server {
     shared: Arc<Shared>,
     admission: Admission,
     shutdown: Shutdown,
+    supervisor: Supervisor,
 }
 
 impl Server {
@@ -67,6 +70,7 @@ impl Server {
         mut registry: Registry,
         readiness: Readiness,
         shutdown: Shutdown,
+        supervisor: Supervisor,
     ) -> Self {
         let Options { cors, room, limits, proxies, base_path, bodies_bytes_max, bounds } = options;
         let Limits { body_timeout, request_timeout, .. } = limits;
@@ -75,6 +79,7 @@ impl Server {
         let help = "Memory that request bodies on their way take";
         registry.register("synckairos_bodies_bytes", help, bodies.bytes.clone());
         let service = Service {
+            supervisor: supervisor.clone(),
             sessions,
             bodies,
             heads: Heads::new(&cors),
@@ -89,21 +94,35 @@ impl Server {
             answered: AnswerLog::default(),
             compressor: Compressor::new(),
         };
-        Self { shared: Arc::new(Shared { service, live, limits, clock }), admission: Admission::new(room), shutdown }
+        let shared = Arc::new(Shared { service, live, limits, clock });
+        Self { shared, admission: Admission::new(room), shutdown, supervisor }
     }
 
     /// Accepts connections until the shutdown begins, then waits until the last one has ended. When it is
     /// dropped before, so are they.
     pub async fn run(self, listener: Listener) {
+        // Connections outlive whoever accepts them.
+        let connections = Mutex::new(JoinSet::new());
+        let accept = || async {
+            self.accept(&listener, &mut *connections.lock().await).await;
+            Ending::Done
+        };
+        self.supervisor.keep(Task::essential("accept"), accept).await;
+        drop(listener);
+        let mut connections = connections.into_inner();
+        while connections.join_next().await.is_some() {}
+    }
+
+    async fn accept(&self, listener: &Listener, connections: &mut JoinSet<Result<(), Panicked>>) {
         let mut shutdown = self.shutdown.clone();
-        let mut connections = JoinSet::new();
         let mut can_accept = true;
         loop {
             while connections.try_join_next().is_some() {}
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
-                () = shutdown.begun() => break,
+                () = shutdown.begun() => return,
             };
+            panic_point("accept", "");
             let (tcp, ip) = match accepted {
                 Ok(accepted) => accepted,
                 Err(error) => {
@@ -119,12 +138,10 @@ impl Server {
             // More are left without a word.
             let Some(place) = self.admission.admit(&peer) else { continue };
             let connection = connection::serve(tcp, peer, place.scope, Arc::clone(&self.shared), shutdown.clone());
-            connections.spawn(async move {
+            connections.spawn(self.supervisor.guarded("connection", async move {
                 connection.await;
                 drop(place);
-            });
+            }));
         }
-        drop(listener);
-        while connections.join_next().await.is_some() {}
     }
 }

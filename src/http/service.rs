@@ -1,13 +1,11 @@
 //! From a request to its answer: limits, route, body, handler, and the headers that every answer has. Does
 //! not know connections.
 
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::FutureExt;
 use hyper::body::Incoming;
 use hyper::header::HeaderValue;
 use hyper::http::request::Parts;
@@ -23,6 +21,7 @@ use crate::problem::Problem;
 use crate::readiness::Readiness;
 use crate::sessions::Sessions;
 use crate::store::Quota;
+use crate::supervision::{Supervisor, panic_point};
 use crate::ws;
 
 use super::admission::Scope;
@@ -43,6 +42,7 @@ use super::router::{Endpoint, Route, route};
 
 /// Answers requests.
 pub(super) struct Service {
+    pub(super) supervisor: Supervisor,
     pub(super) sessions: Sessions,
     pub(super) heads: Heads,
     pub(super) bodies: Bodies,
@@ -177,7 +177,7 @@ impl Service {
             Ok(body) => body,
             Err(problem) => return Reply::problem(&problem),
         };
-        let handled = AssertUnwindSafe(self.handle(asked, &body.bytes)).catch_unwind();
+        let handled = self.supervisor.guarded("request", self.handle(asked, &body.bytes));
         match within(self.request_timeout, handled).await {
             Some(Ok(reply)) => Handling::applied(&parts.method, &parts.headers, reply.into()),
             Some(Err(_)) => {
@@ -197,6 +197,7 @@ impl Service {
 
     async fn handle(&self, asked: Asked<'_>, body: &Bytes) -> Result<Reply, Problem> {
         let Asked { client, endpoint, id, parts, .. } = asked;
+        panic_point("request", parts.uri.path());
         let (all, headers) = (&self.sessions.asked_by(client), &parts.headers);
         let command = match endpoint {
             Endpoint::Create => return sessions::create(all, headers, body).await,

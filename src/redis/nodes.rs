@@ -2,11 +2,12 @@
 //! Does not know what is kept on them.
 
 use std::collections::HashMap;
+use std::pin::Pin;
 use std::time::Duration;
 
+use futures_util::stream::{FuturesUnordered, StreamExt};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{Mutex as AsyncMutex, Notify, mpsc};
-use tokio::task::JoinSet;
 use tracing::info;
 
 use crate::clock::{Clock, Moment};
@@ -32,10 +33,27 @@ pub(super) struct Told {
     pub(super) table: Table,
 }
 
+/// Somebody who listens.
+type Wait = Pin<Box<dyn Future<Output = ()> + Send>>;
+
 /// What is announced, until it is dropped.
 pub(super) struct Announcements {
-    pub(super) told: mpsc::Receiver<()>,
-    _listeners: JoinSet<()>,
+    told: mpsc::Receiver<()>,
+    listeners: FuturesUnordered<Wait>,
+}
+
+impl Announcements {
+    /// Waits for the next one.
+    pub(super) async fn next(&mut self) {
+        let listening = async {
+            while self.listeners.next().await.is_some() {}
+            std::future::pending().await
+        };
+        tokio::select! {
+            Some(()) = self.told.recv() => {}
+            () = listening => {}
+        }
+    }
 }
 
 /// The servers behind a URL.
@@ -121,13 +139,13 @@ impl Nodes {
     /// Tells whenever somebody announces a change; never, if nobody does.
     pub(super) fn listen(&self) -> Announcements {
         let (tell, told) = mpsc::channel(1);
-        let mut listeners = JoinSet::new();
+        let listeners = FuturesUnordered::<Wait>::new();
         if matches!(self.address.topology, Topology::Sentinel { .. }) {
             for client in &self.address.named {
-                listeners.spawn(sentinel::listen(client.clone(), tell.clone()));
+                listeners.push(Box::pin(sentinel::listen(client.clone(), tell.clone())));
             }
         }
-        Announcements { told, _listeners: listeners }
+        Announcements { told, listeners }
     }
 
     /// Waits until somebody else answers for a slot.
@@ -193,10 +211,10 @@ impl Nodes {
 
     /// Asks everybody at once, and believes who knows the newest.
     async fn ask(&self) -> Result<Told, LinkError> {
-        let mut answers = JoinSet::new();
+        let mut answers = FuturesUnordered::new();
         for client in self.who_should_know() {
             let topology = self.address.topology.clone();
-            answers.spawn(async move {
+            answers.push(async move {
                 match tokio::time::timeout(ANSWER_TIMEOUT, ask_one(&client, &topology)).await {
                     Ok(answer) => answer,
                     Err(_) => Err(LinkError::Lost("no answer in time".to_owned())),
@@ -204,11 +222,11 @@ impl Nodes {
             });
         }
         let (mut newest, mut refused): (Option<Told>, _) = (None, None);
-        while let Some(answer) = answers.join_next().await {
+        while let Some(answer) = answers.next().await {
             match answer {
-                Ok(Ok(told)) if newest.as_ref().is_none_or(|newest| newest.epoch < told.epoch) => newest = Some(told),
+                Ok(told) if newest.as_ref().is_none_or(|newest| newest.epoch < told.epoch) => newest = Some(told),
                 // That all of them are the wrong ones is told when nobody says anything else.
-                Ok(Err(error)) if refused.is_none() || !matches!(error, LinkError::Unfit(_)) => refused = Some(error),
+                Err(error) if refused.is_none() || !matches!(error, LinkError::Unfit(_)) => refused = Some(error),
                 Ok(_) | Err(_) => {}
             }
         }

@@ -140,7 +140,7 @@ impl Server {
         loop {
             tokio::select! {
                 () = tokio::time::sleep(FOLLOW_INTERVAL) => {}
-                Some(()) = announcements.told.recv() => {}
+                () = announcements.next() => {}
             }
             self.nodes.doubt();
             // Whoever connects is told why nobody answers.

@@ -21,6 +21,7 @@ use crate::store::{
     Archive, Archived, Bound, Changes, Commit, Committed, Current, Decision, Lifetimes, Metrics, Read, Record, Room,
     Snapshot, Store, StoreError,
 };
+use crate::supervision::panic_point;
 use crate::wire;
 
 use super::askers::{Askers, Asking};
@@ -148,7 +149,9 @@ impl Recovery {
         let mut found = self.find((id, purpose), client)?;
         match tokio::time::timeout(self.patience, found.wait_for(Option::is_some)).await {
             Ok(Ok(found)) => found.clone().unwrap_or(Err(AWAY)),
-            Ok(Err(_)) | Err(_) => Err(AWAY),
+            // Its teller is gone without a word: looking for it met a fault of ours.
+            Ok(Err(_)) => Err(StoreError::Fault),
+            Err(_) => Err(AWAY),
         }
     }
 
@@ -165,7 +168,7 @@ impl Recovery {
         if found.changes.is_empty()
             && let Some(miss) = asking.missed()
         {
-            tokio::spawn(async move {
+            self.metrics.supervisor().spawn("recovery", async move {
                 tokio::time::sleep(REMEMBERED).await;
                 drop(miss);
             });
@@ -198,7 +201,7 @@ impl Recovery {
         let (tell, found) = watch::channel(None);
         running.insert(what, found.clone());
         let listed = Running { recovery: Arc::clone(self), what };
-        tokio::spawn(async move {
+        self.metrics.supervisor().spawn("recovery", async move {
             let recovery = &listed.recovery;
             let admitted = async { (asking.turn().await, recovery.room.acquire().await) };
             let found = match tokio::time::timeout(recovery.patience, admitted).await {
@@ -217,6 +220,7 @@ impl Recovery {
     }
 
     async fn look_up(&self, (id, purpose): (SessionId, Purpose)) -> Looked {
+        panic_point("recovery", id);
         // What cannot be read there is as good as lost.
         let Read { snapshot, is_buried, now } = match self.store.read(id).await {
             Err(StoreError::Unreadable) => {

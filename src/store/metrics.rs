@@ -10,6 +10,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use crate::engine::Timestamp;
+use crate::supervision::Supervisor;
 
 use super::BytesBudget;
 
@@ -18,9 +19,10 @@ const ROUND_TRIP_BUCKETS_S: [f64; 12] =
 const LAG_BUCKETS_S: [f64; 10] = [0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 2.0];
 const LATENESS_BUCKETS_S: [f64; 10] = [0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.3, 1.0, 10.0];
 
-/// Counters of a store. Cloning shares them.
+/// Counters of a store, and who sees to its tasks and faults. Cloning shares them.
 #[derive(Clone, Debug)]
 pub struct Metrics {
+    pub(super) supervisor: Supervisor,
     round_trips: Family<Asked, Histogram, fn() -> Histogram>,
     reconnects: Family<Made, Counter>,
     conflicts: Counter,
@@ -116,6 +118,7 @@ impl Default for Metrics {
     fn default() -> Self {
         let round_trips: fn() -> Histogram = || Histogram::new(ROUND_TRIP_BUCKETS_S);
         Self {
+            supervisor: Supervisor::default(),
             round_trips: Family::new_with_constructor(round_trips),
             reconnects: Family::default(),
             conflicts: Counter::default(),
@@ -135,8 +138,8 @@ impl Default for Metrics {
 
 impl Metrics {
     /// Counters that `registry` shows.
-    pub fn register(registry: &mut Registry) -> Self {
-        let metrics = Self::default();
+    pub fn register(registry: &mut Registry, supervisor: Supervisor) -> Self {
+        let metrics = Self { supervisor, ..Self::default() };
         let help = "One exchange with the store: many commands or reads share it";
         registry.register("synckairos_store_round_trip_seconds", help, metrics.round_trips.clone());
         let help = "Connections to the store that were lost and made again";
@@ -181,6 +184,11 @@ impl Metrics {
     /// Something did not fit.
     pub fn refused(&self, bound: Bound) {
         self.refused.get_or_create(&Refused { bound: bound.name() }).inc();
+    }
+
+    /// Sees to the tasks of whatever keeps sessions.
+    pub fn supervisor(&self) -> &Supervisor {
+        &self.supervisor
     }
 
     pub(super) fn round_trip(&self, operation: Operation, took: Duration) {

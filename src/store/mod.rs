@@ -46,9 +46,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use tracing::error;
 
 use crate::client_address::ClientAddress;
 use crate::engine::{Entry, Outcome, Refusal, Session, SessionId, StateTag, Timestamp, Warning};
+use crate::supervision::{Supervisor, panic_point};
 
 pub use archive::{Archive, Archived, Change, Changes, Room};
 pub use arrival::{Arrival, Arrivals};
@@ -149,6 +151,21 @@ pub struct Commit {
     pub client: Option<ClientAddress>,
     /// Makes the decision. May be called more than once.
     pub decide: Box<dyn FnMut(Current<'_>) -> Decision + Send>,
+}
+
+impl Commit {
+    /// Makes the decision. When it panics the command alone is refused: nothing is changed by it.
+    fn judge(&mut self, current: Current<'_>, supervisor: &Supervisor) -> Result<Decision, StoreError> {
+        let (id, decide) = (self.id, &mut self.decide);
+        let judge = move || {
+            panic_point("decision", id);
+            decide(current)
+        };
+        supervisor.guard("decision", judge).map_err(|_| {
+            error!(session = %id, "a decision met a fault of ours: nothing was changed");
+            StoreError::Fault
+        })
+    }
 }
 
 /// What a decision is based on.
@@ -373,4 +390,6 @@ pub enum StoreError {
     Newer,
     /// The store did something in part.
     Broken,
+    /// The decision met a fault of ours, and nothing was changed.
+    Fault,
 }

@@ -41,19 +41,35 @@ const FAILURES_MAX: u32 = 3;
 pub struct Task {
     /// What it is called in logs, metrics and words.
     pub name: &'static str,
-    /// Whether the server cannot serve without it.
-    pub is_essential: bool,
+    /// What it means that it has failed.
+    pub loss: Loss,
+}
+
+/// What it means that a task has failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loss {
+    /// The server serves, although not as it should.
+    Impairs,
+    /// The server cannot serve.
+    Disables,
+    /// The server has to end: what the task knew is gone with it.
+    Ends,
 }
 
 impl Task {
     /// A task without which the server cannot serve.
     pub const fn essential(name: &'static str) -> Self {
-        Self { name, is_essential: true }
+        Self { name, loss: Loss::Disables }
     }
 
     /// A task without which the server serves, although not as it should.
     pub const fn auxiliary(name: &'static str) -> Self {
-        Self { name, is_essential: false }
+        Self { name, loss: Loss::Impairs }
+    }
+
+    /// A task that cannot be begun anew.
+    pub const fn irreplaceable(name: &'static str) -> Self {
+        Self { name, loss: Loss::Ends }
     }
 }
 
@@ -95,7 +111,11 @@ pub struct Trouble {
 impl Trouble {
     /// Whether the server cannot serve because of it.
     pub fn is_grave(&self) -> bool {
-        self.task.is_essential && self.failures >= FAILURES_MAX
+        match self.task.loss {
+            Loss::Impairs => false,
+            Loss::Disables => self.failures >= FAILURES_MAX,
+            Loss::Ends => true,
+        }
     }
 }
 
@@ -293,6 +313,10 @@ impl Keeper {
     fn ended(&mut self, ending: Ending) -> Option<std::time::Duration> {
         let known = &self.supervisor.0;
         let task = self.task.name;
+        let ending = match (ending, self.task.loss) {
+            (Ending::Failed(why), Loss::Ends) => Ending::Hopeless(why),
+            (ending, Loss::Impairs | Loss::Disables | Loss::Ends) => ending,
+        };
         match ending {
             Ending::Done => None,
             Ending::Hopeless(why) => {

@@ -51,6 +51,9 @@ async fn what_cannot_be_begun_anew_is_told() {
     supervisor.hopeless().await;
     kept.await.expect("a keeper does not panic");
     assert_eq!(counted(&registry, "a_task"), 1);
+    let supervisor = Supervisor::register(&mut registry);
+    supervisor.spawn_kept(Task::irreplaceable("journal"), || async { Ending::Failed("its rows are gone".to_owned()) });
+    supervisor.hopeless().await;
 }
 
 #[tokio::test]

@@ -3,7 +3,6 @@
 //! Whoever asks waits for a bounded time; what could not be asked or answered is unavailable. Does not know why it is asked.
 
 use std::sync::Arc;
-use std::thread;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
@@ -12,6 +11,8 @@ use tokio_postgres::{Client, Error, Row};
 
 use crate::engine::{SessionId, StateTag, Timestamp};
 use crate::store::{Answer, Archive, Archived, Change, Changes, Room, StoreError};
+
+use crate::supervision::{Ending, Supervisor, Task, panic_point};
 
 use super::connection::{Connection, Failure};
 use super::erase::erase;
@@ -57,11 +58,15 @@ struct Desk {
 
 impl PostgresArchive {
     /// Reads from `server`; `Err` when there are no threads to be had.
-    pub fn start(server: Server) -> std::io::Result<Self> {
+    pub fn start(server: Server, supervisor: &Supervisor) -> std::io::Result<Self> {
         let server = Arc::new(server);
         let start = |name: String, is_ready: bool, asked: Receiver<Question>| {
-            let desk = Desk { server: Arc::clone(&server), connection: None, is_ready };
-            thread::Builder::new().name(name).spawn(move || desk.serve(&asked)).map(drop)
+            let server = Arc::clone(&server);
+            // A question that meets a fault of ours is answered by nobody, and goes with its connection.
+            supervisor.keep_thread(Task::auxiliary("archive"), name, move || {
+                Desk { server: Arc::clone(&server), connection: None, is_ready }.serve(&asked);
+                Ending::Done
+            })
         };
         let (lookups, asked) = bounded(QUEUE);
         start("archive".to_owned(), true, asked)?;
@@ -83,6 +88,7 @@ impl PostgresArchive {
             if reply.is_closed() {
                 return;
             }
+            panic_point("archive", "");
             let answer = desk.ask(&ask).map_err(|failure| {
                 tracing::warn!(error = %failure, "the audit database does not answer");
                 desk.connection = None;

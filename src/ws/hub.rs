@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 
 use crate::engine::{Millis, SessionId, StateTag, Timestamp, Uuid};
 use crate::store::{Countdown, Listener, Update};
-use crate::supervision::Supervisor;
+use crate::supervision::{Supervisor, panic_point};
 use crate::wire;
 
 use super::budget::{Budget, Message};
@@ -236,7 +236,15 @@ impl Drop for Membership<'_> {
 }
 
 impl Listener for Hub {
+    /// Called in the midst of a change, which a fault of ours here must not harm: who misses this is told the next one.
     fn update(&self, id: SessionId, update: &Update) {
+        let _ = self.supervisor.guard("update", || self.hand_out(id, update));
+    }
+}
+
+impl Hub {
+    fn hand_out(&self, id: SessionId, update: &Update) {
+        panic_point("update", id);
         let mut shard = self.shard(id).lock();
         let Some(topic) = shard.get_mut(&id) else { return };
         match update {

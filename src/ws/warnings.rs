@@ -7,6 +7,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use tracing::warn;
 
 use crate::sessions::Sessions;
+use crate::supervision::panic_point;
 
 use super::hub::Hub;
 
@@ -27,6 +28,7 @@ async fn warn_of(hub: &Hub, sessions: &Sessions, part: usize) {
                 None => std::future::pending().await,
             }
         };
+        panic_point("warnings", "");
         tokio::select! {
             () = due => match sessions.now_of(part).await {
                 Ok(now) => hub.warn(part, now),

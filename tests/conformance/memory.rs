@@ -14,6 +14,7 @@ use synckairos::engine::{
 use synckairos::sessions::{Failure, Rates, Sessions};
 use synckairos::store::memory::{Limit, Memory};
 use synckairos::store::{Lifetimes, Listener, Metrics, Store, StoreError};
+use synckairos::supervision::Supervisor;
 use tokio::task::JoinSet;
 
 use super::recorder::Recorder;
@@ -146,7 +147,7 @@ async fn a_session_is_kept_for_its_lifetime() {
 async fn what_sessions_take_is_counted() {
     let clock = Clock::manual(Timestamp::from_ms(1_769_860_800_000));
     let mut registry = prometheus_client::registry::Registry::default();
-    let metrics = Metrics::register(&mut registry);
+    let metrics = Metrics::register(&mut registry, Supervisor::default());
     let limit = Limit { bytes_max: 200_000, sessions_max: 4, ..LIMIT };
     let store: Arc<dyn Store> = Arc::new(Memory::new(clock.clone(), limit, Arc::new(Recorder::default()), metrics));
     let held = || {
@@ -212,7 +213,7 @@ async fn what_is_due_fires_before_what_is_old_is_dropped() {
     assert_eq!(rig.overdue().await, [id(1)]);
     assert!(rig.read(id(2)).await.is_none(), "nothing is due there");
     let mut agent = JoinSet::new();
-    agent.spawn(deadlines::fire(rig.sessions.clone(), deadlines::Metrics::default()));
+    agent.spawn(deadlines::fire(rig.sessions.clone(), deadlines::Metrics::default(), Supervisor::default()));
     until("it is fired", async || rig.heard.notices(id(1)).iter().any(|told| told.contains("TIME_EXPIRED"))).await;
     let settled = rig.read(id(1)).await.expect("it is there");
     assert_eq!(settled.session().status, Status::Expired);

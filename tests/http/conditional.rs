@@ -57,7 +57,8 @@ async fn if_match_is_asked_of_every_change() {
         let version: u64 = version.parse().expect("a version is a number");
         let target = format!("{path}{action}");
         for refused in [
-            format!("W/{tag}"),
+            format!("w/{tag}"),
+            format!("W/\"{epoch}.{}\"", version - 1),
             format!("\"{epoch}.{}\"", version - 1),
             format!("\"{epoch}.{}\"", version + 1),
             format!("\"1.{version}\""),

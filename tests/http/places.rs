@@ -44,13 +44,13 @@ async fn everything_can_be_below_a_path() {
     let first = futures_util::StreamExt::next(&mut socket).await.expect("a message").expect("it is whole");
     assert!(first.to_text().expect("text").contains("CONNECTED"), "{first:?}");
 
+    let program = Program::start(&[("BASE_PATH", "/sync")]);
     for settings in [&[("BASE_PATH", "/sync")][..], &[]] {
-        let host = server.address();
         let mut health = command();
-        health.arg("health").env("PORT", host.port().to_string()).envs(settings.iter().copied());
+        health.arg("health").env("PORT", program.address.port().to_string()).envs(settings.iter().copied());
         assert_eq!(output(&mut health).status.code(), Some(i32::from(settings.is_empty())));
     }
-    let url = format!("http://{}/sync", server.address());
+    let url = format!("http://{}/sync", program.address);
     assert_eq!(output(command().args(["health", "--url", &url])).status.code(), Some(0));
 }
 
@@ -66,6 +66,7 @@ async fn ask_at(path: &Path, request: &str) -> String {
 #[tokio::test]
 async fn a_server_can_be_at_a_socket_in_the_file_system() {
     let directory = Directory::new();
+    std::fs::create_dir_all(directory.path()).expect("it can be made");
     let path = directory.path().join("server.sock");
     let host = format!("unix:{}", path.display());
     let mut start = command();

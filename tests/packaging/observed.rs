@@ -87,7 +87,8 @@ async fn every_query_asks_for_what_there_is() {
     let queries: Vec<_> = queries.collect();
     let mut asked = BTreeSet::new();
     for query in &queries {
-        let names: Vec<_> = words(query).filter(|word| word.starts_with("synckairos_")).collect();
+        let is_series = |word: &&str| word.starts_with("synckairos_") || word.starts_with("process_");
+        let names: Vec<_> = words(query).filter(is_series).collect();
         assert!(!names.is_empty() || query.starts_with("up{job=\"synckairos\"}"), "{query}");
         for name in names {
             assert!(series.contains(name), "nothing is called {name}: {series:?}");

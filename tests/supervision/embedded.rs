@@ -96,6 +96,19 @@ async fn tasks_that_run_for_ever_come_back() {
     server.comes_back("accept", async |address| drop(Connection::try_open(address).await)).await;
     server.serves(&id(1)).await;
 
+    let (mut client, mut is_made) = (Connection::open(server.program.address).await, false);
+    let run_out = async |_| {
+        if !std::mem::replace(&mut is_made, true) {
+            client.create(&two_players(&id(3), 1_000)).await;
+            client.post(&id(3), "start", &Value::Null).await;
+        }
+    };
+    server.comes_back("deadlines", run_out).await;
+    let mut watcher = Client::join(server.program.address, &id(4)).await;
+    server.client.create(&two_players(&id(4), 1_000)).await;
+    server.client.post(&id(4), "start", &Value::Null).await;
+    watcher.next_of("TIME_EXPIRED").await;
+
     let mut warned = two_players(&id(2), 2_000);
     warned["warn_at_ms"] = json!([1_000]);
     server.client.create(&warned).await;

@@ -11,8 +11,8 @@ use super::rig::Faulty;
 async fn a_look_up_that_panics_is_one_request_refused_and_the_next_one_looks_again() {
     let directory = Directory::new();
     let mut server = Faulty::start(&[("DATA_DIR", directory.text())]).await;
-    let path = format!("/v1/sessions/{}", id(1));
-    for point in ["recovery", "history"] {
+    for (n, point) in [(10, "recovery"), (11, "history")] {
+        let path = format!("/v1/sessions/{}", id(n));
         server.panics(point);
         let answer = server.client.ask("GET", &path, "").await;
         assert!(answer.status >= 500, "{point}: {answer:?}");

@@ -3,6 +3,7 @@
 use serde_json::Value;
 use synckairos::engine::{SessionId, StateTag};
 use synckairos::store::{Archive, Room, StoreError};
+use synckairos::supervision::Supervisor;
 use synckairos::writer::{PostgresArchive, migrate_server};
 use tokio::runtime::Runtime;
 
@@ -31,7 +32,7 @@ fn json(bytes: &[u8]) -> Value {
 fn the_newest_state_is_read_back() {
     let (database, _client, mut sink) = migrated();
     let runtime = runtime();
-    let archive = PostgresArchive::start(server(&database.url())).expect("there are threads");
+    let archive = PostgresArchive::start(server(&database.url()), &Supervisor::default()).expect("there are threads");
     let newest = || runtime.block_on(archive.newest(SessionId(uuid(1)))).expect("it answers");
     assert_eq!(newest(), None);
     let jobs = Life::whole(1, 4);
@@ -52,7 +53,7 @@ fn the_newest_state_is_read_back() {
 fn changes_are_read_back_as_the_jobs_they_were() {
     let (database, _client, mut sink) = migrated();
     let runtime = runtime();
-    let archive = PostgresArchive::start(server(&database.url())).expect("there are threads");
+    let archive = PostgresArchive::start(server(&database.url()), &Supervisor::default()).expect("there are threads");
     let mut jobs = Life::whole(1, 1);
     jobs.push(Life::begin(1, 2).1);
     let backwards: Vec<_> = jobs.iter().rev().cloned().collect();
@@ -88,7 +89,8 @@ fn an_archive_outlives_its_server_and_never_hangs_with_it() {
     let mut postgres = Postgres::start();
     migrate_server(&server(&postgres.url("postgres"))).expect("the database is empty");
     let runtime = runtime();
-    let archive = PostgresArchive::start(server(&postgres.url("postgres"))).expect("there are threads");
+    let archive =
+        PostgresArchive::start(server(&postgres.url("postgres")), &Supervisor::default()).expect("there are threads");
     let newest = || runtime.block_on(archive.newest(SessionId(uuid(1))));
     assert_eq!(newest(), Ok(None));
     postgres.stop();

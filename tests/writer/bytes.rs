@@ -5,6 +5,7 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use synckairos::engine::{Millis, Mode, NewParticipant, NewSession, OnTimeout, ParticipantId, SessionId};
 use synckairos::store::{Archive, Room};
+use synckairos::supervision::Supervisor;
 use synckairos::wire;
 use synckairos::writer::{PostgresArchive, PostgresSink};
 
@@ -70,7 +71,7 @@ fn session(n: u64, metadata: &str) -> NewSession {
 fn a_state_comes_back_byte_for_byte() {
     let (database, mut client, mut sink) = migrated();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    let archive = PostgresArchive::start(server(&database.url())).expect("there are threads");
+    let archive = PostgresArchive::start(server(&database.url()), &Supervisor::default()).expect("there are threads");
     let mut runner = TestRunner::deterministic();
     for n in 1..=200 {
         let metadata = object(json()).new_tree(&mut runner).expect("there is one").current();

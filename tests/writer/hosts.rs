@@ -6,6 +6,7 @@ use std::time::Duration;
 use synckairos::audit::{Sink, WriteError};
 use synckairos::engine::SessionId;
 use synckairos::store::{Archive, StoreError};
+use synckairos::supervision::Supervisor;
 use synckairos::writer::{MigrateError, PostgresArchive, PostgresSink, migrate_server};
 
 use crate::support::postgres::Postgres;
@@ -39,7 +40,7 @@ fn the_next_host_is_tried() {
         write(&mut sink, &Life::whole(1, 1)).expect("it is written at the second");
         assert_eq!(rows(&mut client, "select count(*) from sync_events"), r#"[{"count":7}]"#, "{parameters}");
         assert_eq!(migrate_server(&server(&url)).expect("the second answers").applied, [""; 0]);
-        let archive = PostgresArchive::start(server(&url)).expect("there are threads");
+        let archive = PostgresArchive::start(server(&url), &Supervisor::default()).expect("there are threads");
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let found = runtime.block_on(archive.newest(SessionId(uuid(1))));
         assert!(found.expect("it answers").is_some());
@@ -59,7 +60,7 @@ fn a_server_that_never_answers_is_away_in_words() {
     let said = String::from_utf8_lossy(&program.stderr).into_owned();
     assert_eq!(program.status.code(), Some(1), "{said}");
     assert!(said.contains("no answer within 1s"), "{said}");
-    let archive = PostgresArchive::start(server(&url)).expect("there are threads");
+    let archive = PostgresArchive::start(server(&url), &Supervisor::default()).expect("there are threads");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     assert!(matches!(runtime.block_on(archive.newest(SessionId(uuid(1)))), Err(StoreError::Unavailable(_))));
 }

@@ -4,6 +4,7 @@
 use postgres::Client;
 use synckairos::engine::{SessionId, StateTag, Uuid};
 use synckairos::store::{Archive, Room};
+use synckairos::supervision::Supervisor;
 use synckairos::writer::{PostgresArchive, PostgresSink, migrate_server};
 
 use crate::support::postgres::Database;
@@ -55,7 +56,7 @@ fn a_database_of_2_0_0_keeps_its_rows_and_takes_new_ones() {
     let newest =
         "select status, metadata from audit_sessions where session_id = '00000000-0000-4000-8000-000000000001'";
     assert!(rows(&mut client, newest).contains(r#"{"table": 7, "nothing": null}"#));
-    let archive = PostgresArchive::start(server(&database.url())).expect("there are threads");
+    let archive = PostgresArchive::start(server(&database.url()), &Supervisor::default()).expect("there are threads");
     let history =
         block_on(archive.changes(session("00000000-0000-4000-8000-000000000001"), None, ROOM)).expect("it answers");
     let tags: Vec<_> = history.changes.iter().map(|change| change.tag.version).collect();
@@ -106,7 +107,7 @@ fn a_database_of_version_1_is_migrated_where_it_is() {
             r#"{"session":"4","epoch":1735696800000,"version":1}]"#
         )
     );
-    let archive = PostgresArchive::start(server(&database.url())).expect("there are threads");
+    let archive = PostgresArchive::start(server(&database.url()), &Supervisor::default()).expect("there are threads");
     let found = block_on(archive.newest(session("11111111-0000-4000-8000-000000000001"))).expect("it answers");
     let found = found.expect("it is there");
     assert_eq!((found.tag, found.is_deleted), (StateTag { epoch: 1_735_689_600_000, version: 3 }, false));

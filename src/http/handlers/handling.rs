@@ -38,9 +38,12 @@ impl Handling {
 
     /// The answer to a request that could have had fields, with what was done as its client wants it.
     pub(in crate::http) fn applied(method: &Method, headers: &HeaderMap, reply: Reply) -> Reply {
+        if method.is_safe() {
+            return reply;
+        }
         match Self::preferred(headers) {
-            Handling::Strict if !method.is_safe() => reply.with(PREFERENCE_APPLIED, STRICT),
-            Handling::Strict | Handling::Lenient => reply,
+            Handling::Strict => reply.with(PREFERENCE_APPLIED, STRICT),
+            Handling::Lenient => reply,
         }
     }
 

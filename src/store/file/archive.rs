@@ -8,6 +8,7 @@ use tracing::error;
 use crate::engine::{SessionId, StateTag};
 use crate::store::archive::{Archive, Archived, Change, Changes, Room};
 use crate::store::{Answer, StoreError};
+use crate::supervision::{Supervisor, panic_point};
 use crate::wire;
 
 use super::journal::Journal;
@@ -17,12 +18,13 @@ use super::tables::{Fault, Tables};
 pub(super) struct Library {
     tables: Arc<Tables>,
     journal: Arc<Journal>,
+    supervisor: Supervisor,
 }
 
 impl Library {
     /// The one in a database, which a journal writes.
-    pub(super) fn new(tables: Arc<Tables>, journal: Arc<Journal>) -> Self {
-        Self { tables, journal }
+    pub(super) fn new(tables: Arc<Tables>, journal: Arc<Journal>, supervisor: Supervisor) -> Self {
+        Self { tables, journal, supervisor }
     }
 
     async fn read<T: Send + 'static>(
@@ -30,8 +32,12 @@ impl Library {
         look: impl FnOnce(&Tables) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, StoreError> {
         let tables = Arc::clone(&self.tables);
-        let read = tokio::task::spawn_blocking(move || look(&tables)).await;
-        read.unwrap_or_else(|error| Err(error.to_string())).map_err(|why| {
+        let look = move || {
+            panic_point("history", "");
+            look(&tables)
+        };
+        let read = self.supervisor.block("history", look).await;
+        read.unwrap_or_else(|panicked| Err(panicked.to_string())).map_err(|why| {
             error!(%why, "the file's history cannot be read");
             StoreError::Unavailable("the history cannot be read")
         })

@@ -17,6 +17,7 @@ use crate::clock::Clock;
 use crate::engine::SessionId;
 use crate::store::metrics::Operation;
 use crate::store::{Metrics, StoreError};
+use crate::supervision::{Ending, Task, panic_point};
 
 use super::change::Change;
 use super::tables::{Fault, Line, Tables};
@@ -95,8 +96,15 @@ impl Journal {
             metrics,
             ended,
         });
-        let writer = Writer { journal: Arc::clone(&journal), tables, clock, end };
-        std::thread::Builder::new().name("journal".to_owned()).spawn(move || writer.run())?;
+        let supervisor = journal.metrics.supervisor.clone();
+        // Its rows are gone with it: it cannot be begun anew.
+        let mut writer = Some(Writer { journal: Arc::clone(&journal), tables, clock, end });
+        supervisor.keep_thread(Task::irreplaceable("journal"), "journal".to_owned(), move || {
+            if let Some(writer) = writer.take() {
+                writer.run();
+            }
+            Ending::Done
+        })?;
         Ok(journal)
     }
 
@@ -231,6 +239,7 @@ impl Writer {
         if lines.is_empty() {
             return true;
         }
+        panic_point("journal", "");
         let start = self.clock.moment();
         let mut outcome = self.tables.write(&lines);
         let mut is_last = false;

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::engine::{SessionId, StateTag, Timestamp};
+use crate::supervision::Supervisor;
 
 use super::{Archive, Metrics, Record};
 
@@ -38,6 +39,7 @@ pub struct DataDir {
     tables: Arc<Tables>,
     journal: Arc<Journal>,
     timeline: Arc<Timeline>,
+    supervisor: Supervisor,
 }
 
 /// What was kept of a session.
@@ -72,8 +74,9 @@ impl DataDir {
         let tables = Tables::open(&database, lock).map_err(|why| told(&database, &why))?;
         let tables = Arc::new(tables);
         let timeline = Arc::new(Timeline::open(path).map_err(|error| told(path, &error))?);
+        let supervisor = metrics.supervisor.clone();
         let journal = Journal::start(Arc::clone(&tables), clock, patience, metrics)?;
-        Ok(Self { path: path.to_owned(), tables, journal, timeline })
+        Ok(Self { path: path.to_owned(), tables, journal, timeline, supervisor })
     }
 
     /// Where it is.
@@ -83,7 +86,8 @@ impl DataDir {
 
     /// Every session's life, read back.
     pub fn archive(&self) -> Arc<dyn Archive> {
-        Arc::new(Library::new(Arc::clone(&self.tables), Arc::clone(&self.journal)))
+        let (tables, journal) = (Arc::clone(&self.tables), Arc::clone(&self.journal));
+        Arc::new(Library::new(tables, journal, self.supervisor.clone()))
     }
 
     /// Writes what waits and lets the directory go; nothing can be changed from now on. Returns whether all that was

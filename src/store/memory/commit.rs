@@ -61,7 +61,7 @@ impl Shared {
 
         let arrived = commit.arrival.as_ref().map_or(now, Arrival::at);
         let last_change = record.map_or(Timestamp::default(), |record| record.session().updated_at);
-        let Decision { write, verdict } = (commit.decide)(Current {
+        let current = Current {
             record,
             epoch: entry.map_or(0, |entry| entry.next_epoch(now)),
             at: arrived.max(last_change),
@@ -69,9 +69,11 @@ impl Shared {
             is_unreadable: false,
             changed_since_arrival: entry
                 .is_some_and(|entry| commit.arrival.as_ref().is_some_and(|arrival| entry.committed > arrival.moment())),
-        });
+        };
+        let judged = commit.judge(current, &self.metrics.supervisor);
         // It is judged: whatever the answer still waits for, nobody waits for it.
         drop(commit.arrival.take());
+        let Decision { write, verdict } = judged?;
         let is_change = !matches!(write, Write::Nothing | Write::Discard);
         if let Some(passed) = deadline.filter(|&deadline| deadline <= now && is_change) {
             self.metrics.fired(passed, now.as_ms() * 1_000);

@@ -18,6 +18,7 @@ use tokio::sync::Notify;
 use crate::client_address::ClientAddress;
 use crate::clock::Clock;
 use crate::engine::{Millis, SessionId, StateTag, Timestamp, Uuid};
+use crate::supervision::panic_point;
 use crate::wire;
 
 use super::arrival::{Arrival, Arrivals};
@@ -293,6 +294,7 @@ impl Shared {
     /// Takes away what has outlived its lifetime.
     async fn sweep(&self) {
         loop {
+            panic_point("upkeep", "");
             let now = self.clock.now();
             for shard in &self.shards {
                 self.drop_expired(&mut shard.lock(), now);

@@ -10,6 +10,7 @@ use crate::clock::CHECK_INTERVAL;
 use crate::engine::{self, Event, Session};
 use crate::store::Record;
 use crate::store::file::{self, Change, Timeline};
+use crate::supervision::Panicked;
 
 use super::Shared;
 use super::shard::{Entry, Kept};
@@ -90,10 +91,11 @@ impl Shared {
         loop {
             if self.has_deadlines() {
                 let (timeline, clock) = (Arc::clone(timeline), self.clock.clone());
-                match tokio::task::spawn_blocking(move || timeline.write(&clock)).await {
+                match self.metrics.supervisor.block("timeline", move || timeline.write(&clock)).await {
                     Ok(Ok(())) => {}
                     Ok(Err(error)) => debug!(%error, "where the clock stands cannot be written down"),
-                    Err(error) => error!(%error, "writing down where the clock stands met a fault of ours"),
+                    // It is tried again, and was told of.
+                    Err(Panicked(_)) => {}
                 }
             }
             tokio::time::sleep(CHECK_INTERVAL).await;

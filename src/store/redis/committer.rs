@@ -12,12 +12,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedMutexGuard, mpsc};
 use tracing::debug;
 
 use crate::clock::Moment;
 use crate::redis::LinkError;
 use crate::store::metrics::{Operation, Role};
+use crate::supervision::panic_point;
 
 use super::Shared;
 use super::authority::Reading;
@@ -49,7 +50,7 @@ const FULL: &str = "OOM";
 /// Commits groups of commands, one after the other.
 pub(super) struct Committer {
     shared: Arc<Shared>,
-    inbox: mpsc::Receiver<Job>,
+    inbox: OwnedMutexGuard<mpsc::Receiver<Job>>,
     line: Line,
     /// Commands that are tried again.
     again: Vec<Again>,
@@ -82,13 +83,14 @@ enum Tried {
 
 impl Committer {
     /// One of so many.
-    pub(super) fn new(shared: Arc<Shared>, inbox: mpsc::Receiver<Job>, committers: usize) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, inbox: OwnedMutexGuard<mpsc::Receiver<Job>>, committers: usize) -> Self {
         Self { shared, inbox, line: Line::new(Role::Changes), again: Vec::new(), recent: Recent::new(committers) }
     }
 
     /// Runs until nobody can send commands any more.
     pub(super) async fn run(mut self) {
         while let Some(Again { tries, jobs, .. }) = self.next_group().await {
+            panic_point("committer", "");
             self.commit(jobs, tries).await;
         }
     }

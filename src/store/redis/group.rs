@@ -340,6 +340,7 @@ impl<'s> Group<'s> {
                     unsettled.refused.extend(Refused::of(&commit, window, committed, reply));
                     continue;
                 }
+                Some(Answer::Fault) => Err(StoreError::Fault),
                 Some(Answer::NoRoom(why)) => Err(StoreError::Unavailable(why)),
                 Some(Answer::Unreadable) => Err(StoreError::Unreadable),
                 Some(Answer::Newer) => Err(StoreError::Newer),

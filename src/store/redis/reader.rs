@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedMutexGuard, mpsc, oneshot};
 use tracing::debug;
 
 use crate::client_address::ClientAddress;
@@ -13,6 +13,7 @@ use crate::engine::{SessionId, Timestamp};
 use crate::redis::{Commands, LinkError, Queue as Part, Reply as Said};
 use crate::store::metrics::{Operation, Role};
 use crate::store::{Queued, Quota, Rate, Read, Snapshot, StoreError};
+use crate::supervision::panic_point;
 use crate::wire::{self, Kept};
 
 use super::Shared;
@@ -80,11 +81,12 @@ pub(super) fn begin<T>(
 const AWAY: StoreError = StoreError::Unavailable("the store does not answer");
 
 /// Answers over one connection until nobody can ask any more.
-pub(super) async fn serve(shared: Arc<Shared>, mut inbox: mpsc::Receiver<Lookup>, readers: usize) {
+pub(super) async fn serve(shared: Arc<Shared>, mut inbox: OwnedMutexGuard<mpsc::Receiver<Lookup>>, readers: usize) {
     let (mut line, mut checked) = (Line::new(Role::Reads), Checked::new(readers));
     while let Some(first) = inbox.recv().await {
         let mut batch = Batch::default();
         batch.add(&shared, first);
+        panic_point("reader", "");
         while batch.len < BATCH_MAX
             && let Ok(lookup) = inbox.try_recv()
         {

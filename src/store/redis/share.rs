@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Mutex as AsyncMutex, mpsc, oneshot};
 
 use crate::client_address::ClientAddress;
 use crate::clock::Clock;
@@ -15,6 +15,7 @@ use crate::store::arrival::Arrival;
 use crate::store::{
     Answer, Commit, Committed, Listener, Queued, Quota, Rate, Read, Store, StoreError, Wait, Watched, random,
 };
+use crate::supervision::{Ending, Task};
 
 use super::claim::Claim;
 use super::committer::Committer;
@@ -48,20 +49,44 @@ impl Share {
         let (own, all) = (options.keyspace.all().count(), usize::from(options.keyspace.partitions()));
         let (lines, committers_all) = if own == all { (LINES_WHOLE, LINES_WHOLE) } else { (1, all) };
         let shared = Arc::new(Shared::new(clock, options, listener, log));
+        let supervisor = shared.metrics.supervisor.clone();
         let committers = (0..lines).map(|_| {
             let (sender, inbox) = mpsc::channel(WAITING_MAX);
-            tokio::spawn(Committer::new(Arc::clone(&shared), inbox, committers_all).run());
+            let (shared, inbox) = (Arc::clone(&shared), Arc::new(AsyncMutex::new(inbox)));
+            supervisor.spawn_kept(Task::essential("committer"), move || {
+                let (shared, inbox) = (Arc::clone(&shared), Arc::clone(&inbox));
+                async move {
+                    Committer::new(shared, inbox.lock_owned().await, committers_all).run().await;
+                    Ending::Done
+                }
+            });
             sender
         });
         let readers = (0..lines).map(|_| {
             let (sender, inbox) = mpsc::channel(WAITING_MAX);
-            tokio::spawn(reader::serve(Arc::clone(&shared), inbox, committers_all));
+            let (shared, inbox) = (Arc::clone(&shared), Arc::new(AsyncMutex::new(inbox)));
+            supervisor.spawn_kept(Task::essential("reader"), move || {
+                let (shared, inbox) = (Arc::clone(&shared), Arc::clone(&inbox));
+                async move {
+                    reader::serve(shared, inbox.lock_owned().await, committers_all).await;
+                    Ending::Done
+                }
+            });
             sender
         });
         let (feed, inbox) = mpsc::unbounded_channel();
         let store = Self { committers: committers.collect(), readers: readers.collect(), feed, shared };
         let asks = store.feed.downgrade();
-        tokio::spawn(Feed::new(Arc::clone(&store.shared), store.readers.clone(), asks, inbox).run());
+        // Who watches what is kept when it is begun anew.
+        let feed = Feed::new(Arc::clone(&store.shared), store.readers.clone(), asks, inbox);
+        let feed = Arc::new(AsyncMutex::new(feed));
+        supervisor.spawn_kept(Task::essential("updates"), move || {
+            let feed = Arc::clone(&feed);
+            async move {
+                feed.lock().await.run().await;
+                Ending::Done
+            }
+        });
         store
     }
 

@@ -88,6 +88,8 @@ enum Foreign {
 pub(super) enum Answer {
     /// It was judged.
     Judged { record: Option<Arc<Record>>, verdict: Verdict, writes: bool },
+    /// Judging it met a fault of ours.
+    Fault,
     /// Its limit is reached.
     Limited,
     /// Too much waits to be audited already.
@@ -236,7 +238,7 @@ impl Slot {
         }
         let arrived_us = arrival.map_or(reading.time_us, |arrival| shared.authority.at_us(arrival.moment(), reading));
         let last_change = self.record.as_ref().map_or(Timestamp::default(), |record| record.session().updated_at);
-        let Decision { write, verdict } = (job.commit.decide)(Current {
+        let current = Current {
             record: self.record.as_ref(),
             epoch: self.epoch(run_id, now),
             at: Timestamp::from_ms(arrived_us / 1_000).max(last_change),
@@ -244,7 +246,12 @@ impl Slot {
             is_unreadable,
             changed_since_arrival: arrival
                 .is_some_and(|arrival| self.changed_after(shared, arrival.moment(), arrived_us)),
-        });
+        };
+        let Ok(Decision { write, verdict }) = job.commit.judge(current, &shared.metrics.supervisor) else {
+            // What was sent before may still be carried out.
+            let answer = if job.attempt.is_some() { Answer::Unknown } else { Answer::Fault };
+            return Judged::Answer(answer);
+        };
         let blocked = (self.is_blocked && !matches!(write, Write::Nothing)).then_some(BLOCKED);
         if let Some(why) = blocked.or_else(|| self.refused_for_room(&write, job.commit.arrival.is_some())) {
             // What was sent before may still be carried out.

@@ -9,6 +9,7 @@ use tracing::warn;
 use crate::engine::{SessionId, Timestamp, Uuid};
 use crate::redis::{Commands, LinkError, Partition, Reply};
 use crate::store::metrics::{Operation, Rejected, Role};
+use crate::supervision::panic_point;
 
 use super::inspection::Inspection;
 use super::line::Line;
@@ -27,6 +28,7 @@ const FOUND_MAX: usize = 1_024;
 pub(super) async fn sweep(shared: &Arc<Shared>) {
     let (mut line, mut round) = (Line::new(Role::Sweep), 0);
     loop {
+        panic_point("upkeep", "");
         let looked = look(shared, &mut line, round).await;
         round += 1;
         shared.looked(&looked);

@@ -24,6 +24,7 @@ use crate::redis::LinkError;
 use crate::store::metrics::Role;
 use crate::store::random;
 use crate::store::{Read, StoreError, Update, Watch};
+use crate::supervision::panic_point;
 
 use super::Shared;
 use super::jitter;
@@ -108,7 +109,11 @@ impl Feed {
     }
 
     /// Runs until nobody can ask any more.
-    pub(super) async fn run(mut self) {
+    pub(super) async fn run(&mut self) {
+        if self.run.is_some() {
+            // Whoever ran before met a fault of ours: what was under way is not, and what was published since is lost.
+            self.lost(&LinkError::Lost("updates met a fault of ours".to_owned()));
+        }
         loop {
             match self.connected().await {
                 Ok(()) => return,
@@ -166,13 +171,17 @@ impl Feed {
                 message = subscriber.next() => match message {
                     Some(message) => {
                         (heard, probed) = (self.shared.clock.moment(), false);
-                        if let Some(id) = self.hand_on(message.get_channel_name(), message.get_payload_bytes()) {
+                        // A message that meets a fault of ours is lost, and the next state makes good for it.
+                        let supervisor = self.shared.metrics.supervisor().clone();
+                        let hand_on = || self.hand_on(message.get_channel_name(), message.get_payload_bytes());
+                        if let Ok(Some(id)) = supervisor.guard("update", hand_on) {
                             looks.push(self.look(id));
                         }
                     }
                     None => return Err(LinkError::Lost("the connection for updates was closed".to_owned())),
                 },
                 _ = tick.tick() => {
+                    panic_point("updates", "");
                     if !subscriber.is_current() {
                         return Err(LinkError::Elsewhere("updates are published by another server now".to_owned()));
                     }

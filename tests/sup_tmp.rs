@@ -1,4 +1,0 @@
-//! tmp
-mod metrics;
-mod support;
-mod supervision;
