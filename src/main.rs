@@ -11,7 +11,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use synckairos::config::{self, Address, Config, Kind, SETTINGS};
 use synckairos::health::{self, Question};
 use synckairos::notify::Manager;
-use synckairos::operate::{self, Task};
+use synckairos::operate::{self, Record, Task};
 use synckairos::supervision::{self, Task as Kept};
 use synckairos::{logging, serve};
 use tokio::runtime::Runtime;
@@ -62,6 +62,8 @@ fn main() -> ExitCode {
     let seen: Vec<_> = seen.map(|setting| setting.name).collect();
     let code = match matches.subcommand() {
         Some(("migrate", _)) => migrate(lookup),
+        Some(("backup", options)) => backup(options, lookup),
+        Some(("purge", options)) => purge(options, lookup),
         Some(("health", options)) => health(options, lookup),
         Some(("queue", queue)) => operate(queue, lookup, &seen),
         Some(_) | None => serve(lookup, &seen),
@@ -125,6 +127,30 @@ fn migrate(lookup: impl Fn(&str) -> Option<String>) -> ExitCode {
     };
     let Some(runtime) = runtime() else { return ExitCode::FAILURE };
     told(runtime.block_on(operate::migrate(&database, &mut std::io::stdout())))
+}
+
+/// Copies DATA_DIR; nothing else that was told matters.
+fn backup(options: &ArgMatches, lookup: impl Fn(&str) -> Option<String>) -> ExitCode {
+    let Some(path) = lookup("DATA_DIR").filter(|path| !path.is_empty()) else {
+        return told(Err("DATA_DIR is needed for that".to_owned()));
+    };
+    let to = options.get_one::<String>("directory").cloned().unwrap_or_default();
+    let Some(runtime) = runtime() else { return ExitCode::FAILURE };
+    told(runtime.block_on(operate::back_up(path.into(), to.into(), &mut std::io::stdout())))
+}
+
+/// Forgets history where DATA_DIR or DATABASE_URL tell that it is; nothing else that was told matters.
+fn purge(options: &ArgMatches, lookup: impl Fn(&str) -> Option<String>) -> ExitCode {
+    let record = match lookup("DATA_DIR").filter(|path| !path.is_empty()) {
+        Some(path) => Record::Directory(path.into()),
+        None => match Config::read_database(lookup) {
+            Ok(database) => Record::Database(database),
+            Err(problems) => return refused(&problems),
+        },
+    };
+    let id = options.get_one::<String>("session").map_or("", String::as_str);
+    let Some(runtime) = runtime() else { return ExitCode::FAILURE };
+    told(runtime.block_on(operate::purge(record, id, &mut std::io::stdout())))
 }
 
 /// The server that HOST and PORT tell of, unless there is a URL; nothing else that was told matters.
@@ -231,7 +257,8 @@ fn task(queue: &ArgMatches) -> Task {
 
 fn command() -> Command {
     /// What tasks need to know too.
-    const SHARED: [&str; 7] = [
+    const SHARED: [&str; 8] = [
+        "DATA_DIR",
         "REDIS_URL",
         "REDIS_CA_CERT",
         "REDIS_CLIENT_CERT",
@@ -269,6 +296,12 @@ fn command() -> Command {
                 .arg(event().required(true)),
         );
     let migrate = Command::new("migrate").about("Brings the schema of --database-url up to date, and ends");
+    let backup = Command::new("backup")
+        .about("Copies --data-dir as it is at one instant into another directory, while a server has it or not")
+        .arg(Arg::new("directory").value_name("DIR").required(true));
+    let purge = Command::new("purge")
+        .about("Forgets the history of a session in --database-url, or in a --data-dir that no server has")
+        .arg(Arg::new("session").value_name("SESSION_ID").required(true));
     let health = Command::new("health")
         .about("Asks the server on --host and --port whether it lives; exits with 0 if so, with 1 if not")
         .arg(Arg::new("ready").long("ready").action(ArgAction::SetTrue).help("Whether it serves, too"))
@@ -282,5 +315,7 @@ fn command() -> Command {
         .args(options)
         .subcommand(queue)
         .subcommand(migrate)
+        .subcommand(backup)
+        .subcommand(purge)
         .subcommand(health)
 }

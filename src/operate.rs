@@ -2,11 +2,16 @@
 //! database. Prints, and says in an error what went wrong. Does not know arguments.
 
 use std::io::{self, Write};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::audit::{Operator, Queue, Stats};
+use crate::clock::Clock;
 use crate::config;
+use crate::engine::{SessionId, Uuid};
 use crate::redis::{Keyspace, Server};
+use crate::store::Metrics;
+use crate::store::file::DataDir;
 use crate::supervision::Supervisor;
 use crate::wire;
 use crate::writer;
@@ -38,6 +43,46 @@ pub async fn migrate(access: &writer::Access, out: &mut (dyn Write + Send)) -> R
         _ => writeln!(out, "applied: {}", migrated.applied.join(", ")),
     };
     told.map_err(|error| error.to_string())
+}
+
+/// Copies a data directory, which a server may have, into another one; `Err` says why it cannot be done.
+pub async fn back_up(path: PathBuf, to: PathBuf, out: &mut (dyn Write + Send)) -> Result<(), String> {
+    let said = to.display().to_string();
+    // It blocks.
+    let copied = Supervisor::default().block("backup", move || DataDir::back_up(&path, &to)).await;
+    let count = copied.map_err(|panicked| panicked.to_string())?.map_err(|error| error.to_string())?;
+    writeln!(out, "{said} holds all {count} rows").map_err(|error| error.to_string())
+}
+
+/// Where a history is kept.
+#[derive(Debug)]
+pub enum Record {
+    /// In a database.
+    Database(writer::Access),
+    /// In this data directory, which no server has.
+    Directory(PathBuf),
+}
+
+/// Forgets all that was written of a session; `Err` says why it cannot be done.
+pub async fn purge(record: Record, id: &str, out: &mut (dyn Write + Send)) -> Result<(), String> {
+    let id = Uuid::parse(id).map(SessionId).ok_or_else(|| format!("{id} is no session's id"))?;
+    let count = match record {
+        Record::Database(access) => {
+            let database = writer::Server::open(&access)?;
+            // As above.
+            let erased = Supervisor::default().block("purge", move || writer::erase_at(&database, id)).await;
+            erased.map_err(|panicked| panicked.to_string())?.map_err(|failure| failure.to_string())?
+        }
+        Record::Directory(path) => {
+            let data = DataDir::open(&path, Clock::system(), REPLY_TIMEOUT, Metrics::default());
+            let data =
+                data.map_err(|error| format!("{error}; a server that has it is asked by DELETE with ?history=1"))?;
+            let erased = data.archive().erase(id).await.map_err(|error| format!("{error:?}"));
+            data.close().await;
+            erased?
+        }
+    };
+    writeln!(out, "{count} changes of session {id} are forgotten").map_err(|error| error.to_string())
 }
 
 /// Does it; `Err` says why it cannot be done.

@@ -15,7 +15,7 @@ use crate::audit::{self, Consumer, Queue};
 use crate::clock::Clock;
 use crate::config::{self, Address, Config};
 use crate::deadlines;
-use crate::engine::Millis;
+use crate::engine::{Millis, Timestamp};
 use crate::http;
 use crate::instances::{Fingerprint, Instances, Lease};
 use crate::logging;
@@ -49,6 +49,9 @@ const RESERVE: u32 = 64;
 const IDENTIFY_INTERVAL: Duration = Duration::from_secs(5);
 /// How long a reply of Redis may take: a command that waits longer is not worth waiting for.
 const REDIS_REPLY_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How often history in the file is looked through.
+const RETENTION_PAUSE: Duration = Duration::from_secs(60 * 60);
 
 /// A server that runs until it is stopped or dropped.
 pub struct Running {
@@ -133,6 +136,15 @@ pub async fn start(config: Config) -> Result<Running, Failure> {
         move || timekeeper.caution().map(Finding::Degraded)
     });
     agents.spawn(supervisor.keep(Task::auxiliary("clock"), move || Arc::clone(&timekeeper).run()));
+    if let Some(data) = data.clone() {
+        let serve = move || back_up(data.clone());
+        agents.spawn(supervisor.keep(Task::auxiliary("backup"), serve));
+    }
+    if let (Some(data), Some(age_max)) = (data.clone(), config.history_age_max) {
+        let clock = clock.clone();
+        let forget = move || forget_old(data.clone(), clock.clone(), age_max);
+        agents.spawn(supervisor.keep(Task::auxiliary("retention"), forget));
+    }
     let archive = archive.or_else(|| data.as_ref().map(DataDir::archive));
     let sessions = Sessions::new(Arc::clone(&store), rates(&config));
     let mut sessions = sessions.with_default_on_timeout(config.default_on_timeout);
@@ -384,6 +396,11 @@ impl Audit {
         let (supervisor, migrated, found) = (watched.supervisor.clone(), database.clone(), tables.clone());
         let migrate = move || writer::keep_migrated(migrated.clone(), supervisor.clone(), found.clone());
         agents.spawn(watched.supervisor.keep(Task::auxiliary("migration"), migrate));
+        if let Some(age_max) = config.history_age_max {
+            let (supervisor, kept, told) = (watched.supervisor.clone(), database.clone(), tables.clone());
+            let forget = move || writer::keep_retained(kept.clone(), age_max, told.clone(), supervisor.clone());
+            agents.spawn(watched.supervisor.keep(Task::auxiliary("retention"), forget));
+        }
         let queues = Queue::all(&server, &Keyspace::new(&redis.prefix, redis.partitions));
         let queues = queues.into_iter().zip(bells).map(|(queue, bell)| queue.with_bell(bell)).collect();
         let sinks = (0..audit.threads).map(|_| Box::new(PostgresSink::new(database.clone())) as _).collect();
@@ -394,6 +411,27 @@ impl Audit {
         let causes = move || known.degraded().into_iter().chain(standing.degraded()).map(Finding::Degraded);
         watched.readiness.add("audit", causes);
         Ok(Self { archive: Some(archive), consumer: Some((consumer, tables)) })
+    }
+}
+
+/// Lets `synckairos backup` copy a data directory; does without where there can be no socket.
+async fn back_up(data: DataDir) {
+    if let Err(error) = data.serve_backups().await {
+        warn!(%error, "synckairos backup cannot be served");
+    }
+    std::future::pending().await
+}
+
+/// Removes history from the file that is older than it has to be kept, now and then.
+async fn forget_old(data: DataDir, clock: Clock, age_max: Duration) {
+    loop {
+        let limit = clock.now().as_ms().saturating_sub(age_max.as_millis() as u64);
+        match data.forget_before(Timestamp::from_ms(limit)).await {
+            Ok(0) => {}
+            Ok(changes) => info!(changes, "history was removed that is older than it is kept"),
+            Err(why) => warn!(%why, "old history was not removed"),
+        }
+        tokio::time::sleep(RETENTION_PAUSE).await;
     }
 }
 

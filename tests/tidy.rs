@@ -76,7 +76,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "supervision",
         ],
     ),
-    ("operate", &["audit", "config", "redis", "supervision", "wire", "writer"]),
+    ("operate", &["audit", "clock", "config", "engine", "redis", "store", "supervision", "wire", "writer"]),
     ("health", &[]),
     ("main", &["config", "health", "logging", "notify", "operate", "serve", "supervision"]),
 ];

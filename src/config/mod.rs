@@ -51,6 +51,8 @@ pub struct Config {
     pub audit: Option<Audit>,
     /// How old a session's last change may be for it to come back.
     pub recovery_age_max: Duration,
+    /// How long history is kept; `None` for ever.
+    pub history_age_max: Option<Duration>,
     /// How long a deleted session is remembered.
     pub tombstone_ttl: Duration,
     /// Sessions in this process at most.
@@ -172,6 +174,9 @@ impl Config {
             data_dir,
             redis,
             audit,
+            history_age_max: Some(reader.count("HISTORY_DAYS", 0))
+                .filter(|days| *days > 0)
+                .map(|days| Duration::from_secs(u64::from(days) * 24 * 60 * 60)),
             recovery_age_max: Duration::from_secs(u64::from(reader.count("RECOVERY_MAX_AGE_S", 1))),
             tombstone_ttl: Duration::from_secs(u64::from(reader.count("TOMBSTONE_TTL_S", 1))),
             sessions_max: reader.count("MAX_SESSIONS", 1) as usize,

@@ -200,6 +200,7 @@ pub const SETTINGS: &[Setting] = &[
         "1073741824",
         "Changes that may wait in Redis to be written: at 80 % no new sessions, at 95 % no changes",
     ),
+    setting("HISTORY_DAYS", "DAYS", "0", "How long history is kept that nothing needs any more; 0 for ever"),
     setting("RECOVERY_MAX_AGE_S", "SECONDS", "2592000", "How old a session's last change may be for it to come back"),
     setting(
         "IDLE_TIMEOUT_MS",

@@ -203,7 +203,10 @@ impl Service {
             Endpoint::Create => return sessions::create(all, headers, body).await,
             Endpoint::Read => return sessions::read(all, headers, id).await,
             Endpoint::Patch => return sessions::patch(all, headers, id, body).await,
-            Endpoint::Delete => return sessions::delete(all, headers, id, body).await,
+            Endpoint::Delete => {
+                let query = parts.uri.query().unwrap_or_default();
+                return sessions::delete(all, headers, id, query, body).await;
+            }
             Endpoint::Switch => return sessions::switch(all, headers, client, id, body).await,
             Endpoint::Events => return sessions::events(all, id, parts.uri.query().unwrap_or_default()).await,
             Endpoint::Time => return about::time(all).await,

@@ -15,8 +15,8 @@ use std::time::Duration;
 use crate::client_address::ClientAddress;
 use crate::engine::{Command, NewSession, OnTimeout, Outcome, Refusal, SessionId, StateTag, Timestamp};
 use crate::store::{
-    Arrival, Commit, Committed, Countdown, Current, Quota, Rate, Read, Record, Room, Snapshot, Store, StoreError, Wait,
-    Watched,
+    Arrival, Commit, Committed, Countdown, Current, Queued, Quota, Rate, Read, Record, Room, Snapshot, Store,
+    StoreError, Wait, Watched,
 };
 
 use history::Readers;
@@ -24,6 +24,12 @@ use history::Readers;
 pub use history::Page;
 pub use recovery::{Found, Purpose, Recovery, RecoveryOptions};
 pub use request::Request;
+
+/// How soon to look again whether what was on its way is written.
+const ERASE_PAUSE: Duration = Duration::from_millis(20);
+
+const ON_THE_WAY: StoreError =
+    StoreError::Unavailable("the session is deleted; its history is forgotten when this is asked again a little later");
 
 /// All sessions of a store.
 #[derive(Clone)]
@@ -321,6 +327,23 @@ impl Sessions {
             return Err(Failure::Refused(id, Refusal::NotFound));
         }
         Ok(Page::new(found, after, queued).within(place))
+    }
+
+    /// Forgets all that is written down of a session, once what is on its way has been.
+    pub async fn erase(&self, id: SessionId) -> Result<(), Failure> {
+        let recovery = self.recovery.as_ref().ok_or(Failure::NoHistory)?;
+        let written = async {
+            loop {
+                match self.store.queued(id).await {
+                    Ok(queued) if queued == Queued::default() => return Ok(()),
+                    Ok(_) => tokio::time::sleep(ERASE_PAUSE).await,
+                    Err(error) => return Err(error),
+                }
+            }
+        };
+        let written = tokio::time::timeout(recovery.patience(), written).await;
+        written.map_err(|_| ON_THE_WAY).flatten().map_err(Failure::Store)?;
+        recovery.archive().erase(id).await.map(|_| ()).map_err(Failure::Store)
     }
 
     /// How many parts of what is kept may be away while others are not.

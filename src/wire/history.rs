@@ -48,6 +48,11 @@ pub fn history_query(query: &str, problems: &mut Problems) -> Option<HistoryQuer
     (problems.len() == found).then_some(HistoryQuery { after, limit })
 }
 
+/// Whether a query says `history=1`.
+pub fn names_history(query: &str) -> bool {
+    query.split('&').any(|pair| pair == "history=1")
+}
+
 fn tag(text: &str) -> Option<StateTag> {
     let (epoch, version) = text.split_once('.')?;
     Some(StateTag { epoch: epoch.parse().ok()?, version: version.parse().ok()? })

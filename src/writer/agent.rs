@@ -42,6 +42,12 @@ impl Tables {
         let _ = self.0.subscribe().wait_for(|found| *found != Found::Nothing).await;
     }
 
+    /// Waits until they are there.
+    pub async fn are_there(&self) {
+        // As above.
+        let _ = self.0.subscribe().wait_for(|found| *found == Found::Tables).await;
+    }
+
     /// Why nothing can be written there yet, although requests are served.
     pub fn degraded(&self) -> Option<String> {
         match &*self.0.borrow() {

@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use serde_json::Value;
 use synckairos::audit::{Consumer, Metrics, Queue, Sink, Stats, WriteError};
 use synckairos::clock::Clock;
+use synckairos::engine::Timestamp;
 use synckairos::redis::{Certificates, Keyspace, Server};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -140,6 +141,7 @@ async fn a_poison_job_keeps_no_other_from_being_written() {
         (delayed, dead, waiting, held) == (2, 1, 0, 0)
     })
     .await;
+    assert_eq!(stats(&redis).await.oldest, Some(Timestamp::from_ms(1)), "what is delayed is not written");
     let dead = queue(&redis).dead(10).await.expect("it answers");
     assert_eq!((dead.len(), dead[0].error.as_str(), dead[0].attempts), (1, "never", 1));
     assert_eq!(dead[0].job, job(60).into_bytes(), "it is kept as it was");
@@ -248,6 +250,7 @@ async fn a_database_that_is_away_costs_no_attempt() {
         *tries.lock() > 0 && (waiting, held) == (10_000, 0)
     })
     .await;
+    assert_eq!(stats(&redis).await.oldest, Some(Timestamp::from_ms(1)));
     *is_back.lock() = true;
     wait::until("all is written", async || is_once(&written, 1..=10_000)).await;
     running.stop().await;
@@ -317,6 +320,7 @@ async fn a_thread_that_is_stuck_holds_nobody_up() {
     push(&redis, 2..=20);
     wait::until("all others are written", async || is_once(&written, 2..=20)).await;
     assert!(!is_once(&written, 1..=1));
+    assert_eq!(stats(&redis).await.oldest, Some(Timestamp::from_ms(1)), "what is held is not written");
     *is_free.lock() = true;
     wait::until("it is written too", async || is_once(&written, 1..=1)).await;
     running.stop().await;
@@ -409,4 +413,45 @@ async fn what_a_dead_worker_held_is_taken_back_each_job_alone() {
     assert_eq!(*sizes.lock(), BTreeSet::from([1]), "each was alone");
     let dead = queue(&redis).dead(10).await.expect("it answers");
     assert_eq!((dead[0].job.clone(), dead[0].attempts), (job(4).into_bytes(), 1));
+}
+
+/// Who cannot reach the database holds nothing, so that who can writes it, and takes nothing until it can.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_instance_that_is_cut_off_leaves_everything_to_others() {
+    let redis = Redis::start();
+    let (written, is_back) = (Written::default(), Arc::new(Mutex::new(false)));
+    let (back, probes) = (Arc::clone(&is_back), Arc::new(Mutex::new(0)));
+    let probed = Arc::clone(&probes);
+    let cut_off = move |numbers: &[u64]| {
+        *probed.lock() += u64::from(numbers.is_empty());
+        if *back.lock() { Ok(()) } else { Err(WriteError::Away("cut off".to_owned())) }
+    };
+    push(&redis, 1..=10);
+    let lonely = start(&redis, &Written::default(), Arc::new(cut_off));
+    wait::until("it looks for the database", async || *probes.lock() > 0).await;
+    let healthy = start(&redis, &written, Arc::new(|_| Ok(())));
+    wait::until("the other one writes it", async || is_once(&written, 1..=10)).await;
+    push(&redis, 11..=2_000);
+    wait::until("and all that comes", async || is_once(&written, 11..=2_000)).await;
+    healthy.stop().await;
+    *is_back.lock() = true;
+    push(&redis, 2_001..=2_001);
+    wait::until("it writes again when it can", async || stats(&redis).await == Stats::default()).await;
+    lonely.stop().await;
+}
+
+/// Jobs of transactions that met others again and again are written in smaller pieces; nobody waits for the database.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_meets_others_is_written_in_pieces() {
+    let redis = Redis::start();
+    push(&redis, 1..=100);
+    let written = Written::default();
+    let meets = |numbers: &[u64]| match numbers.len() {
+        0..=10 => Ok(()),
+        _ => Err(WriteError::Met("deadlock detected".to_owned())),
+    };
+    let running = start(&redis, &written, Arc::new(meets));
+    wait::until("all is written", async || is_once(&written, 1..=100)).await;
+    running.stop().await;
+    assert_eq!(stats(&redis).await, Stats::default());
 }

@@ -3,7 +3,10 @@
 
 mod clocks;
 mod fixtures;
+mod backup;
+mod forgotten;
 mod kills;
+mod pages;
 mod restarts;
 mod trouble;
 

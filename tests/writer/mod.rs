@@ -6,6 +6,7 @@ mod hosts;
 mod life;
 mod order;
 mod refused;
+mod retention;
 mod schema;
 mod speed;
 mod tls;

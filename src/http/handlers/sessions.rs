@@ -108,15 +108,20 @@ pub(in crate::http) async fn switch(
     Ok(Reply { quota: asked.quota, ..reply })
 }
 
+/// The end of a session; with `history=1` of all that is known of it.
 pub(in crate::http) async fn delete(
     sessions: &Sessions,
     headers: &HeaderMap,
     id: &str,
+    query: &str,
     body: &Bytes,
 ) -> Result<Reply, Problem> {
     let (id, arrival) = without_fields(sessions, headers, id, body)?;
     let request = Request { precondition: precondition::of_change(headers, None), ..Command::Delete.into() };
     sessions.change(id, arrival, request).await.result?;
+    if wire::names_history(query) {
+        sessions.erase(id).await?;
+    }
     Ok(Reply::empty(StatusCode::NO_CONTENT))
 }
 

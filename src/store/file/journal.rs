@@ -20,7 +20,7 @@ use crate::store::{Metrics, StoreError};
 use crate::supervision::{Ending, Task, panic_point};
 
 use super::change::Change;
-use super::tables::{Fault, Line, Tables};
+use super::tables::{ChangeKey, Fault, Line, Tables};
 
 /// What may wait, in bytes of states; when it is full changes are refused.
 const QUEUE_BYTES_MAX: usize = 64 << 20;
@@ -71,6 +71,7 @@ enum What {
     Change(SessionId, Box<Change>),
     Forget(SessionId),
     Erase(SessionId),
+    Remove(Vec<ChangeKey>),
     /// Only waits for what was entered before it.
     Mark,
 }
@@ -131,6 +132,12 @@ impl Journal {
     /// Takes in that all is forgotten that was written of a session so far; returns a promise.
     pub(super) fn erase(&self, id: SessionId) -> Result<Written, StoreError> {
         self.push(What::Erase(id), ROW_BYTES).map(|(_, written)| written)
+    }
+
+    /// Takes in that changes are forgotten; returns a promise.
+    pub(super) fn remove(&self, keys: Vec<ChangeKey>) -> Result<Written, StoreError> {
+        let bytes = ROW_BYTES + keys.len() * size_of::<ChangeKey>();
+        self.push(What::Remove(keys), bytes).map(|(_, written)| written)
     }
 
     /// Waits for a promise, as long as an answer may take; returns whether it was kept. It may yet be.
@@ -233,6 +240,7 @@ impl Writer {
                 What::Change(id, change) => Some(Line::Change(*id, change)),
                 What::Forget(id) => Some(Line::Forget(*id)),
                 What::Erase(id) => Some(Line::Erase(*id)),
+                What::Remove(keys) => Some(Line::Remove(keys)),
                 What::Mark => None,
             })
             .collect();

@@ -2,6 +2,7 @@
 //! is acknowledged. One process at a time may have it. Does not know how states are kept in memory.
 
 mod archive;
+mod backup;
 mod change;
 mod journal;
 mod tables;
@@ -20,7 +21,7 @@ use crate::supervision::Supervisor;
 use super::{Archive, Metrics, Record};
 
 use archive::Library;
-use tables::Tables;
+use tables::{Old, Tables};
 
 pub(super) use change::Change;
 pub(super) use journal::{Journal, Written};
@@ -63,16 +64,7 @@ impl DataDir {
     /// When another process has it, or what is there cannot be read or written.
     pub fn open(path: &Path, clock: Clock, patience: Duration, metrics: Metrics) -> io::Result<Self> {
         fs::create_dir_all(path).map_err(|error| told(path, &error))?;
-        let lock_path = path.join(LOCK);
-        let lock = fs::File::options().create(true).truncate(false).write(true).open(&lock_path);
-        let lock = lock.map_err(|error| told(&lock_path, &error))?;
-        lock.try_lock().map_err(|error| match error {
-            fs::TryLockError::WouldBlock => told(path, &"another process is using this directory"),
-            fs::TryLockError::Error(error) => told(&lock_path, &error),
-        })?;
-        let database = path.join(DATABASE);
-        let tables = Tables::open(&database, lock).map_err(|why| told(&database, &why))?;
-        let tables = Arc::new(tables);
+        let tables = Arc::new(Self::lock(path)?);
         let timeline = Arc::new(Timeline::open(path).map_err(|error| told(path, &error))?);
         let supervisor = metrics.supervisor.clone();
         let journal = Journal::start(Arc::clone(&tables), clock, patience, metrics)?;
@@ -88,6 +80,74 @@ impl DataDir {
     pub fn archive(&self) -> Arc<dyn Archive> {
         let (tables, journal) = (Arc::clone(&self.tables), Arc::clone(&self.journal));
         Arc::new(Library::new(tables, journal, self.supervisor.clone()))
+    }
+
+    /// Removes history from before `limit`: whole sessions that are not kept any more, and of others what lies before their
+    /// newest state. Returns how many changes that were, and makes room for new ones in the file.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read, or written in time.
+    pub async fn forget_before(&self, limit: Timestamp) -> io::Result<u64> {
+        let (mut count, mut after) = (0, None);
+        loop {
+            let tables = Arc::clone(&self.tables);
+            let found = self.supervisor.block("retention", move || tables.old(limit, after)).await;
+            let found = found.map_err(|panicked| told(&self.path, &panicked))?;
+            let Old { keys, next } = found.map_err(|why| told(&self.path, &why))?;
+            if !keys.is_empty() {
+                count += keys.len() as u64;
+                let written = self.journal.remove(keys).map_err(|_| told(&self.path, &"it cannot be written"))?;
+                if !self.journal.wait(written, false).await {
+                    return Err(told(&self.path, &"it is not written in time"));
+                }
+            }
+            match next {
+                Some(next) => after = Some(next),
+                None => return Ok(count),
+            }
+        }
+    }
+
+    /// Sends copies of it to whoever may connect to a socket in the directory; ends only when it cannot.
+    ///
+    /// # Errors
+    ///
+    /// When there can be no socket.
+    pub async fn serve_backups(&self) -> io::Result<()> {
+        backup::serve(&self.path, &self.tables, &self.supervisor).await
+    }
+
+    /// Copies what is in a directory into another one, which is made, and whose lock nobody has; returns how many rows that
+    /// are. A server that has it goes on. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// When one of them cannot be read or written, or there is a database already.
+    pub fn back_up(path: &Path, to: &Path) -> io::Result<u64> {
+        if let Some(count) = backup::receive(path, to)? {
+            return Ok(count);
+        }
+        if !path.join(DATABASE).exists() {
+            return Err(told(path, &"there is no database in it"));
+        }
+        let tables = Self::lock(path)?;
+        let count = backup::copy(&tables, to);
+        tables.close().map_err(|why| told(path, &why))?;
+        count
+    }
+
+    /// The database in a directory that no other process has.
+    fn lock(path: &Path) -> io::Result<Tables> {
+        let lock_path = path.join(LOCK);
+        let lock = fs::File::options().create(true).truncate(false).write(true).open(&lock_path);
+        let lock = lock.map_err(|error| told(&lock_path, &error))?;
+        lock.try_lock().map_err(|error| match error {
+            fs::TryLockError::WouldBlock => told(path, &"another process is using this directory"),
+            fs::TryLockError::Error(error) => told(&lock_path, &error),
+        })?;
+        let database = path.join(DATABASE);
+        Tables::open(&database, lock).map_err(|why| told(&database, &why))
     }
 
     /// Writes what waits and lets the directory go; nothing can be changed from now on. Returns whether all that was

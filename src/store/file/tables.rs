@@ -30,6 +30,8 @@ const SESSIONS: TableDefinition<'_, &[u8; 16], &[u8]> = TableDefinition::new("se
 /// Pages that are kept in memory. What is written is read by a start and by whoever looks at history.
 const CACHE_BYTES: usize = 64 << 20;
 const EXPIRES_LEN: usize = 8;
+/// Bytes that are copied in one transaction.
+const COPIED_BYTES: usize = 8 << 20;
 
 /// An open database, or one that has to be opened again, and the lock on its directory.
 pub(super) struct Tables {
@@ -46,14 +48,29 @@ pub(super) enum Line<'a> {
     Forget(SessionId),
     /// All that was written of the session so far is gone, whether it is kept or not.
     Erase(SessionId),
+    /// These changes are gone.
+    Remove(&'a [ChangeKey]),
 }
+
+/// What a change is called in the database.
+pub(super) type ChangeKey = [u8; 32];
+
+/// Changes that need not be kept any longer.
+pub(super) struct Old {
+    pub(super) keys: Vec<ChangeKey>,
+    /// After which to go on; `None` when all were looked at.
+    pub(super) next: Option<ChangeKey>,
+}
+
+/// Changes that are looked at in one go, and removed in one transaction.
+const OLD_MAX: usize = 1_000;
 
 impl Line<'_> {
     /// Whose newest state it changes.
     fn kept(&self) -> Option<SessionId> {
         match self {
             Line::Change(id, _) | Line::Forget(id) => Some(*id),
-            Line::Erase(_) => None,
+            Line::Erase(_) | Line::Remove(_) => None,
         }
     }
 }
@@ -89,6 +106,11 @@ impl Tables {
                             .retain_in::<&[u8; 32], _>(&key(*id, FIRST)..=&key(*id, LAST), |_, _| false)
                             .map_err(fault)?;
                     }
+                    Line::Remove(keys) => {
+                        for key in *keys {
+                            changes.remove(key).map_err(fault)?;
+                        }
+                    }
                     Line::Forget(_) => {}
                 }
             }
@@ -101,7 +123,7 @@ impl Tables {
                     Line::Forget(_) => {
                         sessions.remove(&id).map_err(fault)?;
                     }
-                    Line::Erase(_) => {}
+                    Line::Erase(_) | Line::Remove(_) => {}
                 }
             }
         }
@@ -145,6 +167,45 @@ impl Tables {
         Ok(last.map(|(key, job)| (tag(key.value()), Bytes::copy_from_slice(job.value()))))
     }
 
+    /// Changes after one from before `limit`, but for the newest of a session that is kept.
+    pub(super) fn old(&self, limit: Timestamp, after: Option<ChangeKey>) -> Result<Old, Fault> {
+        let database = self.database.read();
+        let transaction = database.as_ref().ok_or("it is closed")?.begin_read().map_err(fault)?;
+        let (changes, sessions) =
+            (transaction.open_table(CHANGES).map_err(fault)?, transaction.open_table(SESSIONS).map_err(fault)?);
+        let is_kept = |key: &ChangeKey| match key.first_chunk::<16>() {
+            Some(id) => sessions.get(id).map(|kept| kept.is_some()).map_err(fault),
+            None => Ok(true),
+        };
+        let is_old = |key: &ChangeKey, job: &[u8]| {
+            // An epoch is named by when it began: what came later is not read.
+            tag(key).epoch < limit.as_ms() && wire::job_name(job).is_some_and(|name| name.at < limit)
+        };
+        let (mut keys, mut looked, mut last) = (Vec::new(), 0, None::<(ChangeKey, bool)>);
+        for row in changes.range::<&ChangeKey>(&after.unwrap_or([0; 32])..).map_err(fault)? {
+            let (key, job) = row.map_err(fault)?;
+            let (key, is_first) = (*key.value(), after == Some(*key.value()));
+            if let Some((before, is_old)) = last.filter(|_| !is_first)
+                && is_old
+                && (before[..16] == key[..16] || !is_kept(&before)?)
+            {
+                keys.push(before);
+            }
+            last = Some((key, is_old(&key, job.value())));
+            looked += 1;
+            if looked > OLD_MAX {
+                // It is looked at again, with what follows it.
+                return Ok(Old { keys, next: Some(key) });
+            }
+        }
+        if let Some((key, true)) = last
+            && !is_kept(&key)?
+        {
+            keys.push(key);
+        }
+        Ok(Old { keys, next: None })
+    }
+
     /// How many changes of a session there are.
     pub(super) fn count(&self, id: SessionId) -> Result<u64, Fault> {
         let database = self.database.read();
@@ -177,6 +238,87 @@ impl Tables {
             jobs.push((tag, Bytes::copy_from_slice(job.value())));
         }
         Ok((jobs, false))
+    }
+}
+
+/// A row of a table, as it is copied.
+pub(super) struct Row<'a> {
+    /// Which table, by its number.
+    pub(super) table: u8,
+    pub(super) key: &'a [u8],
+    pub(super) value: &'a [u8],
+}
+
+/// The numbers of the tables.
+const CHANGES_NUMBER: u8 = 1;
+const SESSIONS_NUMBER: u8 = 2;
+
+impl Tables {
+    /// Shows all rows as they are now, however long that takes and whatever is written meanwhile.
+    pub(super) fn rows(&self, mut each: impl FnMut(Row<'_>) -> Result<(), Fault>) -> Result<(), Fault> {
+        let transaction = {
+            let database = self.database.read();
+            database.as_ref().ok_or("it is closed")?.begin_read().map_err(fault)?
+        };
+        for row in transaction.open_table(CHANGES).map_err(fault)?.iter().map_err(fault)? {
+            let (key, value) = row.map_err(fault)?;
+            each(Row { table: CHANGES_NUMBER, key: key.value(), value: value.value() })?;
+        }
+        for row in transaction.open_table(SESSIONS).map_err(fault)?.iter().map_err(fault)? {
+            let (key, value) = row.map_err(fault)?;
+            each(Row { table: SESSIONS_NUMBER, key: key.value(), value: value.value() })?;
+        }
+        Ok(())
+    }
+}
+
+/// A database that is made of another one's rows.
+pub(super) struct Copied {
+    database: Database,
+    rows: Vec<(u8, Vec<u8>, Vec<u8>)>,
+    bytes: usize,
+}
+
+impl Copied {
+    /// A new one.
+    pub(super) fn create(path: &Path) -> Result<Self, Fault> {
+        Ok(Self { database: open(path).map_err(fault)?, rows: Vec::new(), bytes: 0 })
+    }
+
+    /// Adds a row.
+    pub(super) fn add(&mut self, Row { table, key, value }: Row<'_>) -> Result<(), Fault> {
+        self.bytes += key.len() + value.len();
+        self.rows.push((table, key.to_vec(), value.to_vec()));
+        if self.bytes < COPIED_BYTES { Ok(()) } else { self.write() }
+    }
+
+    /// Writes what is left, and lets it go.
+    pub(super) fn finish(mut self) -> Result<(), Fault> {
+        self.write()?;
+        self.database.close().map_err(fault)
+    }
+
+    fn write(&mut self) -> Result<(), Fault> {
+        let transaction = self.database.begin_write().map_err(fault)?;
+        {
+            let mut changes = transaction.open_table(CHANGES).map_err(fault)?;
+            let mut sessions = transaction.open_table(SESSIONS).map_err(fault)?;
+            for (table, key, value) in self.rows.drain(..) {
+                match table {
+                    CHANGES_NUMBER => {
+                        let key: &ChangeKey = key.as_slice().try_into().map_err(|_| "a key has another length")?;
+                        changes.insert(key, value.as_slice()).map_err(fault)?;
+                    }
+                    SESSIONS_NUMBER => {
+                        let key: &[u8; 16] = key.as_slice().try_into().map_err(|_| "a key has another length")?;
+                        sessions.insert(key, value.as_slice()).map_err(fault)?;
+                    }
+                    _ => return Err(format!("there is no table {table}")),
+                }
+            }
+        }
+        self.bytes = 0;
+        transaction.commit().map_err(fault)
     }
 }
 

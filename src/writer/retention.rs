@@ -1,0 +1,76 @@
+//! Removes history that is older than it has to be kept: whole sessions that are over, and of those that live what lies
+//! before their newest state. One instance at a time does it, a few sessions in a transaction. Does not know why.
+
+use std::time::Duration;
+
+use tracing::{info, warn};
+
+use crate::supervision::{Ending, Supervisor};
+
+use super::agent::Tables;
+use super::connection::Failure;
+use super::server::Server;
+
+/// How often sessions are looked through.
+const PAUSE: Duration = Duration::from_secs(60 * 60);
+
+/// Held by the instance that does it.
+const LOCK: i64 = 0x0053_796e_634b_6170;
+
+/// How long a few sessions may take.
+const STATEMENT_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How long the server may take to answer.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(65);
+
+/// Sessions in a transaction.
+const SLICE: i64 = 100;
+
+/// Before every other id.
+const FIRST: &str = "00000000-0000-0000-0000-000000000000";
+
+/// What was removed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Removed {
+    changes: i64,
+    sessions: i64,
+}
+
+/// Removes what is older than `age_max`, now and then.
+pub async fn keep_retained(server: Server, age_max: Duration, tables: Tables, supervisor: Supervisor) -> Ending {
+    tables.are_there().await;
+    loop {
+        let asked = server.clone();
+        match supervisor.block("retention", move || remove(&asked, age_max)).await {
+            Ok(Ok(Removed { changes: 0, sessions: 0 })) => {}
+            Ok(Ok(Removed { changes, sessions })) => {
+                info!(changes, sessions, "history was removed that is older than it is kept");
+            }
+            Ok(Err(failure)) => warn!(%failure, "old history was not removed"),
+            Err(panicked) => return panicked.into(),
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// Goes through all sessions once, unless somebody else does. Blocks.
+fn remove(server: &Server, age_max: Duration) -> Result<Removed, Failure> {
+    let mut connection = server.connect(STATEMENT_TIMEOUT)?;
+    let mut removed = Removed::default();
+    let is_ours = connection.ask(ANSWER_TIMEOUT, async |client| {
+        client.query_one("select pg_try_advisory_lock($1)", &[&LOCK]).await?.try_get::<_, bool>(0)
+    })?;
+    let (mut after, age_s) = (FIRST.to_owned(), age_max.as_secs_f64());
+    while is_ours {
+        let row = connection.ask(ANSWER_TIMEOUT, async |client| {
+            client.query_one(include_str!("../../sql/forget.sql"), &[&after, &age_s, &SLICE]).await
+        })?;
+        removed.changes += row.try_get::<_, i64>(1)?;
+        removed.sessions += row.try_get::<_, i64>(2)?;
+        match row.try_get::<_, Option<String>>(0)? {
+            Some(last) => after = last,
+            None => break,
+        }
+    }
+    Ok(removed)
+}

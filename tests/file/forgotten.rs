@@ -1,0 +1,79 @@
+//! History that is removed from the file: what is older than it is kept, and what somebody wants forgotten.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use synckairos::clock::Clock;
+use synckairos::engine::Timestamp;
+use synckairos::store::Metrics;
+use synckairos::store::file::DataDir;
+
+use crate::support::directory::Directory;
+use crate::support::http::Connection;
+use crate::support::program::{command, output};
+use crate::support::sessions::{id, two_players};
+
+use super::{HOUR, history, start};
+
+/// Later than anything that happens here.
+const LATER: Timestamp = Timestamp::from_ms(4_000_000_000_000);
+
+fn open(directory: &Directory) -> DataDir {
+    DataDir::open(directory.path(), Clock::system(), Duration::from_secs(20), Metrics::default())
+        .expect("nobody has it")
+}
+
+#[tokio::test]
+async fn what_is_over_goes_and_what_lives_keeps_its_newest_state() {
+    let directory = Directory::new();
+    let mut program = start(&directory);
+    let mut client = Connection::open(program.address).await;
+    for n in 1..=3 {
+        client.create(&two_players(&id(n), HOUR)).await;
+        client.post(&id(n), "start", &Value::Null).await;
+    }
+    // More than are looked at in one go.
+    for _ in 0..1_100 {
+        client.ask("POST", &format!("/v1/sessions/{}/switch", id(2)), "").await;
+    }
+    program.signal("TERM");
+    assert_eq!(program.ended().await, Some(0));
+    let data = open(&directory);
+    let before = Timestamp::from_ms(1);
+    assert_eq!(data.forget_before(before).await.expect("it can be written"), 0, "nothing is so old");
+    assert_eq!(data.forget_before(LATER).await.expect("it can be written"), 1 + 1_101 + 1);
+    assert_eq!(data.forget_before(LATER).await.expect("it can be written"), 0);
+    assert!(data.close().await);
+    drop(data);
+    for n in 1..=3 {
+        assert_eq!(history(&directory, &id(n)).await.len(), 1, "its newest state");
+    }
+    let program = start(&directory);
+    let mut client = Connection::open(program.address).await;
+    assert_eq!(client.read(&id(2)).await["version"], 1_102);
+}
+
+#[tokio::test]
+async fn a_session_is_forgotten_when_that_is_asked() {
+    let directory = Directory::new();
+    let mut program = start(&directory);
+    let mut client = Connection::open(program.address).await;
+    for n in 1..=2 {
+        client.create(&two_players(&id(n), HOUR)).await;
+    }
+    let path = format!("/v1/sessions/{}", id(1));
+    let purge = |id: &str| output(command().args(["purge", id]).env("DATA_DIR", directory.text()));
+    let refused = purge(&id(1));
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("history=1"), "whom to ask is said");
+    assert_eq!(client.ask("DELETE", &format!("{path}?history=1"), "").await.status, 204);
+    assert_eq!(client.ask("GET", &format!("{path}/events"), "").await.status, 404);
+    assert_eq!(client.ask("DELETE", &format!("{path}?history=1"), "").await.status, 204, "there is nothing any more");
+    program.signal("TERM");
+    assert_eq!(program.ended().await, Some(0));
+    assert_eq!(history(&directory, &id(1)).await.len(), 0);
+    assert_eq!(history(&directory, &id(2)).await.len(), 1);
+    let purged = purge(&id(2));
+    assert_eq!(purged.status.code(), Some(0), "{}", String::from_utf8_lossy(&purged.stderr));
+    assert_eq!(history(&directory, &id(2)).await.len(), 0);
+}
