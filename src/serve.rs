@@ -189,7 +189,8 @@ pub async fn start(config: Config) -> Result<Running, Failure> {
         bodies_bytes_max: config.bodies_bytes_max,
         bounds: metrics.clone(),
     };
-    let server = http::Server::new(sessions, live, options, clock, registry, readiness, shutdown, supervisor.clone());
+    let environment = http::Environment { clock, shutdown, supervisor: supervisor.clone() };
+    let server = http::Server::new(sessions, live, options, registry, readiness, environment);
     let server = supervisor.spawn("server", server.run(listener));
     // The audit ends after the server: what was acknowledged last is written too, if that is quickly done.
     let (end_audit, audit_ends) = oneshot::channel::<()>();

@@ -141,7 +141,9 @@ async fn written(server: &Arc<Postgres>, count: i64) {
 /// Whatever was typed wrong, on the command line or in the environment.
 #[test]
 fn a_password_is_never_told() {
-    let cases: &[(&[&str], &[(&str, &str)], i32)] = &[
+    /// Arguments, the environment, and what it exits with.
+    type Case<'c> = (&'c [&'c str], &'c [(&'c str, &'c str)], i32);
+    let cases: &[Case<'_>] = &[
         (&["redis://:hunter2@localhost"], &[], 2),
         (&["--redis-ur", "redis://:hunter2@localhost"], &[], 2),
         (&["--redis-ur=redis://:hunter2@localhost"], &[], 2),

@@ -37,8 +37,8 @@ impl TrustedProxies {
         &self,
         hops: Hops<impl Iterator<Item = &'v [u8]>, impl Iterator<Item = &'v [u8]>>,
     ) -> Option<ClientAddress> {
-        let forwarded = self.last_stranger(hops.forwarded, |hop| forwarded_for(hop));
-        let x_forwarded_for = self.last_stranger(hops.x_forwarded_for, |hop| address(hop));
+        let forwarded = self.last_stranger(hops.forwarded, forwarded_for);
+        let x_forwarded_for = self.last_stranger(hops.x_forwarded_for, address);
         match (forwarded, x_forwarded_for) {
             (Said::Nothing, Said::Nothing) | (Said::Nonsense, _) | (_, Said::Nonsense) => None,
             (Said::Address(ip), Said::Nothing) | (Said::Nothing, Said::Address(ip)) => Some(ClientAddress::of(ip)),

@@ -30,4 +30,4 @@ pub use connection::Limits;
 pub use cors::Cors;
 pub use listener::Listener;
 pub use router::{RESOURCES, Resource};
-pub use server::{Options, Server};
+pub use server::{Environment, Options, Server};

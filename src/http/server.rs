@@ -52,6 +52,17 @@ pub struct Options {
     pub bounds: store::Metrics,
 }
 
+/// What the process gives to everything that runs in it.
+#[derive(Clone)]
+pub struct Environment {
+    /// The time.
+    pub clock: Clock,
+    /// When to stop.
+    pub shutdown: Shutdown,
+    /// Who notices that a task has ended.
+    pub supervisor: Supervisor,
+}
+
 /// Serves HTTP on a listener.
 pub struct Server {
     shared: Arc<Shared>,
@@ -66,12 +77,11 @@ impl Server {
         sessions: Sessions,
         live: Live,
         options: Options,
-        clock: Clock,
         mut registry: Registry,
         readiness: Readiness,
-        shutdown: Shutdown,
-        supervisor: Supervisor,
+        environment: Environment,
     ) -> Self {
+        let Environment { clock, shutdown, supervisor } = environment;
         let Options { cors, room, limits, proxies, base_path, bodies_bytes_max, bounds } = options;
         let Limits { body_timeout, request_timeout, .. } = limits;
         let metrics = Metrics::register(&mut registry);

@@ -53,8 +53,11 @@ pub struct Recovery {
     lookups: Counter,
     recovered: Counter,
     /// What is being looked for, so that many who ask for it make one lookup.
-    running: Mutex<HashMap<(SessionId, Purpose), watch::Receiver<Option<Looked>>>>,
+    running: Mutex<UnderWay>,
 }
+
+/// Look-ups that are under way, and where each will tell what came of it.
+type UnderWay = HashMap<(SessionId, Purpose), watch::Receiver<Option<Looked>>>;
 
 /// What came of a look-up.
 type Looked = Result<Found, StoreError>;

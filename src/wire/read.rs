@@ -112,7 +112,7 @@ impl<'a> Object<'a> {
 
 /// Which of the fields a name is.
 fn place(name: Name<'_>) -> Option<usize> {
-    let inside = name.literal[1..name.literal.len() - 1].as_bytes();
+    let inside = &name.literal.as_bytes()[1..name.literal.len() - 1];
     let is = |name: &[u8]| FIELDS.iter().position(|field| field.as_bytes() == name);
     if !name.is_escaped {
         return is(inside);

@@ -60,8 +60,11 @@ fn remove(server: &Server, age_max: Duration) -> Result<Removed, Failure> {
     let is_ours = connection.ask(ANSWER_TIMEOUT, async |client| {
         client.query_one("select pg_try_advisory_lock($1)", &[&LOCK]).await?.try_get::<_, bool>(0)
     })?;
+    if !is_ours {
+        return Ok(removed);
+    }
     let (mut after, age_s) = (FIRST.to_owned(), age_max.as_secs_f64());
-    while is_ours {
+    loop {
         let row = connection.ask(ANSWER_TIMEOUT, async |client| {
             client.query_one(include_str!("../../sql/forget.sql"), &[&after, &age_s, &SLICE]).await
         })?;
@@ -69,8 +72,7 @@ fn remove(server: &Server, age_max: Duration) -> Result<Removed, Failure> {
         removed.sessions += row.try_get::<_, i64>(2)?;
         match row.try_get::<_, Option<String>>(0)? {
             Some(last) => after = last,
-            None => break,
+            None => return Ok(removed),
         }
     }
-    Ok(removed)
 }

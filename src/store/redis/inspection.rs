@@ -56,7 +56,7 @@ impl Inspection {
                     mend.cmd("SET").arg(shared.keyspace.partition_count()).arg(ours).arg("NX");
                 }
                 Reply::Text(theirs) if theirs == ours.as_bytes() => shared.faults.everywhere(None),
-                other => {
+                other @ (Reply::Int(_) | Reply::Status(_) | Reply::Text(_) | Reply::List(_) | Reply::Error(_)) => {
                     let theirs = other.text().or(other.refusal()).unwrap_or_default();
                     let why = format!("Redis holds {theirs} partitions, and PARTITIONS says {ours}");
                     shared.faults.everywhere(Some(why));

@@ -21,11 +21,11 @@ fn read(bytes: &[u8]) {
     let created = create(&object, &mut problems);
     assert_eq!(created.is_some(), problems.len() == found);
     switch(&object, &mut Problems::new());
-    if let Some(change) = patch(&object, &mut Problems::new()).and_then(|request| request.merge) {
-        if let Ok(Some(merged)) = change.apply(Some(r#"{"a":{"b":[1]},"c":null}"#)) {
-            let is_object = serde_json::from_str::<Value>(&merged).is_ok_and(|value| value.is_object());
-            assert!(is_object, "{:?}: {merged}", change.text());
-        }
+    if let Some(change) = patch(&object, &mut Problems::new()).and_then(|request| request.merge)
+        && let Ok(Some(merged)) = change.apply(Some(r#"{"a":{"b":[1]},"c":null}"#))
+    {
+        let is_object = serde_json::from_str::<Value>(&merged).is_ok_and(|value| value.is_object());
+        assert!(is_object, "{:?}: {merged}", change.text());
     }
 }
 
