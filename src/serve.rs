@@ -117,9 +117,8 @@ pub async fn start(config: Config) -> Result<Running, Failure> {
             let (database, learning) = (Database::open(&audit.access), instances.clone());
             let database = database.map_err(|why| Failure::Store(io::Error::other(why)))?;
             let (identified, learn) = (Task::auxiliary("identity of the database"), supervisor.clone());
-            agents.spawn(
-                supervisor.keep(identified, move || identify(database.clone(), learning.clone(), learn.clone())),
-            );
+            let identify = move || identify(database.clone(), learning.clone(), learn.clone());
+            agents.spawn(supervisor.keep(identified, identify));
         }
         agents.spawn(supervisor.keep(Task::auxiliary("lease"), move || instances.clone().keep()));
     }

@@ -76,7 +76,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "supervision",
         ],
     ),
-    ("operate", &["audit", "clock", "config", "engine", "redis", "store", "supervision", "wire", "writer"]),
+    ("operate", &["clock", "audit", "clock", "config", "engine", "redis", "store", "supervision", "wire", "writer"]),
     ("health", &[]),
     ("main", &["config", "health", "logging", "notify", "operate", "serve", "supervision"]),
 ];

@@ -15,7 +15,7 @@ use super::request_id::trace_id;
 use super::router::{Resource, Route};
 
 /// How often it is said that requests cannot be served now: while something is away there is one after the other.
-const PAUSE: Duration = Duration::from_secs(1);
+const PAUSE: Duration = Duration::from_secs(60);
 
 /// Writes them.
 #[derive(Debug, Default)]

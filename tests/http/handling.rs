@@ -59,8 +59,12 @@ async fn every_field_that_is_described_is_known() {
     let of = |schema: &str| &document["components"]["schemas"][schema]["properties"];
     let mut create = object(of("NewSession"));
     for array in ["participants", "groups"] {
-        let entry = of("NewSession")[array]["items"]["$ref"].as_str().expect("it has a name");
-        create[array] = json!([object(of(entry.rsplit('/').next().expect("a name")))]);
+        let entry = &of("NewSession")[array]["items"];
+        let fields = match entry["$ref"].as_str() {
+            Some(name) => of(name.rsplit('/').next().expect("a name")),
+            None => &entry["properties"],
+        };
+        create[array] = json!([object(fields)]);
     }
     for (path, body) in [("/v1/sessions", create), ("/v1/sessions/x/switch", object(of("Switch")))] {
         let answer = client.ask_with("POST", path, &STRICT, &body.to_string()).await;
