@@ -114,23 +114,26 @@ async fn are_enough_for_a_whole_life_and_nothing_in_them_is_too_much() {
     let deleted = "select count(*) from sync_events where event_type = 'session_deleted'";
     wait::until("it is written", async || rig.number(deleted).await == 1).await;
 
-    // What a process held that stops is given back; what one held that died is taken back.
+    // What a process cannot write is given back; what one held that died is taken back.
     rig.postgres(|postgres| postgres.stop()).await;
     client.post(&id(3), "start", &Value::Null).await;
-    wait::until("somebody holds it", async || rig.queued(Part::Lease) > 0).await;
+    wait::until("it is given back", async || (rig.queued(Part::Lease), rig.queued(Part::Wait)) == (0, 1)).await;
     drop(client);
     for instance in [&one, &other] {
         instance.signal("TERM");
     }
     assert_eq!(one.ended().await, Some(0));
-    wait::until("it is given back", async || (rig.queued(Part::Lease), rig.queued(Part::Wait)) == (0, 1)).await;
     drop(other);
+    rig.postgres(|postgres| postgres.start_again()).await;
     let mut third = rig.instance(&limits).await;
+    rig.drained().await;
+    rig.postgres(|postgres| postgres.signal("STOP")).await;
+    Connection::open(third.address).await.post(&id(3), "pause", &Value::Null).await;
     wait::until("somebody holds it", async || rig.queued(Part::Lease) > 0).await;
     third.child.kill().expect("it runs");
     third.ended().await;
     rig.hasten(Part::Lease);
-    rig.postgres(|postgres| postgres.start_again()).await;
+    rig.postgres(|postgres| postgres.signal("CONT")).await;
     let fourth = rig.instance(&limits).await;
     rig.drained().await;
     assert_eq!(rig.operate(&["migrate"]).await, (Some(0), "the schema is up to date\n".to_owned()));
