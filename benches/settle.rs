@@ -15,12 +15,18 @@ fn settle(criterion: &mut Criterion) {
         let plain = new_session(1, size);
         // Every participant flags, one after the other.
         let advancing = NewSession { on_timeout: OnTimeout::Advance, ..new_session(1, size) };
+        // The same in turns that all last as long: one round, which is not skipped.
+        let round = NewSession { mode: Mode::PerCycle, ..advancing.clone() };
+        // Each is a group.
+        let groups = NewSession { mode: Mode::PerGroup, ..advancing.clone() };
         // A turn a second, round and round, for as long as the session may last.
         let rounds = NewSession { mode: Mode::PerCycle, time_per_cycle: Some(Millis::new(1_000)), ..advancing.clone() };
         for (name, new, elapsed_ms) in [
             ("nothing", &plain, 1_500),
             ("one_flag", &plain, 3_600_000),
             ("all_flag", &advancing, 3_600_000 * size),
+            ("round_flags", &round, 3_600_000 * size),
+            ("groups_flag", &groups, 3_600_000 * size),
             ("rounds", &rounds, 3_600_000 * size),
         ] {
             let session = started(new);

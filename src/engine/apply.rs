@@ -186,7 +186,9 @@ fn switch(
     if let Some(next) = next.filter(|_| !flagged) {
         budget::reward(session, next);
     }
-    let next = next.filter(|&place| session.mode != Mode::PerCycle || !budget::turn_time(session, place).is_zero());
+    let next = next.filter(|&place| {
+        session.mode != Mode::PerCycle || !budget::turn_time(session, place, budget::unspent).is_zero()
+    });
     events.push(Event::Switched { from, to: next.map(|place| session.participants[place].id) });
     match next {
         Some(next) => session.begin_turn(next, at),

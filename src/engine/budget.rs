@@ -20,7 +20,7 @@ pub(super) fn full_turn(session: &Session, participant: usize) -> Millis {
 
 /// What a new turn of `participant` has in [`Mode::PerCycle`]. Where flags advance, all turns together
 /// last no longer than the session, so that an unattended one ends.
-pub(super) fn turn_time(session: &Session, participant: usize) -> Millis {
+pub(super) fn turn_time(session: &Session, participant: usize, unspent: impl FnOnce(&Session) -> Millis) -> Millis {
     let full = full_turn(session, participant);
     match session.on_timeout {
         OnTimeout::Expire | OnTimeout::Notify => full,

@@ -22,6 +22,33 @@ pub(super) fn next(session: &Session, place: usize) -> Option<usize> {
     after.or(before)
 }
 
+/// The same as [`next`], for who asks again and again while nobody comes back who is out: nobody who is out is passed
+/// by more than twice, however often it is asked.
+pub(super) struct Rotation {
+    order: Vec<usize>,
+    /// Whose turn it is: a place in `order`, once it was asked.
+    at: Option<usize>,
+}
+
+impl Rotation {
+    pub(super) fn of(session: &Session) -> Self {
+        let mut order: Vec<_> = (0..session.participants.len()).collect();
+        order.sort_by_key(|&place| key(session, place));
+        Self { order, at: None }
+    }
+
+    /// What [`next`] is after `place`: at first anybody, then who came next.
+    pub(super) fn next(&mut self, session: &Session, place: usize) -> Option<usize> {
+        let at =
+            self.at.unwrap_or_else(|| self.order.partition_point(|&other| key(session, other) < key(session, place)));
+        let (before, after) = self.order.split_at(at + 1);
+        let on = after.iter().chain(before).position(|&other| !is_out(session, other))?;
+        let at = (at + 1 + on) % self.order.len();
+        self.at = Some(at);
+        Some(self.order[at])
+    }
+}
+
 /// Whether nobody else could have the next turn.
 pub(super) fn is_alone(session: &Session, place: usize) -> bool {
     (0..session.participants.len()).all(|other| other == place || is_out(session, other))

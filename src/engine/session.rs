@@ -259,9 +259,14 @@ impl Session {
 
     /// Begins a turn of `next` at `at`.
     pub(super) fn begin_turn(&mut self, next: usize, at: Timestamp) {
+        self.begin_turn_within(next, at, budget::unspent);
+    }
+
+    /// The same, for who knows what [`budget::unspent`] is.
+    pub(super) fn begin_turn_within(&mut self, next: usize, at: Timestamp, unspent: impl FnOnce(&Session) -> Millis) {
         match self.mode {
             Mode::PerCycle => {
-                self.clocks[0] = budget::turn_time(self, next);
+                self.clocks[0] = budget::turn_time(self, next, unspent);
                 self.participants[next].has_expired = false;
                 self.participants[next].expired_at = None;
             }

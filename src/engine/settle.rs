@@ -2,37 +2,80 @@
 //! whatever the time of notice. Does not know of commands.
 
 use super::budget;
-use super::rotation;
+use super::rotation::Rotation;
 use super::{Event, Millis, Mode, OnTimeout, Session, Status, Timestamp};
 
-/// Brings `session` to what is true at `at` and lists what happened on the way.
+/// Brings `session` to what is true at `at` and lists what happened on the way. What it costs grows with the
+/// participants and with the flags, but not with one times the other.
 pub(super) fn settle(session: &mut Session, at: Timestamp, events: &mut Vec<Event>) {
+    let mut overview = None;
     while let Some(deadline) = session.deadline().filter(|&deadline| deadline <= at) {
-        flag(session, deadline, events);
-        skip_rounds(session, at, events);
+        let overview = overview.get_or_insert_with(|| Overview::of(session));
+        flag(session, deadline, overview, events);
+        skip_rounds(session, at, overview, events);
+    }
+}
+
+/// What every flag asks of all participants: found once, and kept while flags fire.
+struct Overview {
+    /// Whose turn comes next.
+    rotation: Rotation,
+    /// The participants, together with whom they share a clock.
+    by_clock: Vec<usize>,
+    /// What all of them have used.
+    used: Millis,
+    /// How long it takes until each has had a full turn, in [`Mode::PerCycle`].
+    round: Millis,
+}
+
+impl Overview {
+    fn of(session: &Session) -> Self {
+        let places = 0..session.participants.len();
+        let mut by_clock: Vec<_> = places.clone().collect();
+        by_clock.sort_by_key(|&place| session.participants[place].clock);
+        Self {
+            rotation: Rotation::of(session),
+            by_clock,
+            used: session.participants.iter().map(|participant| participant.used).sum(),
+            round: places.map(|place| budget::full_turn(session, place)).sum(),
+        }
+    }
+
+    /// Who runs `clock`.
+    fn members(&self, session: &Session, clock: usize) -> &[usize] {
+        let clock_of = |place: usize| session.participants[place].clock;
+        let from = self.by_clock.partition_point(|&place| clock_of(place) < clock);
+        let len = self.by_clock[from..].partition_point(|&place| clock_of(place) == clock);
+        &self.by_clock[from..from + len]
+    }
+
+    /// What [`budget::unspent`] is.
+    fn unspent(&self, session: &Session) -> Millis {
+        session.total_time - self.used
     }
 }
 
 /// The running clock reached `deadline`.
-fn flag(session: &mut Session, deadline: Timestamp, events: &mut Vec<Event>) {
+fn flag(session: &mut Session, deadline: Timestamp, overview: &mut Overview, events: &mut Vec<Event>) {
     let Some(turn) = session.turn else { return };
     if let Some(budget) = budget::budget(session, turn.participant) {
         budget::charge(session, budget);
+        overview.used += budget;
     }
-    mark(session, turn.participant, deadline);
+    mark(session, turn.participant, deadline, overview);
     let participant = session.participants[turn.participant].id;
     events.push(Event::ParticipantExpired { participant, at: deadline });
 
     let next = match (session.on_timeout, session.mode) {
         (OnTimeout::Notify, _) => return,
         (OnTimeout::Expire, _) | (OnTimeout::Advance, Mode::Global) => None,
-        (OnTimeout::Advance, Mode::PerCycle) if budget::unspent(session).is_zero() => None,
-        (OnTimeout::Advance, _) => rotation::next(session, turn.participant),
+        (OnTimeout::Advance, Mode::PerCycle) if overview.unspent(session).is_zero() => None,
+        (OnTimeout::Advance, _) => overview.rotation.next(session, turn.participant),
     };
     session.participants[turn.participant].cycles += 1;
     match next {
         Some(next) => {
-            session.begin_turn(next, deadline);
+            session.begin_turn_within(next, deadline, |session| overview.unspent(session));
             session.unattended_turns += 1;
         }
         None => {
@@ -43,13 +86,12 @@ fn flag(session: &mut Session, deadline: Timestamp, events: &mut Vec<Event>) {
 }
 
 /// Marks everybody who runs the clock that flagged; when it flagged is kept by the one whose turn it was.
-fn mark(session: &mut Session, active: usize, deadline: Timestamp) {
+fn mark(session: &mut Session, active: usize, deadline: Timestamp, overview: &Overview) {
     match session.mode {
         Mode::PerCycle => session.participants[active].has_expired = true,
         Mode::PerParticipant | Mode::PerGroup | Mode::Global | Mode::CountUp => {
-            let clock = session.participants[active].clock;
-            for participant in &mut session.participants {
-                participant.has_expired |= participant.clock == clock;
+            for &place in overview.members(session, session.participants[active].clock) {
+                session.participants[place].has_expired = true;
             }
         }
     }
@@ -59,23 +101,23 @@ fn mark(session: &mut Session, active: usize, deadline: Timestamp) {
 /// A session that nobody touched under [`OnTimeout::Advance`] in [`Mode::PerCycle`] repeats the same
 /// round until its time is spent. All whole rounds but the last are computed at once: what they leave
 /// behind is time used and turns counted, everything else the last round overwrites.
-fn skip_rounds(session: &mut Session, at: Timestamp, events: &mut Vec<Event>) {
+fn skip_rounds(session: &mut Session, at: Timestamp, overview: &mut Overview, events: &mut Vec<Event>) {
     let (Mode::PerCycle, OnTimeout::Advance, Some(turn)) = (session.mode, session.on_timeout, session.turn) else {
         return;
     };
     let Some(since) = turn.since else { return };
-    let round: Millis = (0..session.participants.len()).map(|place| budget::full_turn(session, place)).sum();
-    let rounds = at.since(since).min(budget::unspent(session)).whole(round).saturating_sub(1);
+    let rounds = at.since(since).min(overview.unspent(session)).whole(overview.round).saturating_sub(1);
     if rounds == 0 {
         return;
     }
     for place in 0..session.participants.len() {
         let used = budget::full_turn(session, place).times(rounds);
         session.participants[place].used += used;
+        overview.used += used;
         session.participants[place].cycles += rounds;
     }
-    let until = since + round.times(rounds);
-    session.begin_turn(turn.participant, until);
+    let until = since + overview.round.times(rounds);
+    session.begin_turn_within(turn.participant, until, |session| overview.unspent(session));
     session.unattended_turns += rounds * session.participants.len() as u64;
     events.push(Event::RoundsExpired { rounds, until });
 }
