@@ -31,7 +31,9 @@ fn rules() -> Vec<String> {
     let page =
         std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/run/redis.md")).expect("there is one");
     let mut lines = page.lines().filter_map(|line| line.trim().strip_prefix("redis-cli ACL SETUSER "));
-    let rules = lines.next().expect("the page has the rules").split(' ').map(str::to_owned).collect();
+    // The shell takes the quotes away.
+    let words = lines.next().expect("the page has the rules").split(' ');
+    let rules = words.map(|word| word.trim_matches('\'').to_owned()).collect();
     assert_eq!(lines.next(), None, "and once only");
     rules
 }
