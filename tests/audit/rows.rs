@@ -31,13 +31,13 @@ async fn every_change_has_its_row_and_its_place_in_history(rig: Rig) {
     let state = client.post(&id(1), "pause", &Value::Null).await;
     rig.drained().await;
 
-    let rows = rig.rows("select * from sync_events order by version").await;
+    let rows = rig.rows("select * from audit_events order by version").await;
     let told: Vec<_> = rows.iter().map(|row| row["event_type"].as_str().unwrap_or_default()).collect();
     assert_eq!(told, ["session_created", "session_started", "cycle_switched", "session_paused"]);
     assert_eq!(rows[3]["state_snapshot"], state, "the state is the one that clients saw");
     assert_eq!(rows[2]["participant_id"], participant(0));
     assert_eq!(rows[2]["cycle_number"], 1);
-    let session = &rig.rows("select * from sync_sessions").await[0];
+    let session = &rig.rows("select * from audit_sessions").await[0];
     assert_eq!(
         (&session["version"], &session["total_cycles"], &session["final_status"]),
         (&4.into(), &1.into(), &Value::Null)
