@@ -37,7 +37,7 @@ const COPIED_BYTES: usize = 8 << 20;
 pub(super) struct Tables {
     path: PathBuf,
     database: RwLock<Option<Database>>,
-    _lock: File,
+    lock: File,
 }
 
 /// What is to be written of a session.
@@ -81,7 +81,7 @@ pub(super) type Fault = String;
 impl Tables {
     pub(super) fn open(path: &Path, lock: File) -> Result<Self, Fault> {
         let database = open(path).map_err(fault)?;
-        Ok(Self { path: path.to_owned(), database: RwLock::new(Some(database)), _lock: lock })
+        Ok(Self { path: path.to_owned(), database: RwLock::new(Some(database)), lock })
     }
 
     /// Writes all lines in one transaction, which is on the disk when this returns. Writing the same again changes
@@ -138,9 +138,10 @@ impl Tables {
         Ok(())
     }
 
-    /// Lets the database go.
+    /// Lets the database and its directory go, whoever still knows of them.
     pub(super) fn close(&self) -> Result<(), Fault> {
-        self.database.write().take().map_or(Ok(()), |database| database.close().map_err(fault))
+        let closed = self.database.write().take().map_or(Ok(()), |database| database.close().map_err(fault));
+        closed.and(self.lock.unlock().map_err(fault))
     }
 
     /// The newest of every session.
