@@ -24,7 +24,7 @@ pub(crate) fn command() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_synckairos"));
     command.env_clear().stdin(Stdio::null());
     // As many as fit into any machine's descriptors, so that nothing is said of them.
-    command.env("MAX_CONNECTIONS", "200");
+    command.env("MAX_CONNECTIONS", "2000");
     command
 }
 
