@@ -114,7 +114,7 @@ impl Server {
     }
 
     /// A connection whose statements may take `statement_timeout`, at the first of the server's addresses that lets us in.
-    /// Each has as long as [`CONNECT_TIMEOUT`] says. Blocks; not to be called in a task.
+    /// Each has as long as `CONNECT_TIMEOUT` says. Blocks; not to be called in a task.
     pub fn connect(&self, statement_timeout: Duration) -> Result<Connection, Failure> {
         let patience = self.config.get_connect_timeout().copied().unwrap_or(CONNECT_TIMEOUT);
         // Statements are planned once per connection, and too short for compiling to pay.
