@@ -211,6 +211,7 @@ impl<'s> Group<'s> {
             }
         }
         self.jobs = judged;
+        self.slots.iter_mut().for_each(Slot::release);
         Decided { transaction: self.transaction(reading), deferred, surplus }
     }
 

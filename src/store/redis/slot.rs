@@ -191,6 +191,13 @@ impl Slot {
         self.is_changed() || ((self.orphan || self.is_astray || self.is_discarded) && !self.is_blocked)
     }
 
+    /// Lets the loaded bytes go, unless an end compares them: they are a part of what the connection reads into next.
+    pub(super) fn release(&mut self) {
+        if self.buried.is_none() {
+            self.value = Bytes::new();
+        }
+    }
+
     /// What ends it outside of a transaction, if its end is all that happens to it.
     pub(super) fn ending(&self, shared: &Shared) -> Option<Ending<'_>> {
         let ([change], Some(tag)) = (&self.changes[..], self.buried) else { return None };
