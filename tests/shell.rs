@@ -207,14 +207,15 @@ async fn it_finishes_what_it_has_begun_before_it_ends() {
         let refused = async || TcpStream::connect(program.address).await.is_err();
         wait::until("nobody is let in any more", refused).await;
 
+        let close = live.closed().await;
+        assert_eq!((u16::from(close.code), &*close.reason), (1001, "Server shutting down"));
+
         in_body.send(second.as_bytes()).await;
         let answer = in_body.answer(false).await.expect("it is answered");
         assert_eq!((answer.status, answer.header("connection")), (201, Some("close")), "{answer:?}");
         assert!(in_body.is_closed().await);
         in_head.send(b"me HTTP/1.1\r\nhost: test\r\n\r\n").await;
         assert_eq!(in_head.answer(false).await.map(|answer| answer.status), Some(200));
-        let close = live.closed().await;
-        assert_eq!((u16::from(close.code), &*close.reason), (1001, "Server shutting down"));
         drop((in_body, in_head, live, idle));
 
         assert_eq!(program.ended().await, Some(0));
