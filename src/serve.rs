@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, JoinSet};
 use tracing::{error, info, warn};
 
-use crate::audit::{self, Consumer, Queue};
+use crate::audit::{self, Consumer, Queue, Sinks};
 use crate::clock::Clock;
 use crate::config::{self, Address, Config};
 use crate::deadlines;
@@ -403,7 +403,7 @@ impl Audit {
         }
         let queues = Queue::all(&server, &Keyspace::new(&redis.prefix, redis.partitions));
         let queues = queues.into_iter().zip(bells).map(|(queue, bell)| queue.with_bell(bell)).collect();
-        let sinks = (0..audit.threads).map(|_| Box::new(PostgresSink::new(database.clone())) as _).collect();
+        let sinks = Sinks::new(audit.threads, || Box::new(PostgresSink::new(database.clone())));
         let consumer = Consumer::new(clock, queues, sinks, audit.queue_bytes_max / 5, &metrics)?;
         let standing = consumer.standing();
         let archive: Arc<dyn Archive> = Arc::new(PostgresArchive::start(database, watched.supervisor)?);

@@ -14,7 +14,7 @@ use super::agent::Agent;
 use super::metrics::Metrics;
 use super::pool::Pool;
 use super::queue::Queue;
-use super::sink::Sink;
+use super::sink::Sinks;
 use super::standing::Standing;
 
 /// How long to wait when something was queued: what comes meanwhile is written together.
@@ -35,7 +35,7 @@ impl Consumer {
     pub fn new(
         clock: &Clock,
         queues: Vec<Queue>,
-        sinks: Vec<Box<dyn Sink>>,
+        sinks: Sinks,
         alert_bytes: u64,
         metrics: &Metrics,
     ) -> std::io::Result<Self> {

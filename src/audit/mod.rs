@@ -26,5 +26,5 @@ pub use consumer::Consumer;
 pub use metrics::Metrics;
 pub use operator::{Operator, Stats};
 pub use queue::Queue;
-pub use sink::{Sink, WriteError};
+pub use sink::{Sink, Sinks, WriteError};
 pub use standing::Standing;

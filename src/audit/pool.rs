@@ -17,12 +17,10 @@ use super::carried::Carried;
 use super::fault;
 use super::queue::Batch;
 use super::settlement::Fate;
-use super::sink::{Sink, WriteError};
+use super::sink::{Sink, Sinks, WriteError};
 
 /// Jobs that fail alone one after the other, for a reason that may not be theirs, until the database is waited for.
 const UNCLEAR_MAX: usize = 8;
-/// How long a thread may have nothing to do until it lets its connection go, if there are more than [`CONNECTIONS_MIN`].
-const REST: Duration = Duration::from_secs(10);
 /// Connections that are kept although nobody uses them.
 const CONNECTIONS_MIN: usize = 2;
 
@@ -128,7 +126,8 @@ struct Standing {
 
 impl Pool {
     /// A thread for each sink.
-    pub(super) fn start(sinks: Vec<Box<dyn Sink>>, supervisor: Supervisor) -> std::io::Result<Self> {
+    pub(super) fn start(sinks: Sinks, supervisor: Supervisor) -> std::io::Result<Self> {
+        let Sinks { sinks, rest_after } = sinks;
         let (idle, gate) = (Arc::new(Semaphore::new(sinks.len())), Arc::new(Gate::new()));
         let mut threads = Vec::with_capacity(sinks.len());
         for (number, sink) in sinks.into_iter().enumerate() {
@@ -136,7 +135,8 @@ impl Pool {
             let (way, inbox) = crossbeam_channel::bounded(1);
             let gate = Arc::clone(&gate);
             let own = supervisor.clone();
-            let mut thread = Thread { sink, inbox, given: None, is_connected: false, gate, supervisor: own };
+            let mut thread =
+                Thread { sink, rest_after, inbox, given: None, is_connected: false, gate, supervisor: own };
             supervisor.keep_thread(Task::auxiliary("audit_writer"), format!("writer-{number}"), move || {
                 thread.run();
                 Ending::Done
@@ -182,6 +182,8 @@ impl Pool {
 /// One thread. It ends with the pool.
 struct Thread {
     sink: Box<dyn Sink>,
+    /// How long it may have nothing to do until it lets its connection go, if there are more than [`CONNECTIONS_MIN`].
+    rest_after: Duration,
     inbox: Receiver<Given>,
     /// What it was given while it looked for the database, and found it.
     given: Option<Given>,
@@ -207,7 +209,7 @@ impl Thread {
             return Some(given);
         }
         loop {
-            match self.inbox.recv_timeout(REST) {
+            match self.inbox.recv_timeout(self.rest_after) {
                 Ok(given) => return Some(given),
                 Err(RecvTimeoutError::Timeout) => {
                     if self.is_connected && self.gate.may_rest() {

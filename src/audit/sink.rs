@@ -1,6 +1,8 @@
 //! The contract of what audit jobs are written into. Blocking: used on threads of its own. Does not know where
 //! jobs come from.
 
+use std::time::Duration;
+
 /// Writes jobs down.
 pub trait Sink: Send {
     /// Writes jobs in one transaction: all of them or none. A job that was written before is not written twice.
@@ -11,6 +13,26 @@ pub trait Sink: Send {
 
     /// Lets go what others could use: there was nothing to write for a while.
     fn rest(&mut self);
+}
+
+/// Those that write at the same time, each on a thread of its own.
+pub struct Sinks {
+    pub(super) sinks: Vec<Box<dyn Sink>>,
+    /// How long one may have nothing to write until it rests.
+    pub(super) rest_after: Duration,
+}
+
+impl Sinks {
+    /// As many as may write at the same time.
+    pub fn new(count: usize, mut make: impl FnMut() -> Box<dyn Sink>) -> Self {
+        Self { sinks: (0..count).map(|_| make()).collect(), rest_after: Duration::from_secs(10) }
+    }
+
+    /// The same, which rest when they have had nothing to write for so long.
+    #[must_use]
+    pub fn resting_after(self, rest_after: Duration) -> Self {
+        Self { rest_after, ..self }
+    }
 }
 
 /// Why jobs were not written.

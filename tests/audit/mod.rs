@@ -28,6 +28,7 @@ use on_one_and_on_many;
 
 mod chaos;
 mod first_start;
+mod idle;
 mod outage;
 mod privileges;
 mod queue;
@@ -35,3 +36,4 @@ mod recovery;
 mod rig;
 mod room;
 mod rows;
+

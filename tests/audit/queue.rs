@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use serde_json::Value;
-use synckairos::audit::{Consumer, Metrics, Queue, Sink, Stats, WriteError};
+use synckairos::audit::{Consumer, Metrics, Queue, Sink, Sinks, Stats, WriteError};
 use synckairos::clock::Clock;
 use synckairos::engine::Timestamp;
 use synckairos::redis::{Certificates, Keyspace, Server};
@@ -78,21 +78,24 @@ async fn stats(redis: &Redis) -> Stats {
     queue(redis).stats().await.expect("it answers")
 }
 
-struct Running {
+pub(super) struct Running {
     task: JoinHandle<()>,
     stop: oneshot::Sender<()>,
 }
 
 impl Running {
-    async fn stop(self) {
+    pub(super) async fn stop(self) {
         self.stop.send(()).expect("it runs");
         self.task.await.expect("it ends well");
     }
 }
 
 fn start(redis: &Redis, written: &Written, verdict: Verdict) -> Running {
-    let sinks = (0..4).map(|_| Box::new(Scripted { verdict: verdict.clone(), written: written.clone() }) as _);
-    let consumer = Consumer::new(&Clock::system(), vec![queue(redis)], sinks.collect(), 1 << 20, &Metrics::default());
+    start_with(redis, Sinks::new(4, || Box::new(Scripted { verdict: verdict.clone(), written: written.clone() })))
+}
+
+pub(super) fn start_with(redis: &Redis, sinks: Sinks) -> Running {
+    let consumer = Consumer::new(&Clock::system(), vec![queue(redis)], sinks, 1 << 20, &Metrics::default());
     let (stop, stopped) = oneshot::channel();
     let task = tokio::spawn(consumer.expect("threads can be made").run(async {
         let _ = stopped.await;

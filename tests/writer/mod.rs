@@ -3,7 +3,7 @@
 mod archive;
 mod bytes;
 mod hosts;
-mod life;
+pub(crate) mod life;
 mod order;
 mod refused;
 mod retention;
@@ -20,12 +20,12 @@ use synckairos::writer::{PostgresSink, Server, migrate_server};
 use crate::support::postgres::Database;
 
 /// A server by its URL.
-fn server(url: &str) -> Server {
+pub(crate) fn server(url: &str) -> Server {
     Server::parse(url).expect("a URL")
 }
 
 /// A database with its tables, a connection of the test's own, and a writer.
-fn migrated() -> (Database, Client, PostgresSink) {
+pub(crate) fn migrated() -> (Database, Client, PostgresSink) {
     let database = Database::create();
     let client = database.connect();
     migrate_server(&server(&database.url())).expect("the database is empty");
