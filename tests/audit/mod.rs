@@ -36,4 +36,3 @@ mod recovery;
 mod rig;
 mod room;
 mod rows;
-

@@ -16,6 +16,7 @@ super::on_one_and_on_many!(
     every_change_has_its_row_and_its_place_in_history,
     clients_do_not_notice_that_the_database_is_away,
     whatever_is_accepted_can_be_audited,
+    what_is_deleted_while_it_runs_ends_as_cancelled,
     an_orderly_stop_under_load_leaves_no_lease_behind_and_loses_nothing,
 );
 
@@ -110,6 +111,36 @@ async fn clients_do_not_notice_that_the_database_is_away(rig: Rig) {
     assert_eq!(rig.number("select count(distinct version) from sync_events").await, 52);
     wait::until("it is told", async || client.ask("GET", "/ready", "").await.json()["status"] == "ready").await;
     assert_eq!(rig.number("select count(*) from sync_events").await, 52, "none twice");
+}
+
+async fn what_is_deleted_while_it_runs_ends_as_cancelled(rig: Rig) {
+    let instance = rig.instance(&[]).await;
+    let mut client = Connection::open(instance.address).await;
+    for (n, before) in [(1, &["start"][..]), (2, &["start", "pause"]), (3, &[]), (4, &["start", "complete"])] {
+        client.create(&two_players(&id(n), HOUR)).await;
+        let mut last = client.read(&id(n)).await;
+        for action in before {
+            last = client.post(&id(n), action, &Value::Null).await;
+        }
+        assert_eq!(client.ask("DELETE", &format!("/v1/sessions/{}", id(n)), "").await.status, 204);
+        rig.drained().await;
+        let own = format!("session_id = '{}'", id(n));
+        let told = rig.rows(&format!("select * from audit_events where {own} order by version desc limit 1")).await;
+        let (deleted, state) = (&told[0], &told[0]["state_snapshot"]);
+        assert_eq!((&deleted["event_type"], &deleted["version"]), (&json!("session_deleted"), &state["version"]));
+        assert_eq!(state["version"].as_u64(), last["version"].as_u64().map(|version| version + 1));
+        // Whatever had ended before stays as it ended.
+        let expected = if n == 4 { "completed" } else { "cancelled" };
+        assert_eq!((&state["status"], &state["deadline_at"]), (&json!(expected), &Value::Null), "{state}");
+        assert!(state["session_completed_at"].is_string() && state["active_participant_id"].is_null(), "{state}");
+        let session = rig.rows(&format!("select * from audit_sessions where {own}")).await;
+        assert_eq!((&session[0]["status"], &session[0]["final_status"]), (&json!(expected), &json!(expected)));
+        let session = rig.rows(&format!("select final_status, completed_at from v1_sessions where {own}")).await;
+        assert_eq!(session[0]["final_status"], expected, "as its readers before us know it");
+        assert_eq!(session[0]["completed_at"].is_null(), n != 4, "{session:?}");
+        let told = format!("select state_snapshot ->> 'status' as status from v1_events where {own}");
+        assert_eq!(rig.rows(&told).await.len(), before.len() + 1, "which were told nothing of a deletion");
+    }
 }
 
 async fn whatever_is_accepted_can_be_audited(rig: Rig) {
