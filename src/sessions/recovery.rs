@@ -246,7 +246,7 @@ impl Recovery {
         if archived.is_deleted {
             return Ok(Found::Nothing);
         }
-        let Ok(session) = wire::decode_sound(&archived.state) else {
+        let Ok(session) = wire::decode_archived(&archived.state) else {
             warn!(session = %id, "the archive holds a state that cannot be read");
             return Err(StoreError::Unreadable);
         };

@@ -14,13 +14,15 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use crate::engine::{
     Group, GroupId, Millis, Mode, OnTimeout, Participant, ParticipantId, Session, SessionId, Status, Timestamp, Turn,
-    Uuid, violation,
+    Uuid, defect, violation,
 };
 
+use super::decode::{Undecodable, decode_sound};
 use super::instant;
 use super::state::encode;
 use super::stored::{Mark, mark};
@@ -45,6 +47,21 @@ pub fn modern(value: Bytes) -> Bytes {
     mark(&mut out, &Mark { deadline: session.deadline(), changed_us, ..Mark::default() });
     out.extend_from_slice(&encode(&session, session.updated_at).members());
     out.into()
+}
+
+/// Reads a state as the archive has it: ours, or one that version 1 left there.
+pub fn decode_archived(state: &[u8]) -> Result<Session, Undecodable> {
+    /// What only ours have.
+    #[derive(Deserialize)]
+    struct Own {
+        epoch: Option<IgnoredAny>,
+    }
+    let is_old = serde_json::from_slice(state).is_ok_and(|Own { epoch }| epoch.is_none());
+    let left = if is_old { read(state) } else { None };
+    match left.filter(|session| defect(session).is_none()) {
+        Some(session) => Ok(session),
+        None => decode_sound(state),
+    }
 }
 
 /// Whether a newer server wrote it.

@@ -31,7 +31,7 @@ mod write;
 pub use answer::{Details, Text, degraded, error, http_error, not_ready, ready, session, switched, time};
 pub use audited::{Audited, AuditedChange, AuditedParticipant, AuditedState, audited};
 pub use decode::{Undecodable, decode, decode_frame, decode_sound, has_warnings};
-pub use format::{FORMATS, begin, is_newer, modern};
+pub use format::{FORMATS, begin, decode_archived, is_newer, modern};
 pub use history::{HistoryQuery, history, history_query, names_history};
 pub use inbound::{Asked, Inbound, Order, inbound};
 pub use instant::instant_text;

@@ -36,3 +36,4 @@ mod recovery;
 mod rig;
 mod room;
 mod rows;
+mod version_1;
