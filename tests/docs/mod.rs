@@ -3,6 +3,7 @@
 
 mod pages;
 mod shell;
+mod upgrade;
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -33,6 +34,11 @@ const BY_ITSELF: &[(&str, &str)] = &[
     ("docs/run/many-instances.md", "sudo -u postgres psql"),
     ("docs/run/many-instances.md", "psql postgres"),
     ("docs/run/redis.md", "redis-cli ACL SETUSER"),
+    ("docs/run/upgrade.md", "redis-cli llen"),
+    ("docs/run/upgrade.md", "pg_dump"),
+    ("docs/run/upgrade.md", "dropdb"),
+    ("docs/run/upgrade.md", "synckairos backup"),
+    ("docs/run/upgrade.md", "mv ./data"),
 ];
 
 /// Commands that cannot be run by a test: page, how the block begins, why.
@@ -64,6 +70,11 @@ fn shape(text: &str) -> String {
 fn typed() -> Vec<Block> {
     let pages = pages::all().into_iter().filter(|page| is_held(page));
     pages.flat_map(|page| blocks(&page)).filter(Block::is_typed).collect()
+}
+
+/// The block of a page that begins so.
+fn find(page: &str, start: &str) -> String {
+    typed().into_iter().find(|block| block.is(page, start)).expect("it is there").text
 }
 
 /// Commands without a row above need nothing but a server at the usual port.
@@ -167,8 +178,7 @@ fn as_owner(postgres: &Postgres) -> Vec<(String, String)> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_instances_serve_the_same_as_the_page_says() {
-    let page = "docs/run/many-instances.md";
-    let find = |start: &str| typed().into_iter().find(|block| block.is(page, start)).expect("it is there").text;
+    let find = |start: &str| find("docs/run/many-instances.md", start);
     for prepare in ["sudo -u postgres psql", "psql postgres"] {
         let postgres = tokio::task::spawn_blocking(installed).await.expect("it starts");
         let ports = [free_port(), free_port(), free_port()];
