@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use tracing::warn;
 
+use crate::supervision::panic_point;
+
 /// A manager that does not listen keeps nobody waiting.
 const SEND_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -50,6 +52,7 @@ impl Manager {
         let mut beats = tokio::time::interval(timeout / 2);
         loop {
             beats.tick().await;
+            panic_point("watchdog", "");
             self.tell("WATCHDOG=1");
         }
     }

@@ -12,6 +12,7 @@ use prometheus_client::registry::Registry;
 use tracing::warn;
 
 use crate::clock::{CHECK_INTERVAL, Clock, Moment, Step};
+use crate::supervision::panic_point;
 
 /// How long a step is told of.
 const TOLD_FOR: Duration = Duration::from_secs(60);
@@ -39,6 +40,7 @@ impl Timekeeper {
     pub async fn run(self: Arc<Self>) {
         loop {
             tokio::time::sleep(CHECK_INTERVAL).await;
+            panic_point("clock", "");
             self.look();
         }
     }

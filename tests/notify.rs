@@ -13,7 +13,7 @@ use crate::support::program::{Program, command};
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A manager that listens on a path.
-fn manager(directory: &Directory) -> (UnixDatagram, String) {
+pub(crate) fn manager(directory: &Directory) -> (UnixDatagram, String) {
     std::fs::create_dir_all(directory.path()).expect("the directory can be made");
     let path = directory.path().join("notify");
     let socket = UnixDatagram::bind(&path).expect("nobody else is there");
@@ -22,7 +22,7 @@ fn manager(directory: &Directory) -> (UnixDatagram, String) {
 }
 
 /// The next message.
-fn hear(socket: &UnixDatagram) -> String {
+pub(crate) fn hear(socket: &UnixDatagram) -> String {
     let mut message = [0; 256];
     let len = socket.recv(&mut message).expect("the program tells something");
     String::from_utf8(message[..len].to_vec()).expect("a message is text")

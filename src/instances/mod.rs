@@ -14,6 +14,7 @@ use tracing::{info, warn};
 
 use crate::redis::{Commands, Keyspace, Link, LinkError, Reply, Server};
 use crate::store::redis::RecordFormat;
+use crate::supervision::panic_point;
 
 pub use lease::{Fingerprint, Lease};
 
@@ -72,6 +73,7 @@ impl Instances {
     pub async fn keep(self) {
         let mut link = None;
         loop {
+            panic_point("lease", "");
             let pause = match self.renew(&mut link).await {
                 Ok(()) => RENEW_INTERVAL,
                 Err(error) => {

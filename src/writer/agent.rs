@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tracing::{info, warn};
 
-use crate::supervision::{Ending, Supervisor};
+use crate::supervision::{Ending, Supervisor, panic_point};
 
 use super::schema::{MigrateError, Migrated, migrate_server};
 use super::server::Server;
@@ -65,7 +65,11 @@ pub async fn keep_migrated(server: Server, supervisor: Supervisor, tables: Table
     loop {
         let asked = server.clone();
         // The client blocks, and has a runtime of its own.
-        match supervisor.block("migrate", move || migrate_server(&asked)).await {
+        let migrated = supervisor.block("migrate", move || {
+            panic_point("migration", "");
+            migrate_server(&asked)
+        });
+        match migrated.await {
             Ok(Ok(Migrated { applied })) => {
                 info!(?applied, "the audit's tables are there");
                 tables.0.send_replace(Found::Tables);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tracing::{info, warn};
 
-use crate::supervision::{Ending, Supervisor};
+use crate::supervision::{Ending, Supervisor, panic_point};
 
 use super::agent::Tables;
 use super::connection::Failure;
@@ -41,7 +41,11 @@ pub async fn keep_retained(server: Server, age_max: Duration, tables: Tables, su
     tables.are_there().await;
     loop {
         let asked = server.clone();
-        match supervisor.block("retention", move || remove(&asked, age_max)).await {
+        let removed = supervisor.block("retention", move || {
+            panic_point("retention", "");
+            remove(&asked, age_max)
+        });
+        match removed.await {
             Ok(Ok(Removed { changes: 0, sessions: 0 })) => {}
             Ok(Ok(Removed { changes, sessions })) => {
                 info!(changes, sessions, "history was removed that is older than it is kept");

@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 
 use crate::engine::{StateTag, Timestamp};
 use crate::store::Countdown;
-use crate::supervision::Supervisor;
+use crate::supervision::{Supervisor, panic_point};
 
 use super::outbox::Outbox;
 
@@ -94,7 +94,10 @@ impl Group {
         let members = Arc::clone(&self.members.lock());
         for outbox in members.iter() {
             // It is logged and counted.
-            let _ = supervisor.guard(SENDING, || outbox.send_now());
+            let _ = supervisor.guard(SENDING, || {
+                panic_point(SENDING, "");
+                outbox.send_now();
+            });
         }
     }
 }

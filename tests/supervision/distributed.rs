@@ -70,7 +70,9 @@ async fn tasks_of_the_store_come_back() {
     server.serves(&id(2)).await;
     let mut watcher = crate::support::ws::Client::join(server.program.address, &id(1)).await;
     server.comes_back("updates", async |_| {}).await;
-    server.comes_back("upkeep", async |_| {}).await;
+    for task in ["upkeep", "lease"] {
+        server.comes_back(task, async |_| {}).await;
+    }
     server.client.patch(&id(1), &serde_json::json!({"increment_ms": 2})).await;
     while watcher.next_of("STATE_UPDATE").await["state"]["increment_ms"] != 2 {}
     server.serves(&id(3)).await;
@@ -126,4 +128,52 @@ async fn what_fails_in_the_audit_is_written_all_the_same() {
         written(&mut server, n).await;
     }
     server.serves(&id(1_000)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_look_up_in_postgresql_that_panics_is_one_request_refused() {
+    let redis = Redis::start();
+    let database = tokio::task::spawn_blocking(Database::create).await.expect("it does not panic");
+    let mut server = Faulty::start(&[("REDIS_URL", &redis.url()), ("DATABASE_URL", &database.url())]).await;
+    server.client.create(&two_players(&id(1), 3_600_000)).await;
+    until("it is written", async || {
+        server.client.ask("GET", &format!("{}/events", path(1)), "").await.body.contains("session_created")
+    })
+    .await;
+    redis::cmd("DEL").arg(format!("session:{}", id(1))).exec(&mut redis.connect()).expect("it answers");
+    server.panics("archive");
+    for asked in [path(1), format!("{}/events", path(1))] {
+        let answer = server.client.ask("GET", &asked, "").await;
+        assert_eq!((answer.status, &*answer.code()), (503, "UNAVAILABLE"), "{answer:?}");
+    }
+    server.has_told("archive").await;
+    server.serves(&id(2)).await;
+    server.panics("");
+    until("it comes back", async || server.client.ask("GET", &path(1), "").await.status == 200).await;
+    assert_eq!(server.client.ask("GET", &path(3), "").await.status, 404);
+    server.is_ready_again().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_migration_that_panics_is_tried_again_and_keeps_nobody_from_playing() {
+    let redis = Redis::start();
+    let database = tokio::task::spawn_blocking(Database::create).await.expect("it does not panic");
+    let settings = [("REDIS_URL", &*redis.url()), ("DATABASE_URL", &database.url()), ("HISTORY_DAYS", "1")];
+    let mut server = Faulty::start_with(&settings, "migration").await;
+    until("it serves, and says what is wrong", async || {
+        let (status, said) = server.readiness().await;
+        status == 200 && said.contains("the task migration has failed") && said.contains("a fault of ours")
+    })
+    .await;
+    server.has_told("migration").await;
+    server.serves(&id(1)).await;
+    server.panics("retention");
+    until("the tables are made", async || {
+        server.client.ask("GET", &format!("{}/events", path(1)), "").await.body.contains("cycle_switched")
+    })
+    .await;
+    server.has_told("retention").await;
+    server.serves(&id(2)).await;
+    server.panics("");
+    server.is_ready_again().await;
 }

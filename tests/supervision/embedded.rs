@@ -63,6 +63,72 @@ async fn a_clock_that_cannot_be_fired_keeps_no_other_from_it() {
 }
 
 #[tokio::test]
+async fn a_deadline_that_panics_keeps_no_other_from_its_time_and_is_fired_later() {
+    let mut server = Faulty::start(&[]).await;
+    let poison = id(1);
+    server.panics(&format!("deadline {poison}"));
+    for id in [&poison, &id(2)] {
+        server.client.create(&two_players(id, 1_000)).await;
+    }
+    let mut watchers = [&poison, &id(2)].map(|id| (id.clone(), None));
+    for (id, watcher) in &mut watchers {
+        *watcher = Some(Client::join(server.program.address, id).await);
+        server.client.post(id, "start", &Value::Null).await;
+    }
+    let [(_, Some(mut unlucky)), (_, Some(mut other))] = watchers else { panic!("both have joined") };
+    other.next_of("TIME_EXPIRED").await;
+    server.has_told("deadline").await;
+    server.serves(&id(3)).await;
+    assert_eq!(server.readiness().await.0, 200);
+    server.panics("");
+    unlucky.next_of("TIME_EXPIRED").await;
+    server.is_ready_again().await;
+}
+
+#[tokio::test]
+async fn a_fan_out_that_panics_costs_nobody_a_change() {
+    let mut server = Faulty::start(&[]).await;
+    server.client.create(&two_players(&id(1), 3_600_000)).await;
+    let mut watcher = Client::join(server.program.address, &id(1)).await;
+    server.panics("fan-out");
+    server.client.post(&id(1), "start", &Value::Null).await;
+    server.has_told("fan-out").await;
+    assert_eq!(server.client.read(&id(1)).await["version"], 2);
+    server.panics("");
+    server.client.post(&id(1), "switch", &Value::Null).await;
+    for version in 2..=3 {
+        assert_eq!(watcher.next_of("STATE_UPDATE").await["state"]["version"], version);
+    }
+    server.serves(&id(2)).await;
+    server.is_ready_again().await;
+}
+
+/// Where signs of life stay away the service manager starts the server anew; a server that has its own back goes on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn signs_of_life_come_back() {
+    let directory = crate::support::directory::Directory::new();
+    let (socket, path) = crate::notify::manager(&directory);
+    let mut server = Faulty::start(&[("NOTIFY_SOCKET", &path), ("WATCHDOG_USEC", "50000")]).await;
+    let told = tokio::task::spawn_blocking(move || {
+        // What waits is heard first.
+        while crate::notify::hear(&socket) != "WATCHDOG=1" {}
+        socket
+    });
+    let socket = told.await.expect("there are signs");
+    server.panics("watchdog");
+    until("/ready names it", async || server.readiness().await.1.contains("the task watchdog has failed")).await;
+    server.has_told("watchdog").await;
+    server.serves(&id(1)).await;
+    socket.set_nonblocking(true).expect("that can be set");
+    while socket.recv(&mut [0; 256]).is_ok() {}
+    socket.set_nonblocking(false).expect("that can be set");
+    server.panics("");
+    let told = tokio::task::spawn_blocking(move || crate::notify::hear(&socket)).await;
+    assert_eq!(told.expect("there are signs again"), "WATCHDOG=1");
+    server.is_ready_again().await;
+}
+
+#[tokio::test]
 async fn a_connection_that_panics_is_closed_and_all_others_go_on() {
     let mut server = Faulty::start(&[]).await;
     server.panics("connection");
@@ -92,7 +158,9 @@ async fn an_update_that_panics_is_missed_and_the_next_one_heard() {
 #[tokio::test]
 async fn tasks_that_run_for_ever_come_back() {
     let mut server = Faulty::start(&[]).await;
-    server.comes_back("upkeep", async |_| {}).await;
+    for task in ["upkeep", "clock"] {
+        server.comes_back(task, async |_| {}).await;
+    }
     server.comes_back("accept", async |address| drop(Connection::try_open(address).await)).await;
     server.serves(&id(1)).await;
 

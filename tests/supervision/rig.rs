@@ -25,7 +25,15 @@ pub(super) struct Faulty {
 
 impl Faulty {
     pub(super) async fn start(settings: &[(&str, &str)]) -> Self {
+        let mut faulty = Self::start_with(settings, "").await;
+        faulty.is_ready_again().await;
+        faulty
+    }
+
+    /// One in which these points panic from the start.
+    pub(super) async fn start_with(settings: &[(&str, &str)], points: &str) -> Self {
         let wanted = Directory::new();
+        fs::write(wanted.path(), points).expect("there is room");
         let own = [
             ("SYNCKAIROS_TEST_PANICS", wanted.text()),
             ("RATE_LIMIT_SWITCH", "0"),
@@ -40,9 +48,7 @@ impl Faulty {
             lines.lock().push(serde_json::from_str(line).unwrap_or_else(|_| panic!("not a log line: {line}")));
             false
         });
-        let mut faulty = Self { client: Connection::open(program.address).await, program, wanted, log };
-        faulty.is_ready_again().await;
-        faulty
+        Self { client: Connection::open(program.address).await, program, wanted, log }
     }
 
     /// From now on these points panic, and no others.
@@ -91,8 +97,8 @@ impl Faulty {
     /// Everything that clients do works: on new connections, too, and to whoever watches.
     pub(super) async fn serves(&mut self, id: &str) {
         let mut client = Connection::open(self.program.address).await;
-        let mut watcher = Client::join(self.program.address, id).await;
         client.create(&two_players(id, 3_600_000)).await;
+        let mut watcher = Client::join(self.program.address, id).await;
         client.post(id, "start", &Value::Null).await;
         client.post(id, "switch", &Value::Null).await;
         assert_eq!(client.read(id).await["version"], 3);
