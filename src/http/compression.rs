@@ -32,11 +32,13 @@ impl Compressor {
         Self { threads: Arc::new(Semaphore::new(available_parallelism().map_or(1, usize::from))) }
     }
 
-    /// The reply as the client wants it. One that could have been compressed says so, for whoever keeps it.
+    /// Whether a reply is long enough.
+    pub(super) fn is_for(reply: &Reply) -> bool {
+        reply.body.len() > LEN_MIN
+    }
+
+    /// A reply that is long enough, as the client wants it. It says that it could have been compressed, for whoever keeps it.
     pub(super) async fn apply(&self, headers: &HeaderMap, reply: Reply) -> Reply {
-        if reply.body.len() <= LEN_MIN {
-            return reply;
-        }
         let reply = reply.with(VARY, HeaderValue::from_static("Accept-Encoding"));
         if !is_wanted(headers) {
             return reply;

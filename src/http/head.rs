@@ -1,7 +1,7 @@
 //! Heads of answers. What all answers of a kind say is put together once and copied for each; only what differs is
 //! written. Does not know what is answered.
 
-use hyper::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue};
+use hyper::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue};
 
 use crate::engine::StateTag;
 
@@ -31,9 +31,10 @@ pub(super) struct Heads {
 
 impl Heads {
     pub(super) fn new(cors: &Cors) -> Self {
+        // What differs from answer to answer stands first: there it is found soonest.
         let heads = |all: &[(_, HeaderValue)]| {
-            let mut headers = HeaderMap::from_iter(all.iter().cloned());
-            headers.insert(X_REQUEST_ID, HeaderValue::from_static(""));
+            let mut headers = HeaderMap::from_iter([(X_REQUEST_ID, HeaderValue::from_static(""))]);
+            headers.extend(all.iter().cloned());
             cors.apply(&mut headers);
             headers
         };
@@ -42,8 +43,8 @@ impl Heads {
             empty: heads(&[]),
             json: heads(&[(CONTENT_TYPE, JSON)]),
             fresh: heads(&[(CONTENT_TYPE, JSON), (CACHE_CONTROL, NO_STORE)]),
-            state: heads(&[(CONTENT_TYPE, JSON), (CACHE_CONTROL, NO_STORE), (ETAG, tag.clone())]),
-            known: heads(&[(CACHE_CONTROL, NO_STORE), (ETAG, tag)]),
+            state: heads(&[(ETAG, tag.clone()), (CONTENT_TYPE, JSON), (CACHE_CONTROL, NO_STORE)]),
+            known: heads(&[(ETAG, tag), (CACHE_CONTROL, NO_STORE)]),
         }
     }
 
@@ -65,9 +66,7 @@ impl Heads {
                 headers
             }
         };
-        if let Some(place) = headers.get_mut(X_REQUEST_ID) {
-            *place = id;
-        }
+        fill(headers, &X_REQUEST_ID, id);
         if let Some(quota) = &reply.quota {
             quota::apply(headers, quota);
         }
@@ -91,8 +90,15 @@ fn tagged(head: &HeaderMap, before: &'static str, tag: StateTag) -> HeaderMap {
     }
     let mut head = head.clone();
     let value = HeaderValue::from_bytes(&text[..len]).expect("digits can stand in a header");
-    *head.get_mut(ETAG).expect("such a head has room for a tag") = value;
+    fill(&mut head, &ETAG, value);
     head
+}
+
+/// Sets a value that a head has room for. Looking at its few names in turn costs less than hashing one.
+fn fill(head: &mut HeaderMap, name: &HeaderName, value: HeaderValue) {
+    let place = head.iter_mut().find(|(there, _)| *there == name);
+    let (_, place) = place.expect("every head has room for it");
+    *place = value;
 }
 
 /// The last answer of a connection as it goes over the wire, where hyper has none to give.

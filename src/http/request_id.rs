@@ -41,17 +41,32 @@ impl RequestIds {
 
     /// One that nobody else has.
     pub(super) fn made(&mut self) -> HeaderValue {
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
         self.next = self.next.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let bits = mixed(self.next);
         if self.buffer.capacity() < MADE_LEN {
             self.buffer.reserve(MADE_LEN * BUFFERED);
         }
-        for shift in (0..64).step_by(4).rev() {
-            self.buffer.put_u8(DIGITS[(bits >> shift) as usize & 15]);
-        }
+        self.buffer.put_slice(&hex(bits));
         HeaderValue::from_maybe_shared(self.buffer.split().freeze()).expect("digits can stand in a header")
     }
+}
+
+/// The sixteen digits of a number, all of them at once: each half byte becomes a byte, and those above nine move on to
+/// the letters.
+fn hex(bits: u64) -> [u8; MADE_LEN] {
+    const LOW: u128 = u128::from_ne_bytes([0x0f; 16]);
+    const ONES: u128 = u128::from_ne_bytes([0x01; 16]);
+    let mut spread = u128::from(bits);
+    for (shift, mask) in [
+        (32, 0x0000_0000_ffff_ffff_0000_0000_ffff_ffff),
+        (16, 0x0000_ffff_0000_ffff_0000_ffff_0000_ffff),
+        (8, 0x00ff_00ff_00ff_00ff_00ff_00ff_00ff_00ff),
+        (4, LOW),
+    ] {
+        spread = (spread | spread << shift) & mask;
+    }
+    let letters = (spread + ONES * 6) >> 4 & ONES;
+    (spread + ONES * u128::from(b'0') + letters * u128::from(b'a' - b'9' - 1)).to_be_bytes()
 }
 
 /// Numbers in a row become such that look like nothing (splitmix64, which maps no two to one).
@@ -82,7 +97,7 @@ pub(super) fn trace_id(headers: &HeaderMap) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{RequestIds, TRACEPARENT, X_REQUEST_ID, trace_id};
+    use super::{RequestIds, TRACEPARENT, X_REQUEST_ID, hex, trace_id};
     use hyper::header::{HeaderMap, HeaderValue};
     use std::collections::HashSet;
 
@@ -106,6 +121,13 @@ mod tests {
         let made: HashSet<_> = (0..1_000).map(|_| ids.of(&HeaderMap::new())).collect();
         assert_eq!(made.len(), 1_000);
         assert!(made.iter().all(|id| id.len() == 16 && id.as_bytes().iter().all(u8::is_ascii_hexdigit)));
+    }
+
+    #[test]
+    fn numbers_are_written_in_hexadecimal_digits() {
+        for number in [0, 1, 0x0123_4567_89ab_cdef, 0xfedc_ba98_7654_3210, 0x9a9a_9a9a_9a9a_9a9a, u64::MAX] {
+            assert_eq!(hex(number), format!("{number:016x}").as_bytes(), "{number:x}");
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! From a request to its answer: limits, route, body, handler, and the headers that every answer has. Does
 //! not know connections.
 
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
@@ -67,6 +68,7 @@ struct Asked<'r> {
     endpoint: Endpoint,
     /// The session's, if the path names one.
     id: &'r str,
+    handling: Handling,
     parts: &'r Parts,
     request_id: &'r HeaderValue,
 }
@@ -110,14 +112,16 @@ impl Service {
         };
         let id = remembered.lock().ids.of(&parts.headers);
         let client = peer.client(&parts.headers, &self.proxies);
-        let reply = match framing::check(&parts) {
+        let mut reply = match framing::check(&parts) {
             Err(problem) => Reply::problem(&problem),
             Ok(()) if !route.is_within(scope) => Reply::problem(&Problem::too_many_connections()),
             Ok(()) if parts.method == Method::OPTIONS => Cors::preflight(&parts.headers),
             Ok(()) => self.route(client, route, &parts, &id, &mut unread).await,
         };
-        let reply = self.compressor.apply(&parts.headers, reply).await;
-        let (status, upgrade, at) = (reply.status.as_u16(), reply.upgrade, self.clock.moment());
+        if Compressor::is_for(&reply) {
+            reply = self.compressor.apply(&parts.headers, reply).await;
+        }
+        let (status, upgrade, at) = (reply.status.as_u16(), reply.upgrade.take(), self.clock.moment());
         let is_last = unread.is_some() || scope == Scope::Probes;
         self.metrics.answered(&mut remembered.lock().counted, &parts.method, route.resource(), status, at.since(begun));
         self.answered.log(&parts, route, status, &id, at);
@@ -145,7 +149,8 @@ impl Service {
         let mut reply = match route {
             _ if general.is_some_and(|quota| quota.is_exceeded()) => Reply::problem(&Problem::too_many_requests()),
             Route::Found(_, endpoint, id) => {
-                let asked = Asked { client, endpoint, id, parts, request_id };
+                let handling = Handling::preferred(&parts.method, &parts.headers);
+                let asked = Asked { client, endpoint, id, handling, parts, request_id };
                 self.serve(asked, unread).await
             }
             Route::WrongMethod(resource) => Reply::wrong_method(resource.allow()),
@@ -165,7 +170,7 @@ impl Service {
     }
 
     async fn serve(&self, asked: Asked<'_>, unread: &mut Unread) -> Reply {
-        let Asked { endpoint, parts, .. } = asked;
+        let Asked { endpoint, handling, parts, .. } = asked;
         if endpoint == Endpoint::WebSocket {
             return match ws::invite(parts).filter(|_| unread.is_none()) {
                 Some(Ok((head, invitation))) => Reply::switch_protocols(head, invitation),
@@ -177,9 +182,11 @@ impl Service {
             Ok(body) => body,
             Err(problem) => return Reply::problem(&problem),
         };
-        let handled = self.supervisor.guarded("request", self.handle(asked, &body.bytes));
-        match within(self.request_timeout, handled).await {
-            Some(Ok(reply)) => Handling::applied(&parts.method, &parts.headers, reply.into()),
+        // It stays where it is: futures are large, and each layer around one that is not pinned moves it.
+        let handled = pin!(self.handle(asked, &body.bytes));
+        let guarded = pin!(self.supervisor.guarded("request", handled));
+        match within(self.request_timeout, guarded).await {
+            Some(Ok(reply)) => handling.applied(reply.into()),
             Some(Err(_)) => {
                 let request_id = asked.request_id.to_str().unwrap_or_default();
                 error!(method = %parts.method, path = parts.uri.path(), request_id, "a request met a fault of ours");
@@ -196,18 +203,18 @@ impl Service {
     }
 
     async fn handle(&self, asked: Asked<'_>, body: &Bytes) -> Result<Reply, Problem> {
-        let Asked { client, endpoint, id, parts, .. } = asked;
+        let Asked { client, endpoint, id, handling, parts, .. } = asked;
         panic_point("request", parts.uri.path());
         let (all, headers) = (&self.sessions.asked_by(client), &parts.headers);
         let command = match endpoint {
-            Endpoint::Create => return sessions::create(all, headers, body).await,
+            Endpoint::Create => return sessions::create(all, handling, body).await,
             Endpoint::Read => return sessions::read(all, headers, id).await,
             Endpoint::Patch => return sessions::patch(all, headers, id, body).await,
             Endpoint::Delete => {
                 let query = parts.uri.query().unwrap_or_default();
-                return sessions::delete(all, headers, id, query, body).await;
+                return sessions::delete(all, headers, handling, id, query, body).await;
             }
-            Endpoint::Switch => return sessions::switch(all, headers, client, id, body).await,
+            Endpoint::Switch => return sessions::switch(all, headers, handling, client, id, body).await,
             Endpoint::Events => return sessions::events(all, id, parts.uri.query().unwrap_or_default()).await,
             Endpoint::Time => return about::time(all).await,
             Endpoint::Health => return Ok(about::health()),
@@ -225,13 +232,12 @@ impl Service {
             Endpoint::Complete => Command::Complete,
             Endpoint::Cancel => Command::Cancel,
         };
-        sessions::transition(all, headers, id, body, command).await
+        sessions::transition(all, headers, handling, id, body, command).await
     }
 }
 
 /// What `future` comes to, if it does so in time. What needs not wait at all needs no timer.
-async fn within<T>(limit: Duration, future: impl Future<Output = T>) -> Option<T> {
-    let mut future = std::pin::pin!(future);
+async fn within<T>(limit: Duration, mut future: Pin<&mut impl Future<Output = T>>) -> Option<T> {
     match std::future::poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await {
         Poll::Ready(done) => Some(done),
         Poll::Pending => tokio::time::timeout(limit, future).await.ok(),

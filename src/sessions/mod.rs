@@ -31,17 +31,22 @@ const ERASE_PAUSE: Duration = Duration::from_millis(20);
 const ON_THE_WAY: StoreError =
     StoreError::Unavailable("the session is deleted; its history is forgotten when this is asked again a little later");
 
-/// All sessions of a store.
+/// All sessions of a store. Cloning shares them.
 #[derive(Clone)]
 pub struct Sessions {
+    shared: Arc<Shared>,
+    /// Who asks, if it is a client.
+    client: Option<ClientAddress>,
+}
+
+#[derive(Clone)]
+struct Shared {
     store: Arc<dyn Store>,
     rates: Rates,
     default_on_timeout: OnTimeout,
     /// Where sessions come back from that the store does not have.
     recovery: Option<Arc<Recovery>>,
     readers: Readers,
-    /// Who asks, if it is a client.
-    client: Option<ClientAddress>,
 }
 
 /// How often things may be asked; `None` is without limit.
@@ -106,29 +111,30 @@ pub enum Failure {
 impl Sessions {
     /// The sessions of `store`.
     pub fn new(store: Arc<dyn Store>, rates: Rates) -> Self {
-        Self {
-            store,
-            rates,
-            default_on_timeout: OnTimeout::default(),
-            recovery: None,
-            client: None,
-            readers: Readers::default(),
-        }
+        let (default_on_timeout, readers) = (OnTimeout::default(), Readers::default());
+        let shared = Shared { store, rates, default_on_timeout, recovery: None, readers };
+        Self { shared: Arc::new(shared), client: None }
+    }
+
+    fn with(self, change: impl FnOnce(&mut Shared)) -> Self {
+        let mut shared = Arc::unwrap_or_clone(self.shared);
+        change(&mut shared);
+        Self { shared: Arc::new(shared), ..self }
     }
 
     /// With what a flag does in sessions whose creator does not say.
     pub fn with_default_on_timeout(self, default_on_timeout: OnTimeout) -> Self {
-        Self { default_on_timeout, ..self }
+        self.with(|shared| shared.default_on_timeout = default_on_timeout)
     }
 
     /// What a flag does in sessions whose creator does not say.
     pub fn default_on_timeout(&self) -> OnTimeout {
-        self.default_on_timeout
+        self.shared.default_on_timeout
     }
 
     /// With an archive behind the store.
     pub fn with_recovery(self, recovery: Arc<Recovery>) -> Self {
-        Self { recovery: Some(recovery), ..self }
+        self.with(|shared| shared.recovery = Some(recovery))
     }
 
     /// The same sessions, as a client asks for them.
@@ -138,49 +144,49 @@ impl Sessions {
 
     /// The time, asked afresh, of whichever clock answers.
     pub async fn now(&self) -> Result<Timestamp, StoreError> {
-        self.store.now(None).await
+        self.shared.store.now(None).await
     }
 
     /// The same, of the clock that a session goes by if that answers soon.
     pub async fn now_near(&self, id: SessionId) -> Result<Timestamp, StoreError> {
-        self.store.now(Some(self.store.part(id))).await
+        self.shared.store.now(Some(self.shared.store.part(id))).await
     }
 
     /// The time that the sessions of a part go by, asked afresh.
     pub async fn now_of(&self, part: usize) -> Result<Timestamp, StoreError> {
-        self.store.now_of(part).await
+        self.shared.store.now_of(part).await
     }
 
     /// The part of what is kept that a session belongs to.
     pub fn part(&self, id: SessionId) -> usize {
-        self.store.part(id)
+        self.shared.store.part(id)
     }
 
     /// Takes down that a command for a session arrived: when its last byte was read.
     pub fn arrive(&self, id: SessionId) -> Arrival {
-        self.store.arrive(id)
+        self.shared.store.arrive(id)
     }
 
     /// Counts one more request of a client; `None` when there is no limit.
     pub async fn count(&self, client: ClientAddress) -> Result<Option<Quota>, StoreError> {
-        match self.rates.general {
-            Some(rate) => self.store.count(client, rate).await.map(Some),
+        match self.shared.rates.general {
+            Some(rate) => self.shared.store.count(client, rate).await.map(Some),
             None => Ok(None),
         }
     }
 
     /// The session as it is now.
     pub async fn read(&self, id: SessionId) -> Result<Seen, Failure> {
-        let (mut read, is_unreadable) = match self.store.read(id).await {
-            Err(StoreError::Unreadable) if self.recovery.is_some() => {
-                let now = self.store.now_of(self.store.part(id)).await.map_err(Failure::Store)?;
+        let (mut read, is_unreadable) = match self.shared.store.read(id).await {
+            Err(StoreError::Unreadable) if self.shared.recovery.is_some() => {
+                let now = self.shared.store.now_of(self.shared.store.part(id)).await.map_err(Failure::Store)?;
                 (Read { snapshot: None, is_buried: false, now }, true)
             }
             read => (read.map_err(Failure::Store)?, false),
         };
         if read.snapshot.is_none() && !read.is_buried {
             match self.look_for(id, Purpose::Read).await? {
-                Found::Back => read = self.store.read(id).await.map_err(Failure::Store)?,
+                Found::Back => read = self.shared.store.read(id).await.map_err(Failure::Store)?,
                 Found::Over(snapshot) => return Ok(Seen { snapshot, now: read.now, is_unsaved: false }),
                 Found::Nothing if is_unreadable => return Err(Failure::Store(StoreError::Unreadable)),
                 Found::Nothing => {}
@@ -229,7 +235,7 @@ impl Sessions {
     /// Asks for a change.
     pub async fn change(&self, id: SessionId, arrival: Arrival, request: Request) -> Reply {
         let rate = match request.command {
-            Command::Switch { .. } => self.rates.switch,
+            Command::Switch { .. } => self.shared.rates.switch,
             Command::Settle
             | Command::Start
             | Command::Pause
@@ -239,7 +245,7 @@ impl Sessions {
             | Command::Patch(_)
             | Command::Delete => None,
         };
-        if self.recovery.is_none() {
+        if self.shared.recovery.is_none() {
             return self.ask(id, Some(arrival), rate, request).await;
         }
         let client = request.client;
@@ -277,7 +283,7 @@ impl Sessions {
 
     /// What there is of a session that the store does not have.
     async fn look_for(&self, id: SessionId, purpose: Purpose) -> Result<Found, Failure> {
-        match &self.recovery {
+        match &self.shared.recovery {
             Some(recovery) => recovery.look_for(id, purpose, self.client).await.map_err(Failure::Store),
             None => Ok(Found::Nothing),
         }
@@ -285,9 +291,9 @@ impl Sessions {
 
     /// Watches a session, which need not exist, and shows it as it is now.
     pub async fn watch(&self, id: SessionId) -> Result<Watched, Failure> {
-        let mut watched = match self.store.watch(id).await {
+        let mut watched = match self.shared.store.watch(id).await {
             Err(StoreError::Unreadable) if matches!(self.look_for(id, Purpose::Read).await?, Found::Back) => {
-                self.store.watch(id).await
+                self.shared.store.watch(id).await
             }
             watched => watched,
         }
@@ -295,7 +301,7 @@ impl Sessions {
         if watched.snapshot.is_none() {
             match self.look_for(id, Purpose::Read).await? {
                 Found::Back => {
-                    let Read { snapshot, now, .. } = self.store.read(id).await.map_err(Failure::Store)?;
+                    let Read { snapshot, now, .. } = self.shared.store.read(id).await.map_err(Failure::Store)?;
                     let countdown = snapshot.as_ref().map(|snapshot| snapshot.countdown()).unwrap_or_default();
                     watched = Watched { snapshot, countdown, now, ..watched };
                 }
@@ -317,10 +323,10 @@ impl Sessions {
 
     /// What is written down of a session, after a change of it, `limit` changes at most.
     pub async fn history(&self, id: SessionId, after: Option<StateTag>, limit: usize) -> Result<Page, Failure> {
-        let recovery = self.recovery.as_ref().ok_or(Failure::NoHistory)?;
-        let place = self.readers.enter(recovery.patience()).await.map_err(Failure::Store)?;
+        let recovery = self.shared.recovery.as_ref().ok_or(Failure::NoHistory)?;
+        let place = self.shared.readers.enter(recovery.patience()).await.map_err(Failure::Store)?;
         // In this order: what is not queued any more has been written.
-        let queued = self.store.queued(id).await.map_err(Failure::Store)?;
+        let queued = self.shared.store.queued(id).await.map_err(Failure::Store)?;
         let room = Room { changes: limit, bytes: history::BYTES_MAX };
         let found = recovery.changes(id, after, room, self.client).await.map_err(Failure::Store)?;
         if found.changes.is_empty() && after.is_none() && queued.newest.is_none() {
@@ -331,10 +337,10 @@ impl Sessions {
 
     /// Forgets all that is written down of a session, once what is on its way has been.
     pub async fn erase(&self, id: SessionId) -> Result<(), Failure> {
-        let recovery = self.recovery.as_ref().ok_or(Failure::NoHistory)?;
+        let recovery = self.shared.recovery.as_ref().ok_or(Failure::NoHistory)?;
         let written = async {
             loop {
-                match self.store.queued(id).await {
+                match self.shared.store.queued(id).await {
                     Ok(queued) if queued == Queued::default() => return Ok(()),
                     Ok(_) => tokio::time::sleep(ERASE_PAUSE).await,
                     Err(error) => return Err(error),
@@ -348,27 +354,27 @@ impl Sessions {
 
     /// How many parts of what is kept may be away while others are not.
     pub fn parts(&self) -> usize {
-        self.store.parts()
+        self.shared.store.parts()
     }
 
     /// Waits until deadlines of a part have passed; returns whose.
     pub fn overdue(&self, part: usize) -> Wait<'_, Vec<SessionId>> {
-        self.store.overdue(part)
+        self.shared.store.overdue(part)
     }
 
     /// Lets a session of a part not be named as overdue for a while, unless something is committed.
     pub fn postpone(&self, part: usize, id: SessionId, pause: Duration) {
-        self.store.postpone(part, id, pause);
+        self.shared.store.postpone(part, id, pause);
     }
 
     /// Waits until the time that the sessions of a part go by is `at`.
     pub fn sleep_until(&self, part: usize, at: Timestamp) -> Wait<'_, ()> {
-        self.store.sleep_until(part, at)
+        self.shared.store.sleep_until(part, at)
     }
 
     /// How many sessions have a running clock, as far as this instance knows.
     pub fn active(&self) -> usize {
-        self.store.active()
+        self.shared.store.active()
     }
 
     async fn ask(
@@ -385,7 +391,7 @@ impl Sessions {
 
     async fn commit(&self, commit: Commit) -> Reply {
         let id = commit.id;
-        match self.store.commit(commit).await {
+        match self.shared.store.commit(commit).await {
             Ok(Committed { record, verdict, quota, now }) => {
                 let result = match (verdict, quota) {
                     (Some(Ok(outcome)), _) => Ok(Done { record, outcome, now }),

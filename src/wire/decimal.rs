@@ -22,6 +22,15 @@ pub(super) struct Decimal<'a> {
 }
 
 impl<'a> Decimal<'a> {
+    /// The number that a JSON text is, if it is written as people write most: with digits alone, and not too many.
+    pub(super) fn plain(number: &str) -> Option<u64> {
+        let digits = number.as_bytes();
+        if digits.len() > WHOLE_DIGITS_MAX as usize {
+            return None;
+        }
+        digits.iter().try_fold(0, |whole, digit| digit.is_ascii_digit().then(|| whole * 10 + u64::from(digit - b'0')))
+    }
+
     /// The number that a JSON text is.
     pub(super) fn read(number: &'a str) -> Self {
         let (is_negative, number) = match number.strip_prefix('-') {

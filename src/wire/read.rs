@@ -254,9 +254,14 @@ pub(super) fn integer(value: Raw<'_>, least: u64, most: u64) -> Looked<u64> {
     if kind(value) != "number" {
         return Err(unexpected("integer", value));
     }
-    let number = Decimal::read(value.get());
-    let (whole, has_more) = number.whole();
-    let is_below_zero = number.is_negative && !number.is_zero();
+    let (whole, has_more, is_below_zero) = match Decimal::plain(value.get()) {
+        Some(whole) => (whole, false, false),
+        None => {
+            let number = Decimal::read(value.get());
+            let (whole, has_more) = number.whole();
+            (whole, has_more, number.is_negative && !number.is_zero())
+        }
+    };
     if is_below_zero || whole < least {
         return Err(fault(Code::TooSmall, format!("Must be at least {least}")));
     }

@@ -23,8 +23,11 @@ pub(in crate::http) enum Handling {
 }
 
 impl Handling {
-    /// What a client wants; of preferences with the same name the first counts.
-    pub(in crate::http) fn preferred(headers: &HeaderMap) -> Self {
+    /// What a client wants of a request that changes something; of preferences with the same name the first counts.
+    pub(in crate::http) fn preferred(method: &Method, headers: &HeaderMap) -> Self {
+        if method.is_safe() || !headers.contains_key(PREFER) {
+            return Handling::Lenient;
+        }
         let values = headers.get_all(PREFER).iter().filter_map(|value| value.to_str().ok());
         let preferences = values.flat_map(|value| value.split(',')).filter_map(|preference| {
             let (name, value) = preference.split(';').next()?.split_once('=')?;
@@ -37,11 +40,8 @@ impl Handling {
     }
 
     /// The answer to a request that could have had fields, with what was done as its client wants it.
-    pub(in crate::http) fn applied(method: &Method, headers: &HeaderMap, reply: Reply) -> Reply {
-        if method.is_safe() {
-            return reply;
-        }
-        match Self::preferred(headers) {
+    pub(in crate::http) fn applied(self, reply: Reply) -> Reply {
+        match self {
             Handling::Strict => reply.with(PREFERENCE_APPLIED, STRICT),
             Handling::Lenient => reply,
         }
@@ -59,6 +59,7 @@ impl Handling {
 #[cfg(test)]
 mod tests {
     use super::{Handling, PREFER};
+    use hyper::Method;
     use hyper::header::{HeaderMap, HeaderValue};
 
     #[test]
@@ -75,7 +76,8 @@ mod tests {
             (&[], false),
         ] {
             let headers: HeaderMap = values.iter().map(|value| (PREFER, HeaderValue::from_static(value))).collect();
-            assert_eq!(Handling::preferred(&headers) == Handling::Strict, is_strict, "{values:?}");
+            assert_eq!(Handling::preferred(&Method::POST, &headers) == Handling::Strict, is_strict, "{values:?}");
+            assert_eq!(Handling::preferred(&Method::GET, &headers), Handling::Lenient, "{values:?}");
         }
     }
 }

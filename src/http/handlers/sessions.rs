@@ -19,8 +19,7 @@ use super::precondition;
 pub(in crate::http) const SETTLED: HeaderName = HeaderName::from_static("synckairos-settled");
 const UNSAVED: HeaderValue = HeaderValue::from_static("unsaved");
 
-pub(in crate::http) async fn create(sessions: &Sessions, headers: &HeaderMap, body: &Bytes) -> Result<Reply, Problem> {
-    let handling = Handling::preferred(headers);
+pub(in crate::http) async fn create(sessions: &Sessions, handling: Handling, body: &Bytes) -> Result<Reply, Problem> {
     let mut problems = Problems::new();
     let object = Object::parse(body, &mut problems)?;
     let new = if problems.is_empty() {
@@ -53,11 +52,12 @@ pub(in crate::http) async fn read(sessions: &Sessions, headers: &HeaderMap, id: 
 pub(in crate::http) async fn transition(
     sessions: &Sessions,
     headers: &HeaderMap,
+    handling: Handling,
     id: &str,
     body: &Bytes,
     command: Command,
 ) -> Result<Reply, Problem> {
-    let (id, arrival) = without_fields(sessions, headers, id, body)?;
+    let (id, arrival) = without_fields(sessions, handling, id, body)?;
     let request = Request { precondition: precondition::of_change(headers, None), ..command.into() };
     let done = sessions.change(id, arrival, request).await.result?;
     Ok(state(StatusCode::OK, &done))
@@ -83,11 +83,11 @@ pub(in crate::http) async fn patch(
 pub(in crate::http) async fn switch(
     sessions: &Sessions,
     headers: &HeaderMap,
+    handling: Handling,
     client: ClientAddress,
     id: &str,
     body: &Bytes,
 ) -> Result<Reply, Problem> {
-    let handling = Handling::preferred(headers);
     let (id, arrival, switch) = named(sessions, id, body, |object, problems| {
         let switch = wire::switch(object, problems);
         handling.check(object, KnownFields::SWITCH, problems);
@@ -112,11 +112,12 @@ pub(in crate::http) async fn switch(
 pub(in crate::http) async fn delete(
     sessions: &Sessions,
     headers: &HeaderMap,
+    handling: Handling,
     id: &str,
     query: &str,
     body: &Bytes,
 ) -> Result<Reply, Problem> {
-    let (id, arrival) = without_fields(sessions, headers, id, body)?;
+    let (id, arrival) = without_fields(sessions, handling, id, body)?;
     let request = Request { precondition: precondition::of_change(headers, None), ..Command::Delete.into() };
     sessions.change(id, arrival, request).await.result?;
     if wire::names_history(query) {
@@ -164,11 +165,10 @@ fn named<T>(
 /// The session that a path names, and the arrival of a request that has no fields.
 fn without_fields(
     sessions: &Sessions,
-    headers: &HeaderMap,
+    handling: Handling,
     id: &str,
     body: &Bytes,
 ) -> Result<(SessionId, Arrival), Problem> {
-    let handling = Handling::preferred(headers);
     if handling == Handling::Lenient {
         let id = session_id(id)?;
         return Ok((id, sessions.arrive(id)));

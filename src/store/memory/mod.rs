@@ -183,9 +183,9 @@ impl Store for Memory {
                 self.0.switches.give_back(&commit.id, ends);
                 return Ok(Committed { record: None, verdict: None, quota: Some(quota), now });
             }
+            // A command that arrived before the deadline may be on its way: who waits for it listens before it looks again.
+            let mut left = None;
             loop {
-                // A command that arrived before the deadline may be on its way.
-                let left = self.0.arrivals.left(commit.id);
                 if let Some(Done { committed, written, is_change }) = self.0.try_commit(&mut commit)? {
                     let committed = match counted {
                         Some((quota, ends)) => self.0.counted(&commit, committed, quota, ends),
@@ -194,7 +194,10 @@ impl Store for Memory {
                     self.0.settled(written, is_change).await?;
                     return Ok(committed);
                 }
-                left.await;
+                match left.take() {
+                    None => left = Some(self.0.arrivals.left(commit.id)),
+                    Some(left) => left.await,
+                }
             }
         })
     }
