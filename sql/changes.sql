@@ -1,4 +1,4 @@
--- Changes of the session $1 after the state ($2, $3), each as the job that it was: the same bytes, but for what was
+-- Changes of the session $1 from the state ($2, $3) on, but for the first $4, each as the job that it was: the same bytes, but for what was
 -- converted to jsonb before they were kept.
 select
     epoch,
@@ -18,5 +18,6 @@ select
         '}'
     ) as job
 from sync_events
-where session_id = $1::text::uuid and (epoch, version) > ($2::bigint, $3::bigint)
+where session_id = $1::text::uuid and (epoch, version) >= ($2::bigint, $3::bigint)
 order by epoch, version, "timestamp"
+offset $4::bigint

@@ -8,6 +8,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::engine::StateTag;
 use crate::store::{Change, Changes, Queued, StoreError};
+use crate::wire::Cursor;
 
 /// Bytes of a page, but for its last change.
 pub(super) const BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -46,26 +47,29 @@ pub struct Page {
     pub has_more: bool,
     /// The newest change that is on its way to the archive.
     pub queued: Option<StateTag>,
+    /// How many changes of the last one's state were told, if there are more of them.
+    told: Option<u64>,
     /// Its room, until it is written.
     _place: Option<OwnedSemaphorePermit>,
 }
 
 impl Page {
     /// The page after `after`, from what the archive holds. `queued` was read before the archive was.
-    pub fn new(found: Changes, after: Option<StateTag>, queued: Queued) -> Self {
-        let Changes { mut changes, has_more } = found;
+    pub fn new(found: Changes, after: Option<Cursor>, queued: Queued) -> Self {
+        let Changes { mut changes, has_more, told } = found;
         let mut whole = changes.len();
         if queued != Queued::default() {
-            let mut last = after.map(|tag| (tag, false));
+            let mut last = after.map(|after| (after.tag, false));
             let gap = changes.iter().position(|change| {
                 let last = last.replace((change.tag, change.is_deletion));
                 !follows(last, change)
             });
             whole = gap.unwrap_or(whole);
         }
-        let has_more = has_more || changes.len() > whole;
+        let is_cut = changes.len() > whole;
         changes.truncate(whole);
-        Self { changes, has_more, queued: queued.newest, _place: None }
+        let told = told.filter(|_| !is_cut);
+        Self { changes, has_more: has_more || is_cut, queued: queued.newest, told, _place: None }
     }
 
     /// The same, which takes up room.
@@ -74,8 +78,8 @@ impl Page {
     }
 
     /// What to ask for next: what comes after the last change of this page.
-    pub fn next(&self, after: Option<StateTag>) -> Option<StateTag> {
-        self.changes.last().map(|change| change.tag).or(after)
+    pub fn next(&self, after: Option<Cursor>) -> Option<Cursor> {
+        self.changes.last().map(|change| Cursor { tag: change.tag, told: self.told }).or(after)
     }
 }
 
@@ -83,8 +87,9 @@ impl Page {
 fn follows(last: Option<(StateTag, bool)>, change: &Change) -> bool {
     let StateTag { epoch, version } = change.tag;
     match last {
-        None => version == 1,
-        Some((last, _)) if version == last.version + 1 => true,
+        // What version 1 wrote without saying of which state it was stands before everything.
+        None => version <= 1,
+        Some((last, _)) if change.tag == last || version == last.version + 1 => true,
         Some((last, _)) if epoch == last.epoch => false,
         // An id that comes back begins anew; after a loss an earlier version is the base of a later epoch.
         Some((last, was_deletion)) => (version == 1 && was_deletion) || (version > 1 && version <= last.version),
@@ -93,7 +98,7 @@ fn follows(last: Option<(StateTag, bool)>, change: &Change) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Page, StateTag};
+    use super::{Cursor, Page, StateTag};
     use crate::store::{Change, Changes, Queued};
 
     fn tags(page: &Page) -> Vec<(u64, u64)> {
@@ -105,7 +110,8 @@ mod tests {
         let change = |at: &(u64, u64)| Change { tag: tag(at), is_deletion: at.1 == 9, job: bytes::Bytes::new() };
         let queued = Queued { newest: None, has_stragglers: is_queued };
         let changes = held.iter().take(limit).map(change).collect();
-        let page = Page::new(Changes { changes, has_more: held.len() > limit }, after.as_ref().map(tag), queued);
+        let found = Changes { changes, has_more: held.len() > limit, told: None };
+        let page = Page::new(found, after.as_ref().map(tag).map(Cursor::from), queued);
         (tags(&page), page.has_more)
     }
 
@@ -122,6 +128,13 @@ mod tests {
         assert_eq!(page(&held, None, 10, false), (held.to_vec(), false));
         assert_eq!(page(&[(1, 2)], None, 10, true), (vec![], true));
         assert_eq!(page(&[(1, 4)], Some((1, 2)), 10, true), (vec![], true));
+    }
+
+    #[test]
+    fn what_shares_a_state_is_no_gap() {
+        let held = [(0, 0), (0, 0), (5, 1), (5, 1), (5, 2)];
+        assert_eq!(page(&held, None, 20, true), (held.to_vec(), false));
+        assert_eq!(page(&held[3..], Some((5, 1)), 20, true), (held[3..].to_vec(), false));
     }
 
     #[test]

@@ -13,11 +13,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::client_address::ClientAddress;
-use crate::engine::{Command, NewSession, OnTimeout, Outcome, Refusal, SessionId, StateTag, Timestamp};
+use crate::engine::{Command, NewSession, OnTimeout, Outcome, Refusal, SessionId, Timestamp};
 use crate::store::{
     Arrival, Commit, Committed, Countdown, Current, Queued, Quota, Rate, Read, Record, Room, Snapshot, Store,
     StoreError, Wait, Watched,
 };
+use crate::wire::Cursor;
 
 use history::Readers;
 
@@ -322,7 +323,7 @@ impl Sessions {
     }
 
     /// What is written down of a session, after a change of it, `limit` changes at most.
-    pub async fn history(&self, id: SessionId, after: Option<StateTag>, limit: usize) -> Result<Page, Failure> {
+    pub async fn history(&self, id: SessionId, after: Option<Cursor>, limit: usize) -> Result<Page, Failure> {
         let recovery = self.shared.recovery.as_ref().ok_or(Failure::NoHistory)?;
         let place = self.shared.readers.enter(recovery.patience()).await.map_err(Failure::Store)?;
         // In this order: what is not queued any more has been written.

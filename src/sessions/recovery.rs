@@ -14,9 +14,7 @@ use tokio::sync::{Semaphore, watch};
 use tracing::{info, warn};
 
 use crate::client_address::ClientAddress;
-use crate::engine::{
-    Command, Entry, Event, Judgement, Millis, Outcome, Refusal, Session, SessionId, StateTag, Timestamp, judge,
-};
+use crate::engine::{Command, Entry, Event, Judgement, Millis, Outcome, Refusal, Session, SessionId, Timestamp, judge};
 use crate::store::{
     Archive, Archived, Bound, Changes, Commit, Committed, Current, Decision, Lifetimes, Metrics, Read, Record, Room,
     Snapshot, Store, StoreError,
@@ -162,7 +160,7 @@ impl Recovery {
     pub async fn changes(
         &self,
         id: SessionId,
-        after: Option<StateTag>,
+        after: Option<wire::Cursor>,
         room: Room,
         client: Option<ClientAddress>,
     ) -> Result<Changes, StoreError> {

@@ -5,6 +5,8 @@ use bytes::Bytes;
 
 use crate::engine::{SessionId, StateTag, Timestamp};
 
+use crate::wire::Cursor;
+
 use super::Answer;
 
 /// The record of every session's life.
@@ -13,7 +15,7 @@ pub trait Archive: Send + Sync {
     fn newest(&self, id: SessionId) -> Answer<'_, Option<Archived>>;
 
     /// Changes of a session in the order of their tags, those after `after`, as many as fit. What does not fit is not read.
-    fn changes(&self, id: SessionId, after: Option<StateTag>, room: Room) -> Answer<'_, Changes>;
+    fn changes(&self, id: SessionId, after: Option<Cursor>, room: Room) -> Answer<'_, Changes>;
 
     /// Forgets all that was written of a session, for good; tells how many changes that were.
     fn erase(&self, id: SessionId) -> Answer<'_, u64>;
@@ -43,6 +45,8 @@ pub struct Changes {
     pub changes: Vec<Change>,
     /// Whether there are more.
     pub has_more: bool,
+    /// How many of the last one's state were told, these and those before, if the next one is of the same.
+    pub told: Option<u64>,
 }
 
 /// A state in the archive.

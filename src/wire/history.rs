@@ -11,22 +11,38 @@ use super::write::Write;
 const LIMIT_DEFAULT: usize = 100;
 const LIMIT_MAX: usize = 200;
 
+/// A place in a history: after all changes that made a state, or after the first of them. Each change makes a state of its
+/// own, but for what version 1 wrote twice, or without saying which.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cursor {
+    /// The state.
+    pub tag: StateTag,
+    /// How many of its changes were told, if more of them follow.
+    pub told: Option<u64>,
+}
+
+impl From<StateTag> for Cursor {
+    fn from(tag: StateTag) -> Self {
+        Self { tag, told: None }
+    }
+}
+
 /// Which part of a history is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HistoryQuery {
-    /// Changes after this one.
-    pub after: Option<StateTag>,
+    /// Changes after this place.
+    pub after: Option<Cursor>,
     /// So many at most.
     pub limit: usize,
 }
 
-/// Reads `after=<epoch>.<version>&limit=<count>`; `None` when there are problems.
+/// Reads `after=<epoch>.<version>&limit=<count>`, where the count of changes that were told may follow the version; `None` when there are problems.
 pub fn history_query(query: &str, problems: &mut Problems) -> Option<HistoryQuery> {
     let found = problems.len();
     let given = |name: &str| query::parameter(query, name).filter(|text| !text.is_empty());
     let mut after = None;
     if let Some(text) = given("after") {
-        after = tag(&text);
+        after = cursor(&text);
         if after.is_none() {
             let message = "Must be an epoch and a version with a dot between them".into();
             problems.push(Problem { field: "after".into(), message, code: Code::InvalidFormat });
@@ -53,15 +69,19 @@ pub fn names_history(query: &str) -> bool {
     query.split('&').any(|pair| pair == "history=1")
 }
 
-fn tag(text: &str) -> Option<StateTag> {
+fn cursor(text: &str) -> Option<Cursor> {
     let (epoch, version) = text.split_once('.')?;
-    Some(StateTag { epoch: epoch.parse().ok()?, version: version.parse().ok()? })
+    let (version, told) = match version.split_once('.') {
+        Some((version, told)) => (version, Some(told.parse().ok()?)),
+        None => (version, None),
+    };
+    Some(Cursor { tag: StateTag { epoch: epoch.parse().ok()?, version: version.parse().ok()? }, told })
 }
 
 /// A page of history: changes as they were audited.
 pub fn history<'c>(
     changes: impl Iterator<Item = &'c [u8]>,
-    next: Option<StateTag>,
+    next: Option<Cursor>,
     has_more: bool,
     queued: Option<StateTag>,
     now: Timestamp,
@@ -76,12 +96,16 @@ pub fn history<'c>(
     }
     out.raw(r#"],"has_more":"#);
     out.boolean(has_more);
-    for (name, tag) in [(r#","next":""#, next), (r#","queued":""#, queued)] {
-        if let Some(StateTag { epoch, version }) = tag {
+    for (name, place) in [(r#","next":""#, next), (r#","queued":""#, queued.map(Cursor::from))] {
+        if let Some(Cursor { tag: StateTag { epoch, version }, told }) = place {
             out.raw(name);
             out.number(epoch);
             out.raw(".");
             out.number(version);
+            if let Some(told) = told {
+                out.raw(".");
+                out.number(told);
+            }
             out.raw("\"");
         }
     }
@@ -93,7 +117,7 @@ pub fn history<'c>(
 
 #[cfg(test)]
 mod tests {
-    use super::{HistoryQuery, StateTag, history_query};
+    use super::{Cursor, HistoryQuery, StateTag, history_query};
 
     #[test]
     fn reads_queries() {
@@ -104,7 +128,13 @@ mod tests {
             read.ok_or(problems)
         };
         assert_eq!(read(""), Ok(HistoryQuery { after: None, limit: 100 }));
-        let after = Some(StateTag { epoch: 17, version: 3 });
+        let tag = StateTag { epoch: 17, version: 3 };
+        let after = Some(Cursor::from(tag));
+        let within = Some(Cursor { tag, told: Some(200) });
+        assert_eq!(read("after=17.3.200"), Ok(HistoryQuery { after: within, limit: 100 }));
+        for wrong in ["after=17.3.", "after=17.3.x", "after=17.3.1.1", "after=.3"] {
+            assert_eq!(read(wrong), Err(vec![("after".to_owned(), "invalid_format")]), "{wrong}");
+        }
         assert_eq!(read("x=1&limit=5&after=17.3"), Ok(HistoryQuery { after, limit: 5 }));
         let wrong = vec![("after".to_owned(), "invalid_format"), ("limit".to_owned(), "too_big")];
         assert_eq!(read("%6Cimit=%35&after=17%2e3"), Ok(HistoryQuery { after, limit: 5 }));

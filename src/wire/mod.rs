@@ -32,7 +32,7 @@ pub use answer::{Details, Text, degraded, error, http_error, not_ready, ready, s
 pub use audited::{Audited, AuditedChange, AuditedParticipant, AuditedState, audited};
 pub use decode::{Undecodable, decode, decode_frame, decode_sound, has_warnings};
 pub use format::{FORMATS, begin, decode_archived, is_newer, modern};
-pub use history::{HistoryQuery, history, history_query, names_history};
+pub use history::{Cursor, HistoryQuery, history, history_query, names_history};
 pub use inbound::{Asked, Inbound, Order, inbound};
 pub use instant::instant_text;
 pub use job::{DeadJob, JobName, Told, dead_job, done_job, job, job_name, read_dead_job, read_job};

@@ -13,6 +13,7 @@ use crate::engine::{SessionId, StateTag, Timestamp};
 use crate::store::{Answer, Archive, Archived, Change, Changes, Room, StoreError};
 
 use crate::supervision::{Ending, Supervisor, Task, panic_point};
+use crate::wire::Cursor;
 
 use super::connection::{Connection, Failure};
 use super::erase::erase;
@@ -118,7 +119,7 @@ impl Archive for PostgresArchive {
         })
     }
 
-    fn changes(&self, id: SessionId, after: Option<StateTag>, room: Room) -> Answer<'_, Changes> {
+    fn changes(&self, id: SessionId, after: Option<Cursor>, room: Room) -> Answer<'_, Changes> {
         Self::ask(&self.pages, async move |client| changes(client, id, after, room).await)
     }
 
@@ -161,22 +162,24 @@ impl Desk {
 }
 
 /// Reads as many changes as fit, and of those that follow hardly more than is needed to know that there are some.
-async fn changes(
-    client: &mut Client,
-    id: SessionId,
-    after: Option<StateTag>,
-    mut room: Room,
-) -> Result<Changes, Error> {
-    let (epoch, version) = after.map_or((-1, -1), |tag| (stored(tag.epoch), stored(tag.version)));
+async fn changes(client: &mut Client, id: SessionId, after: Option<Cursor>, mut room: Room) -> Result<Changes, Error> {
+    // What follows all changes of a state begins with its next version.
+    let (epoch, version, told) = match after {
+        None => (0, 0, 0),
+        Some(Cursor { tag, told: None }) => (stored(tag.epoch), stored(tag.version).saturating_add(1), 0),
+        Some(Cursor { tag, told: Some(told) }) => (stored(tag.epoch), stored(tag.version), stored(told)),
+    };
     let transaction = client.transaction().await?;
-    let portal = transaction.bind(include_str!("../../sql/changes.sql"), &[&id.to_string(), &epoch, &version]).await?;
+    let portal =
+        transaction.bind(include_str!("../../sql/changes.sql"), &[&id.to_string(), &epoch, &version, &told]).await?;
     let (mut found, mut fetch) = (Changes::default(), 1);
     loop {
         let rows = transaction.query_portal(&portal, i32::try_from(fetch).unwrap_or(i32::MAX)).await?;
         for row in &rows {
             let change = change(row)?;
             let Some(left) = room.after(change.job.len()) else {
-                return Ok(Changes { has_more: true, ..found });
+                let told = of_tag(&found.changes, change.tag, after);
+                return Ok(Changes { has_more: true, told, ..found });
             };
             room = left;
             found.changes.push(change);
@@ -189,6 +192,13 @@ async fn changes(
         let alike = room.bytes / (bytes / found.changes.len().max(1)).max(1);
         fetch = (alike.min(room.changes) + 1).min(FETCH_MAX);
     }
+}
+
+/// How many changes of a state were told, if the last ones are of that.
+fn of_tag(changes: &[Change], tag: StateTag, after: Option<Cursor>) -> Option<u64> {
+    let here = changes.iter().rev().take_while(|change| change.tag == tag).count();
+    let before = after.filter(|after| after.tag == tag && here == changes.len()).and_then(|after| after.told);
+    (here > 0).then(|| before.unwrap_or_default() + here as u64)
 }
 
 fn archived(row: &Row) -> Result<Archived, Error> {

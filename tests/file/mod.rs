@@ -65,7 +65,7 @@ async fn history(directory: &Directory, id: &str) -> Vec<Change> {
         assert_eq!((&job["state"], newest.is_deleted), (&state, last.is_deletion));
         let middle = changes[changes.len() / 2].tag;
         let room = Room { changes: 3, bytes: usize::MAX };
-        let later = archive.changes(id, Some(middle), room).await.expect("it can be read").changes;
+        let later = archive.changes(id, Some(middle.into()), room).await.expect("it can be read").changes;
         let expected: Vec<_> = changes.iter().filter(|change| change.tag > middle).take(3).cloned().collect();
         assert_eq!(later, expected);
     }

@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 use synckairos::engine::{SessionId, StateTag};
-use synckairos::store::{Archive, Room, StoreError};
+use synckairos::sessions::Page;
+use synckairos::store::{Archive, Queued, Room, StoreError};
 use synckairos::supervision::Supervisor;
 use synckairos::writer::{PostgresArchive, migrate_server};
 use tokio::runtime::Runtime;
@@ -68,7 +69,7 @@ fn changes_are_read_back_as_the_jobs_they_were() {
             assert!(changes.len() <= size);
             assert_eq!(has_more, found.len() + changes.len() < jobs.len());
             let Some(last) = changes.last() else { break };
-            after = Some(last.tag);
+            after = Some(last.tag.into());
             found.extend(changes);
         }
         assert_eq!(found.len(), jobs.len());
@@ -103,4 +104,42 @@ fn an_archive_outlives_its_server_and_never_hangs_with_it() {
     assert!(matches!(newest(), Err(StoreError::Unavailable(_))), "whoever connects hears nothing");
     postgres.signal("CONT");
     assert_eq!(newest(), Ok(None));
+}
+
+/// What an earlier program wrote twice, or without saying of which state it was, shares a place in the order of tags.
+#[test]
+fn what_shares_a_state_is_neither_skipped_nor_told_twice_at_the_edge_of_a_page() {
+    let (database, mut client, mut sink) = migrated();
+    let runtime = runtime();
+    let archive = PostgresArchive::start(server(&database.url()), &Supervisor::default()).expect("there are threads");
+    let jobs = Life::whole(1, 5);
+    write(&mut sink, &jobs).expect("it is written");
+    for (count, epoch, version) in [(7, 0, 0), (4, 5, 3), (3, 5, 7)] {
+        let rows = format!(
+            "insert into sync_events (id, session_id, event_type, cycle_number, \"timestamp\", epoch, version) \
+             select gen_random_uuid(), '{}', 'session_updated', 0, timestamptz '2024-01-01' + n * interval '1 s', \
+             {epoch}, {version} from generate_series(1, {count}) n",
+            uuid(1)
+        );
+        client.batch_execute(&rows).expect("they fit");
+    }
+    let page = |after, changes| {
+        let page = archive.changes(SessionId(uuid(1)), after, Room { changes, bytes: usize::MAX });
+        Page::new(runtime.block_on(page).expect("it answers"), after, Queued::default())
+    };
+    let whole: Vec<_> = page(None, 100).changes;
+    assert_eq!(whole.len(), jobs.len() + 7 + 4 + 3);
+    for size in 1..=whole.len() {
+        let (mut after, mut found) = (None, Vec::new());
+        loop {
+            let page = page(after, size);
+            after = page.next(after);
+            found.extend(page.changes);
+            if !page.has_more {
+                break;
+            }
+        }
+        assert_eq!(found, whole, "pages of {size}");
+        assert_eq!(page(after, size).changes, [], "and nothing comes after them");
+    }
 }

@@ -27,6 +27,8 @@ fn json() -> impl Strategy<Value = String> {
         "\"[a-zA-Z0-9 é日😀<>&'/]{0,12}\"",
         Just(r#""é\"\\\/\b\f\n\r\t""#.to_owned()),
         Just(r#""\u00e9\uD83D\uDE00\u007f""#.to_owned()),
+        // What looks like the character that PostgreSQL has no place for, and which nobody may give.
+        Just(r#""\\u0000\\ud800\u0001""#.to_owned()),
     ];
     let leaf = prop_oneof![number, string, Just("null".to_owned()), Just("true".to_owned()), Just("false".to_owned())];
     leaf.prop_recursive(4, 40, 5, |inner| {

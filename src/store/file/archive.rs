@@ -9,7 +9,7 @@ use crate::engine::{SessionId, StateTag};
 use crate::store::archive::{Archive, Archived, Change, Changes, Room};
 use crate::store::{Answer, StoreError};
 use crate::supervision::{Supervisor, panic_point};
-use crate::wire;
+use crate::wire::{self, Cursor};
 
 use super::journal::Journal;
 use super::tables::{Fault, Tables};
@@ -54,15 +54,16 @@ impl Archive for Library {
         })
     }
 
-    fn changes(&self, id: SessionId, after: Option<StateTag>, room: Room) -> Answer<'_, Changes> {
+    fn changes(&self, id: SessionId, after: Option<Cursor>, room: Room) -> Answer<'_, Changes> {
         Box::pin(async move {
-            let (jobs, has_more) = self.read(move |tables| tables.jobs(id, after, room)).await?;
+            let (jobs, has_more) = self.read(move |tables| tables.jobs(id, after.map(|after| after.tag), room)).await?;
             let change = |(tag, job): (StateTag, bytes::Bytes)| {
                 let is_deletion = wire::read_job(&job).ok_or(StoreError::Unreadable)?.is_deletion;
                 Ok(Change { tag, is_deletion, job })
             };
             let changes = jobs.into_iter().map(change).collect::<Result<_, StoreError>>()?;
-            Ok(Changes { changes, has_more })
+            // Each change has a tag of its own here.
+            Ok(Changes { changes, has_more, told: None })
         })
     }
     fn erase(&self, id: SessionId) -> Answer<'_, u64> {
