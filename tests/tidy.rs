@@ -438,7 +438,7 @@ fn the_settings_page_lists_every_setting() {
 #[test]
 fn every_bound_has_a_test() {
     let page = fs::read_to_string("docs/change/bounds.md").expect("there is a table of bounds");
-    let rows = page.lines().filter(|line| line.starts_with("| ")).skip(1);
+    let rows = page.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| what grows |"));
     let mut count = 0;
     for row in rows {
         let test = row.trim_end_matches(" |").rsplit(" | ").next().expect("a row has columns").trim_matches('`');

@@ -176,6 +176,15 @@ mod tests {
     }
 
     #[test]
+    fn a_list_that_is_too_long_is_not_believed() {
+        let proxies = |count: usize| vec!["10.0.0.1"; count].join(", ");
+        let last = "192.0.2.1".to_owned();
+        assert_eq!(client(&[], &[&format!("{last}, {}", proxies(31))]), Some(last.clone()));
+        assert_eq!(client(&[], &[&format!("{last}, {}", proxies(32))]), None);
+        assert_eq!(client(&[], &[&last, &proxies(16), &proxies(16)]), None, "over several fields too");
+    }
+
+    #[test]
     fn nobody_is_believed_who_says_two_things() {
         assert_eq!(client(&["for=192.0.2.1"], &["192.0.2.1"]).as_deref(), Some("192.0.2.1"));
         assert_eq!(client(&["for=192.0.2.1"], &["192.0.2.2"]), None);

@@ -98,7 +98,7 @@ fn follows(last: Option<(StateTag, bool)>, change: &Change) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Cursor, Page, StateTag};
+    use super::{BUSY, Cursor, Duration, PAGES_MAX, Page, Readers, StateTag};
     use crate::store::{Change, Changes, Queued};
 
     fn tags(page: &Page) -> Vec<(u64, u64)> {
@@ -113,6 +113,18 @@ mod tests {
         let found = Changes { changes, has_more: held.len() > limit, told: None };
         let page = Page::new(found, after.as_ref().map(tag).map(Cursor::from), queued);
         (tags(&page), page.has_more)
+    }
+
+    #[tokio::test]
+    async fn so_many_pages_are_in_memory_and_others_wait() {
+        let readers = Readers::default();
+        let mut places = Vec::new();
+        for _ in 0..PAGES_MAX {
+            places.push(readers.enter(Duration::ZERO).await.expect("there is room"));
+        }
+        assert_eq!(readers.enter(Duration::ZERO).await.err(), Some(BUSY));
+        places.pop();
+        assert!(readers.enter(Duration::ZERO).await.is_ok(), "there is room again");
     }
 
     #[test]

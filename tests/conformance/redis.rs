@@ -7,15 +7,18 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use synckairos::clock::Clock;
-use synckairos::engine::Millis;
+use synckairos::engine::{Command, Millis, SessionId, Uuid};
 use synckairos::redis::{Certificates, Keyspace, Server};
+use synckairos::sessions::{Failure, Rates, Sessions};
 use synckairos::store::redis::{Budget, Options, RecordFormat, RedisStore};
-use synckairos::store::{Lifetimes, Listener, Metrics, Store};
+use synckairos::store::{Lifetimes, Listener, Metrics, Store, StoreError};
+use tokio::task::JoinSet;
 
 use super::Backend;
 use crate::support::certificates::Authority;
 use crate::support::cluster::Cluster;
 use crate::support::redis::{Redis, Setup};
+use crate::support::wait;
 
 /// A store on a server of its own.
 struct Alone<const PARTITIONS: u16, const AUDITED: bool>(
@@ -121,4 +124,40 @@ mod encrypted {
 mod cluster {
     type Cluster = super::Divided<true>;
     crate::conformance::cases!(Cluster);
+}
+
+/// Reads and changes beyond those that may wait are refused at once, and none of the others.
+#[tokio::test]
+async fn as_many_commands_and_reads_wait_as_there_is_room_for() {
+    const ROOM: usize = 2 * 4_096;
+    const MORE: usize = 2_000;
+    const TOO_MANY: [&str; 2] = ["too many reads are waiting", "too many changes are waiting"];
+    let redis = Redis::start();
+    let listener: Arc<dyn Listener> = Arc::new(super::recorder::Recorder::default());
+    let store = RedisStore::new(&Clock::system(), &options(&redis.url(), Keyspace::new("", 1), false), &listener);
+    store.now(None).await.expect("the server answers");
+    let sessions = Sessions::new(Arc::new(store), Rates::default());
+    redis.signal("STOP");
+    for (is_read, refusal) in [(true, TOO_MANY[0]), (false, TOO_MANY[1])] {
+        let mut asked = JoinSet::new();
+        for n in 0..ROOM + MORE {
+            let (sessions, id) = (sessions.clone(), SessionId(Uuid::from_bits(n as u128)));
+            asked.spawn(async move {
+                match is_read {
+                    true => sessions.read(id).await.err(),
+                    false => sessions.change(id, sessions.arrive(id), Command::Start.into()).await.result.err(),
+                }
+            });
+        }
+        let told = asked.join_all().await;
+        let is_refused = |told: &&Option<Failure>| match told {
+            Some(Failure::Store(StoreError::Unavailable(why))) => *why == refusal,
+            _ => false,
+        };
+        let refused = told.iter().filter(is_refused).count();
+        assert!((1..=MORE).contains(&refused), "{refused} were refused with {refusal:?}");
+    }
+    redis.signal("CONT");
+    let id = SessionId(Uuid::from_bits(1));
+    wait::until("it serves", async || matches!(sessions.read(id).await, Err(Failure::Refused(..)))).await;
 }

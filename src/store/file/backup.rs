@@ -53,9 +53,7 @@ pub(super) async fn serve(directory: &Path, tables: &Arc<Tables>, supervisor: &S
 
 fn send(stream: &UnixStream, tables: &Tables) -> Result<(), Fault> {
     let failed = |error: io::Error| error.to_string();
-    stream.set_nonblocking(false).map_err(failed)?;
-    stream.set_write_timeout(Some(WRITE_TIMEOUT)).map_err(failed)?;
-    let mut out = BufWriter::with_capacity(1 << 20, stream);
+    let mut out = outgoing(stream, WRITE_TIMEOUT).map_err(failed)?;
     out.write_all(FORMAT).map_err(failed)?;
     tables.rows(|Row { table, key, value }| {
         let len = |bytes: &[u8]| u32::try_from(bytes.len()).map_err(|_| "a row is too long".to_owned());
@@ -66,6 +64,13 @@ fn send(stream: &UnixStream, tables: &Tables) -> Result<(), Fault> {
         out.write_all(value).map_err(failed)
     })?;
     out.write_all(&[0]).and_then(|()| out.flush()).map_err(failed)
+}
+
+/// A way to somebody who has so long to read each part.
+fn outgoing(stream: &UnixStream, patience: Duration) -> io::Result<BufWriter<&UnixStream>> {
+    stream.set_nonblocking(false)?;
+    stream.set_write_timeout(Some(patience))?;
+    Ok(BufWriter::with_capacity(1 << 20, stream))
 }
 
 /// Copies a directory that a server has; `None` when none has it.
@@ -135,4 +140,24 @@ fn make(to: &Path, fill: impl FnOnce(&mut Copied) -> Result<u64, Fault>) -> io::
     })?;
     fs::rename(&part, &path).map_err(|error| told(&path, &error))?;
     Ok(count)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{ErrorKind, Write};
+    use std::os::unix::net::UnixStream;
+    use std::time::Duration;
+
+    use super::outgoing;
+
+    #[test]
+    fn who_reads_nothing_is_given_up() {
+        let (ours, _theirs) = UnixStream::pair().expect("there is one");
+        let mut out = outgoing(&ours, Duration::from_millis(20)).expect("it is new");
+        let part = vec![0; 1 << 20];
+        let error = (0..64).find_map(|_| out.write_all(&part).err()).expect("nobody reads");
+        assert!(matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut), "{error}");
+        // What it holds is not sent to nobody once more.
+        let _ = out.into_parts();
+    }
 }

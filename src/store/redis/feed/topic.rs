@@ -204,7 +204,7 @@ impl Topic {
 mod tests {
     use bytes::Bytes;
 
-    use super::{Belief, Topic};
+    use super::{Belief, HELD_MAX, Look, Topic};
     use crate::engine::{StateTag, Timestamp};
 
     fn tag(epoch: u64, version: u64) -> StateTag {
@@ -239,6 +239,19 @@ mod tests {
         assert!(topic.looked() && !topic.looked(), "and again for what came meanwhile");
         assert!(!topic.is_news_of(tag(5, 6)), "it was told with it");
         assert_eq!(topic.read(tag(5, 6), Some(Timestamp::from_ms(60))), (None, false), "which is no news");
+    }
+
+    #[test]
+    fn so_many_messages_are_held_and_then_what_is_stored_is_read() {
+        let mut topic = Topic::default();
+        topic.watch();
+        for _ in 0..HELD_MAX {
+            topic.hold(Bytes::from_static(b"early"));
+        }
+        assert!(!matches!(topic.look, Look::Begun));
+        topic.hold(Bytes::from_static(b"one more"));
+        assert!(matches!(topic.look, Look::Begun));
+        assert_eq!(topic.begin(None).len(), HELD_MAX);
     }
 
     #[test]
