@@ -42,10 +42,12 @@ pub use message::{
 };
 pub use metadata::{MAX_LEN as METADATA_LEN_MAX, Merge, TooLarge};
 pub use problems::{Code, Problem, Problems};
-pub use published::{Heard, changed_at, heard, publish, publish_deleted, publish_update, published_at};
+pub use published::{
+    Heard, Standing, changed_at, heard, publish, publish_deleted, publish_update, published_at, standing,
+};
 pub use query::parameter;
 pub use read::{NotJson, Object};
 pub use request::{PatchRequest, SwitchRequest, create, create_with, patch, session_id, switch};
 pub use state::{Encoded, encode, len_expected};
-pub use stored::{EVENTS_MAX, Events, Kept, Mark, NotStored, bury, check_stored, glance, mark, read_mark};
+pub use stored::{EVENTS_MAX, Events, Kept, Mark, NotStored, bury, check_stored, glance, mark, read_mark, written_at};
 pub use strict::{KnownFields, unknown_fields};

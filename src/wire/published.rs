@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
-use crate::engine::{SessionId, StateTag, Timestamp};
+use crate::engine::{SessionId, StateTag, Status, Timestamp};
 
 use super::instant;
 use super::scan::Scan;
@@ -133,6 +133,26 @@ fn foreign(envelope: &Bytes, id: SessionId) -> Option<Heard> {
 fn is_object(bytes: &[u8]) -> bool {
     let text = std::str::from_utf8(bytes).unwrap_or_default();
     text.starts_with('{') && serde_json::from_str::<IgnoredAny>(text).is_ok()
+}
+
+/// How a session stands: what decides how long its state is kept.
+pub type Standing = (Status, Option<Timestamp>);
+
+/// How a session stands and when its clock flags, found in the bytes of its state or of a message that carries it: both come
+/// before anything that a client wrote.
+pub fn standing(state: &[u8]) -> Option<Standing> {
+    let mut scan = Scan(state);
+    scan.find(br#""status":""#)?;
+    let named =
+        |status: &&Status| scan.0.strip_prefix(status.name().as_bytes()).is_some_and(|rest| rest.starts_with(b"\""));
+    let status = *Status::ALL.iter().find(named)?;
+    scan.find(br#""deadline_at":"#)?;
+    if let Some(()) = scan.literal(b"null") {
+        return Some((status, None));
+    }
+    scan.literal(b"\"")?;
+    let deadline = std::str::from_utf8(scan.0.get(..instant::TEXT_LEN)?).ok()?;
+    Some((status, Some(instant::parse(deadline)?)))
 }
 
 /// When a state last changed, found in the bytes of it or of a message that carries it: it is the last of its members.

@@ -145,6 +145,13 @@ pub fn glance(value: &Bytes) -> Result<(Option<Timestamp>, Kept), NotStored> {
     Ok((deadline, kept(members).ok_or(NotStored)?))
 }
 
+/// When what is kept was written, and not before.
+pub fn written_at(value: &Bytes) -> Option<Timestamp> {
+    let mut scan = Scan(mark_json(value).ok()?);
+    scan.find(b",")?;
+    Some(Timestamp::from_ms(scan.number()? / 1_000))
+}
+
 /// The whole mark.
 pub fn read_mark(value: &Bytes) -> Result<Mark, NotStored> {
     #[derive(Deserialize)]

@@ -21,6 +21,7 @@ super::on_one_and_on_many!(
     a_lost_session_comes_back_on_demand,
     an_older_state_never_comes_back,
     what_is_over_is_shown_and_comes_back_by_a_command_only,
+    what_lapsed_and_is_back_is_heard_of,
     a_scan_of_ids_takes_nobodys_look_ups,
     what_nobody_can_read_comes_back_from_the_audit,
     what_was_audited_comes_back_though_redis_is_emptied_under_load,
@@ -115,6 +116,40 @@ async fn what_is_over_is_shown_and_comes_back_by_a_command_only(rig: Rig) {
     assert_eq!(client.post(&id(2), "start", &Value::Null).await["version"], 3, "a command does");
     let again = client.ask("POST", &format!("/v1/sessions/{}/start", id(1)), "").await;
     assert_eq!((again.status, again.code().as_str()), (400, "INVALID_STATE_TRANSITION"));
+}
+
+async fn what_lapsed_and_is_back_is_heard_of(rig: Rig) {
+    let settings = [("LIFETIME_PENDING_S", "2")];
+    let instances = [rig.instance(&settings).await, rig.instance(&settings).await];
+    let mut client = Connection::open(instances[0].address).await;
+    client.create(&two_players(&id(1), HOUR)).await;
+    let mut watchers = Vec::new();
+    for instance in &instances {
+        watchers.push(Client::join(instance.address, &id(1)).await);
+    }
+    for mut watcher in watchers {
+        let end = watcher.next_of("SESSION_DELETED").await;
+        assert_eq!(end["reason"], "lapsed", "{end}");
+        assert_eq!(u16::from(watcher.closed().await.code), 1000);
+    }
+    rig.drained().await;
+    let mut watchers = Vec::new();
+    for instance in &instances {
+        let mut watcher = Client::join(instance.address, &id(1)).await;
+        assert_eq!(watcher.next_of("STATE_SYNC").await["state"]["status"], "pending");
+        watchers.push(watcher);
+    }
+    let started = client.post(&id(1), "start", &Value::Null).await;
+    assert_eq!(started["version"], 3, "it was recovered before");
+    for instance in &instances {
+        let mut late = Client::join(instance.address, &id(1)).await;
+        assert_eq!(late.next_of("STATE_SYNC").await["state"], started);
+        watchers.push(late);
+    }
+    client.post(&id(1), "switch", &Value::Null).await;
+    for watcher in &mut watchers {
+        while watcher.next_of("STATE_UPDATE").await["state"]["version"] != 4 {}
+    }
 }
 
 async fn what_nobody_can_read_comes_back_from_the_audit(rig: Rig) {

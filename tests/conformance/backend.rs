@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use synckairos::engine::Timestamp;
-use synckairos::store::{Listener, Store};
+use synckairos::store::{Lifetimes, Listener, Store};
 
 /// A kind of store, and one that is open.
 pub(crate) trait Backend: Sized + Send + Sync {
-    /// An empty store that shares nothing with others, whose watched sessions' changes go to `listener`.
-    fn open(listener: Arc<dyn Listener>) -> impl Future<Output = Self> + Send;
+    /// An empty store that shares nothing with others, whose watched sessions' changes go to `listener`, and which keeps
+    /// sessions for so long.
+    fn open(listener: Arc<dyn Listener>, lifetimes: Lifetimes) -> impl Future<Output = Self> + Send;
 
     /// The store.
     fn store(&self) -> Arc<dyn Store>;

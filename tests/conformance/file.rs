@@ -6,7 +6,7 @@ use std::time::Duration;
 use synckairos::clock::Clock;
 use synckairos::store::file::DataDir;
 use synckairos::store::memory::{Limit, Memory};
-use synckairos::store::{Listener, Metrics, Store};
+use synckairos::store::{Lifetimes, Listener, Metrics, Store};
 
 use super::Backend;
 use crate::support::directory::Directory;
@@ -15,11 +15,11 @@ use crate::support::directory::Directory;
 struct Kept(Memory, #[expect(dead_code, reason = "it ends with the store")] Directory);
 
 impl Backend for Kept {
-    async fn open(listener: Arc<dyn Listener>) -> Self {
+    async fn open(listener: Arc<dyn Listener>, lifetimes: Lifetimes) -> Self {
         let directory = Directory::new();
         let (clock, metrics) = (Clock::system(), Metrics::default());
         let data = DataDir::open(directory.path(), clock.clone(), Duration::from_secs(20), metrics.clone());
-        let limit = Limit { sessions_max: 1_000, ..Limit::default() };
+        let limit = Limit { sessions_max: 1_000, lifetimes, ..Limit::default() };
         let store = Memory::open(clock, limit, listener, metrics, &data.expect("it is new"));
         Self(store.expect("there is nothing"), directory)
     }

@@ -31,8 +31,8 @@ const LIMIT: Limit = Limit { sessions_max: 1_000, bytes_max: usize::MAX, tombsto
 struct System(Memory);
 
 impl Backend for System {
-    async fn open(listener: Arc<dyn Listener>) -> Self {
-        Self(Memory::new(Clock::system(), LIMIT, listener, Metrics::default()))
+    async fn open(listener: Arc<dyn Listener>, lifetimes: Lifetimes) -> Self {
+        Self(Memory::new(Clock::system(), Limit { lifetimes, ..LIMIT }, listener, Metrics::default()))
     }
 
     fn store(&self) -> Arc<dyn Store> {
@@ -44,9 +44,9 @@ impl Backend for System {
 struct Manual<const SESSIONS_MAX: usize = 1_000>(Clock, Memory);
 
 impl<const SESSIONS_MAX: usize> Backend for Manual<SESSIONS_MAX> {
-    async fn open(listener: Arc<dyn Listener>) -> Self {
+    async fn open(listener: Arc<dyn Listener>, lifetimes: Lifetimes) -> Self {
         let clock = Clock::manual(Timestamp::from_ms(1_769_860_800_000));
-        let limit = Limit { sessions_max: SESSIONS_MAX, ..LIMIT };
+        let limit = Limit { sessions_max: SESSIONS_MAX, lifetimes, ..LIMIT };
         Self(clock.clone(), Memory::new(clock, limit, listener, Metrics::default()))
     }
 

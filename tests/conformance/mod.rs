@@ -10,6 +10,7 @@ mod changes;
 mod deadlines;
 mod deletion;
 mod file;
+mod lifetimes;
 mod limits;
 mod memory;
 mod recorder;
@@ -20,9 +21,15 @@ mod watching;
 
 use backend::Backend;
 use rig::Rig;
+use synckairos::store::Lifetimes;
 
 /// After so long a case is taken to hang.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
+
+/// How long sessions are kept in the cases of a module: only where that is what they are about is it short.
+fn lifetimes_of(module: &str) -> Lifetimes {
+    if module == "lifetimes" { lifetimes::BRIEF } else { Lifetimes::default() }
+}
 
 /// Every case as a test of `$backend`, a type in the caller's module.
 macro_rules! cases {
@@ -76,6 +83,12 @@ macro_rules! cases {
                 a_command_for_another_session_holds_nothing_back,
                 a_command_that_arrived_late_holds_nothing_back,
             ],
+            lifetimes: [
+                whoever_watches_a_session_that_lapses_is_told_once,
+                a_change_keeps_a_session_for_longer_or_less_long,
+                another_session_may_have_the_name_of_one_that_lapsed,
+                what_was_deleted_does_not_lapse,
+            ],
             limits: [
                 what_is_refused_gives_its_count_back,
                 whoever_is_refused_too_often_is_told_alone,
@@ -89,11 +102,11 @@ macro_rules! cases {
     ($backend:ident: $($module:ident: [$($case:ident),* $(,)?]),* $(,)?) => {
         $(mod $module {
             use super::$backend;
-            use $crate::conformance::{$module as cases, PATIENCE, Rig};
+            use $crate::conformance::{$module as cases, PATIENCE, Rig, lifetimes_of};
 
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
             async fn $case() {
-                let case = async { cases::$case(Rig::<$backend>::open().await).await };
+                let case = async { cases::$case(Rig::<$backend>::open_with(lifetimes_of(stringify!($module))).await).await };
                 tokio::time::timeout(PATIENCE, case).await.expect("the case ends");
             })*
         })*

@@ -27,9 +27,9 @@ struct Alone<const PARTITIONS: u16, const AUDITED: bool>(
 );
 
 impl<const PARTITIONS: u16, const AUDITED: bool> Backend for Alone<PARTITIONS, AUDITED> {
-    async fn open(listener: Arc<dyn Listener>) -> Self {
+    async fn open(listener: Arc<dyn Listener>, lifetimes: Lifetimes) -> Self {
         let redis = Redis::start();
-        let options = options(&redis.url(), Keyspace::new("", PARTITIONS), AUDITED);
+        let options = Options { lifetimes, ..options(&redis.url(), Keyspace::new("", PARTITIONS), AUDITED) };
         let store = RedisStore::new(&Clock::system(), &options, &listener);
         store.now(None).await.expect("the server answers");
         Self(store, redis)
@@ -44,12 +44,12 @@ impl<const PARTITIONS: u16, const AUDITED: bool> Backend for Alone<PARTITIONS, A
 struct Encrypted(RedisStore, #[expect(dead_code, reason = "it ends with the store")] Redis);
 
 impl Backend for Encrypted {
-    async fn open(listener: Arc<dyn Listener>) -> Self {
+    async fn open(listener: Arc<dyn Listener>, lifetimes: Lifetimes) -> Self {
         let authority = Authority::new();
         let redis = Setup::forgetful().encrypted("localhost", &authority).start();
         let certificates = Certificates { authority: Some(authority.file().into()), client: None };
         let server = Server::parse(&redis.url(), &certificates, Duration::from_secs(1)).expect("a URL");
-        let options = Options { server, ..options(&redis.url(), Keyspace::new("", 1), true) };
+        let options = Options { server, lifetimes, ..options(&redis.url(), Keyspace::new("", 1), true) };
         let store = RedisStore::new(&Clock::system(), &options, &listener);
         store.now(None).await.expect("the server answers");
         Self(store, redis)
@@ -67,11 +67,11 @@ struct Divided<const AUDITED: bool>(
 );
 
 impl<const AUDITED: bool> Backend for Divided<AUDITED> {
-    async fn open(listener: Arc<dyn Listener>) -> Self {
+    async fn open(listener: Arc<dyn Listener>, lifetimes: Lifetimes) -> Self {
         static CASES: AtomicU32 = AtomicU32::new(0);
         let cluster = tokio::task::spawn_blocking(shared_cluster).await.expect("it starts");
         let prefix = format!("{}:", CASES.fetch_add(1, Ordering::Relaxed));
-        let options = options(&cluster.url(), Keyspace::new(&prefix, 8), AUDITED);
+        let options = Options { lifetimes, ..options(&cluster.url(), Keyspace::new(&prefix, 8), AUDITED) };
         let store = RedisStore::new(&Clock::system(), &options, &listener);
         store.now(None).await.expect("the servers answer");
         Self(store, cluster)

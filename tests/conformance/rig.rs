@@ -11,7 +11,7 @@ use synckairos::engine::{
     SessionId, Timestamp, Uuid,
 };
 use synckairos::sessions::{Done, Failure, Rates, Sessions};
-use synckairos::store::{Arrival, Commit, Committed, Current, Decision, Record, Store, Write};
+use synckairos::store::{Arrival, Commit, Committed, Current, Decision, Lifetimes, Record, Store, Write};
 use tokio::task::JoinSet;
 
 use super::Backend;
@@ -43,8 +43,13 @@ pub(crate) struct Seen {
 impl<B: Backend> Rig<B> {
     /// Opens a store of its own.
     pub(crate) async fn open() -> Self {
+        Self::open_with(Lifetimes::default()).await
+    }
+
+    /// Opens a store of its own that keeps sessions for so long.
+    pub(crate) async fn open_with(lifetimes: Lifetimes) -> Self {
         let heard = Arc::new(Recorder::default());
-        let backend = B::open(Arc::clone(&heard) as _).await;
+        let backend = B::open(Arc::clone(&heard) as _, lifetimes).await;
         let store = backend.store();
         let mut upkeep = JoinSet::new();
         let keeper = Arc::clone(&store);

@@ -50,6 +50,8 @@ pub(super) enum Lookup {
 pub(super) struct Found {
     /// With its deadline.
     pub(super) kept: Option<(Option<Timestamp>, Kept)>,
+    /// When that was written.
+    pub(super) written_at: Option<Timestamp>,
     /// The authority's time at reading.
     pub(super) now: Timestamp,
 }
@@ -206,8 +208,10 @@ impl Batch {
                 }
                 Want::Kept(reply) => {
                     let found = value.and_then(|value| {
+                        let written_at = value.as_ref().and_then(wire::written_at);
                         let kept = value.map(|value| wire::glance(&value)).transpose();
-                        kept.map(|kept| Found { kept, now }).map_err(|wire::NotStored| StoreError::Unreadable)
+                        let found = |kept| Found { kept, written_at, now };
+                        kept.map(found).map_err(|wire::NotStored| StoreError::Unreadable)
                     });
                     let _ = reply.send(found);
                 }

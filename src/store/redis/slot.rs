@@ -438,6 +438,7 @@ fn read(id: SessionId, value: &Bytes) -> Result<Stored, String> {
     }
 }
 
-fn seconds(lifetime: Millis) -> u64 {
+/// For how many seconds Redis is told to keep what is kept for so long.
+pub(super) fn seconds(lifetime: Millis) -> u64 {
     lifetime.as_ms().div_ceil(1_000)
 }

@@ -5,10 +5,13 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use serde_json::Value;
 
-use super::super::{Encoded, Object, Problems, audited, create, decode, encode, inbound, patch, session_id, switch};
+use super::super::{
+    Encoded, Mark, Object, Problems, audited, create, decode, encode, inbound, patch, session_id, standing, switch,
+    written_at,
+};
 use super::sample::{self, after, after_noon};
 use super::table::body;
-use crate::engine::{Command, Millis, Mode, OnTimeout, ParticipantId, Patch, Session, Uuid};
+use crate::engine::{Command, Millis, Mode, OnTimeout, ParticipantId, Patch, Session, Timestamp, Uuid};
 
 /// Lets every reader read; all that is asked is an answer.
 fn read(bytes: &[u8]) {
@@ -274,6 +277,19 @@ proptest! {
     #[test]
     fn a_state_is_read_back_as_it_was(session in lives()) {
         prop_assert_eq!(decode(&encode(&session, session.updated_at).state()), Ok(session));
+    }
+
+    #[test]
+    fn how_a_session_stands_is_found_in_its_bytes(session in lives(), written_us in 0..4_000_000_000_000_000_u64) {
+        let (encoded, expected) = (encode(&session, session.updated_at), (session.status, session.deadline()));
+        for bytes in [encoded.frame(), encoded.state(), encoded.members()] {
+            prop_assert_eq!(standing(&bytes), Some(expected));
+        }
+        let mark = Mark { deadline: session.deadline(), changed_us: written_us, ..Mark::default() };
+        let mut stored = Vec::new();
+        super::super::mark(&mut stored, &mark);
+        stored.extend_from_slice(&encoded.members());
+        prop_assert_eq!(written_at(&stored.into()), Some(Timestamp::from_ms(written_us / 1_000)));
     }
 
     #[test]

@@ -5,13 +5,11 @@ use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use super::super::reader::{self, Lookup};
+use super::{Ask, DEAF, Feed, Joined, TOGETHER_MAX, lapses};
 use crate::engine::SessionId;
 use crate::redis::{LinkError, Subscriber, Subscription};
 use crate::store::{Read, Snapshot, StoreError, Watch};
-use crate::wire;
-
-use super::super::reader::{self, Lookup};
-use super::{Ask, DEAF, Feed, Joined, TOGETHER_MAX};
 
 /// A change of what is heard that is on its way, one at a time.
 pub(super) enum Operation {
@@ -85,9 +83,10 @@ impl Feed {
         for (id, read) in &reads {
             let Some(topic) = self.topics.get_mut(id) else { continue };
             let snapshot = read.as_ref().ok().and_then(|read| read.snapshot.as_ref());
-            let changed_at = |snapshot: &Snapshot| wire::changed_at(&snapshot.members).unwrap_or_default();
+            let made = |snapshot: &Snapshot| lapses::made(&self.shared.lifetimes, &snapshot.members, None);
             let is_new = !topic.is_heard;
-            let held = topic.begin(snapshot.map(|snapshot| (snapshot.tag, changed_at(snapshot))));
+            let held = topic.begin(snapshot.map(|snapshot| (snapshot.tag, made(snapshot))));
+            self.lapses.expect_end(*id, topic);
             if is_new && topic.is_in_doubt() {
                 doubted.push(*id);
             }
@@ -127,7 +126,9 @@ impl Feed {
         let over: Vec<_> = self.topics.iter().filter(|(_, topic)| topic.is_over(now)).map(|(id, _)| *id).collect();
         let mut channels = Vec::with_capacity(over.len());
         for id in over {
-            if self.topics.remove(&id).is_some_and(|topic| topic.is_heard) {
+            let Some(topic) = self.topics.remove(&id) else { continue };
+            self.lapses.forget(id, &topic);
+            if topic.is_heard {
                 channels.push(self.shared.keyspace.session_channel(id));
             }
         }

@@ -5,6 +5,7 @@
 //! and a read that are on their way while updates are handed on.
 
 mod joins;
+mod lapses;
 mod news;
 mod topic;
 
@@ -31,6 +32,7 @@ use super::jitter;
 use super::reader::{Found, Lookup};
 
 use joins::{Finished, Operation, finish};
+use lapses::Lapses;
 use topic::Topic;
 
 /// How long a connection may be silent before it is probed.
@@ -67,6 +69,7 @@ pub(super) struct Feed {
     asks: mpsc::WeakUnboundedSender<Ask>,
     inbox: mpsc::UnboundedReceiver<Ask>,
     topics: HashMap<SessionId, Topic>,
+    lapses: Lapses,
     /// Who wants to watch and is not joining yet.
     waiting: Vec<(SessionId, Joined)>,
     operation: Operation,
@@ -81,8 +84,24 @@ pub(super) struct Feed {
     is_given_up: bool,
 }
 
-/// A stored state that is being read, since something was published that may not be so.
-type Look = Pin<Box<dyn Future<Output = (SessionId, Option<Found>)> + Send>>;
+/// A stored state that is being read.
+type Look = Pin<Box<dyn Future<Output = Looked> + Send>>;
+
+/// A stored state that was read, if it could be.
+struct Looked {
+    id: SessionId,
+    why: Why,
+    found: Option<Found>,
+}
+
+/// Why it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Why {
+    /// Something was published that may not be so.
+    Doubt,
+    /// Its lifetime should be over.
+    Lifetime,
+}
 
 impl Feed {
     pub(super) fn new(
@@ -98,6 +117,7 @@ impl Feed {
             asks,
             inbox,
             topics: HashMap::new(),
+            lapses: Lapses::default(),
             waiting: Vec::new(),
             operation: Operation::None,
             probe,
@@ -152,7 +172,7 @@ impl Feed {
                 finished = finish(&mut self.operation) => match finished {
                     Finished::Joined(reads) => {
                         for id in self.joined(reads?) {
-                            looks.push(self.look(id));
+                            looks.push(self.look(id, Why::Doubt));
                         }
                     }
                     Finished::Left(left) => {
@@ -160,14 +180,7 @@ impl Feed {
                         left?;
                     }
                 },
-                Some((id, found)) = looks.next(), if !looks.is_empty() => {
-                    if let Some(found) = found {
-                        self.catch(id, found, false);
-                    }
-                    if self.topics.get_mut(&id).is_some_and(Topic::looked) {
-                        looks.push(self.look(id));
-                    }
-                }
+                Some(looked) = looks.next(), if !looks.is_empty() => looks.extend(self.looked(looked)),
                 message = subscriber.next() => match message {
                     Some(message) => {
                         (heard, probed) = (self.shared.clock.moment(), false);
@@ -175,7 +188,7 @@ impl Feed {
                         let supervisor = self.shared.metrics.supervisor().clone();
                         let hand_on = || self.hand_on(message.get_channel_name(), message.get_payload_bytes());
                         if let Ok(Some(id)) = supervisor.guard("update", hand_on) {
-                            looks.push(self.look(id));
+                            looks.push(self.look(id, Why::Doubt));
                         }
                     }
                     None => return Err(LinkError::Lost("the connection for updates was closed".to_owned())),
@@ -194,6 +207,7 @@ impl Feed {
                         let _ = self.readers[0].try_send(Lookup::Probe(self.probe.clone()));
                     }
                     self.tidy(&subscriber);
+                    looks.extend(self.look_at_lapsed());
                 }
             }
         }

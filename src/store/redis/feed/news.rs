@@ -11,8 +11,8 @@ use crate::store::{Countdown, Snapshot, StoreError, Update};
 use crate::wire::{self, Heard, Kept};
 
 use super::super::reader::{self, Found, Lookup};
-use super::topic::Belief;
-use super::{Feed, Look, TOGETHER_MAX};
+use super::topic::{Belief, Topic};
+use super::{Feed, Look, Looked, TOGETHER_MAX, Why, lapses};
 
 impl Feed {
     /// Reads every watched session again: what was published meanwhile is lost, but a state is whole. Another
@@ -28,6 +28,12 @@ impl Feed {
                 self.catch(id, found, is_other);
             }
         }
+        // What was being looked at is not any more.
+        for id in ids {
+            if let Some(topic) = self.topics.get_mut(&id) {
+                self.lapses.expect_end(id, topic);
+            }
+        }
         // Only now: whoever was interrupted in between has not told everybody.
         self.run = Some(run);
         Ok(())
@@ -40,8 +46,9 @@ impl Feed {
         let (update, was_misled, is_news) = match found.kept {
             Some((deadline, Kept::State(tag, members))) => {
                 let snapshot = Snapshot { tag, deadline, members };
-                let changed_at = wire::changed_at(&snapshot.members).unwrap_or_default();
-                let (since, was_misled) = topic.read(tag, Some(changed_at));
+                let made = lapses::made(&self.shared.lifetimes, &snapshot.members, found.written_at);
+                let (since, was_misled) = topic.read(tag, Some(made));
+                self.lapses.expect_end(id, topic);
                 if let Some(since) = since {
                     flags = self::flags(id, &snapshot, since, now);
                 }
@@ -56,7 +63,7 @@ impl Feed {
                 let (_, was_misled) = topic.read(tag, None);
                 (Update::Deleted { tag, frame: wire::deleted(id, now) }, was_misled, topic.tell(tag, is_other))
             }
-            None => return,
+            None => return self.is_missing(id, now),
         };
         if was_misled {
             self.reject(id, "something was published that speaks of a state which is not there");
@@ -87,16 +94,32 @@ impl Feed {
     }
 
     /// Reads what is stored of one session.
-    pub(super) fn look(&self, id: SessionId) -> Look {
+    pub(super) fn look(&self, id: SessionId, why: Why) -> Look {
         let answer = reader::begin(&self.readers, |reply| Lookup::Kept(id, reply));
         let patience = self.shared.patience();
         Box::pin(async move {
-            let Ok(answer) = answer else { return (id, None) };
-            match tokio::time::timeout(patience, answer).await {
-                Ok(Ok(Ok(found))) => (id, Some(found)),
-                Ok(Ok(Err(_)) | Err(_)) | Err(_) => (id, None),
-            }
+            let Ok(answer) = answer else { return Looked { id, why, found: None } };
+            let found = match tokio::time::timeout(patience, answer).await {
+                Ok(Ok(Ok(found))) => Some(found),
+                Ok(Ok(Err(_)) | Err(_)) | Err(_) => None,
+            };
+            Looked { id, why, found }
         })
+    }
+
+    /// What is stored of a session was read, if it could be. Returns what must be read once more.
+    pub(super) fn looked(&mut self, looked: Looked) -> Option<Look> {
+        let Looked { id, why, found } = looked;
+        match (why, found) {
+            (Why::Lifetime, found) => {
+                self.is_looked_at(id, found);
+                return None;
+            }
+            (Why::Doubt, Some(found)) => self.catch(id, found, false),
+            (Why::Doubt, None) => {}
+        }
+        let again = self.topics.get_mut(&id).is_some_and(Topic::looked);
+        again.then(|| self.look(id, Why::Doubt))
     }
 
     /// Hands on a message; returns its session when what is stored must be read first.
@@ -126,7 +149,8 @@ impl Feed {
                     Belief::Old => return None,
                     Belief::Doubt => return topic.doubt(tag).then_some(id),
                 }
-                topic.heard(tag, Some(wire::changed_at(&frame).unwrap_or_default()));
+                topic.heard(tag, Some(lapses::made(&shared.lifetimes, &frame, wire::published_at(payload))));
+                self.lapses.expect_end(id, topic);
                 let countdown = countdown(&frame);
                 Update::State { tag, frame, countdown }
             }

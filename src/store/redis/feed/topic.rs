@@ -34,18 +34,28 @@ pub(super) struct Topic {
     /// The newest state that a message spoke of and that is not known to be: what is stored tells.
     doubted: Option<StateTag>,
     look: Look,
+    /// When it will be looked at whether it is still there.
+    pub(super) look_at: Option<Timestamp>,
 }
 
 /// A state, or a deletion, that was heard of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Newest {
     tag: StateTag,
-    /// When it was made, as far as it says so.
-    changed_at: Timestamp,
+    made: Made,
     /// It was read, and all that it shows was told with it.
     is_read: bool,
     /// It is a deletion: what comes next is another session of that name.
     is_end: bool,
+}
+
+/// What is known of how a state was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Made {
+    /// When it was made, as far as it says so.
+    pub(super) changed_at: Timestamp,
+    /// Until when it is kept if nothing follows, as far as that can be told.
+    pub(super) kept_until: Option<Timestamp>,
 }
 
 /// Whether the stored state is being read.
@@ -106,11 +116,11 @@ impl Topic {
     }
 
     /// Its channel stands, and this was stored then. Returns what was held until now.
-    pub(super) fn begin(&mut self, state: Option<(StateTag, Timestamp)>) -> Vec<Bytes> {
+    pub(super) fn begin(&mut self, state: Option<(StateTag, Made)>) -> Vec<Bytes> {
         let was_stale = std::mem::take(&mut self.is_stale);
         if !self.is_heard || was_stale {
             self.is_heard = true;
-            self.newest = state.map(|(tag, changed_at)| Newest { tag, changed_at, is_read: false, is_end: false });
+            self.newest = state.map(|(tag, made)| Newest { tag, made, is_read: false, is_end: false });
         }
         std::mem::take(&mut self.held)
     }
@@ -139,13 +149,44 @@ impl Topic {
     }
 
     /// A state was handed on, or a deletion, which has no time of its own.
-    pub(super) fn heard(&mut self, tag: StateTag, changed_at: Option<Timestamp>) {
+    pub(super) fn heard(&mut self, tag: StateTag, made: Option<Made>) {
         self.told = self.told.max(Some(tag));
         if self.newest.is_none_or(|newest| newest.tag < tag) {
-            let is_end = changed_at.is_none();
-            let changed_at = changed_at.or(self.changed_at()).unwrap_or_default();
-            self.newest = Some(Newest { tag, changed_at, is_read: false, is_end });
+            self.newest = Some(self.newest_of(tag, made, false));
         }
+    }
+
+    fn newest_of(&self, tag: StateTag, made: Option<Made>, is_read: bool) -> Newest {
+        let end = || Made { changed_at: self.changed_at().unwrap_or_default(), kept_until: None };
+        Newest { tag, made: made.unwrap_or_else(end), is_read, is_end: made.is_none() }
+    }
+
+    /// Until when the newest is kept that is known, if it is no end.
+    pub(super) fn kept_until(&self) -> Option<Timestamp> {
+        self.newest.and_then(|newest| newest.made.kept_until)
+    }
+
+    /// What is stored is this; `false` when that is not what is known to be the newest.
+    pub(super) fn is_kept(&mut self, tag: StateTag, made: Made) -> bool {
+        match &mut self.newest {
+            Some(newest) if newest.tag == tag => {
+                newest.made = made;
+                true
+            }
+            Some(_) | None => false,
+        }
+    }
+
+    /// Nothing is stored any more. Returns what that end is called, if the newest state that is known has outlived its
+    /// lifetime: what comes next is another session of that name.
+    pub(super) fn lapses(&mut self, now: Timestamp) -> Option<StateTag> {
+        let Newest { tag: StateTag { epoch, version }, made, .. } = self.newest?;
+        if made.kept_until? > now {
+            return None;
+        }
+        let end = StateTag { epoch, version: version + 1 };
+        self.heard(end, None);
+        Some(end)
     }
 
     /// Something is not believed; whether the stored state must be read now.
@@ -184,19 +225,18 @@ impl Topic {
 
     /// What is stored; returns when that changed which was known before, if this is newer, and whether something was
     /// published that spoke of more.
-    pub(super) fn read(&mut self, tag: StateTag, changed_at: Option<Timestamp>) -> (Option<Timestamp>, bool) {
+    pub(super) fn read(&mut self, tag: StateTag, made: Option<Made>) -> (Option<Timestamp>, bool) {
         let is_news = self.newest.is_none_or(|newest| newest.tag < tag);
         let since = is_news.then(|| self.changed_at().unwrap_or_default());
         if self.newest.is_none_or(|newest| newest.tag != tag) {
-            let (is_end, changed_at) = (changed_at.is_none(), changed_at.or(since).unwrap_or_default());
-            self.newest = Some(Newest { tag, changed_at, is_read: true, is_end });
+            self.newest = Some(self.newest_of(tag, made, true));
         }
         let was_misled = self.doubted.take().is_some_and(|doubted| doubted > tag);
         (since, was_misled)
     }
 
     fn changed_at(&self) -> Option<Timestamp> {
-        self.newest.map(|newest| newest.changed_at)
+        self.newest.map(|newest| newest.made.changed_at)
     }
 }
 
@@ -204,11 +244,15 @@ impl Topic {
 mod tests {
     use bytes::Bytes;
 
-    use super::{Belief, HELD_MAX, Look, Topic};
+    use super::{Belief, HELD_MAX, Look, Made, Topic};
     use crate::engine::{StateTag, Timestamp};
 
     fn tag(epoch: u64, version: u64) -> StateTag {
         StateTag { epoch, version }
+    }
+
+    fn made(ms: u64) -> Made {
+        Made { changed_at: Timestamp::from_ms(ms), kept_until: None }
     }
 
     #[test]
@@ -217,7 +261,7 @@ mod tests {
         topic.watch();
         let now = || Timestamp::from_ms(1_000);
         topic.hold(Bytes::from_static(b"early"));
-        let held = topic.begin(Some((tag(5, 3), Timestamp::from_ms(30))));
+        let held = topic.begin(Some((tag(5, 3), made(30))));
         assert_eq!(held, ["early"], "now it is known what to make of it");
         for (tag, belief) in [
             (tag(5, 3), Belief::Sure),
@@ -230,15 +274,15 @@ mod tests {
         ] {
             assert_eq!(topic.believe(tag, now), belief, "{tag:?}");
         }
-        topic.heard(tag(5, 4), Some(Timestamp::from_ms(40)));
+        topic.heard(tag(5, 4), Some(made(40)));
         assert_eq!(topic.believe(tag(5, 4), now), Belief::Old, "it was handed on");
         assert!(topic.is_news_of(tag(5, 4)) && !topic.is_news_of(tag(5, 3)));
         assert!(topic.doubt(tag(9, 9)), "what is stored is read");
         assert!(!topic.doubt(tag(5, 6)), "once");
-        assert_eq!(topic.read(tag(5, 6), Some(Timestamp::from_ms(60))), (Some(Timestamp::from_ms(40)), true));
+        assert_eq!(topic.read(tag(5, 6), Some(made(60))), (Some(Timestamp::from_ms(40)), true));
         assert!(topic.looked() && !topic.looked(), "and again for what came meanwhile");
         assert!(!topic.is_news_of(tag(5, 6)), "it was told with it");
-        assert_eq!(topic.read(tag(5, 6), Some(Timestamp::from_ms(60))), (None, false), "which is no news");
+        assert_eq!(topic.read(tag(5, 6), Some(made(60))), (None, false), "which is no news");
     }
 
     #[test]
@@ -265,7 +309,7 @@ mod tests {
         {
             assert_eq!(topic.believe(tag, now), belief, "{tag:?}");
         }
-        topic.heard(tag(1_000_000, 1), Some(now()));
+        topic.heard(tag(1_000_000, 1), Some(made(1_000_000)));
         assert_eq!(topic.believe(tag(1_000_001, 1), now), Belief::Doubt, "there is one already");
         topic.heard(tag(1_000_000, 2), None);
         assert_eq!(topic.believe(tag(1_000_001, 1), now), Belief::Sure, "it was deleted");
