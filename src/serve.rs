@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, JoinSet};
 use tracing::{error, info, warn};
 
-use crate::audit::{self, Consumer, Queue, Sinks};
+use crate::audit::{self, AwayCollector, Consumer, Queue, Sinks};
 use crate::clock::Clock;
 use crate::config::{self, Address, Config};
 use crate::deadlines;
@@ -389,6 +389,7 @@ impl Audit {
     ) -> io::Result<Self> {
         let metrics = audit::Metrics::register(watched.registry, watched.supervisor.clone());
         let (Some(redis), Some(server), Some(audit)) = (&config.redis, server, &config.audit) else {
+            watched.registry.register_collector(Box::new(AwayCollector::new(|| false)));
             return Ok(Self { archive: None, consumer: None });
         };
         let database = Database::open(&audit.access).map_err(io::Error::other)?;
@@ -407,9 +408,11 @@ impl Audit {
         let consumer = Consumer::new(clock, queues, sinks, audit.queue_bytes_max / 5, &metrics)?;
         let standing = consumer.standing();
         let archive: Arc<dyn Archive> = Arc::new(PostgresArchive::start(database, watched.supervisor)?);
-        let known = tables.clone();
-        let causes = move || known.degraded().into_iter().chain(standing.degraded()).map(Finding::Degraded);
-        watched.readiness.add("audit", causes);
+        let (known, writers) = (tables.clone(), standing.clone());
+        let away = Arc::new(move || known.degraded().or_else(|| writers.away()));
+        let is_away = Arc::clone(&away);
+        watched.registry.register_collector(Box::new(AwayCollector::new(move || is_away().is_some())));
+        watched.readiness.add("audit", move || away().into_iter().chain(standing.degraded()).map(Finding::Degraded));
         Ok(Self { archive: Some(archive), consumer: Some((consumer, tables)) })
     }
 }

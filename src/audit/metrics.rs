@@ -31,7 +31,6 @@ pub struct Metrics {
     durations: Histogram,
     lag: Histogram,
     busy: Gauge,
-    away: Gauge,
 }
 
 impl Default for Metrics {
@@ -50,7 +49,6 @@ impl Default for Metrics {
             durations: Histogram::new(DURATION_BUCKETS_S),
             lag: Histogram::new(LAG_BUCKETS_S),
             busy: Gauge::default(),
-            away: Gauge::default(),
         }
     }
 }
@@ -80,8 +78,6 @@ impl Metrics {
         registry.register("synckairos_audit_lag_seconds", help, metrics.lag.clone());
         let help = "Writer threads with a batch, each with a connection of its own";
         registry.register("synckairos_audit_connections_busy", help, metrics.busy.clone());
-        let help = "1 while the audit's database cannot be written, else 0";
-        registry.register("synckairos_audit_database_away", help, metrics.away.clone());
         metrics
     }
 
@@ -90,10 +86,6 @@ impl Metrics {
         self.dead_now.set(stats.dead as i64);
         self.bytes.set(stats.bytes as i64);
         self.oldest_age_s.set(oldest_age.as_secs_f64());
-    }
-
-    pub(super) fn away(&self, is_away: bool) {
-        self.away.set(i64::from(is_away));
     }
 
     pub(super) fn fetched(&self, jobs: usize) {

@@ -8,6 +8,7 @@
 //! ```
 
 mod agent;
+mod away;
 mod carried;
 mod consumer;
 mod fault;
@@ -22,6 +23,7 @@ mod sink;
 mod standing;
 mod survey;
 
+pub use away::AwayCollector;
 pub use consumer::Consumer;
 pub use metrics::Metrics;
 pub use operator::{Operator, Stats};

@@ -34,14 +34,18 @@ impl Standing {
         Self(Arc::new(Mutex::new(Known { away: None, queues, unreached: BTreeSet::new(), alert_bytes, metrics })))
     }
 
-    /// Why the audit is behind, although requests are served.
+    /// Why the database cannot be written.
+    pub fn away(&self) -> Option<String> {
+        self.0.lock().away.as_ref().map(|why| format!("the audit's database is away: {why}"))
+    }
+
+    /// Why the audit is behind although its database may be there.
     pub fn degraded(&self) -> Vec<String> {
         let known = self.0.lock();
         let Stats { bytes, dead, .. } = known.total();
-        let away = known.away.as_ref().map(|why| format!("the audit's database is away: {why}"));
         let full = known.is_full().then(|| format!("{bytes} bytes wait to be audited"));
         let dead = (dead > 0).then(|| format!("{dead} audit jobs were given up: see synckairos queue dead"));
-        [away, full, dead].into_iter().flatten().collect()
+        [full, dead].into_iter().flatten().collect()
     }
 
     /// Takes down whether a queue can be reached. Tells when one cannot although all could, and when all can again: many
@@ -73,7 +77,6 @@ impl Standing {
         }
         let oldest_age = known.queues.iter().map(|(_, age)| *age).max().unwrap_or_default();
         known.metrics.standing(&total, oldest_age);
-        known.metrics.away(known.away.is_some());
     }
 }
 

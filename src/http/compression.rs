@@ -11,6 +11,8 @@ use flate2::write::GzEncoder;
 use hyper::header::{ACCEPT_ENCODING, CONTENT_ENCODING, HeaderMap, HeaderValue, VARY};
 use tokio::sync::Semaphore;
 
+use crate::supervision::{Supervisor, panic_point};
+
 use super::accept::weight;
 use super::body::Body;
 use super::reply::{Head, Reply};
@@ -20,16 +22,21 @@ const LEN_MIN: usize = 2_048;
 /// What is longer is compressed by a thread that nobody else waits for, in bytes.
 const LEN_AT_ONCE_MAX: usize = 16 * 1_024;
 
+/// What compressing is called where its faults are counted.
+const COMPRESSION: &str = "compression";
+
 /// Compresses answers.
 #[derive(Debug)]
 pub(super) struct Compressor {
+    supervisor: Supervisor,
     /// As many long answers at the same time as there are processors; others go as they are.
     threads: Arc<Semaphore>,
 }
 
 impl Compressor {
-    pub(super) fn new() -> Self {
-        Self { threads: Arc::new(Semaphore::new(available_parallelism().map_or(1, usize::from))) }
+    /// One whose faults are noticed by `supervisor`.
+    pub(super) fn new(supervisor: Supervisor) -> Self {
+        Self { supervisor, threads: Arc::new(Semaphore::new(available_parallelism().map_or(1, usize::from))) }
     }
 
     /// Whether a reply is long enough.
@@ -48,13 +55,16 @@ impl Compressor {
             Some(gzip(&body))
         } else {
             match Arc::clone(&self.threads).try_acquire_owned() {
-                Ok(permit) => tokio::task::spawn_blocking(move || {
-                    let compressed = gzip(&body);
-                    drop(permit);
-                    compressed
-                })
-                .await
-                .ok(),
+                Ok(permit) => {
+                    let compress = move || {
+                        panic_point(COMPRESSION, "");
+                        let compressed = gzip(&body);
+                        drop(permit);
+                        compressed
+                    };
+                    // What cannot be compressed goes as it is.
+                    self.supervisor.block(COMPRESSION, compress).await.ok()
+                }
                 Err(_) => None,
             }
         };

@@ -102,7 +102,7 @@ impl Server {
             proxies,
             base_path,
             answered: AnswerLog::default(),
-            compressor: Compressor::new(),
+            compressor: Compressor::new(supervisor.clone()),
         };
         let shared = Arc::new(Shared { service, live, limits, clock });
         Self { shared, admission: Admission::new(room), shutdown, supervisor }

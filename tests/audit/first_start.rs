@@ -43,4 +43,6 @@ async fn a_database_that_was_never_reached_is_named() {
     .await;
     assert_eq!(ready.json()["status"], "degraded", "{ready:?}");
     assert!(!ready.body.contains("hunter2"), "{ready:?}");
+    let metrics = client.ask("GET", "/metrics", "").await.body;
+    assert_eq!(crate::metrics::value(&metrics, "synckairos_audit_database_away"), 1.0, "the metric says the same");
 }

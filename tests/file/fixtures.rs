@@ -11,6 +11,7 @@ use synckairos::store::memory::{Limit, Memory};
 use synckairos::store::{Listener, Metrics, Room, Store, Update};
 
 use crate::support::directory::Directory;
+use crate::support::program::{command, output};
 
 struct Nobody;
 
@@ -23,6 +24,29 @@ const LEFT: Timestamp = Timestamp::from_ms(1_795_881_300_000);
 
 fn id(n: u128) -> SessionId {
     SessionId(Uuid::from_bits(0x4000_8000_0000_0000_0000 | n))
+}
+
+/// Each of the two places that say in which format the rest of the file is.
+const FORMATS: [usize; 2] = [64, 192];
+
+#[tokio::test]
+async fn a_file_of_a_newer_format_is_refused_in_words_and_left_alone() {
+    let directory = Directory::new();
+    let path = directory.path().join("synckairos.redb");
+    std::fs::create_dir_all(directory.path()).expect("there is room");
+    let known = std::fs::read("tests/fixtures/file/version_2_0_0/synckairos.redb").expect("it is there");
+    for format in [4, 9, 255] {
+        let mut newer = known.clone();
+        FORMATS.iter().for_each(|place| newer[*place] = format);
+        std::fs::write(&path, &newer).expect("there is room");
+        let output = output(command().env("PORT", "0").env("DATA_DIR", directory.path()));
+        let said = String::from_utf8(output.stderr).expect("it writes text");
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        let line: serde_json::Value = serde_json::from_str(&said).unwrap_or_else(|_| panic!("not one line: {said}"));
+        let why = "synckairos.redb: a newer version wrote it, whose format is not known here: ";
+        assert!(line["error"].as_str().is_some_and(|error| error.contains(why)), "{said}");
+        assert_eq!(std::fs::read(&path).expect("it is there"), newer, "it is as it was");
+    }
 }
 
 #[tokio::test]

@@ -129,6 +129,24 @@ async fn signs_of_life_come_back() {
 }
 
 #[tokio::test]
+async fn an_answer_whose_compression_panics_goes_as_it_is() {
+    let mut server = Faulty::start(&[]).await;
+    let mut session = two_players(&id(1), 3_600_000);
+    let one = |n: u64| json!({"participant_id": id(1_000 + n), "participant_index": n, "total_time_ms": 60_000});
+    session["participants"] = (0..100).map(one).collect();
+    server.client.create(&session).await;
+    server.panics("compression");
+    let asked = [("Accept-Encoding", "gzip")];
+    let answer = server.client.ask_with("GET", &format!("/v1/sessions/{}", id(1)), &asked, "").await;
+    assert_eq!((answer.status, answer.header("content-encoding")), (200, None));
+    assert_eq!(answer.json()["data"]["participants"].as_array().map(Vec::len), Some(100));
+    server.has_told("compression").await;
+    server.panics("");
+    server.serves(&id(2)).await;
+    server.is_ready_again().await;
+}
+
+#[tokio::test]
 async fn a_connection_that_panics_is_closed_and_all_others_go_on() {
     let mut server = Faulty::start(&[]).await;
     server.panics("connection");

@@ -327,7 +327,14 @@ const FIRST: StateTag = StateTag { epoch: 0, version: 0 };
 const LAST: StateTag = StateTag { epoch: u64::MAX, version: u64::MAX };
 
 fn fault(error: impl Into<redb::Error>) -> Fault {
-    error.into().to_string()
+    let error = error.into();
+    // The library's word for whatever it does not know would send people looking for a broken disk.
+    if let redb::Error::Corrupted(why) = &error
+        && why.contains("file format version <=")
+    {
+        return format!("a newer version wrote it, whose format is not known here: {why}");
+    }
+    error.to_string()
 }
 
 fn open(path: &Path) -> Result<Database, redb::Error> {

@@ -1,0 +1,33 @@
+//! Whether the audit's database is away, as a metric: found out when somebody looks, so that it says what `/ready` says at
+//! that moment. Does not know who knows.
+
+use std::fmt;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::gauge::ConstGauge;
+
+/// Shows whether the database is away.
+pub struct AwayCollector(Box<dyn Fn() -> bool + Send + Sync>);
+
+impl AwayCollector {
+    /// As `is_away` says.
+    pub fn new(is_away: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        Self(Box::new(is_away))
+    }
+}
+
+impl fmt::Debug for AwayCollector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AwayCollector")
+    }
+}
+
+impl Collector for AwayCollector {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let help = "1 while the audit's database cannot be written, else 0";
+        let metric = encoder.encode_descriptor("synckairos_audit_database_away", help, None, MetricType::Gauge)?;
+        ConstGauge::new(i64::from((self.0)())).encode(metric)
+    }
+}
