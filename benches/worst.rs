@@ -15,7 +15,7 @@ use synckairos::serve;
 const REQUESTS: usize = 20;
 const KB_16: usize = 16_000;
 /// A little less, so that the whole body is taken.
-const MIB: usize = (1 << 20) - 16;
+const MIB: usize = (1 << 20) - 64;
 /// What the server's threads are called.
 const THREAD: &str = "served";
 

@@ -143,7 +143,8 @@ mod tests {
             };
             let (whole, has_more) = whole(&number);
             let float: f64 = number.parse().expect("a number");
-            if float < 1e15 {
+            // More digits than these a float does not tell apart.
+            if float < 1e15 && digits.len() + behind.len() <= 15 {
                 prop_assert_eq!(whole, float.trunc() as u64, "{}", number);
                 prop_assert_eq!(has_more, float.fract() != 0.0, "{}", number);
             }

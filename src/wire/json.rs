@@ -2,6 +2,7 @@
 //! that what it costs depends on the text's length alone. Does not know what is looked for.
 
 use std::fmt;
+use std::ops::ControlFlow;
 
 /// A value as it stands in the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,13 +67,15 @@ pub(super) fn members<'a>(text: &'a str, mut each: impl FnMut(Name<'a>, Raw<'a>)
     reader.end()
 }
 
-/// Shows `each` value of the array that a text is.
-pub(super) fn elements<'a>(text: &'a str, mut each: impl FnMut(Raw<'a>)) -> Result<(), Wrong> {
+/// Shows `each` value of the array that a text is, until it says that it has seen enough.
+pub(super) fn elements<'a>(text: &'a str, mut each: impl FnMut(Raw<'a>) -> ControlFlow<()>) -> Result<(), Wrong> {
     let mut reader = Reader { text, at: 0 };
     reader.take(b'[')?;
     if !reader.takes(b']') {
         loop {
-            each(reader.value()?);
+            if each(reader.value()?).is_break() {
+                return Ok(());
+            }
             if !reader.takes(b',') {
                 break;
             }
@@ -80,6 +83,207 @@ pub(super) fn elements<'a>(text: &'a str, mut each: impl FnMut(Raw<'a>)) -> Resu
         reader.take(b']')?;
     }
     reader.end()
+}
+
+/// How far a text was read.
+struct Reader<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+impl<'a> Reader<'a> {
+    fn wrong(&self, at: usize) -> Wrong {
+        Wrong { at, is_end: at >= self.text.len() }
+    }
+
+    /// Whether this byte comes next, which is passed then.
+    #[inline]
+    fn takes(&mut self, byte: u8) -> bool {
+        let bytes = self.text.as_bytes();
+        self.at = space(bytes, self.at);
+        let is_next = bytes.get(self.at) == Some(&byte);
+        self.at += usize::from(is_next);
+        is_next
+    }
+
+    #[inline]
+    fn take(&mut self, byte: u8) -> Result<(), Wrong> {
+        if self.takes(byte) { Ok(()) } else { Err(self.wrong(self.at)) }
+    }
+
+    fn end(&mut self) -> Result<(), Wrong> {
+        self.at = space(self.text.as_bytes(), self.at);
+        if self.at == self.text.len() { Ok(()) } else { Err(self.wrong(self.at)) }
+    }
+
+    /// A name and the colon behind it.
+    #[inline]
+    fn name(&mut self) -> Result<Name<'a>, Wrong> {
+        let bytes = self.text.as_bytes();
+        let start = space(bytes, self.at);
+        let (end, is_escaped) = quoted(bytes, start).map_err(|at| self.wrong(at))?;
+        self.at = colon(bytes, end).map_err(|at| self.wrong(at))?;
+        Ok(Name { literal: &self.text[start..end], is_escaped })
+    }
+
+    /// A value of any kind.
+    #[inline]
+    fn value(&mut self) -> Result<Raw<'a>, Wrong> {
+        let bytes = self.text.as_bytes();
+        let start = space(bytes, self.at);
+        self.at = match bytes.get(start) {
+            Some(b'{' | b'[') => nested(bytes, start),
+            Some(_) | None => scalar(bytes, start),
+        }
+        .map_err(|at| self.wrong(at))?;
+        Ok(Raw(&self.text[start..self.at]))
+    }
+}
+
+// What follows passes something that begins at `at`, and says where it ends, or where the text goes wrong.
+
+#[inline]
+fn space(bytes: &[u8], mut at: usize) -> usize {
+    while let Some(b' ' | b'\n' | b'\t' | b'\r') = bytes.get(at) {
+        at += 1;
+    }
+    at
+}
+
+/// An object or an array. What is open inside of it is remembered in a list and not on the stack.
+fn nested(bytes: &[u8], mut at: usize) -> Result<usize, usize> {
+    let mut open: Vec<u8> = Vec::new();
+    loop {
+        match bytes.get(at) {
+            Some(b'{') => {
+                at = space(bytes, at + 1);
+                if bytes.get(at) != Some(&b'}') {
+                    open.push(b'}');
+                    at = member(bytes, at)?;
+                    continue;
+                }
+                at += 1;
+            }
+            Some(b'[') => {
+                at = space(bytes, at + 1);
+                if bytes.get(at) != Some(&b']') {
+                    open.push(b']');
+                    continue;
+                }
+                at += 1;
+            }
+            Some(_) | None => at = scalar(bytes, at)?,
+        }
+        // A value is complete: what follows it depends on what it is in.
+        loop {
+            let Some(close) = open.last() else { return Ok(at) };
+            at = space(bytes, at);
+            match bytes.get(at) {
+                Some(b',') => {
+                    at = space(bytes, at + 1);
+                    if *close == b'}' {
+                        at = member(bytes, at)?;
+                    }
+                    break;
+                }
+                Some(byte) if byte == close => {
+                    open.pop();
+                    at += 1;
+                }
+                Some(_) | None => return Err(at),
+            }
+        }
+    }
+}
+
+/// A name, the colon behind it, and space, up to the member's value.
+#[inline]
+fn member(bytes: &[u8], at: usize) -> Result<usize, usize> {
+    let (end, _) = quoted(bytes, at)?;
+    Ok(space(bytes, colon(bytes, end)?))
+}
+
+#[inline]
+fn colon(bytes: &[u8], at: usize) -> Result<usize, usize> {
+    let at = space(bytes, at);
+    if bytes.get(at) == Some(&b':') { Ok(at + 1) } else { Err(at) }
+}
+
+#[inline]
+fn scalar(bytes: &[u8], at: usize) -> Result<usize, usize> {
+    match bytes.get(at) {
+        Some(b'"') => quoted(bytes, at).map(|(end, _)| end),
+        Some(b'-' | b'0'..=b'9') => number(bytes, at),
+        Some(b't') => literal(bytes, at, b"true"),
+        Some(b'f') => literal(bytes, at, b"false"),
+        Some(b'n') => literal(bytes, at, b"null"),
+        Some(_) | None => Err(at),
+    }
+}
+
+fn literal(bytes: &[u8], at: usize, text: &[u8]) -> Result<usize, usize> {
+    let common = bytes[at..].iter().zip(text).take_while(|(byte, expected)| byte == expected).count();
+    if common == text.len() { Ok(at + common) } else { Err(at + common) }
+}
+
+/// A string; says also whether something in it is escaped.
+#[inline]
+fn quoted(bytes: &[u8], mut at: usize) -> Result<(usize, bool), usize> {
+    if bytes.get(at) != Some(&b'"') {
+        return Err(at);
+    }
+    let mut is_escaped = false;
+    at += 1;
+    loop {
+        at += plain_len(&bytes[at..]);
+        match bytes.get(at) {
+            Some(b'"') => return Ok((at + 1, is_escaped)),
+            Some(b'\\') => {
+                is_escaped = true;
+                at = escape(bytes, at + 1)?;
+            }
+            Some(b' '..) => at += 1,
+            Some(_) | None => return Err(at),
+        }
+    }
+}
+
+/// What stands behind a backslash.
+#[inline]
+fn escape(bytes: &[u8], at: usize) -> Result<usize, usize> {
+    match bytes.get(at) {
+        Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => Ok(at + 1),
+        Some(b'u') => {
+            let digits = bytes[at + 1..].iter().take(4).take_while(|byte| byte.is_ascii_hexdigit()).count();
+            if digits == 4 { Ok(at + 5) } else { Err(at + 1 + digits) }
+        }
+        Some(_) | None => Err(at),
+    }
+}
+
+#[inline]
+fn number(bytes: &[u8], mut at: usize) -> Result<usize, usize> {
+    at += usize::from(bytes.get(at) == Some(&b'-'));
+    at = if bytes.get(at) == Some(&b'0') { at + 1 } else { digits(bytes, at)? };
+    if bytes.get(at) == Some(&b'.') {
+        at = digits(bytes, at + 1)?;
+    }
+    if let Some(b'e' | b'E') = bytes.get(at) {
+        at += 1;
+        at += usize::from(matches!(bytes.get(at), Some(b'+' | b'-')));
+        at = digits(bytes, at)?;
+    }
+    Ok(at)
+}
+
+/// One digit or more.
+#[inline]
+fn digits(bytes: &[u8], start: usize) -> Result<usize, usize> {
+    let mut at = start;
+    while let Some(b'0'..=b'9') = bytes.get(at) {
+        at += 1;
+    }
+    if at == start { Err(at) } else { Ok(at) }
 }
 
 /// How many bytes, at least, stand before the first that means something in a string: looked at eight at a time, all in
@@ -101,173 +305,4 @@ fn plain_len(bytes: &[u8]) -> usize {
         len += 8;
     }
     len
-}
-
-/// How far a text was read.
-struct Reader<'a> {
-    text: &'a str,
-    at: usize,
-}
-
-impl<'a> Reader<'a> {
-    fn peek(&self) -> Option<u8> {
-        self.text.as_bytes().get(self.at).copied()
-    }
-
-    fn wrong<T>(&self) -> Result<T, Wrong> {
-        Err(Wrong { at: self.at, is_end: self.at >= self.text.len() })
-    }
-
-    fn space(&mut self) {
-        while let Some(b' ' | b'\n' | b'\t' | b'\r') = self.peek() {
-            self.at += 1;
-        }
-    }
-
-    /// Whether this byte comes next, which is passed then.
-    fn takes(&mut self, byte: u8) -> bool {
-        self.space();
-        let is_next = self.peek() == Some(byte);
-        self.at += usize::from(is_next);
-        is_next
-    }
-
-    fn take(&mut self, byte: u8) -> Result<(), Wrong> {
-        if self.takes(byte) { Ok(()) } else { self.wrong() }
-    }
-
-    fn end(&mut self) -> Result<(), Wrong> {
-        self.space();
-        if self.at == self.text.len() { Ok(()) } else { self.wrong() }
-    }
-
-    /// A name and the colon behind it.
-    fn name(&mut self) -> Result<Name<'a>, Wrong> {
-        self.space();
-        let start = self.at;
-        if self.peek() != Some(b'"') {
-            return self.wrong();
-        }
-        let is_escaped = self.string()?;
-        let literal = &self.text[start..self.at];
-        self.take(b':')?;
-        Ok(Name { literal, is_escaped })
-    }
-
-    /// A value of any kind. What is open inside of it is remembered in a list and not on the stack.
-    fn value(&mut self) -> Result<Raw<'a>, Wrong> {
-        self.space();
-        let start = self.at;
-        let mut open: Vec<u8> = Vec::new();
-        loop {
-            self.space();
-            match self.peek() {
-                Some(b'"') => drop(self.string()?),
-                Some(b'-' | b'0'..=b'9') => self.number()?,
-                Some(b't') => self.literal("true")?,
-                Some(b'f') => self.literal("false")?,
-                Some(b'n') => self.literal("null")?,
-                Some(b'{') => {
-                    self.at += 1;
-                    if !self.takes(b'}') {
-                        open.push(b'}');
-                        self.name()?;
-                        continue;
-                    }
-                }
-                Some(b'[') => {
-                    self.at += 1;
-                    if !self.takes(b']') {
-                        open.push(b']');
-                        continue;
-                    }
-                }
-                _ => return self.wrong(),
-            }
-            // A value is complete: what follows it depends on what it is in.
-            loop {
-                let Some(&close) = open.last() else { return Ok(Raw(&self.text[start..self.at])) };
-                if self.takes(b',') {
-                    if close == b'}' {
-                        self.name()?;
-                    }
-                    break;
-                }
-                self.take(close)?;
-                open.pop();
-            }
-        }
-    }
-
-    fn literal(&mut self, text: &str) -> Result<(), Wrong> {
-        for &byte in text.as_bytes() {
-            if self.peek() != Some(byte) {
-                return self.wrong();
-            }
-            self.at += 1;
-        }
-        Ok(())
-    }
-
-    /// Passes a string; returns whether something in it is escaped.
-    fn string(&mut self) -> Result<bool, Wrong> {
-        let bytes = self.text.as_bytes();
-        let mut is_escaped = false;
-        self.at += 1;
-        loop {
-            self.at += plain_len(&bytes[self.at..]);
-            match bytes.get(self.at) {
-                Some(b'"') => {
-                    self.at += 1;
-                    return Ok(is_escaped);
-                }
-                Some(b'\\') => {
-                    is_escaped = true;
-                    self.at += 1;
-                    match bytes.get(self.at) {
-                        Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => self.at += 1,
-                        Some(b'u') => {
-                            self.at += 1;
-                            for _ in 0..4 {
-                                if !self.peek().is_some_and(|byte| byte.is_ascii_hexdigit()) {
-                                    return self.wrong();
-                                }
-                                self.at += 1;
-                            }
-                        }
-                        _ => return self.wrong(),
-                    }
-                }
-                Some(b' '..) => self.at += 1,
-                Some(_) | None => return self.wrong(),
-            }
-        }
-    }
-
-    fn number(&mut self) -> Result<(), Wrong> {
-        self.at += usize::from(self.peek() == Some(b'-'));
-        match self.peek() {
-            Some(b'0') => self.at += 1,
-            _ => self.digits()?,
-        }
-        if self.peek() == Some(b'.') {
-            self.at += 1;
-            self.digits()?;
-        }
-        if let Some(b'e' | b'E') = self.peek() {
-            self.at += 1;
-            self.at += usize::from(matches!(self.peek(), Some(b'+' | b'-')));
-            self.digits()?;
-        }
-        Ok(())
-    }
-
-    /// One digit or more.
-    fn digits(&mut self) -> Result<(), Wrong> {
-        let start = self.at;
-        while let Some(b'0'..=b'9') = self.peek() {
-            self.at += 1;
-        }
-        if self.at == start { self.wrong() } else { Ok(()) }
-    }
 }

@@ -4,6 +4,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::ops::ControlFlow;
 
 use crate::engine::{Millis, Uuid};
 
@@ -54,6 +55,17 @@ const FIELDS: [&str; 20] = [
 ];
 /// The longest name of a field.
 const FIELD_LEN_MAX: usize = 32;
+/// How long fields are that begin with a byte, a bit for each length: what begins or ends otherwise is none, and need not
+/// be compared with all of them.
+const LENS: [u64; 128] = {
+    let (mut lens, mut field) = ([0; 128], 0);
+    while field < FIELDS.len() {
+        let name = FIELDS[field].as_bytes();
+        lens[name[0] as usize] |= 1 << name.len();
+        field += 1;
+    }
+    lens
+};
 /// How many names are remembered that are no fields: a body can hold many more than an answer should.
 const OTHERS_MAX: usize = 100;
 
@@ -113,7 +125,11 @@ impl<'a> Object<'a> {
 /// Which of the fields a name is.
 fn place(name: Name<'_>) -> Option<usize> {
     let inside = &name.literal.as_bytes()[1..name.literal.len() - 1];
-    let is = |name: &[u8]| FIELDS.iter().position(|field| field.as_bytes() == name);
+    let is = |name: &[u8]| {
+        let lens = LENS.get(usize::from(*name.first()?))?;
+        (lens >> name.len().min(FIELD_LEN_MAX) & 1 == 1)
+            .then(|| FIELDS.iter().position(|field| field.as_bytes() == name))?
+    };
     if !name.is_escaped {
         return is(inside);
     }
@@ -204,19 +220,22 @@ pub(super) fn array_of(value: Raw<'_>, least: usize, most: usize) -> Looked<Vec<
     if !value.get().starts_with('[') {
         return Err(wrong());
     }
-    let (mut values, mut count) = (Vec::new(), 0);
+    // It was read to its end before: what is too long need not be counted.
+    let (mut values, mut is_too_long) = (Vec::new(), false);
     let each = |value| {
-        count += 1;
-        if count <= most {
-            values.push(value);
+        is_too_long = values.len() == most;
+        if is_too_long {
+            return ControlFlow::Break(());
         }
+        values.push(value);
+        ControlFlow::Continue(())
     };
     json::elements(value.get(), each).map_err(|_| wrong())?;
-    if count < least {
-        return Err(fault(Code::TooSmall, format!("Must have at least {least} entries, has {count}")));
+    if is_too_long {
+        return Err(fault(Code::TooBig, format!("Must have at most {most} entries")));
     }
-    if count > most {
-        return Err(fault(Code::TooBig, format!("Must have at most {most} entries, has {count}")));
+    if values.len() < least {
+        return Err(fault(Code::TooSmall, format!("Must have at least {least} entries, has {}", values.len())));
     }
     Ok(values)
 }
