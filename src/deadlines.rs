@@ -139,7 +139,7 @@ impl Firing {
         let sessions = self.sessions.clone();
         let fire = async move {
             panic_point("deadline", id);
-            fired(sessions.settle(id).await)
+            fired(sessions.fire(id).await)
         };
         let task = self.tasks.spawn(self.supervisor.guarded("deadline", fire));
         self.ids.insert(task.id(), id);

@@ -224,6 +224,34 @@ impl Sessions {
         self.ask(id, None, None, Request::from(Command::Settle)).await.result
     }
 
+    /// The same, of a session whose deadline has passed: what the store has dropped before anybody settled it comes back for
+    /// that, and what cannot be looked for yet stays due.
+    pub async fn fire(&self, id: SessionId) -> Result<Done, Failure> {
+        if self.shared.recovery.is_none() {
+            return self.settle(id).await;
+        }
+        let request = Request::from(Command::Settle);
+        let missing = Arc::new(AtomicBool::new(false));
+        let is_missing = Arc::clone(&missing);
+        let decide = move |current: Current<'_>| {
+            // Of a session that was deleted the next epoch is known.
+            let is_unknown = current.record.is_none() && current.epoch == 0;
+            is_missing.store(is_unknown, Ordering::Relaxed);
+            match is_unknown {
+                true => judged::nothing(Ok(Outcome::default())),
+                false => judged::decide(id, &request, &current),
+            }
+        };
+        let commit = Commit { id, arrival: None, rate: None, client: None, decide: Box::new(decide) };
+        let done = self.commit(commit).await.result;
+        if !missing.load(Ordering::Relaxed) || done.is_err() {
+            return done;
+        }
+        self.look_for(id, Purpose::Fire).await?;
+        // Whatever came of that: what is not there is not due any more.
+        self.settle(id).await
+    }
+
     /// Begins a session.
     pub async fn create(&self, arrival: Arrival, new: NewSession) -> Result<Done, Failure> {
         let id = new.id;

@@ -78,6 +78,8 @@ pub enum Purpose {
     Read,
     /// To be changed.
     Change,
+    /// Because its clock has run out, and nobody has settled it before its lifetime was over.
+    Fire,
 }
 
 /// What a recovery may do.
@@ -249,6 +251,9 @@ impl Recovery {
             return Err(StoreError::Unreadable);
         };
         if now.since(archived.at.max(session.deadline().unwrap_or_default())) > self.age_max {
+            return Ok(Found::Nothing);
+        }
+        if purpose == Purpose::Fire && session.deadline().is_none_or(|deadline| deadline > now) {
             return Ok(Found::Nothing);
         }
         let lifetime = self.lifetimes.of(session.status, session.deadline(), archived.at);

@@ -138,6 +138,27 @@ impl Rig {
         forgotten.expect("it answers");
     }
 
+    /// Says that a session is due.
+    pub(super) fn index(&self, session: &str, at_ms: u64) {
+        let (name, keyspace) = (session, self.keyspace());
+        let partition = keyspace.partition(Uuid::parse(session).map(SessionId).expect("an id"));
+        let mut command = redis::cmd("ZADD");
+        command.arg(keyspace.deadlines(partition)).arg(at_ms).arg(name);
+        command.exec(&mut self.connect(partition)).expect("it answers");
+    }
+
+    /// How many sessions will be due.
+    pub(super) fn indexed(&self) -> u64 {
+        let keyspace = self.keyspace();
+        let count = |partition| -> u64 {
+            redis::cmd("ZCARD")
+                .arg(keyspace.deadlines(partition))
+                .query(&mut self.connect(partition))
+                .expect("it answers")
+        };
+        keyspace.all().map(count).sum()
+    }
+
     /// Writes something over a session that is no state.
     pub(super) fn spoil(&self, session: &str) {
         let session = Uuid::parse(session).map(SessionId).expect("an id");

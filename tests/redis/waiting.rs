@@ -1,8 +1,11 @@
 //! Clients of a WebSocket that wait: for what they asked, while updates go on, and for each other, when they come at once.
 
+use std::time::{Duration, Instant};
+
 use serde_json::json;
 use tokio::task::JoinSet;
 
+use crate::support::dice::scale;
 use crate::support::proxy::Proxy;
 use crate::support::redis::Redis;
 use crate::support::sessions::{id, two_players};
@@ -50,6 +53,24 @@ async fn updates_go_on_while_a_command_or_a_question_is_awaited() {
     for client in &mut clients {
         while client.next().await["type"] == "STATE_UPDATE" {}
     }
+}
+
+/// SYNCKAIROS_TEST_CLIENTS raises how many. How long it took is printed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn all_who_come_at_once_are_taken_in_though_redis_is_2_ms_away() {
+    let clients = scale("SYNCKAIROS_TEST_CLIENTS", 1_000);
+    let redis = Redis::start();
+    let proxy = Proxy::start(redis.port()).await;
+    let server = instance(&proxy.url()).await;
+    proxy.delay(Duration::from_millis(2));
+    let (address, start, mut joining) = (server.address(), Instant::now(), JoinSet::new());
+    for n in 0..clients {
+        joining.spawn(async move { Client::join(address, &id(n)).await });
+    }
+    // All at once: none has left when the last one joins.
+    let joined = joining.join_all().await;
+    println!("{} clients joined within {:?}", joined.len(), start.elapsed());
+    assert_eq!(joined.len() as u64, clients);
 }
 
 /// More than have room in one round trip after the other.
