@@ -122,6 +122,11 @@ impl Keyspace {
         self.name("deadlines", Some(partition), &[])
     }
 
+    /// What the clock of the server is corrected by that keeps all this (string).
+    pub fn clock(&self) -> String {
+        self.name("clock", self.share, &[])
+    }
+
     /// A part of a partition's audit queue.
     pub fn queue(&self, partition: Partition, part: Queue) -> String {
         self.name("db-writes", Some(partition), &[part.name()])

@@ -57,10 +57,12 @@ fn queued(keyspace: &Keyspace, partition: Partition, is_of_cluster: bool) -> Com
     let limits = [keyspace.switch_limit(id), keyspace.refused_limit(id, client), keyspace.general_limit(client)];
     for limit in limits {
         commands.cmd("INCRBY").arg(&limit).arg(1).cmd("DECRBY").arg(&limit).arg(1);
-        commands.cmd("INCR").arg(&limit).cmd("PEXPIRE").arg(&limit).arg(1).arg("NX").cmd("PTTL").arg(&limit);
+        commands.cmd("INCR").arg(&limit).cmd("PEXPIRE").arg(&limit).arg(1).arg("LT").cmd("PTTL").arg(&limit);
     }
     commands.cmd("TYPE").arg(&deadlines).cmd("ZADD").arg(&deadlines).arg(0).arg("").cmd("ZREM").arg(&deadlines).arg("");
     commands.cmd("SET").arg(keyspace.partition_count()).arg("").arg("NX");
+    let clock = keyspace.clock();
+    commands.cmd("GET").arg(&clock).cmd("SET").arg(&clock).arg("").cmd("EVALSHA").arg("").arg(1).arg(&clock);
     let (instance, instances) = (keyspace.instance("run"), keyspace.instances());
     commands.cmd("SETEX").arg(&instance).arg(1).arg("").cmd("MGET").arg(&instance);
     commands.cmd("ZADD").arg(&instances).arg(0).arg("").cmd("ZRANGE").arg(&instances).arg(0).arg(0);

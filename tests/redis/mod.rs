@@ -24,6 +24,7 @@ mod published;
 mod replicas;
 mod sentinel;
 mod spoiled;
+mod steps;
 mod stored;
 mod unheard;
 mod waiting;

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use redis::Value;
 
 use super::certificates::{Authority, Certificate};
+use super::faketime::Faketime;
 use super::redis::free_port;
 use super::wait;
 
@@ -27,6 +28,7 @@ pub(crate) struct Node {
     bus: u16,
     dir: PathBuf,
     options: Vec<String>,
+    environment: Vec<(String, String)>,
 }
 
 const SLOTS: u16 = 16_384;
@@ -39,7 +41,13 @@ impl Cluster {
 
     /// The same, with options of the test's own.
     pub(crate) fn start_with(masters: usize, replicas_each: usize, options: &[&str]) -> Self {
-        Self::start_as(masters, replicas_each, options, None)
+        Self::start_as(masters, replicas_each, options, None, &[])
+    }
+
+    /// As many masters as there are times of day, each by its own. None takes a step for the silence of the others.
+    pub(crate) fn start_by(clocks: &[&Faketime]) -> Self {
+        let options = ["--save", "", "--appendonly", "no", "--cluster-node-timeout", "60000"];
+        Self::start_as(clocks.len(), 0, &options, None, clocks)
     }
 
     /// The same with TLS among all but the test itself.
@@ -49,11 +57,18 @@ impl Cluster {
         let mut options = vec!["--save", "", "--appendonly", "no", "--tls-auth-clients", "no"];
         options.extend(["--tls-cert-file", &pem_file, "--tls-key-file", &key_file, "--tls-ca-cert-file", &ca]);
         options.extend(["--tls-cluster", "yes", "--tls-replication", "yes"]);
-        Self::start_as(masters, replicas_each, &options, Some(ca.clone()))
+        Self::start_as(masters, replicas_each, &options, Some(ca.clone()), &[])
     }
 
-    fn start_as(masters: usize, replicas_each: usize, options: &[&str], authority: Option<String>) -> Self {
-        let start = |_| Node::start(options, authority.is_some());
+    fn start_as(
+        masters: usize,
+        replicas_each: usize,
+        options: &[&str],
+        authority: Option<String>,
+        clocks: &[&Faketime],
+    ) -> Self {
+        let start =
+            |place| Node::start(options, authority.is_some(), clocks.get(place).copied().map(Faketime::for_redis));
         let nodes: Vec<_> = (0..masters * (1 + replicas_each)).map(start).collect();
         let cluster = Self { nodes, authority };
         cluster.nodes.iter().for_each(Node::wait);
@@ -165,7 +180,7 @@ impl Cluster {
 }
 
 impl Node {
-    fn start(options: &[&str], is_encrypted: bool) -> Self {
+    fn start(options: &[&str], is_encrypted: bool, environment: Option<Vec<(String, String)>>) -> Self {
         static NODES: AtomicU32 = AtomicU32::new(0);
         let number = NODES.fetch_add(1, Ordering::Relaxed);
         let dir = std::env::temp_dir().join(format!("synckairos-test-{}-node-{number}", std::process::id()));
@@ -174,7 +189,9 @@ impl Node {
         let (port, bus) = (free_port(), free_port());
         let tls_port = is_encrypted.then(free_port);
         options.extend(tls_port.iter().flat_map(|port| ["--tls-port".to_owned(), port.to_string()]));
-        Self { child: spawn(port, bus, &dir, &options), port, tls_port, bus, dir, options }
+        let environment = environment.unwrap_or_default();
+        let child = spawn(port, bus, &dir, &options, &environment);
+        Self { child, port, tls_port, bus, dir, options, environment }
     }
 
     /// Where everybody but the test comes in.
@@ -213,7 +230,7 @@ impl Node {
 
     /// Starts it again on its files.
     pub(crate) fn start_again(&mut self) {
-        self.child = spawn(self.port, self.bus, &self.dir, &self.options);
+        self.child = spawn(self.port, self.bus, &self.dir, &self.options, &self.environment);
         self.wait();
     }
 
@@ -277,10 +294,11 @@ impl Drop for Node {
     }
 }
 
-fn spawn(port: u16, bus: u16, dir: &PathBuf, options: &[String]) -> Child {
+fn spawn(port: u16, bus: u16, dir: &PathBuf, options: &[String], environment: &[(String, String)]) -> Child {
     let mut command = Command::new("redis-server");
     command.args(["--port", &port.to_string(), "--cluster-port", &bus.to_string(), "--bind", "127.0.0.1", "--dir"]);
     command.arg(dir).args(["--cluster-enabled", "yes", "--cluster-node-timeout", "1000"]).args(options);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.envs(environment.iter().cloned());
     command.spawn().expect("redis-server is installed: tests/run installs it")
 }

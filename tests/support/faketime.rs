@@ -1,7 +1,6 @@
 //! Programs whose operating system tells them another time of day. Elapsed time stays what it is.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
 use std::process::Command;
 
 use super::directory::Directory;
@@ -31,19 +30,30 @@ impl Faketime {
 
     /// Lets a program go by it.
     pub(crate) fn given_to<'c>(&self, command: &'c mut Command) -> &'c mut Command {
-        // The wrapper waits for what it runs and cannot be killed in its place: it only tells what to load.
-        let told = Command::new("faketime").args(["-m", "-f", "+0s", "printenv", "LD_PRELOAD"]).output();
-        let told = told.expect("faketime is installed: tests/run installs it").stdout;
-        let library = String::from_utf8(told).expect("a path is text");
-        command
-            .env("LD_PRELOAD", library.trim())
-            .env("FAKETIME_TIMESTAMP_FILE", self.file())
-            .env("FAKETIME_NO_CACHE", "1")
-            .env("DONT_FAKE_MONOTONIC", "1")
-            .env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
+        command.envs(self.environment(library()))
     }
 
-    fn file(&self) -> PathBuf {
-        self.directory.path().join("faketime")
+    /// What lets a server of Redis go by it. Its own allocator asks for the time before it can be told: the system's does not.
+    pub(crate) fn for_redis(&self) -> Vec<(String, String)> {
+        self.environment(format!("{}:libc.so.6", library()))
     }
+
+    fn environment(&self, libraries: String) -> Vec<(String, String)> {
+        let fixed = ["FAKETIME_NO_CACHE", "DONT_FAKE_MONOTONIC", "FAKETIME_DONT_FAKE_MONOTONIC"];
+        let fixed = fixed.map(|name| (name.to_owned(), "1".to_owned()));
+        let told = [("LD_PRELOAD".to_owned(), libraries), ("FAKETIME_TIMESTAMP_FILE".to_owned(), self.file())];
+        fixed.into_iter().chain(told).collect()
+    }
+
+    fn file(&self) -> String {
+        self.directory.path().join("faketime").display().to_string()
+    }
+}
+
+/// What makes programs believe another time.
+fn library() -> String {
+    // The wrapper waits for what it runs and cannot be killed in its place: it only tells what to load.
+    let told = Command::new("faketime").args(["-m", "-f", "+0s", "printenv", "LD_PRELOAD"]).output();
+    let told = told.expect("faketime is installed: tests/run installs it").stdout;
+    String::from_utf8(told).expect("a path is text").trim().to_owned()
 }

@@ -25,6 +25,7 @@ pub(crate) struct Setup {
     /// What it is called in its URL.
     host: Option<String>,
     password: Option<String>,
+    environment: Vec<(String, String)>,
 }
 
 impl Setup {
@@ -54,6 +55,11 @@ impl Setup {
     /// Lets nobody in who does not know a password.
     pub(crate) fn with_password(self, password: &str) -> Self {
         Self { password: Some(password.to_owned()), ..self.options(&["--requirepass", password]) }
+    }
+
+    /// Variables of its environment.
+    pub(crate) fn environment(self, environment: Vec<(String, String)>) -> Self {
+        Self { environment, ..self }
     }
 
     /// Somebody else who is let in, as an ACL says it.
@@ -187,6 +193,7 @@ fn spawn(port: u16, dir: &Path, setup: &Setup) -> Child {
     let ports = if setup.is_encrypted { &["--port", "0", "--tls-port", &port][..] } else { &["--port", &port] };
     command.args(ports).args(["--unixsocket", &socket, "--bind", "127.0.0.1", "--dir"]).arg(dir);
     command.args(&setup.options).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.envs(setup.environment.iter().cloned());
     command.spawn().expect("redis-server is installed: tests/run installs it")
 }
 

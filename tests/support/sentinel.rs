@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use redis::{FromRedisValue, Pipeline, RedisResult};
 
 use super::certificates::{Authority, Certificate};
+use super::faketime::Faketime;
 use super::redis::{Redis, Setup, cut_replicas, free_port};
 use super::wait;
 
@@ -48,21 +49,33 @@ struct Sentinel {
 impl Group {
     /// A master with so many replicas, and three Sentinels who know them all.
     pub(crate) fn start(replicas: usize) -> Self {
-        Self::start_as(replicas, None)
+        Self::start_as(replicas, None, &[])
+    }
+
+    /// As many servers as there are times of day, each by its own.
+    pub(crate) fn start_by(clocks: &[&Faketime]) -> Self {
+        Self::start_as(clocks.len() - 1, None, clocks)
     }
 
     /// The same with TLS among all but the test itself.
     pub(crate) fn start_encrypted(replicas: usize, authority: &Authority) -> Self {
-        Self::start_as(replicas, Some(Tls { certificate: authority.certify("127.0.0.1"), authority: authority.file() }))
+        Self::start_as(
+            replicas,
+            Some(Tls { certificate: authority.certify("127.0.0.1"), authority: authority.file() }),
+            &[],
+        )
     }
 
-    fn start_as(replicas: usize, tls: Option<Tls>) -> Self {
+    fn start_as(replicas: usize, tls: Option<Tls>, clocks: &[&Faketime]) -> Self {
         let mut group = Self { nodes: Vec::new(), sentinels: Vec::new(), tls };
         for place in 0..=replicas {
             let options = group.options((place > 0).then(|| group.nodes[0].port()));
             let mut setup = Setup::default().options(&options.iter().map(String::as_str).collect::<Vec<_>>());
             if let Some(Tls { certificate, authority }) = &group.tls {
                 setup = setup.with_tls("127.0.0.1", &certificate.pem_file, &certificate.key_file, authority);
+            }
+            if let Some(clock) = clocks.get(place) {
+                setup = setup.environment(clock.for_redis());
             }
             group.nodes.push(setup.start());
         }

@@ -8,9 +8,9 @@ use crate::redis::{Commands, LinkError, Queue, Reply};
 use crate::store::metrics::Operation;
 
 use super::Shared;
-use super::authority::Reading;
 use super::line::{Asked, Line};
 use super::slot::{Ending, Slot};
+use super::time::Reading;
 
 /// ```text
 /// KEYS  session, deadlines; and when changes are audited: jobs that wait, what is queued, bytes that are queued

@@ -21,7 +21,6 @@ use crate::store::metrics::{Operation, Role};
 use crate::supervision::panic_point;
 
 use super::Shared;
-use super::authority::Reading;
 use super::burial;
 use super::group::{Decided, Group, Unsettled};
 use super::jitter;
@@ -30,6 +29,7 @@ use super::line::Line;
 use super::recent::Recent;
 use super::refused;
 use super::replies::{self, Executed};
+use super::time::Reading;
 
 /// Commands that are committed together at most.
 const GROUP_MAX: usize = 128;

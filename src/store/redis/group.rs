@@ -9,7 +9,6 @@ use crate::store::{Committed, Quota, Rate, StoreError};
 
 use super::Shared;
 use super::audit;
-use super::authority::Reading;
 use super::burial::{self, Buried};
 use super::job::{Attempt, Job};
 use super::limits::{self, Counted};
@@ -18,6 +17,7 @@ use super::recent::Recent;
 use super::refused::{self, Refused};
 use super::replies;
 use super::slot::{Answer, Ending, Judged, Slot};
+use super::time::{Raw, Reading};
 
 /// What a change of a session of two takes in a transaction, about.
 const CHANGE_LEN: usize = 6_144;
@@ -147,7 +147,7 @@ impl<'s> Group<'s> {
         // Without it others' changes would be overwritten.
         replies::ok("WATCH", &replies::next(&mut replies)?)?;
         let values = replies::values(replies::next(&mut replies)?, self.slots.len() + self.partitions.len())?;
-        let reading = Reading { time_us: replies::time_us(&replies::next(&mut replies)?)?, sent, received };
+        let raw = Raw { us: replies::time_us(&replies::next(&mut replies)?)?, sent, received };
         let mut values = values.into_iter();
         for (slot, value) in self.slots.iter_mut().zip(values.by_ref()) {
             if let (Err(why), Some(value)) = (slot.take_in(value.as_ref(), recent), &value) {
@@ -171,8 +171,7 @@ impl<'s> Group<'s> {
                 slot.room = budget.room(waiting);
             }
         }
-        self.shared.authority.learn(&reading);
-        Ok(reading)
+        Ok(self.shared.authority.read(raw))
     }
 
     /// Judges every command that can be judged.

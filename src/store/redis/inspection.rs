@@ -1,13 +1,14 @@
 //! What is looked at now and then beside deadlines: whether the number of partitions is still ours, whether the server
-//! would take a change, and whether keys that were found unfit are mended. Everything goes with the sweep's own
+//! would take a change, what its clock is corrected by, and whether keys that were found unfit are mended. Everything goes with the sweep's own
 //! commands. Does not know when it is asked.
 
 use crate::redis::{Commands, LinkError, Reply, ask_keys, judge_keys};
 
-use super::Shared;
-use super::replies;
+use super::time::agreement;
+use super::{Shared, replies};
 
-/// In which of its rounds the sweep looks at the number of partitions, and in which it tries whether changes are taken:
+/// In which of its rounds the sweep looks at the number of partitions, and in which at the correction of the clock and
+/// tries whether changes are taken:
 /// where everything is in one place, and where there are many.
 const NUMBER_ROUNDS: (u64, u64) = (2, 10);
 const CHANGE_ROUNDS: (u64, u64) = (10, 20);
@@ -16,6 +17,8 @@ const CHANGE_ROUNDS: (u64, u64) = (10, 20);
 pub(super) struct Inspection {
     number: bool,
     change: bool,
+    /// What the clock is corrected by, behind all else.
+    pub(super) clock: bool,
     partitions: Vec<crate::redis::Partition>,
 }
 
@@ -26,6 +29,7 @@ impl Inspection {
         let is_due = |(whole, part)| round.is_multiple_of(if is_whole { whole } else { part });
         let number = is_due(NUMBER_ROUNDS);
         let change = is_due(CHANGE_ROUNDS) || shared.faults.is_refused();
+        let clock = is_due(CHANGE_ROUNDS) || shared.authority.is_in_doubt();
         let partitions = shared.faults.partitions();
         if number {
             commands.cmd("GET").arg(shared.keyspace.partition_count());
@@ -37,7 +41,10 @@ impl Inspection {
         for partition in &partitions {
             ask_keys(commands, &shared.keyspace, *partition);
         }
-        Self { number, change, partitions }
+        if clock {
+            agreement::look(&shared.keyspace, commands);
+        }
+        Self { number, change, clock, partitions }
     }
 
     /// Takes in the replies, and adds what has to be put right.

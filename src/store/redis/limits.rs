@@ -29,8 +29,8 @@ pub(super) fn give_back(commands: &mut Commands, key: &str, hits: usize, rate: R
 }
 
 fn last(commands: &mut Commands, key: &str, rate: Rate) {
-    // A key is there until the end of its last millisecond.
-    commands.cmd("PEXPIRE").arg(key).arg(u64::from(rate.window_s) * 1_000 - 1).arg("NX");
+    // A key is there until the end of its last millisecond, and none longer than a window, whatever the clock was set to.
+    commands.cmd("PEXPIRE").arg(key).arg(u64::from(rate.window_s) * 1_000 - 1).arg("LT");
     commands.cmd("PTTL").arg(key);
 }
 

@@ -80,7 +80,8 @@ impl Line {
         Ok(Asked { replies, sent, received: shared.clock.moment() })
     }
 
-    async fn made(&mut self, shared: &Arc<Shared>) -> Result<&mut Link, LinkError> {
+    /// The connection; makes it if it has to. Whoever meets an error on it loses it.
+    pub(super) async fn made(&mut self, shared: &Arc<Shared>) -> Result<&mut Link, LinkError> {
         if self.link.is_none() {
             let link = shared.connect().await?;
             if std::mem::take(&mut self.was_lost) {

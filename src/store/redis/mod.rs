@@ -2,7 +2,6 @@
 //! them; does not know how one of these is spoken to.
 
 mod audit;
-mod authority;
 mod burial;
 mod change;
 mod checked;
@@ -28,6 +27,7 @@ mod shared;
 mod slot;
 mod standing;
 mod sweep;
+mod time;
 mod timers;
 
 use std::hash::{DefaultHasher, Hash, Hasher};

@@ -17,9 +17,9 @@ use crate::supervision::panic_point;
 use crate::wire::{self, Kept};
 
 use super::Shared;
-use super::authority::Reading;
 use super::checked::Checked;
 use super::line::{Asked, Line};
+use super::time::Raw;
 use super::{limits, replies};
 
 /// Sessions that are read together at most.
@@ -180,9 +180,8 @@ impl Batch {
             (count, false) => replies::values(replies::next(&mut replies)?, count)?,
             (count, true) => replies::values(Said::List(replies.by_ref().take(count).collect()), count)?,
         };
-        let reading = Reading { time_us: replies::time_us(&replies::next(&mut replies)?)?, sent, received };
-        shared.authority.learn(&reading);
-        let now = reading.now();
+        let raw = Raw { us: replies::time_us(&replies::next(&mut replies)?)?, sent, received };
+        let now = shared.authority.read(raw).now();
         for reply in self.times {
             let _ = reply.send(Ok(now));
         }

@@ -18,12 +18,13 @@ use crate::store::metrics::{Metrics, Rejected};
 use crate::store::{Lifetimes, Listener};
 
 use super::audit::Budget;
-use super::authority::Authority;
 use super::faults::Faults;
 use super::history::{self, History};
 use super::quarantine::Quarantine;
 use super::replicas::Replicas;
 use super::standing::{Log, Standing};
+use super::time::Authority;
+use super::time::agreement;
 use super::timers::Timers;
 use super::{Options, RecordFormat};
 
@@ -135,8 +136,9 @@ impl Shared {
 
     /// What is not as it should be although the sessions can be served.
     pub(super) fn caution(&self) -> Option<String> {
-        let by_s = self.authority.jumped_ms(self.clock.moment())? as f64 / 1e3;
-        Some(format!("the clock of Redis, by which sessions go, was set by {by_s:.1} s"))
+        let by_ms = self.authority.stepped_ms(self.clock.moment())?;
+        let (direction, by_s) = (if by_ms < 0 { "back" } else { "forward" }, by_ms.unsigned_abs() as f64 / 1e3);
+        Some(format!("the clock of Redis was set {direction} by {by_s:.1} s: sessions go on without it"))
     }
 
     /// How long somebody waits: a little less than their request may take, so that they can be told.
@@ -184,9 +186,9 @@ impl Shared {
         if is_same {
             return Ok(link);
         }
+        // Another server may have another clock, and correct it by something else.
+        agreement::begin(self, &mut link).await?;
         if run.is_some() {
-            // Another server may have another clock.
-            self.authority.forget();
             history::compare(self, &mut link).await?;
         } else {
             self.history.begin(link.run_id());

@@ -13,10 +13,10 @@ use crate::wire::{self, Events, Kept, Mark};
 
 use super::Shared;
 use super::audit::Room;
-use super::authority::Reading;
 use super::change::{Change, Made};
 use super::job::{Attempt, Job};
 use super::recent::{Left, Recent};
+use super::time::Reading;
 
 /// Changes of one session in a group at most. A state remembers its last events only, and of a change whose
 /// outcome was not heard it must still be seen that it was made, or what it was based on.

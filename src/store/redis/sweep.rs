@@ -12,7 +12,8 @@ use crate::store::metrics::{Operation, Rejected, Role};
 use crate::supervision::panic_point;
 
 use super::inspection::Inspection;
-use super::line::Line;
+use super::line::{Asked, Line};
+use super::time::agreement;
 use super::{Shared, jitter, replies};
 
 /// How often to look.
@@ -55,7 +56,8 @@ async fn look(shared: &Arc<Shared>, line: &mut Line, round: u64) -> Result<(), L
         commands.arg("LIMIT").arg(0).arg(FOUND_MAX).arg("WITHSCORES");
     }
     let inspection = Inspection::begin(shared, round, &mut commands);
-    let mut replies = line.ask(shared, Operation::Sweep, &commands).await?.replies.into_iter();
+    let Asked { replies, sent, received } = line.ask(shared, Operation::Sweep, &commands).await?;
+    let mut replies = replies.into_iter();
     for partition in shared.keyspace.all() {
         match replies::next(&mut replies)? {
             Reply::List(found) => take_up(shared, partition, &found, &mut mend),
@@ -68,7 +70,11 @@ async fn look(shared: &Arc<Shared>, line: &mut Line, round: u64) -> Result<(), L
             }
         }
     }
+    let looks_at_clock = inspection.clock;
     inspection.end(shared, &mut replies, &mut mend)?;
+    if looks_at_clock && let Some(proposal) = agreement::looked(shared, &mut replies, sent, received)? {
+        agreement::propose(shared, line.made(shared).await?, proposal).await?;
+    }
     if !mend.is_empty() {
         // What is refused is found again.
         line.ask(shared, Operation::Sweep, &mend).await?;

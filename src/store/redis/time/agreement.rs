@@ -1,0 +1,117 @@
+//! How instances agree on the correction of Redis' own clock: it stands in a key, and whoever first sees that something
+//! else is right writes that, unless another was faster. All see the same step against their own monotonic clocks, so
+//! that they want the same; until it is written each goes by its own. Does not know when to look, nor what is right.
+//!
+//! ```text
+//! look     GET clock   TIME          with every new run of the server, now and then, and in doubt
+//! propose  EVALSHA ... clock   TIME  what was found -> what is to be there
+//! ```
+
+use bytes::Bytes;
+use tracing::{debug, info};
+
+use crate::clock::Moment;
+use crate::redis::{Commands, Keyspace, Link, LinkError, Reply};
+
+use super::Shared;
+use super::authority::Raw;
+use super::correction::Correction;
+use super::replies;
+
+/// How often it is tried to write a correction, or to find another's right.
+const TRIES_MAX: usize = 3;
+
+/// ```text
+/// KEYS  the correction
+/// ARGV  what was found there, empty if nothing; what is to be there
+/// ```
+/// Returns what is there then, of whatever type it was.
+const SCRIPT: &str = r"#!lua flags=allow-oom
+local found = redis.pcall('GET', KEYS[1])
+if type(found) ~= 'string' then
+  found = ''
+end
+if found ~= ARGV[1] then
+  return found
+end
+redis.call('SET', KEYS[1], ARGV[2])
+return ARGV[2]
+";
+
+/// A correction that is to be written in the place of what was found.
+#[derive(Debug)]
+pub(in crate::store::redis) struct Proposal {
+    found: Bytes,
+    correction: Correction,
+}
+
+/// Adds what is asked to look at the correction, in this order: whoever reads the clock last sees the step that the
+/// correction is about.
+pub(in crate::store::redis) fn look(keyspace: &Keyspace, commands: &mut Commands) {
+    commands.cmd("GET").arg(keyspace.clock()).cmd("TIME");
+}
+
+/// Takes in the replies; returns what is to be proposed.
+pub(in crate::store::redis) fn looked(
+    shared: &Shared,
+    replies: &mut impl Iterator<Item = Reply>,
+    sent: Moment,
+    received: Moment,
+) -> Result<Option<Proposal>, LinkError> {
+    // What is of another type is replaced as what is no correction.
+    let found = match replies::next(replies)? {
+        Reply::Error(why) if !why.starts_with("WRONGTYPE") => return Err(LinkError::Refused(why)),
+        found @ (Reply::Nil | Reply::Int(_) | Reply::Status(_) | Reply::Text(_) | Reply::List(_) | Reply::Error(_)) => {
+            found.into_bytes()
+        }
+    };
+    let raw = Raw { us: replies::time_us(&replies::next(replies)?)?, sent, received };
+    let correction = shared.authority.judge(Correction::read(&found), raw);
+    Ok(correction.map(|correction| Proposal { found: Bytes::copy_from_slice(&found), correction }))
+}
+
+/// Looks at it, and proposes what is to be proposed, on a connection that leads to a server nobody has asked before.
+pub(in crate::store::redis) async fn begin(shared: &Shared, link: &mut Link) -> Result<(), LinkError> {
+    let mut commands = Commands::new();
+    look(&shared.keyspace, &mut commands);
+    let sent = shared.clock.moment();
+    let replies = link.ask(&commands).await?;
+    match looked(shared, &mut replies.into_iter(), sent, shared.clock.moment())? {
+        Some(proposal) => propose(shared, link, proposal).await,
+        None => Ok(()),
+    }
+}
+
+/// Proposes, and takes over what is there then. A server that takes no changes is asked again later.
+pub(in crate::store::redis) async fn propose(
+    shared: &Shared,
+    link: &mut Link,
+    proposal: Proposal,
+) -> Result<(), LinkError> {
+    let mut load = Commands::new();
+    load.cmd("SCRIPT").arg("LOAD").arg(SCRIPT);
+    let loaded = link.ask(&load).await?;
+    let Some(script) = loaded.first().filter(|reply| reply.refusal().is_none()).and_then(Reply::text) else {
+        debug!(?loaded, "a correction of the clock of Redis cannot be written");
+        return Ok(());
+    };
+    let mut next = Some(proposal);
+    for _ in 0..TRIES_MAX {
+        let Some(Proposal { found, correction }) = next else { return Ok(()) };
+        let mut commands = Commands::new();
+        let call = commands.cmd("EVALSHA").arg(script).arg(1).arg(shared.keyspace.clock());
+        call.arg(&found[..]).arg(correction.text()).cmd("TIME");
+        let sent = shared.clock.moment();
+        let replies = link.ask(&commands).await?;
+        let received = shared.clock.moment();
+        if let Some(why) = replies.first().and_then(Reply::refusal) {
+            debug!(why, "a correction of the clock of Redis cannot be written");
+            return Ok(());
+        }
+        if replies.first().and_then(Reply::text) == Some(correction.text().as_str()) {
+            info!(correction = correction.text(), "all instances correct the clock of Redis from now on");
+        }
+        next = looked(shared, &mut replies.into_iter(), sent, received)?;
+    }
+    Ok(())
+}
