@@ -30,7 +30,7 @@ use crate::clock::{Clock, Moment};
 
 use backoff::{Backoff, Pause};
 
-pub use injected::panic_point;
+pub use injected::{panic_point, stall_point};
 pub use panics::{Panicked, log_panics};
 
 /// Failures in a row after which a server without this task should not be asked for anything.

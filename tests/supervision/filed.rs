@@ -1,9 +1,13 @@
 //! What a data directory adds: a journal, a history, and sessions that come back from it.
 
+use std::time::Instant;
+
 use serde_json::Value;
 
 use crate::support::directory::Directory;
+use crate::support::http::Connection;
 use crate::support::sessions::{id, two_players};
+use crate::support::ws::Client;
 
 use super::rig::Faulty;
 
@@ -52,4 +56,39 @@ async fn a_journal_that_panics_ends_the_process_and_the_next_one_has_what_was_ac
     assert!(server.has_said("journal"), "the log says which task has ended");
     let mut next = Faulty::start(&[("DATA_DIR", directory.text())]).await;
     assert_eq!(next.client.read(&id(1)).await["version"], 3);
+}
+
+/// Ticks of processor time that a process has taken, of which Linux counts a hundred in a second.
+fn ticks(process: u32) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).expect("it runs");
+    let (_, rest) = stat.rsplit_once(") ").expect("its name is in brackets");
+    rest.split(' ').skip(11).take(2).map(|ticks| ticks.parse::<u64>().expect("a number")).sum()
+}
+
+/// A command that came in time is judged, and waits for the disk to be acknowledged; the clock that it started runs out
+/// meanwhile, is told, and nobody spins until then.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clocks_run_out_in_time_while_the_disk_stalls_and_nobody_spins() {
+    let directory = Directory::new();
+    let mut server = Faulty::start(&[("DATA_DIR", directory.text()), ("REQUEST_TIMEOUT_MS", "60000")]).await;
+    server.client.create(&two_players(&id(1), 2_000)).await;
+    let mut watcher = Client::join(server.program.address, &id(1)).await;
+    server.client.post(&id(1), "start", &Value::Null).await;
+    watcher.next_of("STATE_UPDATE").await;
+    let mut player = Connection::open(server.program.address).await;
+    server.panics("stall journal");
+    let switch = tokio::spawn(async move { player.post(&id(1), "switch", &Value::Null).await });
+    let switched = watcher.next_of("STATE_UPDATE").await;
+    assert_eq!(switched["state"]["version"], 3, "whoever watches is told before it is on the disk");
+    let (process, start) = (server.program.child.id(), Instant::now());
+    let before = ticks(process);
+    let expired = watcher.next_of("TIME_EXPIRED").await;
+    let (taken, passed) = (ticks(process) - before, start.elapsed().as_millis() as u64 / 10);
+    assert!(!switch.is_finished(), "the disk stalls still");
+    assert_eq!(expired["expired_at"], switched["state"]["deadline_at"]);
+    assert!(taken * 4 < passed, "{taken} of {passed} ticks");
+    server.panics("");
+    assert_eq!(switch.await.expect("it is answered")["version"], 3);
+    server.serves(&id(2)).await;
+    server.is_ready_again().await;
 }

@@ -17,7 +17,7 @@ use crate::clock::Clock;
 use crate::engine::SessionId;
 use crate::store::metrics::Operation;
 use crate::store::{Metrics, StoreError};
-use crate::supervision::{Ending, Task, panic_point};
+use crate::supervision::{Ending, Task, panic_point, stall_point};
 
 use super::change::Change;
 use super::tables::{ChangeKey, Fault, Line, Tables};
@@ -248,6 +248,7 @@ impl Writer {
             return true;
         }
         panic_point("journal", "");
+        stall_point("journal");
         let start = self.clock.moment();
         let mut outcome = self.tables.write(&lines);
         let mut is_last = false;
