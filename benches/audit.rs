@@ -27,7 +27,7 @@ fn write(criterion: &mut Criterion) {
     let server = Server::parse(&postgres.url("postgres")).expect("a URL");
     migrate_server(&server).expect("the database is empty");
     let mut sink = PostgresSink::new(server);
-    let mut audited = Audited::begin(&mut sink);
+    let mut audited = AuditRow::begin(&mut sink);
     let mut group = criterion.benchmark_group("audit");
     for size in SIZES {
         group.throughput(Throughput::Elements(size as u64));
@@ -42,12 +42,12 @@ fn write(criterion: &mut Criterion) {
 }
 
 /// Sessions that are switched in turn, a minute's worth of clock for each.
-struct Audited {
+struct AuditRow {
     lives: Vec<Life>,
     switched: u64,
 }
 
-impl Audited {
+impl AuditRow {
     fn begin(sink: &mut PostgresSink) -> Self {
         let mut lives = Vec::new();
         for n in 1..=SESSIONS {

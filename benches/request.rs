@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use synckairos::wire::{self, Object, Problems};
+use synckairos::wire::{self, FieldProblems, Object};
 
 /// Participants: of a game, and of the largest session that there may be.
 const SIZES: [u64; 2] = [2, 1_000];
@@ -39,8 +39,8 @@ fn request(criterion: &mut Criterion) {
     });
 }
 
-fn read<T>(body: &str, look: impl FnOnce(&Object<'_>, &mut Problems) -> Option<T>) -> Result<T, Problems> {
-    let mut problems = Problems::new();
+fn read<T>(body: &str, look: impl FnOnce(&Object<'_>, &mut FieldProblems) -> Option<T>) -> Result<T, FieldProblems> {
+    let mut problems = FieldProblems::new();
     let object = Object::parse(body.as_bytes(), &mut problems).expect("it is JSON");
     look(&object, &mut problems).ok_or(problems)
 }

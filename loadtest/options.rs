@@ -69,7 +69,7 @@ pub(crate) enum Backend {
     Memory,
     File,
     Redis,
-    Audited,
+    AuditRow,
 }
 
 impl Backend {
@@ -78,7 +78,7 @@ impl Backend {
             Backend::Memory => "in memory",
             Backend::File => "file",
             Backend::Redis => "Redis",
-            Backend::Audited => "Redis + audit",
+            Backend::AuditRow => "Redis + audit",
         }
     }
 }
@@ -214,7 +214,7 @@ impl Options {
         let number = |name: &str| matches.try_get_one::<u64>(name).ok().flatten().copied().unwrap_or_default();
         let connections = matches.try_get_many::<u64>("connections").ok().flatten();
         let backend = match (matches.get_flag("file"), matches.get_flag("redis"), matches.get_flag("audit")) {
-            (_, _, true) => Backend::Audited,
+            (_, _, true) => Backend::AuditRow,
             (_, true, false) => Backend::Redis,
             (true, false, false) => Backend::File,
             (false, false, false) => Backend::Memory,

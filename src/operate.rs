@@ -101,7 +101,7 @@ pub async fn run(redis: &config::Redis, task: Task, out: &mut (dyn Write + Send)
         Task::Dead(most) => {
             let dead = queue(redis)?.dead(most).await.map_err(|error| error.to_string())?;
             for job in dead {
-                let name = wire::job_name(&job.job).map_or("no id".to_owned(), |name| name.event.to_string());
+                let name = wire::read_job_header(&job.job).map_or("no id".to_owned(), |name| name.event.to_string());
                 told(writeln!(out, "{name} after {} attempts: {}", job.attempts, job.error))?;
                 told(writeln!(out, "    {}", String::from_utf8_lossy(&job.job)))?;
             }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use crate::engine::{Refusal, SessionId};
 use crate::sessions::Failure;
 use crate::store::StoreError;
-use crate::wire::{self, Code, Details, NotJson};
+use crate::wire::{self, Details, NotJson, ProblemCode};
 
 /// Whoever asks again because the server could not answer should wait this long.
 const RETRY_AFTER_S: u32 = 1;
@@ -43,13 +43,13 @@ impl Problem {
     }
 
     /// Fields of a request are wrong.
-    pub fn invalid(problems: Vec<wire::Problem>) -> Self {
-        Self::new(400, "VALIDATION_ERROR", "Request validation failed").with(Details::Problems(problems))
+    pub fn invalid(problems: Vec<wire::FieldProblem>) -> Self {
+        Self::new(400, "VALIDATION_ERROR", "Request validation failed").with(Details::FieldProblems(problems))
     }
 
     /// One field of a request is wrong.
-    fn invalid_field(field: &str, code: Code, message: String) -> Self {
-        Self::invalid(vec![wire::Problem { field: field.to_owned(), message: message.into(), code }])
+    fn invalid_field(field: &str, code: ProblemCode, message: String) -> Self {
+        Self::invalid(vec![wire::FieldProblem { field: field.to_owned(), message: message.into(), code }])
     }
 
     /// The request is not HTTP as it must be.
@@ -169,18 +169,18 @@ impl Problem {
             }
             Refusal::MaxTimeBelowUsed { used } => {
                 let message = format!("Must be at least {}, which has been used already", used.as_ms());
-                Self::invalid_field("max_time_ms", Code::TooSmall, message)
+                Self::invalid_field("max_time_ms", ProblemCode::TooSmall, message)
             }
             Refusal::TotalTimeUsed { total } => {
                 let message = format!(
                     "Must not become advance: the session's total_time_ms ({}) is used up, and no further turn could begin",
                     total.as_ms()
                 );
-                Self::invalid_field("on_timeout", Code::InvalidValue, message)
+                Self::invalid_field("on_timeout", ProblemCode::InvalidValue, message)
             }
             Refusal::MetadataTooLarge => {
                 let message = format!("Must be at most {} bytes of JSON when merged", wire::METADATA_LEN_MAX);
-                Self::invalid_field("metadata", Code::TooBig, message)
+                Self::invalid_field("metadata", ProblemCode::TooBig, message)
             }
         }
     }

@@ -38,7 +38,7 @@ PostgreSQL that is started here.) Then switches are made as fast as answers come
 up with, when it is not given): how many wait over time? What the server counts as written must be what was made, exactly, and \
 histories that are read back must have each version once.",
     knobs: &[Knob::Changes("100000"), Knob::Sessions("1000"), Knob::Rate(""), Knob::DurationS("10")],
-    needs: Needs { instances: 1, backend: Backend::Audited, settings: &[], has_floor: false },
+    needs: Needs { instances: 1, backend: Backend::AuditRow, settings: &[], has_floor: false },
     run: |run| Box::pin(measure(run)),
 };
 

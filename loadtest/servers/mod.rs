@@ -96,7 +96,7 @@ impl Fleet {
                 let directory = self._data.insert(Directory::new());
                 settings.push(("DATA_DIR", directory.text().to_owned()));
             }
-            Backend::Redis | Backend::Audited => {
+            Backend::Redis | Backend::AuditRow => {
                 let redis: &[_] = match options.is_durable {
                     true => &["--save", "", "--appendonly", "yes", "--appendfsync", "always"],
                     false => &["--save", "", "--appendonly", "no"],
@@ -108,7 +108,7 @@ impl Fleet {
         }
         match backend {
             Backend::Redis => settings.push(("AUDIT", "off".to_owned())),
-            Backend::Audited => {
+            Backend::AuditRow => {
                 let setting = if options.is_durable { "fsync=on" } else { "fsync=off" };
                 let postgres = Postgres::start_with(&[setting], &[]);
                 let url = postgres.url("postgres");
@@ -125,7 +125,7 @@ impl Fleet {
         }
         let mut target = Target::at(backend.name(), Vec::new());
         target.helpers = helpers;
-        target.audit = (backend == Backend::Audited).then(Audit::default);
+        target.audit = (backend == Backend::AuditRow).then(Audit::default);
         for _ in 0..needs.instances.max(options.instances) {
             let started = Started::synckairos(&settings)?;
             target.addresses.push(started.address);
@@ -140,7 +140,7 @@ impl Fleet {
 fn given(options: &Options) -> Target {
     let mut target = Target::at("server", options.urls.clone());
     target.instances.extend(options.pid.map(Process));
-    target.audit = (options.backend == Backend::Audited).then(Audit::default);
+    target.audit = (options.backend == Backend::AuditRow).then(Audit::default);
     target
 }
 

@@ -6,7 +6,7 @@
 
 use bytes::Bytes;
 
-use crate::wire::{self, JobName};
+use crate::wire::{self, JobHeader};
 
 /// A job and its counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub(super) struct Carried {
     attempts: u32,
     reaps: u32,
     /// What it is called; a job that has no name cannot be written, and is dead.
-    pub(super) name: Option<JobName>,
+    pub(super) name: Option<JobHeader>,
 }
 
 impl Carried {
@@ -28,7 +28,7 @@ impl Carried {
         let counts = std::str::from_utf8(&entry[..start]).unwrap_or_default();
         let mut counts = counts.split(' ').map(|count| count.parse().unwrap_or_default());
         let (attempts, reaps) = (counts.next().unwrap_or_default(), counts.next().unwrap_or_default());
-        let name = wire::job_name(&entry[start..]);
+        let name = wire::read_job_header(&entry[start..]);
         Self { start, attempts, reaps, name, entry }
     }
 
@@ -56,7 +56,7 @@ impl Carried {
 
     /// As it is kept among the dead.
     pub(super) fn dead(&self, error: &str) -> Vec<u8> {
-        wire::dead_job(self.job(), error, self.attempts + 1)
+        wire::encode_dead_letter(self.job(), error, self.attempts + 1)
     }
 }
 

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use crate::engine::Timestamp;
 use crate::redis::{Commands, LinkError, Partition, Queue as Part};
-use crate::wire::{self, DeadJob};
+use crate::wire::{self, DeadLetter};
 
 use super::carried;
 use super::queue::{Queue, named};
@@ -66,7 +66,7 @@ impl Operator {
     }
 
     /// The oldest dead jobs, `most` of them at most.
-    pub async fn dead(&mut self, most: usize) -> Result<Vec<DeadJob>, LinkError> {
+    pub async fn dead(&mut self, most: usize) -> Result<Vec<DeadLetter>, LinkError> {
         let mut dead = Vec::new();
         for queue in &mut self.0 {
             dead.extend(queue.dead(most - dead.len()).await?);
@@ -101,16 +101,16 @@ impl Queue {
     }
 
     /// The oldest dead jobs, `most` of them at most.
-    pub async fn dead(&mut self, most: usize) -> Result<Vec<DeadJob>, LinkError> {
+    pub async fn dead(&mut self, most: usize) -> Result<Vec<DeadLetter>, LinkError> {
         let found = self.dead_entries(most).await?;
-        Ok(found.into_iter().filter_map(|(_, entry)| wire::read_dead_job(&entry)).collect())
+        Ok(found.into_iter().filter_map(|(_, entry)| wire::read_dead_letter(&entry)).collect())
     }
 
     /// Has dead jobs tried again: those of these events, or all; returns how many.
     pub async fn redrive(&mut self, events: &[String]) -> Result<u64, LinkError> {
         let mut count = 0;
         for (partition, entry) in self.dead_entries(usize::MAX).await? {
-            let Some(DeadJob { job, .. }) = wire::read_dead_job(&entry) else { continue };
+            let Some(DeadLetter { job, .. }) = wire::read_dead_letter(&entry) else { continue };
             if !events.is_empty() && !is_named(&job, events) {
                 continue;
             }
@@ -127,11 +127,11 @@ impl Queue {
     pub async fn drop_dead(&mut self, event: &str) -> Result<bool, LinkError> {
         let events = [event.to_owned()];
         for (partition, entry) in self.dead_entries(usize::MAX).await? {
-            let Some(DeadJob { job, .. }) = wire::read_dead_job(&entry) else { continue };
+            let Some(DeadLetter { job, .. }) = wire::read_dead_letter(&entry) else { continue };
             if !is_named(&job, &events) {
                 continue;
             }
-            let (session, tag) = wire::job_name(&job).map(named).unwrap_or_default();
+            let (session, tag) = wire::read_job_header(&job).map(named).unwrap_or_default();
             let parts = [Part::Dead, Part::Bytes, Part::Pending];
             let keys = parts.map(|part| self.key(partition, part));
             let gone = self.run(Script::Drop, &keys, |call| {
@@ -164,6 +164,6 @@ impl Queue {
 }
 
 fn is_named(job: &[u8], events: &[String]) -> bool {
-    wire::job_name(job)
+    wire::read_job_header(job)
         .is_some_and(|name| events.iter().any(|event| event.eq_ignore_ascii_case(&name.event.to_string())))
 }

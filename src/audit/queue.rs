@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::engine::{StateTag, Timestamp};
 use crate::redis::{Bell, Commands, Keyspace, Link, LinkError, Partition, Queue as Part, Reply, Server};
-use crate::wire::JobName;
+use crate::wire::JobHeader;
 
 use super::carried::Carried;
 use super::replies::{self, number};
@@ -299,7 +299,7 @@ impl Queue {
     }
 }
 
-pub(super) fn named(name: JobName) -> (String, String) {
-    let JobName { session, tag: StateTag { epoch, version }, .. } = name;
+pub(super) fn named(name: JobHeader) -> (String, String) {
+    let JobHeader { session, tag: StateTag { epoch, version }, .. } = name;
     (session.to_string(), format!("{epoch}.{version}"))
 }

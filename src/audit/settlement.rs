@@ -45,7 +45,8 @@ impl Settlement {
         jobs.iter().zip(fates).for_each(|(job, fate)| settlement.add(job, fate));
         let written = jobs.iter().zip(fates).filter(|(_, fate)| **fate == Fate::Written);
         let names: Vec<_> = written.filter_map(|(job, _)| job.name.as_ref()).collect();
-        settlement.done = names[names.len().saturating_sub(DONE_MAX)..].iter().copied().map(wire::done_job).collect();
+        settlement.done =
+            names[names.len().saturating_sub(DONE_MAX)..].iter().copied().map(wire::encode_done_job).collect();
         settlement
     }
 

@@ -12,7 +12,7 @@ use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap};
 
 use crate::problem::Problem;
 use crate::store::{Bound, BytesBudget, Held, Metrics};
-use crate::wire::Text;
+use crate::wire::BodyPieces;
 
 /// The longest body that is read, in bytes.
 pub(super) const LEN_MAX: usize = 1 << 20;
@@ -108,10 +108,10 @@ async fn next(body: &mut Incoming, has_trailers: &mut bool) -> Result<Option<Byt
 
 /// An answer's body: up to three pieces, the middle one shared.
 #[derive(Debug, Default)]
-pub(super) struct Body(Text);
+pub(super) struct Body(BodyPieces);
 
-impl From<Text> for Body {
-    fn from(pieces: Text) -> Self {
+impl From<BodyPieces> for Body {
+    fn from(pieces: BodyPieces) -> Self {
         Self(pieces)
     }
 }

@@ -8,7 +8,7 @@ use hyper::header::{ALLOW, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, SEC_
 use crate::engine::StateTag;
 use crate::problem::Problem;
 use crate::store::Quota;
-use crate::wire::{self, Text};
+use crate::wire::{self, BodyPieces};
 use crate::ws;
 
 use super::body::Body;
@@ -67,13 +67,13 @@ impl Reply {
         Self::new(status, Head::Fresh, body)
     }
 
-    /// Text of another kind.
+    /// BodyPieces of another kind.
     pub(super) fn text(kind: &'static str, text: Bytes) -> Self {
         Self::new(StatusCode::OK, Head::Text(kind), text)
     }
 
     /// A session's answer.
-    pub(super) fn session(status: StatusCode, text: Text, tag: StateTag) -> Self {
+    pub(super) fn session(status: StatusCode, text: BodyPieces, tag: StateTag) -> Self {
         Self::new(status, Head::State(tag), text)
     }
 

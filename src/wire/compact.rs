@@ -6,8 +6,8 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use super::decimal::Decimal;
-use super::problems::Code;
-use super::read::{self, Looked, fault};
+use super::json_object::{self, FieldResult, field_error};
+use super::validation::ProblemCode;
 use super::write::Write;
 
 /// How deep what is given may be nested: what JSON readers take by default.
@@ -20,7 +20,7 @@ pub(super) const MEMBERS_FEW: usize = 16;
 
 /// Makes what somebody gave compact. Refuses what is longer than `len_max` bytes of compact JSON, is nested too deep, or
 /// could not be kept by a database: NUL, lone surrogates, numbers beyond 64-bit floats, and exponents without end.
-pub(super) fn given(json: &str, len_max: usize) -> Looked<String> {
+pub(super) fn given(json: &str, len_max: usize) -> FieldResult<String> {
     let mut text = Compact::default();
     let mut rest = json;
     while let Some(&first) = rest.as_bytes().first() {
@@ -28,23 +28,26 @@ pub(super) fn given(json: &str, len_max: usize) -> Looked<String> {
         rest = after;
         match first {
             b'{' | b'[' if text.open.len() == DEPTH_MAX => {
-                return Err(fault(Code::TooBig, format!("Must be nested at most {DEPTH_MAX} deep")));
+                return Err(field_error(ProblemCode::TooBig, format!("Must be nested at most {DEPTH_MAX} deep")));
             }
             b'-' | b'0'..=b'9' => {
                 let number = Decimal::read(token);
                 if number.exponent.unsigned_abs() > EXPONENT_MAX.unsigned_abs() {
-                    return Err(fault(Code::TooBig, format!("Must not contain exponents beyond {EXPONENT_MAX}")));
+                    return Err(field_error(
+                        ProblemCode::TooBig,
+                        format!("Must not contain exponents beyond {EXPONENT_MAX}"),
+                    ));
                 }
                 if !number.fits_float() {
-                    return Err(fault(Code::TooBig, "Must not contain numbers beyond 64-bit floats"));
+                    return Err(field_error(ProblemCode::TooBig, "Must not contain numbers beyond 64-bit floats"));
                 }
                 text.token(first, token);
             }
-            b'"' if token.contains('\\') => text.token(first, &shortest(&read::text(token)?)),
+            b'"' if token.contains('\\') => text.token(first, &shortest(&json_object::text(token)?)),
             _ => text.token(first, token),
         }
         if text.out.len() > len_max {
-            return Err(fault(Code::TooBig, format!("Must be at most {len_max} bytes of JSON")));
+            return Err(field_error(ProblemCode::TooBig, format!("Must be at most {len_max} bytes of JSON")));
         }
     }
     Ok(text.out)
@@ -57,7 +60,7 @@ pub(super) fn kept(json: &str) -> String {
     while let Some(&first) = rest.as_bytes().first() {
         let (token, after) = rest.split_at(token_len(rest));
         rest = after;
-        match (first, read::text) {
+        match (first, json_object::text) {
             (b'"', text_of) if token.contains('\\') => match text_of(token) {
                 Ok(said) => text.token(first, &shortest(&said)),
                 Err(_) => text.token(first, token),

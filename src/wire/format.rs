@@ -24,8 +24,8 @@ use crate::engine::{
 
 use super::decode::{Undecodable, decode_sound};
 use super::instant;
+use super::record_format::{RecordHeader, encode_header};
 use super::state::encode;
-use super::stored::{Mark, mark};
 
 /// What a state of version 1 begins with; ours begin with the store's own member.
 const BEGINNING: &[u8] = br#"{"session_id":"#;
@@ -44,7 +44,7 @@ pub fn modern(value: Bytes) -> Bytes {
     let Some(session) = read(&value) else { return value };
     let mut out = Vec::with_capacity(value.len() * 2);
     let changed_us = session.updated_at.as_ms() * 1_000;
-    mark(&mut out, &Mark { deadline: session.deadline(), changed_us, ..Mark::default() });
+    encode_header(&mut out, &RecordHeader { deadline: session.deadline(), changed_us, ..RecordHeader::default() });
     out.extend_from_slice(&encode(&session, session.updated_at).members());
     out.into()
 }
@@ -254,7 +254,7 @@ mod tests {
 
     use super::{modern, read};
     use crate::engine::{Millis, Mode, Status, Timestamp};
-    use crate::wire::{Kept, audited, decode, glance, read_mark};
+    use crate::wire::{RecordBody, audit_row, decode, peek, read_header};
 
     fn fixture(name: &str) -> Bytes {
         let path = format!("{}/tests/fixtures/redis/version_1/{name}.json", env!("CARGO_MANIFEST_DIR"));
@@ -264,11 +264,11 @@ mod tests {
     #[test]
     fn a_running_session_goes_on() {
         let value = modern(fixture("running"));
-        let (deadline, kept) = glance(&value).expect("it is one of ours now");
+        let (deadline, kept) = peek(&value).expect("it is one of ours now");
         let since = Timestamp::from_ms(1_769_860_810_000);
         assert_eq!(deadline, Some(since + Millis::new(290_000)));
-        assert_eq!(read_mark(&value).expect("it has a mark").deadline, deadline);
-        let Kept::State(tag, _) = kept else { panic!("it is there") };
+        assert_eq!(read_header(&value).expect("it has a mark").deadline, deadline);
+        let RecordBody::State(tag, _) = kept else { panic!("it is there") };
         assert_eq!((tag.version, tag.epoch), (4, 1_769_860_800_000));
         let session = decode(&value).expect("it can be read");
         assert_eq!((session.mode, session.status), (Mode::PerParticipant, Status::Running));
@@ -300,20 +300,21 @@ mod tests {
             let value = Bytes::from(read(name).trim_ascii().to_vec());
             for value in [value.clone(), modern([b"\x02", &value[..]].concat().into())] {
                 let value = modern(value);
-                assert_eq!(read_mark(&value).expect("it has a mark").events.len(), events, "{name}");
-                match glance(&value).expect("it is one of ours") {
-                    (None, Kept::State(tag, _)) => {
+                assert_eq!(read_header(&value).expect("it has a mark").events.len(), events, "{name}");
+                match peek(&value).expect("it is one of ours") {
+                    (None, RecordBody::State(tag, _)) => {
                         let session = decode(&value).expect("it can be read");
                         assert_eq!((session.tag(), session.version), (tag, version), "{name}");
                         assert_eq!(session.metadata.as_deref(), Some(r#"{"table":7,"é":[1.5,null]}"#));
                     }
-                    (None, Kept::Tombstone(tag)) => assert_eq!((tag.version, name), (version, "state_3.json")),
+                    (None, RecordBody::Tombstone(tag)) => assert_eq!((tag.version, name), (version, "state_3.json")),
                     (Some(_), _) => panic!("no clock runs in {name}"),
                 }
             }
         }
         let jobs = String::from_utf8(read("jobs.txt")).expect("jobs are text");
-        let read: Vec<_> = jobs.lines().map(|job| audited(job.as_bytes()).expect("it is a job").change.kind).collect();
+        let read: Vec<_> =
+            jobs.lines().map(|job| audit_row(job.as_bytes()).expect("it is a job").change.kind).collect();
         assert_eq!(read.len(), 4, "{read:?}");
         assert!(read.contains(&"session_paused"), "{read:?}");
     }

@@ -4,8 +4,8 @@ use bytes::Bytes;
 
 use crate::engine::{StateTag, Timestamp};
 
-use super::problems::{Code, Problem, Problems};
 use super::query;
+use super::validation::{FieldProblem, FieldProblems, ProblemCode};
 use super::write::Write;
 
 const LIMIT_DEFAULT: usize = 100;
@@ -37,7 +37,7 @@ pub struct HistoryQuery {
 }
 
 /// Reads `after=<epoch>.<version>&limit=<count>`, where the count of changes that were told may follow the version; `None` when there are problems.
-pub fn history_query(query: &str, problems: &mut Problems) -> Option<HistoryQuery> {
+pub fn history_query(query: &str, problems: &mut FieldProblems) -> Option<HistoryQuery> {
     let found = problems.len();
     let given = |name: &str| query::parameter(query, name).filter(|text| !text.is_empty());
     let mut after = None;
@@ -45,21 +45,21 @@ pub fn history_query(query: &str, problems: &mut Problems) -> Option<HistoryQuer
         after = cursor(&text);
         if after.is_none() {
             let message = "Must be an epoch and a version with a dot between them".into();
-            problems.push(Problem { field: "after".into(), message, code: Code::InvalidFormat });
+            problems.push(FieldProblem { field: "after".into(), message, code: ProblemCode::InvalidFormat });
         }
     }
     let mut limit = LIMIT_DEFAULT;
     if let Some(text) = given("limit") {
         let (message, code) = match text.parse() {
-            Ok(0) => ("Must be at least 1".into(), Code::TooSmall),
-            Ok(number) if number > LIMIT_MAX => (format!("Must be at most {LIMIT_MAX}").into(), Code::TooBig),
+            Ok(0) => ("Must be at least 1".into(), ProblemCode::TooSmall),
+            Ok(number) if number > LIMIT_MAX => (format!("Must be at most {LIMIT_MAX}").into(), ProblemCode::TooBig),
             Ok(number) => {
                 limit = number;
                 return (problems.len() == found).then_some(HistoryQuery { after, limit });
             }
-            Err(_) => ("Must be an integer".into(), Code::InvalidType),
+            Err(_) => ("Must be an integer".into(), ProblemCode::InvalidType),
         };
-        problems.push(Problem { field: "limit".into(), message, code });
+        problems.push(FieldProblem { field: "limit".into(), message, code });
     }
     (problems.len() == found).then_some(HistoryQuery { after, limit })
 }
@@ -78,7 +78,7 @@ fn cursor(text: &str) -> Option<Cursor> {
     Some(Cursor { tag: StateTag { epoch: epoch.parse().ok()?, version: version.parse().ok()? }, told })
 }
 
-/// A page of history: changes as they were audited.
+/// A page of history: changes as they were audit_row.
 pub fn history<'c>(
     changes: impl Iterator<Item = &'c [u8]>,
     next: Option<Cursor>,

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::compact;
 use super::json::Raw;
+use super::json_object::{self, FieldResult};
 use super::merge::{self, Tree};
-use super::read::{self, Looked};
 
 /// How long metadata may be, in bytes of compact JSON.
 pub const MAX_LEN: usize = 4_096;
@@ -43,12 +43,12 @@ impl Merge {
 }
 
 /// Reads metadata that is given as a whole.
-pub(super) fn whole(value: Raw<'_>) -> Looked<Arc<str>> {
+pub(super) fn whole(value: Raw<'_>) -> FieldResult<Arc<str>> {
     compact(value, MAX_LEN).map(Arc::from)
 }
 
 /// Reads a change of metadata.
-pub(super) fn change(value: Raw<'_>) -> Looked<Merge> {
+pub(super) fn change(value: Raw<'_>) -> FieldResult<Merge> {
     if value.get() == "null" {
         return Ok(Merge(None));
     }
@@ -56,10 +56,10 @@ pub(super) fn change(value: Raw<'_>) -> Looked<Merge> {
 }
 
 /// An object.
-fn compact(value: Raw<'_>, len_max: usize) -> Looked<String> {
+fn compact(value: Raw<'_>, len_max: usize) -> FieldResult<String> {
     if value.get().starts_with('{') {
         compact::given(value.get(), len_max)
     } else {
-        Err(read::unexpected("object", value))
+        Err(json_object::unexpected("object", value))
     }
 }

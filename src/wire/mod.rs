@@ -1,53 +1,60 @@
 //! All JSON: what clients send, read borrowed from the bytes they sent; what they are told, encoded once.
 //! Knows the engine's words and how they are written; does not know how the bytes travel.
 
-mod answer;
-mod audited;
+mod response;
+mod audit_row;
 mod compact;
 mod decimal;
 mod decode;
 mod format;
 mod history;
-mod inbound;
+mod client_message;
 mod instant;
-mod job;
+mod audit_job;
 mod json;
 mod merge;
-mod message;
+mod server_message;
 mod metadata;
-mod problems;
-mod published;
+mod validation;
+mod pubsub_message;
 mod query;
-mod read;
+mod json_object;
 mod request;
 mod scan;
 mod state;
-mod stored;
+mod record_format;
 mod strict;
 #[cfg(test)]
 mod tests;
 mod write;
 
-pub use answer::{Details, Text, degraded, error, http_error, not_ready, ready, session, switched, time};
-pub use audited::{Audited, AuditedChange, AuditedParticipant, AuditedState, audited};
+pub use audit_job::{
+    DeadLetter, JobHeader, JobSummary, encode_dead_letter, encode_done_job, encode_job, read_dead_letter, read_job,
+    read_job_header,
+};
+pub use audit_row::{AuditRow, ChangeColumns, ParticipantColumns, StateColumns, audit_row};
+pub use client_message::{ClientCommand, ClientMessage, RequestedChange, read_client_message};
 pub use decode::{Undecodable, decode, decode_frame, decode_sound, has_warnings};
 pub use format::{FORMATS, begin, decode_archived, is_newer, modern};
 pub use history::{Cursor, HistoryQuery, history, history_query, names_history};
-pub use inbound::{Asked, Inbound, Order, inbound};
 pub use instant::instant_text;
-pub use job::{DeadJob, JobName, Told, dead_job, done_job, job, job_name, read_dead_job, read_job};
-pub use message::{
+pub use json_object::{NotJson, Object};
+pub use metadata::{MAX_LEN as METADATA_LEN_MAX, Merge, TooLarge};
+pub use pubsub_message::{
+    PubSubMessage, Standing, changed_at, publish, publish_deleted, publish_update, published_at, read_pubsub_message,
+    standing,
+};
+pub use query::parameter;
+pub use record_format::{
+    EVENTS_MAX, EventIds, NotARecord, RecordBody, RecordHeader, check_record, encode_header, encode_tombstone, peek,
+    read_header, written_at,
+};
+pub use request::{PatchRequest, SwitchRequest, create, create_with, patch, session_id, switch};
+pub use response::{BodyPieces, Details, degraded, error, http_error, not_ready, ready, session, switched, time};
+pub use server_message::{
     connected, deleted, expired, invalid_message, lapsed, message_error, pong, result_data, result_error, skipping,
     sync, update, warning,
 };
-pub use metadata::{MAX_LEN as METADATA_LEN_MAX, Merge, TooLarge};
-pub use problems::{Code, Problem, Problems};
-pub use published::{
-    Heard, Standing, changed_at, heard, publish, publish_deleted, publish_update, published_at, standing,
-};
-pub use query::parameter;
-pub use read::{NotJson, Object};
-pub use request::{PatchRequest, SwitchRequest, create, create_with, patch, session_id, switch};
 pub use state::{Encoded, encode, len_expected};
-pub use stored::{EVENTS_MAX, Events, Kept, Mark, NotStored, bury, check_stored, glance, mark, read_mark, written_at};
 pub use strict::{KnownFields, unknown_fields};
+pub use validation::{FieldProblem, FieldProblems, ProblemCode};

@@ -6,10 +6,10 @@ use crate::engine::{
 };
 
 use super::json::Raw;
+use super::json_object::{self, FieldResult, Fields, Object, field_error};
 use super::metadata::{self, Merge};
-use super::problems::{self, Code, PROBLEMS_MAX, Problem, Problems};
-use super::read::{self, Fields, Looked, Object, fault};
 use super::strict;
+use super::validation::{self, FieldProblem, FieldProblems, PROBLEMS_MAX, ProblemCode};
 
 const TIME_MS_MIN: u64 = 1_000;
 const TIME_MS_MAX: u64 = 86_400_000;
@@ -42,26 +42,30 @@ pub struct PatchRequest {
 }
 
 /// Reads a session's id from a path or a query.
-pub fn session_id(text: &str, problems: &mut Problems) -> Option<SessionId> {
+pub fn session_id(text: &str, problems: &mut FieldProblems) -> Option<SessionId> {
     let id = Uuid::parse(text).map(SessionId);
     if id.is_none() {
-        problems.push(Problem { field: "id".into(), message: "Must be a UUID".into(), code: Code::InvalidFormat });
+        problems.push(FieldProblem {
+            field: "id".into(),
+            message: "Must be a UUID".into(),
+            code: ProblemCode::InvalidFormat,
+        });
     }
     id
 }
 
 /// Reads a request to create a session; `None` when there are problems.
-pub fn create(body: &Object<'_>, problems: &mut Problems) -> Option<NewSession> {
+pub fn create(body: &Object<'_>, problems: &mut FieldProblems) -> Option<NewSession> {
     create_with(OnTimeout::default(), body, problems)
 }
 
 /// The same, where a flag does `on_timeout` unless the request says something else.
-pub fn create_with(on_timeout: OnTimeout, body: &Object<'_>, problems: &mut Problems) -> Option<NewSession> {
+pub fn create_with(on_timeout: OnTimeout, body: &Object<'_>, problems: &mut FieldProblems) -> Option<NewSession> {
     let found = problems.len();
     let mut fields = Fields::of_body(body, problems);
-    let id = fields.required("session_id", read::uuid);
-    let mode = fields.required("sync_mode", |value| read::one_of(value, &Mode::ALL, Mode::name));
-    let participants = fields.required("participants", |value| read::array_of(value, 1, PARTICIPANTS_MAX));
+    let id = fields.required("session_id", json_object::uuid);
+    let mode = fields.required("sync_mode", |value| json_object::one_of(value, &Mode::ALL, Mode::name));
+    let participants = fields.required("participants", |value| json_object::array_of(value, 1, PARTICIPANTS_MAX));
     let participants = participants.and_then(|values| self::participants(&values, fields.problems()));
     let total_time = fields.required("total_time_ms", time);
     let time_per_cycle = fields.optional("time_per_cycle_ms", time);
@@ -69,9 +73,9 @@ pub fn create_with(on_timeout: OnTimeout, body: &Object<'_>, problems: &mut Prob
     let max_time = fields.optional("max_time_ms", time);
     let metadata = fields.optional("metadata", metadata::whole);
     let on_timeout_given = fields.optional("on_timeout", self::on_timeout);
-    let warn_at = fields.optional("warn_at_ms", |value| read::array_of(value, 0, WARNINGS_MAX));
+    let warn_at = fields.optional("warn_at_ms", |value| json_object::array_of(value, 0, WARNINGS_MAX));
     let warn_at = warn_at.map(|values| thresholds(&values, fields.problems()));
-    let groups = fields.optional("groups", |value| read::array_of(value, 0, PARTICIPANTS_MAX));
+    let groups = fields.optional("groups", |value| json_object::array_of(value, 0, PARTICIPANTS_MAX));
     let groups = groups.map(|values| self::groups(&values, participants.as_deref(), fields.problems()));
     if problems.len() > found {
         return None;
@@ -92,17 +96,17 @@ pub fn create_with(on_timeout: OnTimeout, body: &Object<'_>, problems: &mut Prob
 }
 
 /// Reads a switch; `None` when there are problems.
-pub fn switch(body: &Object<'_>, problems: &mut Problems) -> Option<SwitchRequest> {
+pub fn switch(body: &Object<'_>, problems: &mut FieldProblems) -> Option<SwitchRequest> {
     let found = problems.len();
     let mut fields = Fields::of_body(body, problems);
-    let next = fields.optional("next_participant_id", read::uuid).map(ParticipantId);
-    let current = fields.optional("current_participant_id", read::uuid).map(ParticipantId);
+    let next = fields.optional("next_participant_id", json_object::uuid).map(ParticipantId);
+    let current = fields.optional("current_participant_id", json_object::uuid).map(ParticipantId);
     let expected_version = fields.optional("expected_version", version);
     (problems.len() == found).then_some(SwitchRequest { next, current, expected_version })
 }
 
 /// Reads a PATCH; `None` when there are problems.
-pub fn patch(body: &Object<'_>, problems: &mut Problems) -> Option<PatchRequest> {
+pub fn patch(body: &Object<'_>, problems: &mut FieldProblems) -> Option<PatchRequest> {
     const NAMES: [&str; 7] = [
         "metadata",
         "increment_ms",
@@ -120,60 +124,60 @@ pub fn patch(body: &Object<'_>, problems: &mut Problems) -> Option<PatchRequest>
     let max_time = fields.optional("max_time_ms", |value| or_default(value, |value| time(value).map(Some)));
     let on_timeout = fields.optional("on_timeout", |value| or_default(value, on_timeout));
     let warn_at =
-        fields.optional("warn_at_ms", |value| or_default(value, |value| read::array_of(value, 0, WARNINGS_MAX)));
+        fields.optional("warn_at_ms", |value| or_default(value, |value| json_object::array_of(value, 0, WARNINGS_MAX)));
     let warn_at = warn_at.map(|values| thresholds(&values, fields.problems()).into());
     let expected_version = fields.optional("expected_version", version);
     let unknown = format!("Unknown field; can be changed: {}", NAMES[..6].join(", "));
     for name in body.names().filter(|name| !NAMES.contains(&&**name)).take(PROBLEMS_MAX + 1) {
-        fields.report(strict::told(&name), fault(Code::InvalidValue, unknown.clone()));
+        fields.report(strict::told(&name), field_error(ProblemCode::InvalidValue, unknown.clone()));
     }
     let settings = Patch { metadata: None, increment, time_per_cycle, max_time, on_timeout, warn_at };
     (problems.len() == found).then_some(PatchRequest { settings, merge, expected_version })
 }
 
 /// What a `null` in a PATCH stands for.
-fn or_default<'a, T: Default>(value: Raw<'a>, look: impl FnOnce(Raw<'a>) -> Looked<T>) -> Looked<T> {
+fn or_default<'a, T: Default>(value: Raw<'a>, look: impl FnOnce(Raw<'a>) -> FieldResult<T>) -> FieldResult<T> {
     if value.get() == "null" { Ok(T::default()) } else { look(value) }
 }
 
-fn time(value: Raw<'_>) -> Looked<Millis> {
-    read::millis(value, TIME_MS_MIN, TIME_MS_MAX)
+fn time(value: Raw<'_>) -> FieldResult<Millis> {
+    json_object::millis(value, TIME_MS_MIN, TIME_MS_MAX)
 }
 
-fn increment(value: Raw<'_>) -> Looked<Millis> {
-    read::millis(value, 0, INCREMENT_MS_MAX)
+fn increment(value: Raw<'_>) -> FieldResult<Millis> {
+    json_object::millis(value, 0, INCREMENT_MS_MAX)
 }
 
-fn version(value: Raw<'_>) -> Looked<u64> {
-    read::integer(value, 1, INTEGER_MAX)
+fn version(value: Raw<'_>) -> FieldResult<u64> {
+    json_object::integer(value, 1, INTEGER_MAX)
 }
 
-fn on_timeout(value: Raw<'_>) -> Looked<OnTimeout> {
-    read::one_of(value, &OnTimeout::ALL, OnTimeout::name)
+fn on_timeout(value: Raw<'_>) -> FieldResult<OnTimeout> {
+    json_object::one_of(value, &OnTimeout::ALL, OnTimeout::name)
 }
 
 /// `None` when there are problems.
-fn participants(values: &[Raw<'_>], problems: &mut Problems) -> Option<Vec<NewParticipant>> {
+fn participants(values: &[Raw<'_>], problems: &mut FieldProblems) -> Option<Vec<NewParticipant>> {
     let found = problems.len();
     let mut seen = std::collections::HashSet::with_capacity(values.len());
     let mut participants = Vec::with_capacity(values.len());
     for (place, &value) in values.iter().enumerate() {
-        if problems.len() >= problems::ENOUGH {
+        if problems.len() >= validation::ENOUGH {
             break;
         }
         let Some(object) = entry(value, "participants", place, problems) else { continue };
         let mut fields = Fields::inside(&object, "participants", place, problems);
         let id = fields.required("participant_id", |value| {
-            let id = read::uuid(value)?;
+            let id = json_object::uuid(value)?;
             if seen.insert(id) {
                 Ok(id)
             } else {
-                Err(fault(Code::InvalidValue, format!("Duplicate participant_id {id}")))
+                Err(field_error(ProblemCode::InvalidValue, format!("Duplicate participant_id {id}")))
             }
         });
-        let index = fields.required("participant_index", |value| read::integer(value, 0, INTEGER_MAX));
+        let index = fields.required("participant_index", |value| json_object::integer(value, 0, INTEGER_MAX));
         let total_time = fields.required("total_time_ms", time);
-        let group = fields.optional("group_id", read::uuid).map(GroupId);
+        let group = fields.optional("group_id", json_object::uuid).map(GroupId);
         if let (Some(id), Some(index), Some(total_time)) = (id, index, total_time) {
             participants.push(NewParticipant { id: ParticipantId(id), index, total_time, group });
         }
@@ -185,24 +189,28 @@ fn participants(values: &[Raw<'_>], problems: &mut Problems) -> Option<Vec<NewPa
 fn groups(
     values: &[Raw<'_>],
     participants: Option<&[NewParticipant]>,
-    problems: &mut Problems,
+    problems: &mut FieldProblems,
 ) -> Vec<(GroupId, Millis)> {
     let known: Option<std::collections::HashSet<_>> =
         participants.map(|participants| participants.iter().filter_map(|given| given.group).collect());
     let mut seen = std::collections::HashSet::with_capacity(values.len());
     let mut groups = Vec::with_capacity(values.len());
     for (place, &value) in values.iter().enumerate() {
-        if problems.len() >= problems::ENOUGH {
+        if problems.len() >= validation::ENOUGH {
             break;
         }
         let Some(object) = entry(value, "groups", place, problems) else { continue };
         let mut fields = Fields::inside(&object, "groups", place, problems);
         let id = fields.required("group_id", |value| {
-            let id = GroupId(read::uuid(value)?);
+            let id = GroupId(json_object::uuid(value)?);
             if known.as_ref().is_some_and(|known| !known.contains(&id)) {
-                return Err(fault(Code::InvalidValue, format!("No participant is in group {id}")));
+                return Err(field_error(ProblemCode::InvalidValue, format!("No participant is in group {id}")));
             }
-            if seen.insert(id) { Ok(id) } else { Err(fault(Code::InvalidValue, format!("Duplicate group_id {id}"))) }
+            if seen.insert(id) {
+                Ok(id)
+            } else {
+                Err(field_error(ProblemCode::InvalidValue, format!("Duplicate group_id {id}")))
+            }
         });
         let total_time = fields.required("total_time_ms", time);
         groups.extend(id.zip(total_time));
@@ -210,14 +218,18 @@ fn groups(
     groups
 }
 
-fn thresholds(values: &[Raw<'_>], problems: &mut Problems) -> Vec<Millis> {
+fn thresholds(values: &[Raw<'_>], problems: &mut FieldProblems) -> Vec<Millis> {
     let mut thresholds = Vec::with_capacity(values.len());
     for (place, &value) in values.iter().enumerate() {
-        match read::millis(value, 1, TIME_MS_MAX) {
+        match json_object::millis(value, 1, TIME_MS_MAX) {
             Ok(threshold) => thresholds.push(threshold),
-            Err(fault) => {
+            Err(field_error) => {
                 let field = format!("warn_at_ms.{place}");
-                problems::add(problems, || Problem { field, message: fault.message, code: fault.code });
+                validation::add(problems, || FieldProblem {
+                    field,
+                    message: field_error.message,
+                    code: field_error.code,
+                });
             }
         }
     }
@@ -225,12 +237,12 @@ fn thresholds(values: &[Raw<'_>], problems: &mut Problems) -> Vec<Millis> {
 }
 
 /// An entry of an array of objects.
-fn entry<'a>(value: Raw<'a>, name: &str, place: usize, problems: &mut Problems) -> Option<Object<'a>> {
-    match read::object(value) {
+fn entry<'a>(value: Raw<'a>, name: &str, place: usize, problems: &mut FieldProblems) -> Option<Object<'a>> {
+    match json_object::object(value) {
         Ok(object) => Some(object),
-        Err(fault) => {
+        Err(field_error) => {
             let field = format!("{name}.{place}");
-            problems::add(problems, || Problem { field, message: fault.message, code: fault.code });
+            validation::add(problems, || FieldProblem { field, message: field_error.message, code: field_error.code });
             None
         }
     }

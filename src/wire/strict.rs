@@ -1,8 +1,8 @@
 //! Which fields requests have, for clients that want to be told of those that they have not
 //! (`Prefer: handling=strict`, RFC 7240). Does not know what is in a field.
 
-use super::problems::{self, Code, Problem, Problems};
-use super::read::{self, Object};
+use super::json_object::{self, Object};
+use super::validation::{self, FieldProblem, FieldProblems, ProblemCode};
 
 /// The longest name of an unknown field that is told, in bytes.
 const NAME_LEN_MAX: usize = 128;
@@ -45,23 +45,25 @@ impl KnownFields {
 }
 
 /// Adds a problem for each field that a request does not have.
-pub fn unknown_fields(body: &Object<'_>, known: KnownFields, problems: &mut Problems) {
+pub fn unknown_fields(body: &Object<'_>, known: KnownFields, problems: &mut FieldProblems) {
     unknown(body, known.names, "", problems);
     for (array, names) in known.inside {
-        let Some(Ok(values)) = body.member(array).map(|value| read::array_of(value, 0, usize::MAX)) else { continue };
+        let Some(Ok(values)) = body.member(array).map(|value| json_object::array_of(value, 0, usize::MAX)) else {
+            continue;
+        };
         for (place, value) in values.into_iter().enumerate() {
-            if let Ok(object) = read::object(value) {
+            if let Ok(object) = json_object::object(value) {
                 unknown(&object, names, &format!("{array}.{place}."), problems);
             }
         }
     }
 }
 
-fn unknown(object: &Object<'_>, names: &[&str], before: &str, problems: &mut Problems) {
-    for name in object.names().filter(|name| !names.contains(&&**name)).take(problems::ENOUGH) {
-        problems::add(problems, || {
+fn unknown(object: &Object<'_>, names: &[&str], before: &str, problems: &mut FieldProblems) {
+    for name in object.names().filter(|name| !names.contains(&&**name)).take(validation::ENOUGH) {
+        validation::add(problems, || {
             let field = format!("{before}{}", told(&name));
-            Problem { field, message: "Unknown field".into(), code: Code::InvalidValue }
+            FieldProblem { field, message: "Unknown field".into(), code: ProblemCode::InvalidValue }
         });
     }
 }

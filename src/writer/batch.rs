@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
 use crate::engine::{Kind, Millis, Mode, ParticipantId, SessionId, StateTag, Timestamp};
-use crate::wire::{Audited, AuditedChange, AuditedParticipant, AuditedState, audited};
+use crate::wire::{AuditRow, ChangeColumns, ParticipantColumns, StateColumns, audit_row};
 
 /// A change so soon after its epoch's beginning may be the epoch's first: an epoch is named by the store's time, a
 /// change by that of its command.
@@ -16,7 +16,7 @@ const EPOCH_BEGINS: Millis = Millis::new(10_000);
 #[derive(Debug, Default)]
 pub(super) struct Batch<'a> {
     /// By their places in the histories of their sessions.
-    pub(super) changes: Vec<AuditedChange<'a>>,
+    pub(super) changes: Vec<ChangeColumns<'a>>,
     pub(super) sessions: BTreeMap<SessionId, SessionRow<'a>>,
     pub(super) participants: BTreeMap<(SessionId, ParticipantId), ParticipantRow>,
 }
@@ -28,7 +28,7 @@ pub(super) struct SessionRow<'a> {
     pub(super) at: Timestamp,
     pub(super) is_deleted: bool,
     pub(super) cycles: u64,
-    pub(super) state: AuditedState<'a>,
+    pub(super) state: StateColumns<'a>,
 }
 
 /// What was last said of a participant, and what all jobs together say of when it was their turn.
@@ -36,7 +36,7 @@ pub(super) struct SessionRow<'a> {
 pub(super) struct ParticipantRow {
     pub(super) tag: StateTag,
     pub(super) added_at: Timestamp,
-    pub(super) participant: AuditedParticipant,
+    pub(super) participant: ParticipantColumns,
     pub(super) turns: Turns,
 }
 
@@ -52,7 +52,7 @@ impl<'a> Batch<'a> {
     pub(super) fn of(jobs: &[&'a [u8]]) -> Result<Self, String> {
         let mut batch = Self { changes: Vec::with_capacity(jobs.len()), ..Self::default() };
         for job in jobs {
-            batch.add(audited(job)?);
+            batch.add(audit_row(job)?);
         }
         batch.changes.sort_unstable_by_key(|change| (place(change), change.name.event));
         // One that came twice is one.
@@ -63,7 +63,7 @@ impl<'a> Batch<'a> {
         }
     }
 
-    fn add(&mut self, Audited { change, state }: Audited<'a>) {
+    fn add(&mut self, AuditRow { change, state }: AuditRow<'a>) {
         let (session, tag) = (change.name.session, change.name.tag);
         for participant in state.participants.iter().filter(|participant| may_concern(&change, &state, participant)) {
             let row = ParticipantRow::of(&change, &state, participant);
@@ -85,12 +85,12 @@ impl<'a> Batch<'a> {
 }
 
 /// What no two changes have in common.
-fn place(change: &AuditedChange<'_>) -> (SessionId, StateTag, Timestamp) {
+fn place(change: &ChangeColumns<'_>) -> (SessionId, StateTag, Timestamp) {
     (change.name.session, change.name.tag, change.name.at)
 }
 
 impl ParticipantRow {
-    fn of(change: &AuditedChange<'_>, state: &AuditedState<'_>, participant: &AuditedParticipant) -> Self {
+    fn of(change: &ChangeColumns<'_>, state: &StateColumns<'_>, participant: &ParticipantColumns) -> Self {
         let at = change.name.at;
         let mut turns = Turns::default();
         // In the state that the change made; for whom it was about, before it; and whose turn flagged, then.
@@ -130,7 +130,7 @@ impl Turns {
 /// Whether a change may have changed what is kept of a participant. A switch and nothing else ends one turn and begins
 /// another: nobody but those two is concerned, and the one who begins only in their first turn, or where a new turn
 /// forgets that an old one flagged. The end of a turn that still runs is told when it is over.
-fn may_concern(change: &AuditedChange<'_>, state: &AuditedState<'_>, participant: &AuditedParticipant) -> bool {
+fn may_concern(change: &ChangeColumns<'_>, state: &StateColumns<'_>, participant: &ParticipantColumns) -> bool {
     let is_switch = change.kind == Kind::CycleSwitched.name() && change.happened == 1;
     // What an epoch before it said may have been forgotten since.
     let may_begin_epoch = change.name.at.as_ms() <= change.name.tag.epoch.saturating_add(EPOCH_BEGINS.as_ms());

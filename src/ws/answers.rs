@@ -10,7 +10,7 @@ use crate::engine::{Command, Precondition, Refusal, SessionId};
 use crate::problem::Problem;
 use crate::sessions::{Failure, Request, Seen, Sessions};
 use crate::store::Arrival;
-use crate::wire::{self, Asked, Order, Problems, Text};
+use crate::wire::{self, BodyPieces, ClientCommand, FieldProblems, RequestedChange};
 
 /// Answers one client's messages about one session.
 pub(super) struct Answers {
@@ -40,25 +40,29 @@ impl Answers {
     }
 
     /// The result of a command. The session's deadline waits for whoever holds an arrival.
-    pub(super) async fn result(&self, order: Order, arrival: Arrival) -> Bytes {
+    pub(super) async fn result(&self, command: ClientCommand, arrival: Arrival) -> Bytes {
         let arrived = arrival.at();
-        match self.ask(order.order, arrival).await {
-            Ok(answer) => wire::result_data(&order.request_id, 200, &answer),
+        match self.ask(command.change, arrival).await {
+            Ok(answer) => wire::result_data(&command.request_id, 200, &answer),
             Err(problem) => {
                 let now =
                     self.in_time(self.sessions.now_near(self.id)).await.ok().and_then(Result::ok).unwrap_or(arrived);
-                wire::result_error(&order.request_id, problem.status, &problem.json(), now)
+                wire::result_error(&command.request_id, problem.status, &problem.json(), now)
             }
         }
     }
 
-    async fn ask(&self, order: Result<Asked, Problems>, arrival: Arrival) -> Result<Text, Problem> {
+    async fn ask(
+        &self,
+        change: Result<RequestedChange, FieldProblems>,
+        arrival: Arrival,
+    ) -> Result<BodyPieces, Problem> {
         // A limit that cannot be counted lets through.
         let quota = self.sessions.count(self.client).await.unwrap_or_default();
         if quota.is_some_and(|quota| quota.is_exceeded()) {
             return Err(Problem::too_many_requests());
         }
-        let (command, version) = order.map_err(Problem::invalid)?;
+        let (command, version) = change.map_err(Problem::invalid)?;
         let is_switch = matches!(command, Command::Switch { .. });
         let precondition = Precondition { one_of: None, version };
         let request = Request { precondition, client: Some(self.client), ..command.into() };

@@ -16,7 +16,7 @@ use crate::engine::StateTag;
 use crate::sessions::{Failure, Seen};
 use crate::shutdown::Shutdown;
 use crate::store::{StoreError, Watch, Watched};
-use crate::wire::{self, Inbound};
+use crate::wire::{self, ClientMessage};
 
 use super::Live;
 use super::allowance::Allowance;
@@ -248,10 +248,10 @@ impl Ear<'_, '_> {
         };
         let answers = &self.peer.answers;
         let arrival = self.peer.live.sessions.arrive(answers.id);
-        let answer = match wire::inbound(&text) {
-            Ok(Inbound::Order(order)) => answers.result(order, arrival).await,
-            Ok(Inbound::Ping { timestamp }) => answers.pong(timestamp, arrival).await,
-            Ok(Inbound::Reconnect) => {
+        let answer = match wire::read_client_message(&text) {
+            Ok(ClientMessage::Command(command)) => answers.result(command, arrival).await,
+            Ok(ClientMessage::Ping { timestamp }) => answers.pong(timestamp, arrival).await,
+            Ok(ClientMessage::Reconnect) => {
                 drop(arrival);
                 self.allowance.spend(0);
                 return self.asked_to_sync().await;

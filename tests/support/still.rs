@@ -9,7 +9,7 @@ use synckairos::engine::{Command, Millis, SessionId, Timestamp};
 use synckairos::sessions::{Rates, Reply, Request, Sessions};
 use synckairos::store::memory::{Limit, Memory};
 use synckairos::store::{Listener, Metrics, Store, Update};
-use synckairos::wire::{self, Object, Problems};
+use synckairos::wire::{self, FieldProblems, Object};
 
 /// Sessions that nobody watches.
 pub(crate) struct Still {
@@ -44,7 +44,7 @@ impl Still {
     /// Creates a session as a client does.
     pub(crate) async fn create(&self, body: &Value) -> SessionId {
         let body = body.to_string();
-        let mut problems = Problems::new();
+        let mut problems = FieldProblems::new();
         let object = Object::parse(body.as_bytes(), &mut problems).expect("it is JSON");
         let new = wire::create(&object, &mut problems).unwrap_or_else(|| panic!("it is valid: {problems:?}"));
         let id = new.id;

@@ -4,7 +4,7 @@
 use hyper::Method;
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::wire::{self, KnownFields, Object, Problems};
+use crate::wire::{self, FieldProblems, KnownFields, Object};
 
 use super::super::reply::Reply;
 
@@ -48,7 +48,7 @@ impl Handling {
     }
 
     /// Adds what is wrong with the fields of a request.
-    pub(in crate::http) fn check(self, body: &Object<'_>, known: KnownFields, problems: &mut Problems) {
+    pub(in crate::http) fn check(self, body: &Object<'_>, known: KnownFields, problems: &mut FieldProblems) {
         match self {
             Handling::Lenient => {}
             Handling::Strict => wire::unknown_fields(body, known, problems),

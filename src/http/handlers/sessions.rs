@@ -9,7 +9,7 @@ use crate::engine::{Command, SessionId};
 use crate::problem::Problem;
 use crate::sessions::{Done, Request, Seen, Sessions};
 use crate::store::Arrival;
-use crate::wire::{self, HistoryQuery, KnownFields, Object, Problems};
+use crate::wire::{self, FieldProblems, HistoryQuery, KnownFields, Object};
 
 use super::super::reply::Reply;
 use super::handling::Handling;
@@ -20,7 +20,7 @@ pub(in crate::http) const SETTLED: HeaderName = HeaderName::from_static("synckai
 const UNSAVED: HeaderValue = HeaderValue::from_static("unsaved");
 
 pub(in crate::http) async fn create(sessions: &Sessions, handling: Handling, body: &Bytes) -> Result<Reply, Problem> {
-    let mut problems = Problems::new();
+    let mut problems = FieldProblems::new();
     let object = Object::parse(body, &mut problems)?;
     let new = if problems.is_empty() {
         wire::create_with(sessions.default_on_timeout(), &object, &mut problems)
@@ -128,7 +128,7 @@ pub(in crate::http) async fn delete(
 
 /// What is written down of a session.
 pub(in crate::http) async fn events(sessions: &Sessions, id: &str, query: &str) -> Result<Reply, Problem> {
-    let mut problems = Problems::new();
+    let mut problems = FieldProblems::new();
     let id = wire::session_id(id, &mut problems);
     let query = wire::history_query(query, &mut problems);
     let (Some(id), Some(HistoryQuery { after, limit })) = (id, query) else { return Err(Problem::invalid(problems)) };
@@ -144,9 +144,9 @@ fn named<T>(
     sessions: &Sessions,
     id: &str,
     body: &Bytes,
-    read: impl FnOnce(&Object<'_>, &mut Problems) -> Option<T>,
+    read: impl FnOnce(&Object<'_>, &mut FieldProblems) -> Option<T>,
 ) -> Result<(SessionId, Arrival, T), Problem> {
-    let mut problems = Problems::new();
+    let mut problems = FieldProblems::new();
     let id = wire::session_id(id, &mut problems);
     let arrival = id.map(|id| sessions.arrive(id));
     let found = problems.len();
@@ -181,7 +181,7 @@ fn without_fields(
 }
 
 fn session_id(id: &str) -> Result<SessionId, Problem> {
-    let mut problems = Problems::new();
+    let mut problems = FieldProblems::new();
     wire::session_id(id, &mut problems).ok_or_else(|| Problem::invalid(problems))
 }
 

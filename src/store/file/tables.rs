@@ -3,7 +3,7 @@
 //! | table | key | value |
 //! |---|---|---|
 //! | `changes` | session id, epoch, version, big-endian | the audit job |
-//! | `sessions` | session id, big-endian | when it expires (ms, big-endian), then the newest state or tombstone as `wire::keep` and `wire::bury` write it |
+//! | `sessions` | session id, big-endian | when it expires (ms, big-endian), then the newest state or tombstone as `wire::keep` and `wire::encode_tombstone` write it |
 //!
 //! `changes` is all that ever happened; `sessions` is what a start has to read.
 
@@ -19,7 +19,7 @@ use tracing::warn;
 
 use crate::engine::{SessionId, StateTag, Timestamp, Uuid};
 use crate::store::Room;
-use crate::wire::{self, Mark};
+use crate::wire::{self, RecordHeader};
 
 use super::change::{Change, Made};
 use super::{Kept, Record, Remembered};
@@ -98,7 +98,7 @@ impl Tables {
                     Line::Change(id, change) => {
                         let members = change.record.encoded().members();
                         job.clear();
-                        wire::job(&mut job, change.event, *id, change.tag, &change.entry, &members);
+                        wire::encode_job(&mut job, change.event, *id, change.tag, &change.entry, &members);
                         changes.insert(&key(*id, change.tag), job.as_slice()).map_err(fault)?;
                     }
                     Line::Erase(id) => {
@@ -180,7 +180,7 @@ impl Tables {
         };
         let is_old = |key: &ChangeKey, job: &[u8]| {
             // An epoch is named by when it began: what came later is not read.
-            tag(key).epoch < limit.as_ms() && wire::job_name(job).is_some_and(|name| name.at < limit)
+            tag(key).epoch < limit.as_ms() && wire::read_job_header(job).is_some_and(|name| name.at < limit)
         };
         let (mut keys, mut looked, mut last) = (Vec::new(), 0, None::<(ChangeKey, bool)>);
         for row in changes.range::<&ChangeKey>(&after.unwrap_or([0; 32])..).map_err(fault)? {
@@ -376,16 +376,16 @@ fn tag(key: &[u8; 32]) -> StateTag {
 }
 
 fn value(change: &Change) -> Vec<u8> {
-    let mut mark = Mark { changed_us: change.entry.at.as_ms() * 1_000, ..Mark::default() };
+    let mut mark = RecordHeader { changed_us: change.entry.at.as_ms() * 1_000, ..RecordHeader::default() };
     mark.events.push(change.event);
     let mut out = change.expires.as_ms().to_be_bytes().to_vec();
     match change.made {
         Made::State => {
             mark.deadline = change.record.deadline();
-            wire::mark(&mut out, &mark);
+            wire::encode_header(&mut out, &mark);
             out.extend_from_slice(&change.record.encoded().members());
         }
-        Made::Tombstone => wire::bury(&mut out, &mark, change.tag),
+        Made::Tombstone => wire::encode_tombstone(&mut out, &mark, change.tag),
     }
     out
 }
@@ -394,10 +394,10 @@ fn remembered(id: SessionId, value: &[u8]) -> Option<Remembered> {
     let (expires, kept) = value.split_first_chunk::<EXPIRES_LEN>()?;
     let expires = Timestamp::from_ms(u64::from_be_bytes(*expires));
     let kept = &wire::modern(Bytes::copy_from_slice(kept));
-    let (_, glanced) = wire::glance(kept).ok()?;
+    let (_, glanced) = wire::peek(kept).ok()?;
     let kept = match glanced {
-        wire::Kept::State(..) => Kept::Session(Arc::new(Record::read(wire::decode(kept).ok()?))),
-        wire::Kept::Tombstone(tag) => Kept::Tombstone(tag),
+        wire::RecordBody::State(..) => Kept::Session(Arc::new(Record::read(wire::decode(kept).ok()?))),
+        wire::RecordBody::Tombstone(tag) => Kept::Tombstone(tag),
     };
     Some(Remembered { id, kept, expires })
 }

@@ -75,7 +75,7 @@ impl Change {
         let mut len = 0;
         command.written(members.len() + ENVELOPE_LEN, |out| {
             let start = out.len();
-            wire::job(out, self.event, id, self.tag, &self.entry, &members);
+            wire::encode_job(out, self.event, id, self.tag, &self.entry, &members);
             len = out.len() - start;
         });
         len

@@ -13,7 +13,7 @@ use tracing::{error, info};
 use crate::clock::Moment;
 use crate::engine::{SessionId, StateTag};
 use crate::redis::{Commands, Link, LinkError};
-use crate::wire::{self, Kept};
+use crate::wire::{self, RecordBody};
 
 use super::{Shared, replies};
 
@@ -149,11 +149,11 @@ pub(super) async fn compare(shared: &Shared, link: &mut Link) -> Result<(), Link
 /// not certain to be there counts as missing.
 fn is_behind(was: Acknowledged, value: Option<&Bytes>) -> bool {
     let value = value.map(|value| wire::modern(value.clone()));
-    let found = value.map(|value| Ok((wire::glance(&value)?, wire::read_mark(&value)?.base)));
+    let found = value.map(|value| Ok((wire::peek(&value)?, wire::read_header(&value)?.base)));
     match found {
         None => !was.is_deleted,
-        Some(Err(wire::NotStored)) => true,
-        Some(Ok(((_, Kept::State(found, _) | Kept::Tombstone(found)), base))) => {
+        Some(Err(wire::NotARecord)) => true,
+        Some(Ok(((_, RecordBody::State(found, _) | RecordBody::Tombstone(found)), base))) => {
             if found.epoch <= was.tag.epoch {
                 found < was.tag
             } else if base.epoch == 0 {
@@ -176,7 +176,7 @@ mod tests {
     use super::{AGE_MAX, Acknowledged, History, LIFETIME_MIN, SESSIONS_MAX, is_behind};
     use crate::clock::{Clock, Moment};
     use crate::engine::{SessionId, StateTag, Uuid};
-    use crate::wire::{self, Mark};
+    use crate::wire::{self, RecordHeader};
 
     fn id(n: usize) -> SessionId {
         SessionId(Uuid::from_bits(n as u128))
@@ -251,9 +251,9 @@ mod tests {
     #[test]
     fn tells_what_is_missing_from_what_others_made_of_it() {
         let state = |base: StateTag, StateTag { epoch, version }: StateTag| {
-            let mark = Mark { base, ..Mark::default() };
+            let mark = RecordHeader { base, ..RecordHeader::default() };
             let mut value = Vec::new();
-            wire::mark(&mut value, &mark);
+            wire::encode_header(&mut value, &mark);
             value.extend_from_slice(format!(r#""version":{version},"epoch":{epoch}}}"#).as_bytes());
             Bytes::from(value)
         };
@@ -283,7 +283,7 @@ mod tests {
         let was = Acknowledged { at: Clock::system().moment(), tag: tag(5, 9), is_deleted: true };
         let buried = |base, found| {
             let mut value = Vec::new();
-            wire::bury(&mut value, &Mark { base, ..Mark::default() }, found);
+            wire::encode_tombstone(&mut value, &RecordHeader { base, ..RecordHeader::default() }, found);
             Bytes::from(value)
         };
         assert!(!is_behind(was, None));

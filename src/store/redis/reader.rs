@@ -14,7 +14,7 @@ use crate::redis::{Commands, LinkError, Queue as Part, Reply as Said};
 use crate::store::metrics::{Operation, Role};
 use crate::store::{Queued, Quota, Rate, Read, Snapshot, StoreError};
 use crate::supervision::panic_point;
-use crate::wire::{self, Kept};
+use crate::wire::{self, RecordBody};
 
 use super::Shared;
 use super::checked::Checked;
@@ -33,7 +33,7 @@ pub(super) enum Lookup {
     /// The state of a session.
     State(SessionId, Reply<Read>),
     /// The state of a session, deleted ones included.
-    Kept(SessionId, Reply<Found>),
+    RecordBody(SessionId, Reply<Found>),
     /// What of a session waits to be audited.
     Queued(SessionId, Reply<Queued>),
     /// The time.
@@ -49,7 +49,7 @@ pub(super) enum Lookup {
 /// What is kept of a session.
 pub(super) struct Found {
     /// With its deadline.
-    pub(super) kept: Option<(Option<Timestamp>, Kept)>,
+    pub(super) kept: Option<(Option<Timestamp>, RecordBody)>,
     /// When that was written.
     pub(super) written_at: Option<Timestamp>,
     /// The authority's time at reading.
@@ -105,7 +105,7 @@ pub(super) async fn serve(shared: Arc<Shared>, mut inbox: OwnedMutexGuard<mpsc::
 /// Who wants a state, and how much of it.
 enum Want {
     Read(Reply<Read>),
-    Kept(Reply<Found>),
+    RecordBody(Reply<Found>),
 }
 
 /// What is asked in one round trip. Whoever is not answered when it is dropped learns that the store is away.
@@ -131,9 +131,9 @@ impl Batch {
                 self.keys.push(shared.keyspace.session(id));
                 self.states.push((id, Want::Read(reply)));
             }
-            Lookup::Kept(id, reply) => {
+            Lookup::RecordBody(id, reply) => {
                 self.keys.push(shared.keyspace.session(id));
-                self.states.push((id, Want::Kept(reply)));
+                self.states.push((id, Want::RecordBody(reply)));
             }
             Lookup::Queued(id, reply) => self.queued.push((id, reply)),
             Lookup::Time(reply) => self.times.push(reply),
@@ -194,7 +194,7 @@ impl Batch {
                     return Ok(Bytes::copy_from_slice(&value));
                 }
                 let value = wire::modern(value);
-                let admitted = checked.admit(id, &value, |value| wire::check_stored(value, id));
+                let admitted = checked.admit(id, &value, |value| wire::check_record(value, id));
                 admitted.map_err(|why| {
                     shared.reject(id, &value, &why);
                     StoreError::Unreadable
@@ -205,12 +205,12 @@ impl Batch {
                 Want::Read(reply) => {
                     let _ = reply.send(value.and_then(|value| read(value, now)));
                 }
-                Want::Kept(reply) => {
+                Want::RecordBody(reply) => {
                     let found = value.and_then(|value| {
                         let written_at = value.as_ref().and_then(wire::written_at);
-                        let kept = value.map(|value| wire::glance(&value)).transpose();
+                        let kept = value.map(|value| wire::peek(&value)).transpose();
                         let found = |kept| Found { kept, written_at, now };
-                        kept.map(found).map_err(|wire::NotStored| StoreError::Unreadable)
+                        kept.map(found).map_err(|wire::NotARecord| StoreError::Unreadable)
                     });
                     let _ = reply.send(found);
                 }
@@ -247,12 +247,12 @@ impl Batch {
 /// What is kept, as it is.
 fn read(value: Option<Bytes>, now: Timestamp) -> Result<Read, StoreError> {
     let Some(value) = value else { return Ok(Read { snapshot: None, is_buried: false, now }) };
-    match wire::glance(&value) {
-        Ok((deadline, Kept::State(tag, members))) => {
+    match wire::peek(&value) {
+        Ok((deadline, RecordBody::State(tag, members))) => {
             Ok(Read { snapshot: Some(Snapshot { tag, deadline, members }), is_buried: false, now })
         }
-        Ok((_, Kept::Tombstone(_))) => Ok(Read { snapshot: None, is_buried: true, now }),
-        Err(wire::NotStored) if wire::is_newer(&value) => Err(StoreError::Newer),
-        Err(wire::NotStored) => Err(StoreError::Unreadable),
+        Ok((_, RecordBody::Tombstone(_))) => Ok(Read { snapshot: None, is_buried: true, now }),
+        Err(wire::NotARecord) if wire::is_newer(&value) => Err(StoreError::Newer),
+        Err(wire::NotARecord) => Err(StoreError::Unreadable),
     }
 }

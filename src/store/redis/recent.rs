@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use crate::engine::SessionId;
 use crate::store::Record;
-use crate::wire::Mark;
+use crate::wire::RecordHeader;
 
 /// Bytes in a generation, of all committers together.
 const BYTES_MAX: usize = 4 << 20;
@@ -30,7 +30,7 @@ pub(super) struct Recent {
 /// A session as it was left.
 #[derive(Clone)]
 pub(super) struct Left {
-    pub(super) mark: Mark,
+    pub(super) mark: RecordHeader,
     /// The mark as it was written.
     pub(super) written: Bytes,
     pub(super) record: Arc<Record>,
@@ -79,7 +79,7 @@ mod tests {
     use super::{Left, Recent};
     use crate::engine::{SessionId, Timestamp, Uuid};
     use crate::store::Record;
-    use crate::wire::{self, Mark, Object, Problems};
+    use crate::wire::{self, FieldProblems, Object, RecordHeader};
 
     fn id(n: u128) -> SessionId {
         SessionId(Uuid::from_bits(n))
@@ -97,14 +97,14 @@ mod tests {
             r#"{{"session_id":"00000000-0000-4000-8000-000000000000","sync_mode":"per_participant","total_time_ms":1000,"participants":[{}]}}"#,
             participants.join(",")
         );
-        let mut problems = Problems::default();
+        let mut problems = FieldProblems::default();
         let body = Object::parse(body.as_bytes(), &mut problems).expect("JSON");
         let new = wire::create(&body, &mut problems).expect("no problems");
         let record = Arc::new(Record::new(new.create(1, Timestamp::from_ms(1)), Timestamp::from_ms(1)));
         let mut written = Vec::new();
-        wire::mark(&mut written, &Mark::default());
+        wire::encode_header(&mut written, &RecordHeader::default());
         let value = [&written[..], &record.encoded().members()].concat();
-        (Left { mark: Mark::default(), written: Bytes::from(written), record }, value)
+        (Left { mark: RecordHeader::default(), written: Bytes::from(written), record }, value)
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::clock::Moment;
 use crate::engine::{Millis, Refusal, SessionId, StateTag, Timestamp, Uuid};
 use crate::redis::{Commands, Keyspace, Partition};
 use crate::store::{Current, Decision, Record, Verdict, Write};
-use crate::wire::{self, Events, Kept, Mark};
+use crate::wire::{self, EventIds, RecordBody, RecordHeader};
 
 use super::Shared;
 use super::audit::Room;
@@ -35,7 +35,7 @@ pub(super) struct Slot {
     pub(super) partition: Partition,
     /// What may still be audited.
     pub(super) room: Room,
-    mark: Mark,
+    mark: RecordHeader,
     /// The same, as this group writes it.
     written: Bytes,
     pub(super) record: Option<Arc<Record>>,
@@ -46,7 +46,7 @@ pub(super) struct Slot {
     /// The state as it was loaded.
     pub(super) loaded: Option<Arc<Record>>,
     /// The events that the loaded state remembers.
-    pub(super) events: Events,
+    pub(super) events: EventIds,
     /// What the deadlines' index says, as far as is known.
     indexed: Option<Timestamp>,
     /// Counted commands of this group that were refused.
@@ -118,14 +118,14 @@ impl Slot {
             key: keyspace.session(id),
             partition: keyspace.partition(id),
             room: Room::default(),
-            mark: Mark::default(),
+            mark: RecordHeader::default(),
             written: Bytes::new(),
             record: None,
             buried: None,
             unreadable: None,
             is_discarded: false,
             loaded: None,
-            events: Events::default(),
+            events: EventIds::default(),
             indexed: None,
             refused: 0,
             changes: Vec::new(),
@@ -158,7 +158,7 @@ impl Slot {
         Ok(())
     }
 
-    fn take(&mut self, mark: Mark, record: Option<Arc<Record>>) {
+    fn take(&mut self, mark: RecordHeader, record: Option<Arc<Record>>) {
         self.indexed = record.as_ref().and_then(|record| record.wake_at());
         self.events = mark.events;
         self.mark = mark;
@@ -203,7 +203,7 @@ impl Slot {
         let ([change], Some(tag)) = (&self.changes[..], self.buried) else { return None };
         let mut tombstone = Vec::with_capacity(MARK_LEN);
         wire::begin(shared.record_format.get(), &mut tombstone);
-        wire::bury(&mut tombstone, &self.mark, tag);
+        wire::encode_tombstone(&mut tombstone, &self.mark, tag);
         Some(Ending { loaded: &self.value, tombstone, seconds: seconds(shared.tombstone_ttl), change })
     }
 
@@ -383,7 +383,7 @@ impl Slot {
                 command.written(members.len() + MARK_LEN, |out| {
                     let start = out.len();
                     wire::begin(shared.record_format.get(), out);
-                    wire::mark(out, &self.mark);
+                    wire::encode_header(out, &self.mark);
                     self.written = Bytes::copy_from_slice(&out[start..]);
                     out.extend_from_slice(&members);
                 });
@@ -392,7 +392,7 @@ impl Slot {
                 let tag = self.buried.unwrap_or(StateTag { epoch: 0, version: 0 });
                 command.written(MARK_LEN, |out| {
                     wire::begin(shared.record_format.get(), out);
-                    wire::bury(out, &self.mark, tag);
+                    wire::encode_tombstone(out, &self.mark, tag);
                 });
             }
         }
@@ -410,7 +410,7 @@ impl Slot {
 
 /// What is stored of a session.
 struct Stored {
-    mark: Mark,
+    mark: RecordHeader,
     record: Option<Arc<Record>>,
     /// What its deletion is called.
     buried: Option<StateTag>,
@@ -420,21 +420,21 @@ struct Stored {
 
 /// Reads it; anybody may have written it.
 fn read(id: SessionId, value: &Bytes) -> Result<Stored, String> {
-    let foreign = |wire::NotStored| "it does not begin with the member of the store's own".to_owned();
+    let foreign = |wire::NotARecord| "it does not begin with the member of the store's own".to_owned();
     let stored = value;
     let value = &wire::modern(stored.clone());
     // Nobody has put the deadline of a state of version 1 into the index.
     let is_indexed = stored.first() == Some(&2) || stored.as_ptr() == value.as_ptr();
-    let (mark, (_, kept)) = (wire::read_mark(value).map_err(foreign)?, wire::glance(value).map_err(foreign)?);
+    let (mark, (_, kept)) = (wire::read_header(value).map_err(foreign)?, wire::peek(value).map_err(foreign)?);
     match kept {
-        Kept::State(tag, _) => {
+        RecordBody::State(tag, _) => {
             let session = wire::decode_sound(value).map_err(|error| error.to_string())?;
             if session.id != id || session.tag() != tag {
                 return Err("it is the state of another session, or has two names".to_owned());
             }
             Ok(Stored { mark, record: Some(Arc::new(Record::read(session))), buried: None, is_indexed })
         }
-        Kept::Tombstone(tag) => Ok(Stored { mark, record: None, buried: Some(tag), is_indexed }),
+        RecordBody::Tombstone(tag) => Ok(Stored { mark, record: None, buried: Some(tag), is_indexed }),
     }
 }
 

@@ -6,8 +6,8 @@ use proptest::sample::{Index, select};
 use serde_json::Value;
 
 use super::super::{
-    Encoded, Mark, Object, Problems, audited, create, decode, encode, inbound, patch, session_id, standing, switch,
-    written_at,
+    Encoded, FieldProblems, Object, RecordHeader, audit_row, create, decode, encode, patch, read_client_message,
+    session_id, standing, switch, written_at,
 };
 use super::sample::{self, after, after_noon};
 use super::table::body;
@@ -15,16 +15,16 @@ use crate::engine::{Command, Millis, Mode, OnTimeout, ParticipantId, Patch, Sess
 
 /// Lets every reader read; all that is asked is an answer.
 fn read(bytes: &[u8]) {
-    let _ = inbound(bytes);
-    let _ = audited(bytes);
-    let mut problems = Problems::new();
+    let _ = read_client_message(bytes);
+    let _ = audit_row(bytes);
+    let mut problems = FieldProblems::new();
     session_id(&String::from_utf8_lossy(bytes), &mut problems);
     let Ok(object) = Object::parse(bytes, &mut problems) else { return };
     let found = problems.len();
     let created = create(&object, &mut problems);
     assert_eq!(created.is_some(), problems.len() == found);
-    switch(&object, &mut Problems::new());
-    if let Some(change) = patch(&object, &mut Problems::new()).and_then(|request| request.merge)
+    switch(&object, &mut FieldProblems::new());
+    if let Some(change) = patch(&object, &mut FieldProblems::new()).and_then(|request| request.merge)
         && let Ok(Some(merged)) = change.apply(Some(r#"{"a":{"b":[1]},"c":null}"#))
     {
         let is_object = serde_json::from_str::<Value>(&merged).is_ok_and(|value| value.is_object());
@@ -178,7 +178,7 @@ proptest! {
 
     #[test]
     fn metadata_means_what_was_given(json in json()) {
-        let mut problems = Problems::new();
+        let mut problems = FieldProblems::new();
         let text = format!(r#"{{"metadata":{json}}}"#);
         let object = Object::parse(text.as_bytes(), &mut problems).expect("the body is JSON");
         let merge = patch(&object, &mut problems).and_then(|request| request.merge);
@@ -193,7 +193,7 @@ proptest! {
     #[test]
     fn a_merge_is_the_one_of_the_standard(target in json(), change in json()) {
         let given = |json: &str| {
-            let (body, mut problems) = (format!(r#"{{"metadata":{json}}}"#), Problems::new());
+            let (body, mut problems) = (format!(r#"{{"metadata":{json}}}"#), FieldProblems::new());
             let object = Object::parse(body.as_bytes(), &mut problems).expect("the body is JSON");
             patch(&object, &mut problems).and_then(|request| request.merge)
         };
@@ -211,7 +211,7 @@ proptest! {
     fn what_is_json_is_what_others_take_for_it(pieces in vec(select(PIECES), 0..12), json in json(), cut in any::<Index>()) {
         let (pieces, cut) = (pieces.concat(), &json[..json.floor_char_boundary(cut.index(json.len() + 1))]);
         for text in [&pieces, &json, cut, &format!("{{\"a\":{pieces}}}"), &format!("[{pieces}]")] {
-            let ours = Object::parse(text.as_bytes(), &mut Problems::new()).is_ok();
+            let ours = Object::parse(text.as_bytes(), &mut FieldProblems::new()).is_ok();
             let theirs = text.is_empty() || serde_json::from_str::<&serde_json::value::RawValue>(text).is_ok();
             prop_assert_eq!(ours, theirs, "{}", text);
         }
@@ -285,9 +285,9 @@ proptest! {
         for bytes in [encoded.frame(), encoded.state(), encoded.members()] {
             prop_assert_eq!(standing(&bytes), Some(expected));
         }
-        let mark = Mark { deadline: session.deadline(), changed_us: written_us, ..Mark::default() };
+        let mark = RecordHeader { deadline: session.deadline(), changed_us: written_us, ..RecordHeader::default() };
         let mut stored = Vec::new();
-        super::super::mark(&mut stored, &mark);
+        super::super::encode_header(&mut stored, &mark);
         stored.extend_from_slice(&encoded.members());
         prop_assert_eq!(written_at(&stored.into()), Some(Timestamp::from_ms(written_us / 1_000)));
     }
@@ -332,7 +332,7 @@ const NULLABLE: [&str; 6] = [
     "deadline_at",
 ];
 
-/// The state's fields in the order of the contract.
+/// The state's fields in the change of the contract.
 fn expected_names(session: &Session) -> Vec<&'static str> {
     let mut names = vec![
         "session_id",

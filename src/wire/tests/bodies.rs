@@ -1,6 +1,6 @@
 //! Bodies, whatever they are to mean.
 
-use super::super::{NotJson, Object, Problems, inbound};
+use super::super::{FieldProblems, NotJson, Object, read_client_message};
 use super::creating::created;
 use super::sample::NEW;
 use super::switching::switched;
@@ -33,12 +33,12 @@ fn a_body_is_an_object() {
           invalid_type
         "#,
         |body| {
-            let mut found = Problems::new();
+            let mut found = FieldProblems::new();
             assert!(Object::parse(body.as_bytes(), &mut found).is_ok());
             if found.is_empty() { "fine".to_owned() } else { problems(&found) }
         },
     );
-    let mut found = Problems::new();
+    let mut found = FieldProblems::new();
     Object::parse(b"[7]", &mut found).expect("the body is JSON");
     assert_eq!((found[0].field.as_str(), &*found[0].message), ("", "Expected object, received array"));
 }
@@ -70,10 +70,10 @@ fn what_is_not_json_is_not_read() {
         "\0",
         "undefined",
     ] {
-        assert!(Object::parse(body.as_bytes(), &mut Problems::new()).is_err(), "{body}");
+        assert!(Object::parse(body.as_bytes(), &mut FieldProblems::new()).is_err(), "{body}");
     }
     for body in [&b"{\"a\":\"\xff\"}"[..], b"\xed\xa0\x80", b"{\"a\":\"\xc0\x80\"}", b"{\"\xe9\":1}"] {
-        let read = Object::parse(body, &mut Problems::new());
+        let read = Object::parse(body, &mut FieldProblems::new());
         assert_eq!(read.err(), Some(NotJson("the body is not UTF-8".to_owned())), "{body:?}");
     }
 }
@@ -104,14 +104,14 @@ fn nothing_is_too_deep_to_be_ignored() {
         assert_eq!(problems, Err(format!("metadata {code}")));
         let problems = parts(&body(NEW, &format!(r#"metadata={{"a":{deep}}}"#)), created);
         assert_eq!(problems, Err("metadata too_big".to_owned()));
-        let mut found = Problems::new();
+        let mut found = FieldProblems::new();
         assert!(Object::parse(deep.as_bytes(), &mut found).is_ok());
         assert_eq!(found.len(), usize::from(open.starts_with('[')));
         let message = long(&format!(r#"{{"type":"SWITCH","request_id":"r","next_participant_id":{deep}}}"#));
-        assert!(inbound(message.as_bytes()).is_ok());
+        assert!(read_client_message(message.as_bytes()).is_ok());
     }
     for open in ["[", "{", r#"{"a":"#, "[["] {
         let endless = open.repeat(DEPTH);
-        assert!(Object::parse(endless.as_bytes(), &mut Problems::new()).is_err());
+        assert!(Object::parse(endless.as_bytes(), &mut FieldProblems::new()).is_err());
     }
 }

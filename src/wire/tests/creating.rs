@@ -4,10 +4,10 @@ use super::super::create;
 use super::sample::NEW;
 use super::table::{self, check, parts};
 use crate::engine::{Millis, NewSession};
-use crate::wire::{Object, Problems};
+use crate::wire::{FieldProblems, Object};
 
 /// The parts of a session to be created.
-pub(super) fn created(body: &Object<'_>, problems: &mut Problems) -> Option<Vec<String>> {
+pub(super) fn created(body: &Object<'_>, problems: &mut FieldProblems) -> Option<Vec<String>> {
     create(body, problems).map(|new| told(&new))
 }
 
@@ -402,7 +402,7 @@ fn of_members_with_one_name_the_last_counts() {
 #[test]
 fn messages_say_what_would_be_right() {
     let message = |edits: &str| {
-        let (body, mut problems) = (table::body(NEW, edits), Problems::new());
+        let (body, mut problems) = (table::body(NEW, edits), FieldProblems::new());
         let object = Object::parse(body.as_bytes(), &mut problems).expect("the body is JSON");
         assert!(create(&object, &mut problems).is_none(), "{edits}");
         problems.iter().map(|problem| problem.message.to_string()).collect::<Vec<_>>().join("\n")

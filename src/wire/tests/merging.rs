@@ -1,10 +1,10 @@
 //! Changes of metadata.
 
-use super::super::{Merge, Object, Problems, TooLarge, patch};
+use super::super::{FieldProblems, Merge, Object, TooLarge, patch};
 
 /// The change that `json` asks for.
 fn change(json: &str) -> Merge {
-    let (body, mut problems) = (format!(r#"{{"metadata":{json}}}"#), Problems::new());
+    let (body, mut problems) = (format!(r#"{{"metadata":{json}}}"#), FieldProblems::new());
     let object = Object::parse(body.as_bytes(), &mut problems).expect("the body is JSON");
     let patch = patch(&object, &mut problems).unwrap_or_else(|| panic!("{problems:?}"));
     patch.merge.expect("metadata is named")

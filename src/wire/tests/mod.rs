@@ -4,15 +4,15 @@
 //! - Literal JSON for everything that is told.
 //! - `arbitrary`: bytes that nobody meant, and states that somebody could have made.
 
-mod answers;
+mod responses;
 mod arbitrary;
-mod audited;
+mod audit_rows;
 mod bodies;
 mod creating;
 mod groups;
-mod inbound;
+mod client_messages;
 mod merging;
-mod messages;
+mod server_messages;
 mod metadata;
 mod patching;
 mod sample;

@@ -1,12 +1,12 @@
 //! Requests to change settings.
 
-use super::super::{Object, PatchRequest, Problems, patch};
+use super::super::{FieldProblems, Object, PatchRequest, patch};
 use super::creating::{TIMES, thresholds};
 use super::table::{check, parts};
 use crate::engine::Millis;
 
 /// The parts of a change.
-fn patched(body: &Object<'_>, problems: &mut Problems) -> Option<Vec<String>> {
+fn patched(body: &Object<'_>, problems: &mut FieldProblems) -> Option<Vec<String>> {
     let PatchRequest { settings, merge, expected_version } = patch(body, problems)?;
     assert_eq!(settings.metadata, None, "what metadata becomes is not known yet");
     let time = |time: Option<Millis>| time.map_or("null".to_owned(), |time| time.as_ms().to_string());

@@ -1,6 +1,6 @@
 //! What several tables begin with: a request, and a session that was made from it.
 
-use super::super::{Object, Problems, create};
+use super::super::{FieldProblems, Object, create};
 use super::table;
 use crate::engine::{Command, Precondition, Session, Timestamp, judge};
 
@@ -24,7 +24,7 @@ pub(super) fn after_noon(ms: u64) -> Timestamp {
 
 /// The session that the request with `edits` makes at noon.
 pub(super) fn session(edits: &str) -> Session {
-    let (body, mut problems) = (table::body(NEW, edits), Problems::new());
+    let (body, mut problems) = (table::body(NEW, edits), FieldProblems::new());
     let object = Object::parse(body.as_bytes(), &mut problems).expect("the body is JSON");
     let new = create(&object, &mut problems).unwrap_or_else(|| panic!("{problems:?}"));
     new.create(NOON.as_ms(), NOON)

@@ -1,11 +1,11 @@
 //! Requests for the next turn.
 
-use super::super::{Object, Problems, SwitchRequest, session_id, switch};
+use super::super::{FieldProblems, Object, SwitchRequest, session_id, switch};
 use super::creating::UUIDS;
 use super::table::{check, check_lines, problems};
 
 /// The parts of a switch.
-pub(super) fn switched(body: &Object<'_>, problems: &mut Problems) -> Option<Vec<String>> {
+pub(super) fn switched(body: &Object<'_>, problems: &mut FieldProblems) -> Option<Vec<String>> {
     let SwitchRequest { next, current, expected_version } = switch(body, problems)?;
     let parts = [
         next.map(|id| format!("next_participant_id={id}")),
@@ -51,7 +51,7 @@ fn all_fields_are_optional_and_others_are_ignored() {
 #[test]
 fn a_session_is_named_by_a_uuid() {
     let answer = |text: &str| {
-        let mut found = Problems::new();
+        let mut found = FieldProblems::new();
         match session_id(text, &mut found) {
             Some(id) => id.to_string(),
             None => problems(&found),

@@ -10,12 +10,12 @@
 //! `field code` for each problem, else what is read now that is not read from the base. `@a` is
 //! the UUID `00000000-0000-4000-8000-00000000000a`. On a mismatch the table is shown as it came out. Knows no rule.
 
-use super::super::{NotJson, Object, Problems};
+use super::super::{FieldProblems, NotJson, Object};
 
 const UUID: &str = "00000000-0000-4000-8000-00000000000";
 
 /// Something that is read from a body: its parts, each as `name=value`.
-pub(super) type Reader = fn(&Object<'_>, &mut Problems) -> Option<Vec<String>>;
+pub(super) type Reader = fn(&Object<'_>, &mut FieldProblems) -> Option<Vec<String>>;
 
 /// Edits `base` by each request, reads and compares.
 #[track_caller]
@@ -48,15 +48,15 @@ pub(super) fn check_lines(table: &str, answer: impl Fn(&str) -> String) {
 
 /// What `reader` reads from a body, or its problems, one on each line.
 pub(super) fn parts(body: &str, reader: Reader) -> Result<Vec<String>, String> {
-    let mut found = Problems::new();
+    let mut found = FieldProblems::new();
     let object = Object::parse(body.as_bytes(), &mut found).map_err(|NotJson(why)| format!("not JSON: {why}"))?;
     let parts = reader(&object, &mut found);
     assert_eq!(parts.is_none(), !found.is_empty(), "there are problems or there is a result: {body}");
     parts.ok_or_else(|| problems(&found))
 }
 
-/// Problems, one on each line.
-pub(super) fn problems(problems: &Problems) -> String {
+/// FieldProblems, one on each line.
+pub(super) fn problems(problems: &FieldProblems) -> String {
     let told = problems.iter().map(|problem| format!("{} {}", problem.field, problem.code.name()).trim().to_owned());
     told.collect::<Vec<_>>().join("\n")
 }

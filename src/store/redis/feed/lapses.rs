@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use crate::engine::{Millis, SessionId, Timestamp};
 use crate::store::{Lifetimes, Update};
-use crate::wire::{self, Kept, Standing};
+use crate::wire::{self, RecordBody, Standing};
 
 use super::super::reader::Found;
 use super::super::slot;
@@ -91,10 +91,10 @@ impl Feed {
         let Some(topic) = self.topics.get_mut(&id) else { return };
         if let Some(found) = found {
             let is_known = match &found.kept {
-                Some((_, Kept::State(tag, members))) => {
+                Some((_, RecordBody::State(tag, members))) => {
                     topic.is_kept(*tag, made(&self.shared.lifetimes, members, found.written_at))
                 }
-                Some((_, Kept::Tombstone(_))) | None => false,
+                Some((_, RecordBody::Tombstone(_))) | None => false,
             };
             if !is_known {
                 self.catch(id, found, false);

@@ -8,7 +8,7 @@ use crate::engine::{Event, SessionId, Timestamp};
 use crate::redis::LinkError;
 use crate::store::metrics::Rejected;
 use crate::store::{Countdown, Snapshot, StoreError, Update};
-use crate::wire::{self, Heard, Kept};
+use crate::wire::{self, PubSubMessage, RecordBody};
 
 use super::super::reader::{self, Found, Lookup};
 use super::topic::{Belief, Topic};
@@ -44,7 +44,7 @@ impl Feed {
         let Some(topic) = self.topics.get_mut(&id) else { return };
         let (now, mut flags) = (found.now, Vec::new());
         let (update, was_misled, is_news) = match found.kept {
-            Some((deadline, Kept::State(tag, members))) => {
+            Some((deadline, RecordBody::State(tag, members))) => {
                 let snapshot = Snapshot { tag, deadline, members };
                 let made = lapses::made(&self.shared.lifetimes, &snapshot.members, found.written_at);
                 let (since, was_misled) = topic.read(tag, Some(made));
@@ -59,7 +59,7 @@ impl Feed {
                 };
                 (update, was_misled, topic.tell(tag, is_other))
             }
-            Some((_, Kept::Tombstone(tag))) => {
+            Some((_, RecordBody::Tombstone(tag))) => {
                 let (_, was_misled) = topic.read(tag, None);
                 (Update::Deleted { tag, frame: wire::deleted(id, now) }, was_misled, topic.tell(tag, is_other))
             }
@@ -78,7 +78,7 @@ impl Feed {
     }
 
     async fn find(&mut self, ids: &[SessionId]) -> Result<Vec<(SessionId, Found)>, LinkError> {
-        let begin = |&id| Some((id, reader::begin(&self.readers, |reply| Lookup::Kept(id, reply)).ok()?));
+        let begin = |&id| Some((id, reader::begin(&self.readers, |reply| Lookup::RecordBody(id, reply)).ok()?));
         let asked: Option<Vec<_>> = ids.iter().map(begin).collect();
         let away = || LinkError::Lost("watched sessions cannot be read".to_owned());
         let mut all = Vec::with_capacity(ids.len());
@@ -95,7 +95,7 @@ impl Feed {
 
     /// Reads what is stored of one session.
     pub(super) fn look(&self, id: SessionId, why: Why) -> Look {
-        let answer = reader::begin(&self.readers, |reply| Lookup::Kept(id, reply));
+        let answer = reader::begin(&self.readers, |reply| Lookup::RecordBody(id, reply));
         let patience = self.shared.patience();
         Box::pin(async move {
             let Ok(answer) = answer else { return Looked { id, why, found: None } };
@@ -142,8 +142,8 @@ impl Feed {
     pub(super) fn tell(&mut self, id: SessionId, payload: &Bytes) -> Option<SessionId> {
         let shared = &self.shared;
         let topic = self.topics.get_mut(&id)?;
-        let update = match wire::heard(payload, id) {
-            Some(Heard::State(tag, frame)) => {
+        let update = match wire::read_pubsub_message(payload, id) {
+            Some(PubSubMessage::State(tag, frame)) => {
                 match topic.believe(tag, || shared.estimate()) {
                     Belief::Sure => {}
                     Belief::Old => return None,
@@ -154,7 +154,7 @@ impl Feed {
                 let countdown = countdown(&frame);
                 Update::State { tag, frame, countdown }
             }
-            Some(Heard::Deleted(tag, frame)) => {
+            Some(PubSubMessage::Deleted(tag, frame)) => {
                 match topic.believe(tag, || shared.estimate()) {
                     Belief::Sure => {}
                     Belief::Old => return None,
@@ -164,8 +164,8 @@ impl Feed {
                 Update::Deleted { tag, frame }
             }
             // It is told with its state.
-            Some(Heard::Notice(Some(tag), _)) if !topic.is_news_of(tag) => return None,
-            Some(Heard::Notice(_, message)) => Update::Notice(message),
+            Some(PubSubMessage::Notice(Some(tag), _)) if !topic.is_news_of(tag) => return None,
+            Some(PubSubMessage::Notice(_, message)) => Update::Notice(message),
             None => {
                 self.reject(id, "something was published that is no message");
                 return None;

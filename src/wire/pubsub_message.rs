@@ -12,7 +12,7 @@ use super::write::Write;
 
 /// A message as others were told it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Heard {
+pub enum PubSubMessage {
     /// The state `tag` in its STATE_UPDATE.
     State(StateTag, Bytes),
     /// The deletion `tag` in its SESSION_DELETED.
@@ -75,7 +75,7 @@ const MESSAGE: &str = r#","message":"#;
 
 /// Reads an envelope on a session's channel; `None` when it is none, since anybody may publish anything there: a message
 /// is a JSON object, and of that session if it says of which. Ours begin with the state's tag; the message is not copied.
-pub fn heard(envelope: &Bytes, id: SessionId) -> Option<Heard> {
+pub fn read_pubsub_message(envelope: &Bytes, id: SessionId) -> Option<PubSubMessage> {
     let mut scan = Scan(envelope);
     let Some(()) = scan.literal(br#"{"epoch":"#) else { return foreign(envelope, id) };
     let epoch = scan.number()?;
@@ -94,11 +94,11 @@ pub fn heard(envelope: &Bytes, id: SessionId) -> Option<Heard> {
     let message = envelope.slice_ref(&rest[..end]);
     let tag = StateTag { epoch, version };
     Some(if message.starts_with(br#"{"type":"STATE_UPDATE""#) {
-        Heard::State(tag, message)
+        PubSubMessage::State(tag, message)
     } else if message.starts_with(br#"{"type":"SESSION_DELETED""#) {
-        Heard::Deleted(tag, message)
+        PubSubMessage::Deleted(tag, message)
     } else {
-        Heard::Notice(Some(tag), message)
+        PubSubMessage::Notice(Some(tag), message)
     })
 }
 
@@ -113,7 +113,7 @@ pub fn published_at(envelope: &[u8]) -> Option<Timestamp> {
 }
 
 /// Somebody's own message: whatever they wrote, verbatim.
-fn foreign(envelope: &Bytes, id: SessionId) -> Option<Heard> {
+fn foreign(envelope: &Bytes, id: SessionId) -> Option<PubSubMessage> {
     #[derive(serde::Deserialize)]
     struct Envelope<'a> {
         #[serde(borrow)]
@@ -126,7 +126,7 @@ fn foreign(envelope: &Bytes, id: SessionId) -> Option<Heard> {
     let named = read.session.map(|session| Scan(session.get().as_bytes()).uuid());
     let is_ours = named.is_none_or(|named| named == Some(id.0));
     let message = read.message.get();
-    (is_ours && message.starts_with('{')).then(|| Heard::Notice(None, envelope.slice_ref(message.as_bytes())))
+    (is_ours && message.starts_with('{')).then(|| PubSubMessage::Notice(None, envelope.slice_ref(message.as_bytes())))
 }
 
 /// Whether bytes are a JSON object from the first to the last.

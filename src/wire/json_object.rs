@@ -10,24 +10,24 @@ use crate::engine::{Millis, Uuid};
 
 use super::decimal::Decimal;
 use super::json::{self, Name, Raw, Wrong};
-use super::problems::{self, Code, Problem, Problems};
+use super::validation::{self, FieldProblem, FieldProblems, ProblemCode};
 
 /// The body is not JSON.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NotJson(pub String);
 
 /// What is wrong with one value.
-pub(super) struct Fault {
-    pub(super) code: Code,
+pub(super) struct FieldError {
+    pub(super) code: ProblemCode,
     pub(super) message: Cow<'static, str>,
 }
 
-pub(super) fn fault(code: Code, message: impl Into<Cow<'static, str>>) -> Fault {
-    Fault { code, message: message.into() }
+pub(super) fn field_error(code: ProblemCode, message: impl Into<Cow<'static, str>>) -> FieldError {
+    FieldError { code, message: message.into() }
 }
 
 /// The result of looking at one value.
-pub(super) type Looked<T> = Result<T, Fault>;
+pub(super) type FieldResult<T> = Result<T, FieldError>;
 
 /// The fields that requests have, those of participants, groups and messages included: what is looked for in an object
 /// must stand here. Whatever else an object has is passed over, so that it costs nothing to keep.
@@ -79,7 +79,7 @@ pub struct Object<'a> {
 
 impl<'a> Object<'a> {
     /// Reads a body; an empty one is `{}`. What is JSON but no object is a problem of the field "".
-    pub fn parse(body: &'a [u8], problems: &mut Problems) -> Result<Self, NotJson> {
+    pub fn parse(body: &'a [u8], problems: &mut FieldProblems) -> Result<Self, NotJson> {
         if body.is_empty() {
             return Ok(Self::default());
         }
@@ -89,8 +89,8 @@ impl<'a> Object<'a> {
         if text_start.starts_with('{') {
             return Self::of(text).map_err(not_json);
         }
-        let fault = unexpected("object", json::whole(text).map_err(not_json)?);
-        problems.push(Problem { field: String::new(), message: fault.message, code: fault.code });
+        let field_error = unexpected("object", json::whole(text).map_err(not_json)?);
+        problems.push(FieldProblem { field: String::new(), message: field_error.message, code: field_error.code });
         Ok(Self::default())
     }
 
@@ -155,59 +155,64 @@ pub(super) struct Fields<'o, 'a, 'p> {
     object: &'o Object<'a>,
     /// The array in the body that the object is in, and its place there.
     inside: Option<(&'static str, usize)>,
-    problems: &'p mut Problems,
+    problems: &'p mut FieldProblems,
 }
 
 impl<'o, 'a, 'p> Fields<'o, 'a, 'p> {
     /// The fields of the body.
-    pub(super) fn of_body(object: &'o Object<'a>, problems: &'p mut Problems) -> Self {
+    pub(super) fn of_body(object: &'o Object<'a>, problems: &'p mut FieldProblems) -> Self {
         Self { object, inside: None, problems }
     }
 
     /// The fields of the object at `place` of the body's array `name`.
-    pub(super) fn inside(object: &'o Object<'a>, name: &'static str, place: usize, problems: &'p mut Problems) -> Self {
+    pub(super) fn inside(
+        object: &'o Object<'a>,
+        name: &'static str,
+        place: usize,
+        problems: &'p mut FieldProblems,
+    ) -> Self {
         Self { object, inside: Some((name, place)), problems }
     }
 
     /// A field that must be there.
-    pub(super) fn required<T>(&mut self, name: &str, look: impl FnOnce(Raw<'a>) -> Looked<T>) -> Option<T> {
+    pub(super) fn required<T>(&mut self, name: &str, look: impl FnOnce(Raw<'a>) -> FieldResult<T>) -> Option<T> {
         if self.object.member(name).is_none() {
-            self.report(name, fault(Code::InvalidType, "Required"));
+            self.report(name, field_error(ProblemCode::InvalidType, "Required"));
         }
         self.optional(name, look)
     }
 
     /// A field that may be there; `null` is a value like any other.
-    pub(super) fn optional<T>(&mut self, name: &str, look: impl FnOnce(Raw<'a>) -> Looked<T>) -> Option<T> {
+    pub(super) fn optional<T>(&mut self, name: &str, look: impl FnOnce(Raw<'a>) -> FieldResult<T>) -> Option<T> {
         match look(self.object.member(name)?) {
             Ok(value) => Some(value),
-            Err(fault) => {
-                self.report(name, fault);
+            Err(field_error) => {
+                self.report(name, field_error);
                 None
             }
         }
     }
 
     /// Says what is wrong with a field.
-    pub(super) fn report(&mut self, name: impl fmt::Display, fault: Fault) {
+    pub(super) fn report(&mut self, name: impl fmt::Display, field_error: FieldError) {
         let inside = self.inside;
-        problems::add(self.problems, || {
+        validation::add(self.problems, || {
             let field = match inside {
                 Some((array, place)) => format!("{array}.{place}.{name}"),
                 None => name.to_string(),
             };
-            Problem { field, message: fault.message, code: fault.code }
+            FieldProblem { field, message: field_error.message, code: field_error.code }
         });
     }
 
     /// The list of problems, for fields further inside.
-    pub(super) fn problems(&mut self) -> &mut Problems {
+    pub(super) fn problems(&mut self) -> &mut FieldProblems {
         self.problems
     }
 }
 
 /// The members of an object.
-pub(super) fn object(value: Raw<'_>) -> Looked<Object<'_>> {
+pub(super) fn object(value: Raw<'_>) -> FieldResult<Object<'_>> {
     if !value.get().starts_with('{') {
         return Err(unexpected("object", value));
     }
@@ -215,7 +220,7 @@ pub(super) fn object(value: Raw<'_>) -> Looked<Object<'_>> {
 }
 
 /// An array with `least` to `most` values.
-pub(super) fn array_of(value: Raw<'_>, least: usize, most: usize) -> Looked<Vec<Raw<'_>>> {
+pub(super) fn array_of(value: Raw<'_>, least: usize, most: usize) -> FieldResult<Vec<Raw<'_>>> {
     let wrong = || unexpected("array", value);
     if !value.get().starts_with('[') {
         return Err(wrong());
@@ -232,44 +237,47 @@ pub(super) fn array_of(value: Raw<'_>, least: usize, most: usize) -> Looked<Vec<
     };
     json::elements(value.get(), each).map_err(|_| wrong())?;
     if is_too_long {
-        return Err(fault(Code::TooBig, format!("Must have at most {most} entries")));
+        return Err(field_error(ProblemCode::TooBig, format!("Must have at most {most} entries")));
     }
     if values.len() < least {
-        return Err(fault(Code::TooSmall, format!("Must have at least {least} entries, has {}", values.len())));
+        return Err(field_error(
+            ProblemCode::TooSmall,
+            format!("Must have at least {least} entries, has {}", values.len()),
+        ));
     }
     Ok(values)
 }
 
 /// A string without NUL and lone surrogates.
-pub(super) fn string(value: Raw<'_>) -> Looked<Cow<'_, str>> {
+pub(super) fn string(value: Raw<'_>) -> FieldResult<Cow<'_, str>> {
     if value.get().starts_with('"') { text(value.get()) } else { Err(unexpected("string", value)) }
 }
 
 /// What a string's literal, quotes included, stands for.
-pub(super) fn text(literal: &str) -> Looked<Cow<'_, str>> {
+pub(super) fn text(literal: &str) -> FieldResult<Cow<'_, str>> {
     let inside = &literal[1..literal.len() - 1];
     if !inside.contains('\\') {
         return Ok(Cow::Borrowed(inside));
     }
     match serde_json::from_str::<String>(literal) {
-        Ok(text) if text.contains('\0') => Err(fault(Code::InvalidValue, "Must not contain NUL")),
+        Ok(text) if text.contains('\0') => Err(field_error(ProblemCode::InvalidValue, "Must not contain NUL")),
         Ok(text) => Ok(Cow::Owned(text)),
-        Err(_) => Err(fault(Code::InvalidValue, "Must not contain lone surrogates")),
+        Err(_) => Err(field_error(ProblemCode::InvalidValue, "Must not contain lone surrogates")),
     }
 }
 
 /// A UUID.
-pub(super) fn uuid(value: Raw<'_>) -> Looked<Uuid> {
-    let not_one = || fault(Code::InvalidFormat, "Must be a UUID");
+pub(super) fn uuid(value: Raw<'_>) -> FieldResult<Uuid> {
+    let not_one = || field_error(ProblemCode::InvalidFormat, "Must be a UUID");
     match string(value) {
         Ok(text) => Uuid::parse(&text).ok_or_else(not_one),
-        Err(Fault { code: Code::InvalidValue, .. }) => Err(not_one()),
-        Err(fault) => Err(fault),
+        Err(FieldError { code: ProblemCode::InvalidValue, .. }) => Err(not_one()),
+        Err(field_error) => Err(field_error),
     }
 }
 
 /// An integer from `least` to `most`; `60000.0` and `6e4` are integers.
-pub(super) fn integer(value: Raw<'_>, least: u64, most: u64) -> Looked<u64> {
+pub(super) fn integer(value: Raw<'_>, least: u64, most: u64) -> FieldResult<u64> {
     if kind(value) != "number" {
         return Err(unexpected("integer", value));
     }
@@ -282,38 +290,38 @@ pub(super) fn integer(value: Raw<'_>, least: u64, most: u64) -> Looked<u64> {
         }
     };
     if is_below_zero || whole < least {
-        return Err(fault(Code::TooSmall, format!("Must be at least {least}")));
+        return Err(field_error(ProblemCode::TooSmall, format!("Must be at least {least}")));
     }
     if whole > most || whole == most && has_more {
-        return Err(fault(Code::TooBig, format!("Must be at most {most}")));
+        return Err(field_error(ProblemCode::TooBig, format!("Must be at most {most}")));
     }
     if has_more {
-        return Err(fault(Code::InvalidType, "Expected integer, received float"));
+        return Err(field_error(ProblemCode::InvalidType, "Expected integer, received float"));
     }
     Ok(whole)
 }
 
 /// A length from `least` to `most` milliseconds.
-pub(super) fn millis(value: Raw<'_>, least: u64, most: u64) -> Looked<Millis> {
+pub(super) fn millis(value: Raw<'_>, least: u64, most: u64) -> FieldResult<Millis> {
     integer(value, least, most).map(Millis::new)
 }
 
 /// One of the values that have a name; the message lists them all.
-pub(super) fn one_of<T: Copy>(value: Raw<'_>, all: &[T], name: impl Fn(T) -> &'static str) -> Looked<T> {
+pub(super) fn one_of<T: Copy>(value: Raw<'_>, all: &[T], name: impl Fn(T) -> &'static str) -> FieldResult<T> {
     let not_one = |received: &str| {
         let names: Vec<_> = all.iter().map(|&one| name(one)).collect();
-        fault(Code::InvalidValue, format!("Must be one of {}; received {received}", names.join(", ")))
+        field_error(ProblemCode::InvalidValue, format!("Must be one of {}; received {received}", names.join(", ")))
     };
     match string(value) {
         Ok(text) => all.iter().copied().find(|&one| name(one) == text).ok_or_else(|| not_one("another string")),
-        Err(Fault { code: Code::InvalidValue, .. }) => Err(not_one("another string")),
+        Err(FieldError { code: ProblemCode::InvalidValue, .. }) => Err(not_one("another string")),
         Err(_) => Err(not_one(kind(value))),
     }
 }
 
 /// The value is of another type.
-pub(super) fn unexpected(expected: &str, value: Raw<'_>) -> Fault {
-    fault(Code::InvalidType, format!("Expected {expected}, received {}", kind(value)))
+pub(super) fn unexpected(expected: &str, value: Raw<'_>) -> FieldError {
+    field_error(ProblemCode::InvalidType, format!("Expected {expected}, received {}", kind(value)))
 }
 
 /// The type of a value, for messages.

@@ -4,26 +4,26 @@ use bytes::Bytes;
 
 use crate::engine::{Outcome, Session, Timestamp};
 
-use super::problems::Problem;
 use super::state::Encoded;
+use super::validation::FieldProblem;
 use super::write::Write;
 
 /// JSON in up to three pieces, the middle one shared with whoever else has it.
-pub type Text = [Bytes; 3];
+pub type BodyPieces = [Bytes; 3];
 
 /// How long the end of an answer is, but for times that are not ours: bytes that fill their vector are shared as
 /// they are, others ask for memory once more.
 const SERVER_TIME_LEN: usize = r#","server_time_ms":1735689600000}"#.len();
 
 /// A session's answer; `members` is the state without its opening brace.
-pub fn session(members: Bytes, now: Timestamp) -> Text {
+pub fn session(members: Bytes, now: Timestamp) -> BodyPieces {
     let mut tail = Vec::with_capacity(SERVER_TIME_LEN);
     write_server_time(&mut tail, now);
     [Bytes::from_static(br#"{"data":{"#), members, tail.into()]
 }
 
 /// A switch's answer.
-pub fn switched(session: &Session, encoded: &Encoded, outcome: Outcome, now: Timestamp) -> Text {
+pub fn switched(session: &Session, encoded: &Encoded, outcome: Outcome, now: Timestamp) -> BodyPieces {
     let mut out = Vec::with_capacity(380);
     out.raw(r#"{"data":{"session_id":"#);
     out.uuid(session.id.0);
@@ -109,7 +109,7 @@ pub enum Details {
     #[default]
     None,
     /// What is wrong with a request.
-    Problems(Vec<Problem>),
+    FieldProblems(Vec<FieldProblem>),
     /// What version a session has, and which one the caller expected.
     Versions {
         /// The version that it has.
@@ -130,7 +130,7 @@ pub fn error(code: &str, message: &str, details: &Details) -> Bytes {
     out.string(message);
     match details {
         Details::None => {}
-        Details::Problems(problems) => write_problems(&mut out, problems),
+        Details::FieldProblems(problems) => write_problems(&mut out, problems),
         Details::Versions { actual, expected } => {
             out.raw(r#","details":{"actual_version":"#);
             out.number(*actual);
@@ -150,11 +150,11 @@ pub fn error(code: &str, message: &str, details: &Details) -> Bytes {
 }
 
 /// An error as the whole answer.
-pub fn http_error(error: Bytes) -> Text {
+pub fn http_error(error: Bytes) -> BodyPieces {
     [Bytes::from_static(br#"{"error":"#), error, Bytes::from_static(b"}")]
 }
 
-fn write_problems(out: &mut Vec<u8>, problems: &[Problem]) {
+fn write_problems(out: &mut Vec<u8>, problems: &[FieldProblem]) {
     out.raw(r#","details":["#);
     for (place, problem) in problems.iter().enumerate() {
         out.raw(if place == 0 { r#"{"field":"# } else { r#",{"field":"# });

@@ -1,13 +1,14 @@
 //! What REST clients get, byte for byte.
 
 use super::super::{
-    Code, Details, Problem, Text, degraded, encode, error, http_error, not_ready, ready, session, switched, time,
+    BodyPieces, Details, FieldProblem, ProblemCode, degraded, encode, error, http_error, not_ready, ready, session,
+    switched, time,
 };
 use super::sample::{self, NOON, SWITCH, after, after_noon};
 use super::table::long;
 use crate::engine::{Command, Outcome};
 
-fn text(text: &Text) -> String {
+fn text(text: &BodyPieces) -> String {
     text.iter().map(|piece| std::str::from_utf8(piece).expect("JSON is UTF-8")).collect()
 }
 
@@ -80,17 +81,17 @@ fn the_servers_own_answers() {
 #[test]
 fn an_error_tells_what_a_program_needs() {
     let problem =
-        |field: &str, message: &'static str, code| Problem { field: field.into(), message: message.into(), code };
+        |field: &str, message: &'static str, code| FieldProblem { field: field.into(), message: message.into(), code };
     for (details, expected) in [
         (Details::None, r#"{"code":"CODE","message":"a \"message\""}"#),
-        (Details::Problems(Vec::new()), r#"{"code":"CODE","message":"a \"message\"","details":[]}"#),
+        (Details::FieldProblems(Vec::new()), r#"{"code":"CODE","message":"a \"message\"","details":[]}"#),
         (
-            Details::Problems(vec![
-                problem("", "Expected object, received array", Code::InvalidType),
-                problem("participants.0.total_time_ms", "Must be at least 1000", Code::TooSmall),
-                problem("\u{1}\"\\", "é", Code::TooBig),
-                problem("id", "Must be a UUID", Code::InvalidFormat),
-                problem("sync_mode", "no", Code::InvalidValue),
+            Details::FieldProblems(vec![
+                problem("", "Expected object, received array", ProblemCode::InvalidType),
+                problem("participants.0.total_time_ms", "Must be at least 1000", ProblemCode::TooSmall),
+                problem("\u{1}\"\\", "é", ProblemCode::TooBig),
+                problem("id", "Must be a UUID", ProblemCode::InvalidFormat),
+                problem("sync_mode", "no", ProblemCode::InvalidValue),
             ]),
             concat!(
                 r#"{"code":"CODE","message":"a \"message\"","details":["#,

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 /// The kind of a problem, as clients are told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Code {
+pub enum ProblemCode {
     /// The value is missing or of another JSON type.
     InvalidType,
     /// The text is no UUID.
@@ -19,33 +19,33 @@ pub enum Code {
     Truncated,
 }
 
-impl Code {
+impl ProblemCode {
     /// The code's name to clients.
     pub const fn name(self) -> &'static str {
         match self {
-            Code::InvalidType => "invalid_type",
-            Code::InvalidFormat => "invalid_format",
-            Code::InvalidValue => "invalid_value",
-            Code::TooSmall => "too_small",
-            Code::TooBig => "too_big",
-            Code::Truncated => "truncated",
+            ProblemCode::InvalidType => "invalid_type",
+            ProblemCode::InvalidFormat => "invalid_format",
+            ProblemCode::InvalidValue => "invalid_value",
+            ProblemCode::TooSmall => "too_small",
+            ProblemCode::TooBig => "too_big",
+            ProblemCode::Truncated => "truncated",
         }
     }
 }
 
 /// One thing that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
+pub struct FieldProblem {
     /// Where: names and places joined by dots; empty for the body itself.
     pub field: String,
     /// What, for a person.
     pub message: Cow<'static, str>,
     /// What, for a program.
-    pub code: Code,
+    pub code: ProblemCode,
 }
 
 /// All that is wrong, in the order in which the contract lists the fields.
-pub type Problems = Vec<Problem>;
+pub type FieldProblems = Vec<FieldProblem>;
 
 /// How many problems are told of; one more says that there are more.
 pub(super) const PROBLEMS_MAX: usize = 32;
@@ -54,12 +54,12 @@ pub(super) const PROBLEMS_MAX: usize = 32;
 pub(super) const ENOUGH: usize = PROBLEMS_MAX + 1;
 
 /// Adds one more, if it is still told.
-pub(super) fn add(problems: &mut Problems, problem: impl FnOnce() -> Problem) {
+pub(super) fn add(problems: &mut FieldProblems, problem: impl FnOnce() -> FieldProblem) {
     match problems.len() {
         len if len < PROBLEMS_MAX => problems.push(problem()),
         PROBLEMS_MAX => {
             let message = format!("There are more than {PROBLEMS_MAX} problems").into();
-            problems.push(Problem { field: String::new(), message, code: Code::Truncated });
+            problems.push(FieldProblem { field: String::new(), message, code: ProblemCode::Truncated });
         }
         _ => {}
     }

@@ -2,15 +2,15 @@
 
 use crate::engine::Command;
 
-use super::problems::Problems;
-use super::read::{self, Object};
+use super::json_object::{self, Object};
 use super::request::{self, SwitchRequest};
+use super::validation::FieldProblems;
 
 const REQUEST_ID_LEN_MAX: usize = 64;
 
 /// A message that was understood.
 #[derive(Debug)]
-pub enum Inbound<'a> {
+pub enum ClientMessage<'a> {
     /// Asks for a PONG.
     Ping {
         /// The client's `timestamp`, as it stands in the message, if it is a number.
@@ -19,35 +19,35 @@ pub enum Inbound<'a> {
     /// Asks for the state.
     Reconnect,
     /// Asks for a change.
-    Order(Order),
+    Command(ClientCommand),
 }
 
 /// A command with the name under which the client waits for its result.
 #[derive(Debug)]
-pub struct Order {
+pub struct ClientCommand {
     /// The client's name for this request.
     pub request_id: String,
     /// What is asked for, or what is wrong with the fields.
-    pub order: Result<Asked, Problems>,
+    pub change: Result<RequestedChange, FieldProblems>,
 }
 
 /// A command and the version that the session must have, if any.
-pub type Asked = (Command, Option<u64>);
+pub type RequestedChange = (Command, Option<u64>);
 
 /// Reads a message; `Err` says what was not understood.
-pub fn inbound(text: &[u8]) -> Result<Inbound<'_>, String> {
-    let mut problems = Problems::new();
+pub fn read_client_message(text: &[u8]) -> Result<ClientMessage<'_>, String> {
+    let mut problems = FieldProblems::new();
     let message = Object::parse(text, &mut problems).map_err(|error| format!("Not JSON: {}", error.0))?;
     if !problems.is_empty() || text.is_empty() {
         return Err("A message is a JSON object with a type".to_owned());
     }
-    let kind = message.member("type").and_then(|value| read::string(value).ok());
+    let kind = message.member("type").and_then(|value| json_object::string(value).ok());
     let command = match kind.as_deref() {
         Some("PING") => {
-            let timestamp = message.member("timestamp").filter(|&value| read::kind(value) == "number");
-            return Ok(Inbound::Ping { timestamp: timestamp.map(|value| value.get()) });
+            let timestamp = message.member("timestamp").filter(|&value| json_object::kind(value) == "number");
+            return Ok(ClientMessage::Ping { timestamp: timestamp.map(|value| value.get()) });
         }
-        Some("RECONNECT") => return Ok(Inbound::Reconnect),
+        Some("RECONNECT") => return Ok(ClientMessage::Reconnect),
         Some("START") => Some(Command::Start),
         Some("PAUSE") => Some(Command::Pause),
         Some("RESUME") => Some(Command::Resume),
@@ -59,10 +59,10 @@ pub fn inbound(text: &[u8]) -> Result<Inbound<'_>, String> {
     };
     let request_id = message
         .member("request_id")
-        .and_then(|value| read::string(value).ok())
+        .and_then(|value| json_object::string(value).ok())
         .filter(|id| (1..=REQUEST_ID_LEN_MAX).contains(&id.chars().count()))
         .ok_or_else(|| format!("A command needs a request_id, a string of 1 to {REQUEST_ID_LEN_MAX} characters"))?;
-    let order = match command {
+    let change = match command {
         Some(command) => Ok((command, None)),
         None => match request::switch(&message, &mut problems) {
             Some(SwitchRequest { next, current, expected_version }) => {
@@ -71,5 +71,5 @@ pub fn inbound(text: &[u8]) -> Result<Inbound<'_>, String> {
             None => Err(problems),
         },
     };
-    Ok(Inbound::Order(Order { request_id: request_id.into_owned(), order }))
+    Ok(ClientMessage::Command(ClientCommand { request_id: request_id.into_owned(), change }))
 }

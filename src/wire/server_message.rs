@@ -5,7 +5,7 @@ use bytes::Bytes;
 
 use crate::engine::{Event, Millis, ParticipantId, SessionId, Timestamp, Warning};
 
-use super::answer::Text;
+use super::response::BodyPieces;
 use super::write::Write;
 
 /// The first message.
@@ -110,7 +110,7 @@ pub fn pong(client_timestamp: Option<&str>, received_at: Timestamp, now: Timesta
 }
 
 /// The answer to a command that was carried out: REST's answer, without its outer braces, is part of it.
-pub fn result_data(request_id: &str, status: u16, answer: &Text) -> Bytes {
+pub fn result_data(request_id: &str, status: u16, answer: &BodyPieces) -> Bytes {
     let mut message = Message::result(request_id, status);
     message.0.raw(",");
     message.0.extend_from_slice(&answer[0][1..]);

@@ -1,6 +1,6 @@
 //! Jobs of the audit, taken apart.
 
-use super::super::{AuditedParticipant, audited, encode, job};
+use super::super::{ParticipantColumns, audit_row, encode, encode_job};
 use super::sample::{self, SWITCH, after, after_noon};
 use crate::engine::{Command, Entry, Event, Millis, Session, Uuid, judge};
 
@@ -12,7 +12,7 @@ fn job_of(before: &Session, ms: u64, command: &Command) -> (Session, Entry, Stri
     let entry = Entry::of(Some(before), judgement.events, &judgement.session, after_noon(ms)).expect("it changes");
     let members = encode(&judgement.session, after_noon(ms)).members();
     let mut out = Vec::new();
-    job(&mut out, EVENT, before.id, judgement.session.tag(), &entry, &members);
+    encode_job(&mut out, EVENT, before.id, judgement.session.tag(), &entry, &members);
     (judgement.session, entry, String::from_utf8(out).expect("JSON is text"))
 }
 
@@ -27,7 +27,7 @@ fn all_that_is_written_is_read() {
     let running = after(session, &[(1_000, Command::Start), (3_500, Command::Settle), (4_000, Command::Pause)]);
     let running = after(running, &[(5_000, Command::Resume)]);
     let (session, entry, job) = job_of(&running, 6_500, &SWITCH);
-    let read = audited(job.as_bytes()).expect("it is a job");
+    let read = audit_row(job.as_bytes()).expect("it is a job");
     let (change, state) = (read.change, read.state);
     assert_eq!((change.name.event, change.name.session), (EVENT, session.id));
     assert_eq!((change.name.tag, change.name.at), (session.tag(), after_noon(6_500)));
@@ -35,7 +35,7 @@ fn all_that_is_written_is_read() {
     assert_eq!((change.time_remaining, change.time_elapsed), (entry.time_remaining, entry.time_elapsed));
     assert_eq!((change.cycles, change.happened), (1, 1));
     let events = job.split_once(r#","events":"#).and_then(|(_, rest)| rest.split_once(r#","state":"#));
-    let (events, json) = events.expect("they stand in this order");
+    let (events, json) = events.expect("they stand in this change");
     assert_eq!(change.events, format!(r#"{{"events":{events}}}"#).into_bytes());
     assert_eq!(format!("{}}}", change.state), json);
     assert_eq!((state.mode, state.final_status), ("per_group", None));
@@ -52,7 +52,7 @@ fn all_that_is_written_is_read() {
     let participants: Vec<_> = session
         .participants
         .iter()
-        .map(|it| AuditedParticipant {
+        .map(|it| ParticipantColumns {
             id: it.id,
             index: it.index,
             group: it.group,
@@ -80,7 +80,7 @@ fn an_end_is_told_and_so_is_all_that_happened_at_once() {
     let running = after(session, &[(1_000, Command::Start)]);
     let (session, entry, job) = job_of(&running, 9_000, &Command::Settle);
     assert!(matches!(entry.events[..], [Event::ParticipantExpired { .. }, Event::SessionExpired { .. }]));
-    let read = audited(job.as_bytes()).expect("it is a job");
+    let read = audit_row(job.as_bytes()).expect("it is a job");
     assert_eq!((read.change.happened, read.state.final_status, read.state.active), (2, Some("expired"), None));
     assert_eq!(read.state.completed_at, session.completed_at);
     assert_eq!((read.state.max_time, read.state.metadata), (None, None));
@@ -90,7 +90,7 @@ fn an_end_is_told_and_so_is_all_that_happened_at_once() {
 fn what_is_no_job_is_refused() {
     let started = after(sample::session(r#"metadata={"a":1}"#), &[(1_000, Command::Start)]);
     let (_, _, good) = job_of(&started, 2_000, &SWITCH);
-    assert!(audited(good.as_bytes()).is_ok());
+    assert!(audit_row(good.as_bytes()).is_ok());
     for (from, to) in [
         (r#""version":3"#, r#""version":9223372036854775808"#),
         (r#""version":3"#, r#""version":-1"#),
@@ -105,9 +105,9 @@ fn what_is_no_job_is_refused() {
     ] {
         let bad = good.replacen(from, to, 1);
         assert_ne!(bad, good, "{from}");
-        assert!(audited(bad.as_bytes()).is_err(), "{to}");
+        assert!(audit_row(bad.as_bytes()).is_err(), "{to}");
     }
     for bad in [&b""[..], b"[]", b"{}", b"\xff", &good.as_bytes()[..good.len() - 1]] {
-        assert!(audited(bad).is_err());
+        assert!(audit_row(bad).is_err());
     }
 }

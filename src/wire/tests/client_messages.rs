@@ -1,14 +1,14 @@
 //! What WebSocket clients say.
 
-use super::super::{Inbound, Order, inbound};
+use super::super::{ClientCommand, ClientMessage, read_client_message};
 use super::table::{body, check_lines, problems};
 use crate::engine::Command;
 
 fn told(message: &[u8]) -> String {
-    match inbound(message) {
-        Ok(Inbound::Ping { timestamp }) => format!("ping {}", timestamp.unwrap_or("without a time")),
-        Ok(Inbound::Reconnect) => "reconnect".to_owned(),
-        Ok(Inbound::Order(Order { request_id, order })) => match order {
+    match read_client_message(message) {
+        Ok(ClientMessage::Ping { timestamp }) => format!("ping {}", timestamp.unwrap_or("without a time")),
+        Ok(ClientMessage::Reconnect) => "reconnect".to_owned(),
+        Ok(ClientMessage::Command(ClientCommand { request_id, change })) => match change {
             Ok((Command::Switch { next, current }, version)) => {
                 let name = |id: Option<crate::engine::ParticipantId>| id.map(|id| id.to_string()).unwrap_or_default();
                 format!("{request_id}: switch to {} from {} at {version:?}", name(next), name(current))
@@ -92,7 +92,11 @@ fn a_name_has_at_most_64_characters() {
     for (length, understood) in [(64, true), (65, false)] {
         for character in ["a", "é", "\u{10ffff}", r"\u00e9"] {
             let message = format!(r#"{{"type":"START","request_id":"{}"}}"#, character.repeat(length));
-            assert_eq!(matches!(inbound(message.as_bytes()), Ok(Inbound::Order(_))), understood, "{message}");
+            assert_eq!(
+                matches!(read_client_message(message.as_bytes()), Ok(ClientMessage::Command(_))),
+                understood,
+                "{message}"
+            );
         }
     }
 }

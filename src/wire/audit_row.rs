@@ -7,24 +7,24 @@ use serde_json::value::RawValue;
 
 use crate::engine::{GroupId, Millis, ParticipantId, SessionId, StateTag, Status, Timestamp, Uuid};
 
+use super::audit_job::JobHeader;
 use super::instant;
-use super::job::JobName;
 use super::write::Write;
 
 /// A change, and the state that it made or ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Audited<'a> {
+pub struct AuditRow<'a> {
     /// What was changed.
-    pub change: AuditedChange<'a>,
+    pub change: ChangeColumns<'a>,
     /// What it came to.
-    pub state: AuditedState<'a>,
+    pub state: StateColumns<'a>,
 }
 
 /// A change.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AuditedChange<'a> {
+pub struct ChangeColumns<'a> {
     /// What it is called.
-    pub name: JobName,
+    pub name: JobHeader,
     /// The kind's name.
     pub kind: &'a str,
     /// Whose clock it was about.
@@ -47,7 +47,7 @@ pub struct AuditedChange<'a> {
 
 /// A session's state, as far as there are columns for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AuditedState<'a> {
+pub struct StateColumns<'a> {
     /// The mode's name.
     pub mode: &'a str,
     /// The status's name.
@@ -75,12 +75,12 @@ pub struct AuditedState<'a> {
     /// The client's own: a JSON object.
     pub metadata: Option<&'a str>,
     /// In the order given.
-    pub participants: Vec<AuditedParticipant>,
+    pub participants: Vec<ParticipantColumns>,
 }
 
 /// A participant in a state.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AuditedParticipant {
+pub struct ParticipantColumns {
     /// Unique within the session.
     pub id: ParticipantId,
     /// Place in the rotation.
@@ -99,7 +99,7 @@ pub struct AuditedParticipant {
     pub expired_at: Option<Timestamp>,
 }
 
-impl AuditedParticipant {
+impl ParticipantColumns {
     /// What there is no column for, as a JSON object.
     pub fn metadata(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(100);
@@ -118,7 +118,7 @@ impl AuditedParticipant {
 
 /// Takes a job apart; `Err` says why it is none. A number that is too large for 63 bits is no number of ours, an
 /// instant after the year 9999 is none.
-pub fn audited(job: &[u8]) -> Result<Audited<'_>, String> {
+pub fn audit_row(job: &[u8]) -> Result<AuditRow<'_>, String> {
     let job = std::str::from_utf8(job).map_err(|error| error.to_string())?;
     let written: Written<'_> = serde_json::from_str(job).map_err(|error| error.to_string())?;
     let state = state_of(job).ok_or("its state is not where it should be")?;
@@ -128,8 +128,8 @@ pub fn audited(job: &[u8]) -> Result<Audited<'_>, String> {
     events.raw(r#"{"events":"#);
     events.raw(written.events.get());
     events.raw("}");
-    let change = AuditedChange {
-        name: JobName {
+    let change = ChangeColumns {
+        name: JobHeader {
             event: written.event_id.0,
             session: SessionId(written.session_id.0),
             tag: StateTag { epoch: written.epoch.0, version: written.version.0 },
@@ -145,7 +145,7 @@ pub fn audited(job: &[u8]) -> Result<Audited<'_>, String> {
         events,
         state,
     };
-    Ok(Audited { change, state: written.state.into() })
+    Ok(AuditRow { change, state: written.state.into() })
 }
 
 /// The state's bytes as they were written. It stands last, behind the events, in which there is no text of a client's: so
@@ -205,7 +205,7 @@ struct Member {
     expired_at: Option<At>,
 }
 
-impl<'a> From<State<'a>> for AuditedState<'a> {
+impl<'a> From<State<'a>> for StateColumns<'a> {
     fn from(state: State<'a>) -> Self {
         let status = Status::ALL.iter().find(|status| status.name() == state.status);
         Self {
@@ -222,12 +222,12 @@ impl<'a> From<State<'a>> for AuditedState<'a> {
             completed_at: state.session_completed_at.map(|at| at.0),
             deadline: state.deadline_at.map(|at| at.0),
             metadata: state.metadata.map(RawValue::get),
-            participants: state.participants.into_iter().map(AuditedParticipant::from).collect(),
+            participants: state.participants.into_iter().map(ParticipantColumns::from).collect(),
         }
     }
 }
 
-impl From<Member> for AuditedParticipant {
+impl From<Member> for ParticipantColumns {
     fn from(member: Member) -> Self {
         Self {
             id: participant_id(member.participant_id),

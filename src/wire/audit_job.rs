@@ -11,7 +11,7 @@ use super::write::Write;
 
 /// What an archive has to know of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Told<'a> {
+pub struct JobSummary<'a> {
     /// When the change was made.
     pub at: Timestamp,
     /// It deleted the session.
@@ -21,7 +21,7 @@ pub struct Told<'a> {
 }
 
 /// Reads a job as [`job`] wrote it; `None` when it is none.
-pub fn read_job(job: &[u8]) -> Option<Told<'_>> {
+pub fn read_job(job: &[u8]) -> Option<JobSummary<'_>> {
     #[derive(Deserialize)]
     struct Written<'a> {
         event_type: &'a str,
@@ -30,7 +30,7 @@ pub fn read_job(job: &[u8]) -> Option<Told<'_>> {
         state: &'a RawValue,
     }
     let written: Written<'_> = serde_json::from_slice(job).ok()?;
-    Some(Told {
+    Some(JobSummary {
         at: Timestamp::from_ms(written.timestamp_ms),
         is_deletion: written.event_type == Kind::SessionDeleted.name(),
         state: written.state.get().as_bytes(),
@@ -38,7 +38,7 @@ pub fn read_job(job: &[u8]) -> Option<Told<'_>> {
 }
 
 /// The change `event`, which made the state `tag`; `members` is that state without its opening brace.
-pub fn job(out: &mut Vec<u8>, event: Uuid, id: SessionId, tag: StateTag, entry: &Entry, members: &[u8]) {
+pub fn encode_job(out: &mut Vec<u8>, event: Uuid, id: SessionId, tag: StateTag, entry: &Entry, members: &[u8]) {
     out.raw(r#"{"event_id":"#);
     out.uuid(event);
     out.raw(r#","session_id":"#);
@@ -133,7 +133,7 @@ fn write_event(out: &mut Vec<u8>, event: &Event) {
 
 /// What a job is called, and when it was made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct JobName {
+pub struct JobHeader {
     /// The change.
     pub event: Uuid,
     /// Whose.
@@ -145,7 +145,7 @@ pub struct JobName {
 }
 
 /// Reads a job's name, which stands at its beginning as [`job`] wrote it; `None` when it is no job.
-pub fn job_name(job: &[u8]) -> Option<JobName> {
+pub fn read_job_header(job: &[u8]) -> Option<JobHeader> {
     let mut scan = Scan(job);
     scan.literal(br#"{"event_id":"#)?;
     let event = scan.uuid()?;
@@ -156,12 +156,12 @@ pub fn job_name(job: &[u8]) -> Option<JobName> {
     scan.literal(br#","version":"#)?;
     let version = scan.number()?;
     scan.find(br#","timestamp_ms":"#)?;
-    Some(JobName { event, session, tag: StateTag { epoch, version }, at: Timestamp::from_ms(scan.number()?) })
+    Some(JobHeader { event, session, tag: StateTag { epoch, version }, at: Timestamp::from_ms(scan.number()?) })
 }
 
 /// A job that was given up, with the reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DeadJob {
+pub struct DeadLetter {
     /// What was wrong when it was tried last.
     pub error: String,
     /// How often it was tried.
@@ -171,7 +171,7 @@ pub struct DeadJob {
 }
 
 /// A job that was given up, as it is kept.
-pub fn dead_job(job: &[u8], error: &str, attempts: u32) -> Vec<u8> {
+pub fn encode_dead_letter(job: &[u8], error: &str, attempts: u32) -> Vec<u8> {
     let mut out = Vec::with_capacity(job.len() + error.len() + 60);
     out.raw(r#"{"error":"#);
     out.string(error);
@@ -188,7 +188,7 @@ pub fn dead_job(job: &[u8], error: &str, attempts: u32) -> Vec<u8> {
 }
 
 /// Reads a job that was given up.
-pub fn read_dead_job(entry: &[u8]) -> Option<DeadJob> {
+pub fn read_dead_letter(entry: &[u8]) -> Option<DeadLetter> {
     #[derive(Deserialize)]
     struct Kept<'a> {
         error: String,
@@ -199,11 +199,11 @@ pub fn read_dead_job(entry: &[u8]) -> Option<DeadJob> {
     let kept: Kept<'_> = serde_json::from_slice(entry).ok()?;
     let text: Option<String> = serde_json::from_str(kept.job.get()).ok();
     let job = text.map_or_else(|| kept.job.get().as_bytes().to_vec(), String::into_bytes);
-    Some(DeadJob { error: kept.error, attempts: kept.attempts, job })
+    Some(DeadLetter { error: kept.error, attempts: kept.attempts, job })
 }
 
 /// A job that was written, as it is remembered for a while.
-pub fn done_job(name: &JobName) -> Vec<u8> {
+pub fn encode_done_job(name: &JobHeader) -> Vec<u8> {
     let mut out = Vec::with_capacity(160);
     out.raw(r#"{"event_id":"#);
     out.uuid(name.event);
