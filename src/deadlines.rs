@@ -141,7 +141,8 @@ impl Firing {
             panic_point("deadline", id);
             fired(sessions.fire(id).await)
         };
-        let task = self.tasks.spawn(self.supervisor.guarded("deadline", fire));
+        let supervisor = self.supervisor.clone();
+        let task = self.tasks.spawn(async move { supervisor.guarded("deadline", fire).await });
         self.ids.insert(task.id(), id);
     }
 

@@ -23,7 +23,7 @@ use super::admission::Scope;
 use super::linger;
 use super::peer::Peer;
 use super::phase::{Overdue, Phase};
-use super::service::{Remembered, Service};
+use super::service::Service;
 use super::socket::{Answering, Socket};
 
 /// How long what a client does may take.
@@ -89,12 +89,12 @@ async fn requests(
 ) -> Option<(TcpStream, Ending)> {
     let client = peer.address();
     let phase = Arc::new(Phase::new(shared.clock.clone()));
-    let (upgrade, remembered) = (Mutex::new(None), Mutex::new(Remembered::new()));
+    let (upgrade, caller) = (Mutex::new(None), shared.service.caller(peer, scope));
     let service = service_fn(|request| {
-        let (phase, upgrade, remembered) = (&phase, &upgrade, &remembered);
+        let (phase, upgrade, caller) = (&phase, &upgrade, &caller);
         async move {
             let begun = phase.busy();
-            let answer = shared.service.answer(peer, scope, request, begun, remembered).await;
+            let answer = shared.service.answer(caller, request, begun).await;
             if answer.upgrade.is_some() {
                 *upgrade.lock() = answer.upgrade;
             }

@@ -148,10 +148,12 @@ impl Server {
             // More are left without a word.
             let Some(place) = self.admission.admit(&peer) else { continue };
             let connection = connection::serve(tcp, peer, place.scope, Arc::clone(&self.shared), shutdown.clone());
-            connections.spawn(self.supervisor.guarded("connection", async move {
-                connection.await;
+            let supervisor = self.supervisor.clone();
+            connections.spawn(async move {
+                let ended = supervisor.guarded("connection", connection).await;
                 drop(place);
-            }));
+                ended
+            });
         }
     }
 }

@@ -65,6 +65,8 @@ pub(super) struct Service {
 #[derive(Clone, Copy)]
 struct Asked<'r> {
     client: ClientAddress,
+    /// As the client asks for them.
+    sessions: &'r Sessions,
     endpoint: Endpoint,
     /// The session's, if the path names one.
     id: &'r str,
@@ -73,18 +75,20 @@ struct Asked<'r> {
     request_id: &'r HeaderValue,
 }
 
+/// A connection, as the service knows it.
+pub(super) struct Caller {
+    peer: Peer,
+    scope: Scope,
+    /// As the other end of the connection asks for them.
+    sessions: Sessions,
+    remembered: Mutex<Remembered>,
+}
+
 /// What a connection remembers of one request for the next.
-#[derive(Debug)]
-pub(super) struct Remembered {
+struct Remembered {
     /// Where the last one was counted.
     counted: Option<Series>,
     ids: RequestIds,
-}
-
-impl Remembered {
-    pub(super) fn new() -> Self {
-        Self { counted: None, ids: RequestIds::new() }
-    }
 }
 
 /// An answer; after it the connection may go on as a WebSocket.
@@ -95,15 +99,15 @@ pub(super) struct Answer {
 }
 
 impl Service {
-    /// Answers one request that came from `peer`, whose head was read at `begun`; says when. Its connection remembers some of it.
-    pub(super) async fn answer(
-        &self,
-        peer: Peer,
-        scope: Scope,
-        request: Request<Incoming>,
-        begun: Moment,
-        remembered: &Mutex<Remembered>,
-    ) -> Answer {
+    /// Who asks over one connection.
+    pub(super) fn caller(&self, peer: Peer, scope: Scope) -> Caller {
+        let remembered = Mutex::new(Remembered { counted: None, ids: RequestIds::new() });
+        Caller { peer, scope, sessions: self.sessions.asked_by(peer.address()), remembered }
+    }
+
+    /// Answers one request, whose head was read at `begun`; says when.
+    pub(super) async fn answer(&self, caller: &Caller, request: Request<Incoming>, begun: Moment) -> Answer {
+        let Caller { peer, scope, remembered, .. } = caller;
         let (parts, body) = request.into_parts();
         let mut unread = body::unread(body);
         let route = match parts.uri.path().strip_prefix(&*self.base_path) {
@@ -112,17 +116,20 @@ impl Service {
         };
         let id = remembered.lock().ids.of(&parts.headers);
         let client = peer.client(&parts.headers, &self.proxies);
+        // Most connections have one client, so that its share of the sessions need not be taken for each request.
+        let for_another = (!caller.sessions.is_asked_by(client)).then(|| self.sessions.asked_by(client));
+        let sessions = for_another.as_ref().unwrap_or(&caller.sessions);
         let mut reply = match framing::check(&parts) {
             Err(problem) => Reply::problem(&problem),
-            Ok(()) if !route.is_within(scope) => Reply::problem(&Problem::too_many_connections()),
+            Ok(()) if !route.is_within(*scope) => Reply::problem(&Problem::too_many_connections()),
             Ok(()) if parts.method == Method::OPTIONS => Cors::preflight(&parts.headers),
-            Ok(()) => self.route(client, route, &parts, &id, &mut unread).await,
+            Ok(()) => self.route(client, sessions, route, &parts, &id, &mut unread).await,
         };
         if Compressor::is_for(&reply) {
             reply = self.compressor.apply(&parts.headers, reply).await;
         }
         let (status, upgrade, at) = (reply.status.as_u16(), reply.upgrade.take(), self.clock.moment());
-        let is_last = unread.is_some() || scope == Scope::Probes;
+        let is_last = unread.is_some() || *scope == Scope::Probes;
         self.metrics.answered(&mut remembered.lock().counted, &parts.method, route.resource(), status, at.since(begun));
         self.answered.log(&parts, route, status, &id, at);
         let upgrade = upgrade.map(|invitation| (invitation, client));
@@ -137,6 +144,7 @@ impl Service {
     async fn route(
         &self,
         client: ClientAddress,
+        sessions: &Sessions,
         route: Route<'_>,
         parts: &Parts,
         request_id: &HeaderValue,
@@ -150,7 +158,7 @@ impl Service {
             _ if general.is_some_and(|quota| quota.is_exceeded()) => Reply::problem(&Problem::too_many_requests()),
             Route::Found(_, endpoint, id) => {
                 let handling = Handling::preferred(&parts.method, &parts.headers);
-                let asked = Asked { client, endpoint, id, handling, parts, request_id };
+                let asked = Asked { client, sessions, endpoint, id, handling, parts, request_id };
                 self.serve(asked, unread).await
             }
             Route::WrongMethod(resource) => Reply::wrong_method(resource.allow()),
@@ -203,9 +211,9 @@ impl Service {
     }
 
     async fn handle(&self, asked: Asked<'_>, body: &Bytes) -> Result<Reply, Problem> {
-        let Asked { client, endpoint, id, handling, parts, .. } = asked;
+        let Asked { client, sessions: all, endpoint, id, handling, parts, .. } = asked;
         panic_point("request", parts.uri.path());
-        let (all, headers) = (&self.sessions.asked_by(client), &parts.headers);
+        let headers = &parts.headers;
         let command = match endpoint {
             Endpoint::Create => return sessions::create(all, handling, body).await,
             Endpoint::Read => return sessions::read(all, headers, id).await,

@@ -138,6 +138,11 @@ impl Sessions {
         self.with(|shared| shared.recovery = Some(recovery))
     }
 
+    /// Whether it is this client that asks.
+    pub fn is_asked_by(&self, client: ClientAddress) -> bool {
+        self.client == Some(client)
+    }
+
     /// The same sessions, as a client asks for them.
     pub fn asked_by(&self, client: ClientAddress) -> Self {
         Self { client: Some(client), ..self.clone() }

@@ -224,7 +224,8 @@ impl Supervisor {
         task: &'static str,
         future: impl Future<Output = T> + Send + 'static,
     ) -> JoinHandle<Result<T, Panicked>> {
-        tokio::spawn(self.guarded(task, future))
+        let supervisor = self.clone();
+        tokio::spawn(async move { supervisor.guarded(task, future).await })
     }
 
     /// Runs something that blocks, on a thread that may.
@@ -243,16 +244,13 @@ impl Supervisor {
     }
 
     /// What a future comes to, or that it panicked.
-    pub fn guarded<T, F: Future<Output = T>>(
-        &self,
-        task: &'static str,
-        future: F,
-    ) -> impl Future<Output = Result<T, Panicked>> + use<T, F> {
-        let supervisor = self.clone();
-        async move {
-            let done = AssertUnwindSafe(future).catch_unwind().await;
-            done.map_err(|payload| supervisor.noticed(task, payload.into()))
-        }
+    ///
+    /// # Errors
+    ///
+    /// When it panicked.
+    pub async fn guarded<T>(&self, task: &'static str, future: impl Future<Output = T>) -> Result<T, Panicked> {
+        let done = AssertUnwindSafe(future).catch_unwind().await;
+        done.map_err(|payload| self.noticed(task, payload.into()))
     }
 
     /// What a function comes to, or that it panicked.
