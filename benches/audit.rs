@@ -1,6 +1,6 @@
 //! A batch of audit jobs is written into a real PostgreSQL that waits for its disk: one transaction on one connection.
 
-#[path = "../tests/writer/life.rs"]
+#[path = "../tests/postgres/life.rs"]
 #[allow(dead_code, reason = "the tests use more of it")]
 mod life;
 #[path = "../tests/support/postgres.rs"]
@@ -13,7 +13,7 @@ mod redis;
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use synckairos::audit::Sink;
 use synckairos::engine::Command;
-use synckairos::writer::{PostgresSink, Server, migrate_server};
+use synckairos::postgres::{PostgresSink, Server, migrate_server};
 
 use life::{Life, SWITCH};
 use postgres::Postgres;

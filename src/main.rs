@@ -1,18 +1,19 @@
-//! The program: arguments and environment to a [`Config`], a server until a signal or a task for people who run
-//! one, an exit code.
+//! The program: reads arguments and environment into a [`Config`], runs a server until a signal or one command, and returns
+//! an exit code.
 //!
-//! Exits with 0 after an orderly stop or when the task is done, 1 when it cannot listen or keep sessions, is told
-//! twice to stop, or the task cannot be done, 2 when it was told something that makes no sense.
+//! Exits with 0 after a graceful shutdown or when the command has succeeded, 1 when it cannot listen or open its store, gets
+//! a second signal, or the command fails, 2 when arguments or settings are invalid.
 
 use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use synckairos::config::{self, Address, Config, Kind, SETTINGS};
-use synckairos::health::{self, Question};
-use synckairos::notify::Manager;
-use synckairos::operate::{self, Record, Task};
-use synckairos::supervision::{self, Task as Kept};
+use synckairos::healthcheck::{self, Probe};
+use synckairos::maintenance::{self, HistoryLocation};
+use synckairos::queue_admin::{self, QueueCommand};
+use synckairos::sd_notify::ServiceManager;
+use synckairos::supervision::{self, Task};
 use synckairos::{logging, serve};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
@@ -65,7 +66,7 @@ fn main() -> ExitCode {
         Some(("backup", options)) => backup(options, lookup),
         Some(("purge", options)) => purge(options, lookup),
         Some(("health", options)) => health(options, lookup),
-        Some(("queue", queue)) => operate(queue, lookup, &seen),
+        Some(("queue", options)) => run_queue_command(options, lookup, &seen),
         Some(_) | None => serve(lookup, &seen),
     };
     logging::flush();
@@ -88,7 +89,7 @@ fn serve(lookup: impl Fn(&str) -> Option<String>, seen: &[&str]) -> ExitCode {
     };
     start_logging(&lookup, seen);
     let Some(runtime) = runtime() else { return ExitCode::FAILURE };
-    let code = runtime.block_on(run(config, Manager::find(&lookup)));
+    let code = runtime.block_on(run(config, ServiceManager::find(&lookup)));
     // What still runs would be waiting for clients that do not answer.
     runtime.shutdown_background();
     code
@@ -126,7 +127,7 @@ fn migrate(lookup: impl Fn(&str) -> Option<String>) -> ExitCode {
         Err(problems) => return refused(&problems),
     };
     let Some(runtime) = runtime() else { return ExitCode::FAILURE };
-    told(runtime.block_on(operate::migrate(&database, &mut std::io::stdout())))
+    told(runtime.block_on(maintenance::migrate(&database, &mut std::io::stdout())))
 }
 
 /// Copies DATA_DIR; nothing else that was told matters.
@@ -136,52 +137,52 @@ fn backup(options: &ArgMatches, lookup: impl Fn(&str) -> Option<String>) -> Exit
     };
     let to = options.get_one::<String>("directory").cloned().unwrap_or_default();
     let Some(runtime) = runtime() else { return ExitCode::FAILURE };
-    told(runtime.block_on(operate::back_up(path.into(), to.into(), &mut std::io::stdout())))
+    told(runtime.block_on(maintenance::back_up(path.into(), to.into(), &mut std::io::stdout())))
 }
 
 /// Forgets history where DATA_DIR or DATABASE_URL tell that it is; nothing else that was told matters.
 fn purge(options: &ArgMatches, lookup: impl Fn(&str) -> Option<String>) -> ExitCode {
-    let record = match lookup("DATA_DIR").filter(|path| !path.is_empty()) {
-        Some(path) => Record::Directory(path.into()),
+    let history = match lookup("DATA_DIR").filter(|path| !path.is_empty()) {
+        Some(path) => HistoryLocation::Directory(path.into()),
         None => match Config::read_database(lookup) {
-            Ok(database) => Record::Database(database),
+            Ok(database) => HistoryLocation::Database(database),
             Err(problems) => return refused(&problems),
         },
     };
     let id = options.get_one::<String>("session").map_or("", String::as_str);
     let Some(runtime) = runtime() else { return ExitCode::FAILURE };
-    told(runtime.block_on(operate::purge(record, id, &mut std::io::stdout())))
+    told(runtime.block_on(maintenance::purge(history, id, &mut std::io::stdout())))
 }
 
 /// The server that HOST and PORT tell of, unless there is a URL; nothing else that was told matters.
 fn health(options: &ArgMatches, lookup: impl Fn(&str) -> Option<String>) -> ExitCode {
-    let question = if options.get_flag("ready") { Question::Serves } else { Question::Lives };
+    let probe = if options.get_flag("ready") { Probe::Readiness } else { Probe::Liveness };
     let address = || Config::read(|name| ["HOST", "PORT", "BASE_PATH"].contains(&name).then(|| lookup(name))?);
     let url = match options.get_one::<String>("url") {
         Some(url) => Ok(url.clone()),
         None => address()
             .map(|config| match &config.address {
-                Address::Tcp(address) => format!("{}{}", health::url(*address), config.base_path),
+                Address::Tcp(address) => format!("{}{}", healthcheck::url(*address), config.base_path),
                 Address::Unix(path) if config.base_path.is_empty() => format!("unix:{}", path.display()),
                 Address::Unix(path) => format!("unix:{}:{}", path.display(), config.base_path),
             })
             .map_err(|problems| problems.join("; ")),
     };
     let Some(runtime) = runtime() else { return ExitCode::FAILURE };
-    let answer = url.and_then(|url| runtime.block_on(health::ask(&url, question)));
+    let answer = url.and_then(|url| runtime.block_on(healthcheck::ask(&url, probe)));
     // A name may still be looked up.
     runtime.shutdown_background();
     told(answer.and_then(|answer| writeln!(std::io::stdout(), "{answer}").map_err(|error| error.to_string())))
 }
 
-fn operate(queue: &ArgMatches, lookup: impl Fn(&str) -> Option<String>, seen: &[&str]) -> ExitCode {
+fn run_queue_command(options: &ArgMatches, lookup: impl Fn(&str) -> Option<String>, seen: &[&str]) -> ExitCode {
     let redis = match Config::read_redis(&lookup) {
         Ok(redis) => redis,
         Err(problems) => return refused(&problems),
     };
     start_logging(&lookup, seen);
     let Some(runtime) = runtime() else { return ExitCode::FAILURE };
-    told(runtime.block_on(operate::run(&redis, task(queue), &mut std::io::stdout())))
+    told(runtime.block_on(queue_admin::run(&redis, queue_command(options), &mut std::io::stdout())))
 }
 
 fn told(result: Result<(), String>) -> ExitCode {
@@ -194,7 +195,7 @@ fn told(result: Result<(), String>) -> ExitCode {
     }
 }
 
-async fn run(config: Config, manager: Manager) -> ExitCode {
+async fn run(config: Config, manager: ServiceManager) -> ExitCode {
     let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
     else {
         error!("cannot listen for signals");
@@ -214,7 +215,7 @@ async fn run(config: Config, manager: Manager) -> ExitCode {
     };
     manager.ready();
     let living = manager.clone();
-    running.supervisor().spawn_kept(Kept::auxiliary("watchdog"), move || living.clone().live());
+    running.supervisor().spawn_kept(Task::auxiliary("watchdog"), move || living.clone().heartbeat());
     let mut told = async || {
         tokio::select! {
             _ = terminate.recv() => "SIGTERM",
@@ -246,12 +247,14 @@ async fn run(config: Config, manager: Manager) -> ExitCode {
 }
 
 /// What is to be done with the queue.
-fn task(queue: &ArgMatches) -> Task {
-    match queue.subcommand() {
-        Some(("dead", options)) => Task::Dead(options.get_one("limit").copied().unwrap_or_default()),
-        Some(("redrive", options)) => Task::Redrive(options.get_many("event").unwrap_or_default().cloned().collect()),
-        Some(("drop", options)) => Task::Drop(options.get_one("event").cloned().unwrap_or_default()),
-        Some(_) | None => Task::Stats,
+fn queue_command(options: &ArgMatches) -> QueueCommand {
+    match options.subcommand() {
+        Some(("dead", options)) => QueueCommand::Dead(options.get_one("limit").copied().unwrap_or_default()),
+        Some(("redrive", options)) => {
+            QueueCommand::Redrive(options.get_many("event").unwrap_or_default().cloned().collect())
+        }
+        Some(("drop", options)) => QueueCommand::Drop(options.get_one("event").cloned().unwrap_or_default()),
+        Some(_) | None => QueueCommand::Stats,
     }
 }
 

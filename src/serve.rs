@@ -20,6 +20,7 @@ use crate::http;
 use crate::instances::{Fingerprint, Instances, Lease};
 use crate::logging;
 use crate::memory_limit;
+use crate::postgres::{self, PostgresArchive, PostgresSink, Server as Database, Tables};
 use crate::process::{self, ProcessCollector};
 use crate::readiness::{Finding, Readiness};
 use crate::redis::{Bell, Keyspace, Server};
@@ -32,7 +33,6 @@ use crate::store::{Archive, Lifetimes, Listener, Metrics, Rate, Store};
 use crate::supervision::{Ending, Panicked, Supervisor, Task, Trouble};
 use crate::timekeeping::Timekeeper;
 use crate::wire;
-use crate::writer::{self, PostgresArchive, PostgresSink, Server as Database, Tables};
 use crate::ws::{self, Hub, Live};
 
 /// How long requests may take to finish when the server stops.
@@ -297,7 +297,8 @@ fn instances(
 async fn identify(database: Database, instances: Instances, supervisor: Supervisor) -> Ending {
     loop {
         let asked = database.clone();
-        if let Ok(Ok(identity)) = supervisor.block("identity of the database", move || writer::identity(&asked)).await {
+        if let Ok(Ok(identity)) = supervisor.block("identity of the database", move || postgres::identity(&asked)).await
+        {
             instances.learn("the database of DATABASE_URL", identity);
             return Ending::Done;
         }
@@ -395,11 +396,11 @@ impl Audit {
         let database = Database::open(&audit.access).map_err(io::Error::other)?;
         let tables = Tables::default();
         let (supervisor, migrated, found) = (watched.supervisor.clone(), database.clone(), tables.clone());
-        let migrate = move || writer::keep_migrated(migrated.clone(), supervisor.clone(), found.clone());
+        let migrate = move || postgres::keep_migrated(migrated.clone(), supervisor.clone(), found.clone());
         agents.spawn(watched.supervisor.keep(Task::auxiliary("migration"), migrate));
         if let Some(age_max) = config.history_age_max {
             let (supervisor, kept, told) = (watched.supervisor.clone(), database.clone(), tables.clone());
-            let forget = move || writer::keep_retained(kept.clone(), age_max, told.clone(), supervisor.clone());
+            let forget = move || postgres::keep_retained(kept.clone(), age_max, told.clone(), supervisor.clone());
             agents.spawn(watched.supervisor.keep(Task::auxiliary("retention"), forget));
         }
         let queues = Queue::all(&server, &Keyspace::new(&redis.prefix, redis.partitions));

@@ -6,21 +6,21 @@ mod conformance;
 mod docs;
 mod file;
 mod flags;
-mod health;
+mod healthcheck;
 mod http;
 mod loadtest;
 mod licences;
 mod logging;
 mod metrics;
 #[cfg(target_os = "linux")]
-mod notify;
-#[cfg(target_os = "linux")]
 mod packaging;
+mod postgres;
 mod redis;
+#[cfg(target_os = "linux")]
+mod sd_notify;
 mod secrets;
 mod shell;
 mod supervision;
 mod support;
 mod tidy;
-mod writer;
 mod ws;

@@ -24,7 +24,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("audit", &["engine", "wire", "clock", "supervision", "redis"]),
     ("store", &["engine", "wire", "clock", "client_address", "supervision", "redis"]),
     ("instances", &["supervision", "redis", "store"]),
-    ("writer", &["engine", "wire", "secret", "tls", "clock", "supervision", "audit", "store"]),
+    ("postgres", &["engine", "wire", "secret", "tls", "clock", "supervision", "audit", "store"]),
     ("sessions", &["engine", "client_address", "supervision", "wire", "store"]),
     ("deadlines", &["engine", "supervision", "store", "sessions"]),
     ("problem", &["engine", "wire", "store", "sessions"]),
@@ -46,9 +46,9 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "clock",
         ],
     ),
-    ("config", &["engine", "client_address", "redis", "secret", "writer"]),
+    ("config", &["engine", "client_address", "redis", "secret", "postgres"]),
     ("logging", &["config"]),
-    ("notify", &["supervision"]),
+    ("sd_notify", &["supervision"]),
     (
         "serve",
         &[
@@ -63,7 +63,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "audit",
             "store",
             "instances",
-            "writer",
+            "postgres",
             "sessions",
             "deadlines",
             "problem",
@@ -76,9 +76,10 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "supervision",
         ],
     ),
-    ("operate", &["clock", "audit", "clock", "config", "engine", "redis", "store", "supervision", "wire", "writer"]),
-    ("health", &[]),
-    ("main", &["config", "health", "logging", "notify", "operate", "serve", "supervision"]),
+    ("queue_admin", &["audit", "config", "redis", "wire"]),
+    ("maintenance", &["clock", "engine", "postgres", "store", "supervision"]),
+    ("healthcheck", &[]),
+    ("main", &["config", "healthcheck", "logging", "maintenance", "queue_admin", "sd_notify", "serve", "supervision"]),
 ];
 
 /// Crates that live in one place, by the beginnings of paths under `src`.
@@ -94,13 +95,13 @@ const LIVES_IN: &[(&str, &[&str])] = &[
     ("futures_util", &["ws/", "http/", "redis/", "store/redis/", "supervision/"]),
     ("redis", &["redis/"]),
     ("redb", &["store/file/tables.rs"]),
-    ("tokio_postgres", &["writer/"]),
-    ("tokio_postgres_rustls", &["writer/"]),
+    ("tokio_postgres", &["postgres/"]),
+    ("tokio_postgres_rustls", &["postgres/"]),
     ("rustix", &["clock.rs", "process.rs"]),
-    ("rustls", &["tls.rs", "redis/address.rs", "redis/client.rs", "writer/tls.rs"]),
+    ("rustls", &["tls.rs", "redis/address.rs", "redis/client.rs", "postgres/tls.rs"]),
     ("rustls_native_certs", &["tls.rs"]),
     ("tokio_rustls", &["redis/client.rs"]),
-    ("crossbeam_channel", &["writer/", "audit/"]),
+    ("crossbeam_channel", &["postgres/", "audit/"]),
     (
         "prometheus_client",
         &[
@@ -382,7 +383,7 @@ fn only_supervision_spawns() {
         "redis/address.rs",
         // What drives a library's connection: whoever uses that is told how it ended, and makes another one.
         "redis/client.rs",
-        "writer/connection.rs",
+        "postgres/connection.rs",
     ];
     let mut found = BTreeSet::new();
     for source in sources().iter().filter(|source| source.module() != "supervision") {

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use crate::client_address::TrustedProxies;
 use crate::engine::OnTimeout;
+use crate::postgres;
 use crate::redis::Access as RedisAccess;
-use crate::writer;
 
 use reader::Reader;
 
@@ -106,7 +106,7 @@ pub struct Redis {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Audit {
     /// The database, and how to get in.
-    pub access: writer::Access,
+    pub access: postgres::Access,
     /// How many threads write.
     pub threads: usize,
     /// How many bytes may wait.
@@ -219,7 +219,7 @@ impl Config {
     }
 
     /// Reads where the database is, for whoever needs nothing else.
-    pub fn read_database(lookup: impl Fn(&str) -> Option<String>) -> Result<writer::Access, Vec<String>> {
+    pub fn read_database(lookup: impl Fn(&str) -> Option<String>) -> Result<postgres::Access, Vec<String>> {
         let mut reader = Reader::new(lookup);
         let database = reader.database();
         reader.end(database)?.ok_or_else(|| vec!["DATABASE_URL: missing: that is what is asked".to_owned()])

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use tracing::level_filters::LevelFilter;
 
+use crate::postgres;
 use crate::redis::{Access as RedisAccess, Certificates, Server as RedisServer};
 use crate::secret::{self, Source};
-use crate::writer;
 
 use super::{Audit, Kind, LogFormat, Redis, SETTINGS, Setting};
 
@@ -197,7 +197,7 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
     }
 
     /// Where the database is, if that is said.
-    pub(super) fn database(&mut self) -> Option<writer::Access> {
+    pub(super) fn database(&mut self) -> Option<postgres::Access> {
         let is_encrypted = match self.given("DATABASE_SSL").as_deref() {
             None => None,
             Some("true" | "on" | "1") => Some(true),
@@ -209,8 +209,8 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
             }
         };
         let (url, password) = (self.secret("DATABASE_URL"), self.secret("DATABASE_PASSWORD"));
-        let access = writer::Access { url: url?, password, is_encrypted };
-        if let Err(why) = writer::Server::open(&access) {
+        let access = postgres::Access { url: url?, password, is_encrypted };
+        if let Err(why) = postgres::Server::open(&access) {
             self.problems.push(format!("DATABASE_URL: {why}"));
         }
         Some(access)

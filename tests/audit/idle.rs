@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use synckairos::audit::Sinks;
-use synckairos::writer::PostgresSink;
+use synckairos::postgres::PostgresSink;
 
+use crate::postgres::life::Life;
+use crate::postgres::{migrated, server};
 use crate::support::redis::Redis;
 use crate::support::wait;
-use crate::writer::life::Life;
-use crate::writer::{migrated, server};
 
 use super::queue::start_with;
 

@@ -107,11 +107,11 @@ async fn a_fan_out_that_panics_costs_nobody_a_change() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn signs_of_life_come_back() {
     let directory = crate::support::directory::Directory::new();
-    let (socket, path) = crate::notify::manager(&directory);
+    let (socket, path) = crate::sd_notify::manager(&directory);
     let mut server = Faulty::start(&[("NOTIFY_SOCKET", &path), ("WATCHDOG_USEC", "50000")]).await;
     let told = tokio::task::spawn_blocking(move || {
         // What waits is heard first.
-        while crate::notify::hear(&socket) != "WATCHDOG=1" {}
+        while crate::sd_notify::hear(&socket) != "WATCHDOG=1" {}
         socket
     });
     let socket = told.await.expect("there are signs");
@@ -123,7 +123,7 @@ async fn signs_of_life_come_back() {
     while socket.recv(&mut [0; 256]).is_ok() {}
     socket.set_nonblocking(false).expect("that can be set");
     server.panics("");
-    let told = tokio::task::spawn_blocking(move || crate::notify::hear(&socket)).await;
+    let told = tokio::task::spawn_blocking(move || crate::sd_notify::hear(&socket)).await;
     assert_eq!(told.expect("there are signs again"), "WATCHDOG=1");
     server.is_ready_again().await;
 }

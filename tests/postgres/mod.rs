@@ -15,7 +15,7 @@ mod written;
 
 use postgres::Client;
 use synckairos::audit::{Sink, WriteError};
-use synckairos::writer::{PostgresSink, Server, migrate_server};
+use synckairos::postgres::{PostgresSink, Server, migrate_server};
 
 use crate::support::postgres::Database;
 

@@ -3,9 +3,9 @@
 
 use postgres::Client;
 use synckairos::engine::{SessionId, StateTag, Uuid};
+use synckairos::postgres::{PostgresArchive, PostgresSink, migrate_server};
 use synckairos::store::{Archive, Room};
 use synckairos::supervision::Supervisor;
-use synckairos::writer::{PostgresArchive, PostgresSink, migrate_server};
 
 use crate::support::postgres::Database;
 

@@ -4,10 +4,10 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use synckairos::engine::{Millis, Mode, NewParticipant, NewSession, OnTimeout, ParticipantId, SessionId};
+use synckairos::postgres::{PostgresArchive, PostgresSink};
 use synckairos::store::{Archive, Room};
 use synckairos::supervision::Supervisor;
 use synckairos::wire;
-use synckairos::writer::{PostgresArchive, PostgresSink};
 
 use super::archive::state_of;
 use super::life::{Life, uuid};

@@ -1,7 +1,7 @@
 //! The tables come to be once, whoever makes them, whatever was there before, and an older program keeps its hands off
 //! newer ones.
 
-use synckairos::writer::{MigrateError, migrate_server};
+use synckairos::postgres::{MigrateError, migrate_server};
 
 use crate::support::postgres::Database;
 
@@ -62,7 +62,7 @@ fn what_was_dropped_is_made_again() {
         assert_eq!(rows(&mut client, "select count(*) from sync_events"), format!(r#"[{{"count":{kept}}}]"#), "{gone}");
         assert_eq!(migrate_server(&server).expect("nothing is to be done").applied, [""; 0], "{gone}");
         // On a new connection: what was prepared names tables that are gone.
-        let mut sink = synckairos::writer::PostgresSink::new(server.clone());
+        let mut sink = synckairos::postgres::PostgresSink::new(server.clone());
         write(&mut sink, &jobs).expect("it is written");
         let audited = "select count(*) from audit_events";
         assert_eq!(rows(&mut client, audited), r#"[{"count":7}]"#, "{gone}");

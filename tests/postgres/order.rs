@@ -138,7 +138,7 @@ fn write_all(database: &Database, batches: Vec<&[Vec<u8>]>, writers: usize) {
     std::thread::scope(|scope| {
         for _ in 0..writers {
             scope.spawn(|| {
-                let mut sink = synckairos::writer::PostgresSink::new(server(&database.url()));
+                let mut sink = synckairos::postgres::PostgresSink::new(server(&database.url()));
                 let next = || batches.lock().expect("nobody panics").pop();
                 while let Some(batch) = next() {
                     write(&mut sink, batch).expect("nobody is in the way");

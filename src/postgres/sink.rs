@@ -9,9 +9,9 @@ use tokio_postgres::{Client, Error, Statement};
 
 use crate::audit::{Sink, WriteError};
 
-use super::batch::Batch;
 use super::binary::{At, Id, Json, Whole};
 use super::connection::{Connection, Failure};
+use super::row_batch::RowBatch;
 use super::server::Server;
 
 /// How long a statement may take, waiting for other writers included.
@@ -68,7 +68,7 @@ impl PostgresSink {
         Ok(self.link.insert(link))
     }
 
-    fn try_write(&mut self, batch: &Batch<'_>) -> Result<(), Failure> {
+    fn try_write(&mut self, batch: &RowBatch<'_>) -> Result<(), Failure> {
         let Link { connection, write } = self.link()?;
         let rows = [changes(batch), sessions(batch), participants(batch)];
         connection.ask(ANSWER_TIMEOUT, async |client| transact(client, write, &rows).await)
@@ -77,7 +77,7 @@ impl PostgresSink {
 
 impl Sink for PostgresSink {
     fn write(&mut self, jobs: &[&[u8]]) -> Result<(), WriteError> {
-        let batch = Batch::of(jobs).map_err(|why| WriteError::Job(format!("a job cannot be read: {why}")))?;
+        let batch = RowBatch::of(jobs).map_err(|why| WriteError::Job(format!("a job cannot be read: {why}")))?;
         let mut meetings = 0;
         loop {
             let Err(failure) = self.try_write(&batch) else { return Ok(()) };
@@ -139,7 +139,7 @@ fn references<'r>(parameters: &'r [Parameter<'_>]) -> Vec<&'r (dyn ToSql + Sync)
 /// A column of rows, or several.
 type Parameter<'a> = Box<dyn ToSql + Sync + Send + 'a>;
 
-fn changes<'a>(batch: &'a Batch<'_>) -> Vec<Parameter<'a>> {
+fn changes<'a>(batch: &'a RowBatch<'_>) -> Vec<Parameter<'a>> {
     let rows = || batch.changes.iter();
     vec![
         column(rows().map(|row| Id(row.name.event))),
@@ -158,7 +158,7 @@ fn changes<'a>(batch: &'a Batch<'_>) -> Vec<Parameter<'a>> {
     ]
 }
 
-fn sessions<'a>(batch: &'a Batch<'_>) -> Vec<Parameter<'a>> {
+fn sessions<'a>(batch: &'a RowBatch<'_>) -> Vec<Parameter<'a>> {
     let rows = || batch.sessions.values();
     vec![
         column(batch.sessions.keys().map(|id| Id(id.0))),
@@ -182,7 +182,7 @@ fn sessions<'a>(batch: &'a Batch<'_>) -> Vec<Parameter<'a>> {
     ]
 }
 
-fn participants<'a>(batch: &'a Batch<'_>) -> Vec<Parameter<'a>> {
+fn participants<'a>(batch: &'a RowBatch<'_>) -> Vec<Parameter<'a>> {
     let rows = || batch.participants.values();
     vec![
         column(batch.participants.keys().map(|(session, _)| Id(session.0))),

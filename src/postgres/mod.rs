@@ -1,10 +1,10 @@
-//! Writes the audit into PostgreSQL and reads it back. Does not know where jobs come from.
+//! PostgreSQL: writes batches of audit jobs as rows, and reads a session's history back. Does not know where jobs come from.
 //!
 //! A [`Connection`] drives a runtime of its own: it is made, used and dropped on threads, never in a task.
 
 mod agent;
 mod archive;
-mod batch;
+mod row_batch;
 mod binary;
 mod connection;
 mod erase;

@@ -1,5 +1,5 @@
-//! Asks a running server how it is, for whoever supervises one: a container's health check, a person at a terminal.
-//! Speaks as much HTTP as that takes. Does not know what an answer says, but for its status.
+//! Probes a running server over HTTP, for a container's health check or a person at a terminal. Speaks as much HTTP as
+//! that takes. Does not know what an answer means, except its status.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -8,25 +8,25 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 
-/// How long all of it may take.
+/// How long a probe may take, connecting included.
 const TIMEOUT: Duration = Duration::from_secs(2);
 /// An answer that is longer comes from something else.
 const ANSWER_BYTES_MAX: u64 = 16_384;
 
-/// What to ask.
+/// What to probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Question {
-    /// Whether it lives: a restart helps when it does not.
-    Lives,
-    /// Whether it serves: a restart does not help when what it needs is away.
-    Serves,
+pub enum Probe {
+    /// Liveness: a restart helps when it fails.
+    Liveness,
+    /// Readiness: a restart does not help while a dependency is unavailable.
+    Readiness,
 }
 
-impl Question {
+impl Probe {
     fn path(self) -> &'static str {
         match self {
-            Question::Lives => "/health",
-            Question::Serves => "/ready",
+            Probe::Liveness => "/health",
+            Probe::Readiness => "/ready",
         }
     }
 }
@@ -43,10 +43,10 @@ pub fn url(address: SocketAddr) -> String {
 
 /// What the server at `url` answers, in a line; `Err` when it is not well or cannot be asked. Besides `http://` there is
 /// `unix:/path`, with another colon before what its paths begin with.
-pub async fn ask(url: &str, question: Question) -> Result<String, String> {
-    let place = Place::parse(url).ok_or_else(|| format!("{url:?} is not like http://127.0.0.1:3000"))?;
-    let asked = format!("{}{}", place.shown, question.path());
-    let answer = tokio::time::timeout(TIMEOUT, place.ask(question)).await;
+pub async fn ask(url: &str, probe: Probe) -> Result<String, String> {
+    let server = ProbedServer::parse(url).ok_or_else(|| format!("{url:?} is not like http://127.0.0.1:3000"))?;
+    let asked = format!("{}{}", server.url, probe.path());
+    let answer = tokio::time::timeout(TIMEOUT, server.get(probe)).await;
     let answer = answer.map_err(|_| format!("{asked}: no answer within {} s", TIMEOUT.as_secs()))?;
     let (status, body) = answer.map_err(|error| format!("{asked}: {error}"))?;
     match status.as_str() {
@@ -55,40 +55,42 @@ pub async fn ask(url: &str, question: Question) -> Result<String, String> {
     }
 }
 
-/// Where a server is asked.
-struct Place<'u> {
-    shown: &'u str,
-    at: At<'u>,
+/// The server that a URL names.
+struct ProbedServer<'u> {
+    url: &'u str,
+    socket: ServerSocket<'u>,
     base_path: &'u str,
 }
 
-enum At<'u> {
-    Authority(&'u str),
-    Socket(&'u str),
+enum ServerSocket<'u> {
+    Tcp(&'u str),
+    Unix(&'u str),
 }
 
-impl<'u> Place<'u> {
+impl<'u> ProbedServer<'u> {
     fn parse(url: &'u str) -> Option<Self> {
-        let shown = url.strip_suffix('/').unwrap_or(url);
-        if let Some(rest) = shown.strip_prefix("unix:") {
+        let url = url.strip_suffix('/').unwrap_or(url);
+        if let Some(rest) = url.strip_prefix("unix:") {
             let (path, base_path) = rest.split_once(':').unwrap_or((rest, ""));
-            return path.starts_with('/').then_some(Self { shown, at: At::Socket(path), base_path });
+            return path.starts_with('/').then_some(Self { url, socket: ServerSocket::Unix(path), base_path });
         }
-        let rest = shown.strip_prefix("http://")?;
+        let rest = url.strip_prefix("http://")?;
         let (authority, base_path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
         let is_plain = !authority.is_empty() && !rest.contains(['?', '#', '@', ' ']) && !base_path.ends_with('/');
-        is_plain.then_some(Self { shown, at: At::Authority(authority), base_path })
+        is_plain.then_some(Self { url, socket: ServerSocket::Tcp(authority), base_path })
     }
 
     /// Status and first line of the answer to a GET.
-    async fn ask(&self, question: Question) -> io::Result<(String, String)> {
-        let path = format!("{}{}", self.base_path, question.path());
-        match self.at {
-            At::Socket(socket) => exchange(UnixStream::connect(socket).await?, "localhost", &path).await,
-            At::Authority(authority) => {
+    async fn get(&self, probe: Probe) -> io::Result<(String, String)> {
+        let path = format!("{}{}", self.base_path, probe.path());
+        match self.socket {
+            ServerSocket::Unix(path_of_socket) => {
+                exchange(UnixStream::connect(path_of_socket).await?, "localhost", &path).await
+            }
+            ServerSocket::Tcp(authority) => {
                 let has_port = authority.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
-                let place = if has_port { authority.to_owned() } else { format!("{authority}:80") };
-                exchange(TcpStream::connect(place).await?, authority, &path).await
+                let address = if has_port { authority.to_owned() } else { format!("{authority}:80") };
+                exchange(TcpStream::connect(address).await?, authority, &path).await
             }
         }
     }

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use synckairos::audit::{Sink, WriteError};
 use synckairos::engine::SessionId;
+use synckairos::postgres::{MigrateError, PostgresArchive, PostgresSink, migrate_server};
 use synckairos::store::{Archive, StoreError};
 use synckairos::supervision::Supervisor;
-use synckairos::writer::{MigrateError, PostgresArchive, PostgresSink, migrate_server};
 
 use crate::support::postgres::Postgres;
 use crate::support::program::{command, output};

@@ -1,7 +1,7 @@
 //! Whose fault it is when jobs are not written.
 
 use synckairos::audit::{Sink, WriteError};
-use synckairos::writer::{PostgresSink, migrate_server};
+use synckairos::postgres::{PostgresSink, migrate_server};
 
 use crate::support::postgres::Postgres;
 

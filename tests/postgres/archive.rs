@@ -2,10 +2,10 @@
 
 use serde_json::Value;
 use synckairos::engine::{SessionId, StateTag};
+use synckairos::postgres::{PostgresArchive, migrate_server};
 use synckairos::sessions::Page;
 use synckairos::store::{Archive, Queued, Room, StoreError};
 use synckairos::supervision::Supervisor;
-use synckairos::writer::{PostgresArchive, migrate_server};
 use tokio::runtime::Runtime;
 
 use crate::support::postgres::Postgres;

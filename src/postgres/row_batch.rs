@@ -14,7 +14,7 @@ const EPOCH_BEGINS: Millis = Millis::new(10_000);
 
 /// Rows, in the order in which all writers touch them.
 #[derive(Debug, Default)]
-pub(super) struct Batch<'a> {
+pub(super) struct RowBatch<'a> {
     /// By their places in the histories of their sessions.
     pub(super) changes: Vec<ChangeColumns<'a>>,
     pub(super) sessions: BTreeMap<SessionId, SessionRow<'a>>,
@@ -47,7 +47,7 @@ pub(super) struct Turns {
     pub(super) last: Option<Timestamp>,
 }
 
-impl<'a> Batch<'a> {
+impl<'a> RowBatch<'a> {
     /// What the jobs come to; `Err` says why one of them is none.
     pub(super) fn of(jobs: &[&'a [u8]]) -> Result<Self, String> {
         let mut batch = Self { changes: Vec::with_capacity(jobs.len()), ..Self::default() };

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use synckairos::engine::Command;
-use synckairos::writer::{PostgresSink, migrate_server};
+use synckairos::postgres::{PostgresSink, migrate_server};
 
 use crate::support::dice::scale;
 use crate::support::postgres::Postgres;

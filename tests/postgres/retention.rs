@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use synckairos::engine::{Command, SessionId};
+use synckairos::postgres::{Tables, erase_at, keep_migrated, keep_retained};
 use synckairos::supervision::Supervisor;
-use synckairos::writer::{Tables, erase_at, keep_migrated, keep_retained};
 
 use super::life::{Life, SWITCH, uuid};
 use super::{migrated, rows, server, write};

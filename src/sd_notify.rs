@@ -1,5 +1,6 @@
-//! Tells the service manager that started the program how it is, the way systemd asks for it (sd_notify(3)): a line on
-//! a datagram socket. Where nobody asks, nothing is told. Does not know what it takes to be ready.
+//! systemd's notification protocol (sd_notify(3)): sends the service manager that started the program its state, a line on
+//! a datagram socket, and heartbeats for the watchdog. Sends nothing where no manager listens. Does not know what it takes
+//! to be ready.
 
 use std::io;
 #[cfg(target_os = "linux")]
@@ -12,19 +13,19 @@ use tracing::warn;
 
 use crate::supervision::panic_point;
 
-/// A manager that does not listen keeps nobody waiting.
+/// How long a send may block when the manager does not read.
 const SEND_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Whoever started the program and wants to know. Cloning shares it.
+/// The service manager that started the program, if one did. Cloning shares its socket.
 #[derive(Clone, Debug)]
-pub struct Manager {
+pub struct ServiceManager {
     socket: Option<Arc<(UnixDatagram, SocketAddr)>>,
     watchdog: Option<Duration>,
 }
 
-impl Manager {
-    /// Found through NOTIFY_SOCKET, a path or `@` and an abstract name; WATCHDOG_USEC says how long it may be left
-    /// without a sign of life, if WATCHDOG_PID does not name another process.
+impl ServiceManager {
+    /// Reads NOTIFY_SOCKET, a path or `@` and an abstract name, and WATCHDOG_USEC, the heartbeat timeout, which counts
+    /// unless WATCHDOG_PID names another process.
     pub fn find(lookup: impl Fn(&str) -> Option<String>) -> Self {
         let socket = lookup("NOTIFY_SOCKET").filter(|path| !path.is_empty()).and_then(|path| {
             let opened = open(&path);
@@ -35,29 +36,29 @@ impl Manager {
         Self { socket: socket.map(Arc::new), watchdog: timeout_us.map(Duration::from_micros) }
     }
 
-    /// It serves.
+    /// The server is ready.
     pub fn ready(&self) {
-        self.tell("READY=1");
+        self.send("READY=1");
     }
 
-    /// It was told to stop, and does so in order.
+    /// The server shuts down gracefully.
     pub fn stopping(&self) {
-        self.tell("STOPPING=1");
+        self.send("STOPPING=1");
     }
 
-    /// Gives signs of life, twice in the time that is given for one, or none where nobody asks; runs until it is
-    /// dropped. A task like all others: where none is run, the signs stay away.
-    pub async fn live(self) {
+    /// Sends heartbeats, two in each watchdog timeout, or none where no watchdog waits; runs until it is dropped. It is a
+    /// task of the runtime, so a runtime that hangs misses its heartbeats.
+    pub async fn heartbeat(self) {
         let Some(timeout) = self.watchdog else { return std::future::pending().await };
         let mut beats = tokio::time::interval(timeout / 2);
         loop {
             beats.tick().await;
             panic_point("watchdog", "");
-            self.tell("WATCHDOG=1");
+            self.send("WATCHDOG=1");
         }
     }
 
-    fn tell(&self, state: &str) {
+    fn send(&self, state: &str) {
         let Some((socket, manager)) = self.socket.as_deref() else { return };
         if let Err(error) = socket.send_to_addr(state.as_bytes(), manager) {
             warn!(state, %error, "the service manager cannot be told");

@@ -1,7 +1,7 @@
 //! What is written of a session's life: every column, once, and the newest whatever the order and however many write.
 
 use synckairos::engine::Command;
-use synckairos::writer::PostgresSink;
+use synckairos::postgres::PostgresSink;
 
 use super::life::{Life, SWITCH};
 use super::{migrated, rows, server, write};
