@@ -97,7 +97,8 @@ impl Drop for Started {
         let Some(mut child) = self.0.take() else { return };
         let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
         if let Some(group) = group.filter(|_| matches!(child.try_wait(), Ok(None))) {
-            let _ = kill_process_group(group, Signal::TERM);
+            // Asked to stop, a redis-server whose directory is gone would not: it cannot save.
+            let _ = kill_process_group(group, Signal::KILL);
         }
         let _ = child.wait();
     }
