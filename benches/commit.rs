@@ -13,7 +13,7 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use synckairos::clock::Clock;
 use synckairos::engine::{Command, Millis, SessionId};
 use synckairos::redis::{Certificates, Keyspace, Queue, Server};
-use synckairos::sessions::{Rates, Sessions};
+use synckairos::sessions::{RateLimits, Sessions};
 use synckairos::store::memory::{Limit, Memory};
 use synckairos::store::redis::{Budget, Options, RecordFormat, RedisStore};
 use synckairos::store::{Lifetimes, Listener, Metrics, Update};
@@ -30,7 +30,7 @@ fn commit(criterion: &mut Criterion) {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("there are threads");
     let limit = Limit { sessions_max: 10_000, ..Limit::default() };
     let memory = Memory::new(Clock::system(), limit, Arc::new(Nobody), Metrics::default());
-    switches(criterion, &runtime, "embedded", Sessions::new(Arc::new(memory), Rates::default()), || {});
+    switches(criterion, &runtime, "embedded", Sessions::new(Arc::new(memory), RateLimits::default()), || {});
 
     let redis = redis::Redis::start();
     for (name, audit) in [("redis", None), ("redis_audited", Some(Budget { bytes_max: u64::MAX }))] {
@@ -50,7 +50,7 @@ fn commit(criterion: &mut Criterion) {
         // Nobody writes the audit down here: what is queued would only take up room.
         let waiting = keyspace.all().map(|partition| keyspace.queue(partition, Queue::Wait)).collect::<Vec<_>>();
         let forget = || ::redis::cmd("DEL").arg(&waiting).exec(&mut redis.connect());
-        let sessions = Sessions::new(Arc::new(store), Rates::default());
+        let sessions = Sessions::new(Arc::new(store), RateLimits::default());
         switches(criterion, &runtime, name, sessions, || forget().expect("it answers"));
     }
 }

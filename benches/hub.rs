@@ -17,7 +17,7 @@ use prometheus_client::registry::Registry;
 use synckairos::client_address::ClientAddress;
 use synckairos::clock::Clock;
 use synckairos::engine::{Millis, SessionId};
-use synckairos::sessions::{Rates, Sessions};
+use synckairos::sessions::{RateLimits, Sessions};
 use synckairos::shutdown;
 use synckairos::store::memory::{Limit, Memory};
 use synckairos::store::{Countdown, Listener, Metrics, Update};
@@ -88,7 +88,7 @@ fn broadcast(criterion: &mut Criterion) {
 fn sessions(hub: &Arc<Hub>) -> Sessions {
     let limit = Limit { sessions_max: 1, tombstone_ttl: Millis::ZERO, ..Limit::default() };
     let store = Memory::new(Clock::system(), limit, Arc::clone(hub) as _, Metrics::default());
-    Sessions::new(Arc::new(store), Rates::default())
+    Sessions::new(Arc::new(store), RateLimits::default())
 }
 
 /// What a client asks for that wants to watch a session.

@@ -1,5 +1,5 @@
 //! The agent that fires clocks which ran out, without anybody asking. Many are fired at the same time, so
-//! that the store can commit them together; never one session twice at once. Each part of the store is by
+//! that the store can commit them together; never one session twice at once. Each partition of the store is by
 //! itself: while one is away, clocks of the others are fired all the same. A session that cannot be settled, although the
 //! store can be used, is tried again less and less often. Does not know what a flag does.
 
@@ -14,11 +14,11 @@ use tokio::task::{Id, JoinError, JoinSet};
 use tracing::{debug, error, info, warn};
 
 use crate::engine::SessionId;
-use crate::sessions::{Done, Failure, Sessions};
+use crate::sessions::{Applied, Failure, Sessions};
 use crate::store::StoreError;
 use crate::supervision::{Panicked, Supervisor, Task, panic_point};
 
-/// Sessions of a part that are fired at the same time at most.
+/// Sessions of a partition that are fired at the same time at most.
 const FIRING_MAX: usize = 256;
 /// How long a session that is being fired is not named again.
 const FIRING_TIME: Duration = Duration::from_secs(5);
@@ -47,28 +47,28 @@ impl Metrics {
     }
 }
 
-/// Fires every deadline as it passes; runs until it is dropped. A part that meets a fault of ours is begun anew.
+/// Fires every deadline as it passes; runs until it is dropped. A partition that meets a fault of ours is begun anew.
 pub async fn fire(sessions: Sessions, metrics: Metrics, supervisor: Supervisor) {
-    let (parts_failing, mut parts) = (Arc::new(AtomicUsize::new(0)), JoinSet::new());
-    for part in 0..sessions.parts() {
+    let (parts_failing, mut partitions) = (Arc::new(AtomicUsize::new(0)), JoinSet::new());
+    for partition in 0..sessions.partitions() {
         let (sessions, failing, metrics) = (sessions.clone(), Arc::clone(&parts_failing), metrics.clone());
         let own = supervisor.clone();
-        let fire = move || fire_of(sessions.clone(), part, Arc::clone(&failing), metrics.clone(), own.clone());
-        parts.spawn(supervisor.keep(Task::essential("deadlines"), fire));
+        let fire = move || fire_of(sessions.clone(), partition, Arc::clone(&failing), metrics.clone(), own.clone());
+        partitions.spawn(supervisor.keep(Task::essential("deadlines"), fire));
     }
-    while parts.join_next().await.is_some() {}
+    while partitions.join_next().await.is_some() {}
 }
 
 async fn fire_of(
     sessions: Sessions,
-    part: usize,
+    partition: usize,
     parts_failing: Arc<AtomicUsize>,
     metrics: Metrics,
     supervisor: Supervisor,
 ) {
     let mut firing = Firing {
         sessions: sessions.clone(),
-        part,
+        partition,
         tasks: JoinSet::new(),
         ids: HashMap::new(),
         stuck: HashMap::new(),
@@ -80,7 +80,7 @@ async fn fire_of(
     loop {
         panic_point("deadlines", "");
         let overdue = tokio::select! {
-            overdue = sessions.overdue(part) => overdue,
+            overdue = sessions.overdue(partition) => overdue,
             () = firing.finish_one(), if !firing.tasks.is_empty() => Vec::new(),
         };
         for id in overdue {
@@ -103,17 +103,17 @@ enum Fired {
     Stuck(String),
 }
 
-/// Sessions of a part that are being fired.
+/// Sessions of a partition that are being fired.
 struct Firing {
     sessions: Sessions,
-    part: usize,
+    partition: usize,
     tasks: JoinSet<Result<Fired, Panicked>>,
     ids: HashMap<Id, SessionId>,
     /// How often those could not be settled that are overdue all the time.
     stuck: HashMap<SessionId, u32>,
     /// The last one could not be fired.
     failing: bool,
-    /// Of how many parts that is so.
+    /// Of how many partitions that is so.
     parts_failing: Arc<AtomicUsize>,
     metrics: Metrics,
     supervisor: Supervisor,
@@ -132,7 +132,7 @@ impl Drop for Firing {
 
 impl Firing {
     fn begin(&mut self, id: SessionId) {
-        self.sessions.postpone(self.part, id, FIRING_TIME);
+        self.sessions.postpone(self.partition, id, FIRING_TIME);
         if self.ids.values().any(|other| *other == id) {
             return;
         }
@@ -174,7 +174,7 @@ impl Firing {
                 self.store_answers(true, id);
             }
             Fired::NotNow => {
-                self.sessions.postpone(self.part, id, RETRY_PAUSE);
+                self.sessions.postpone(self.partition, id, RETRY_PAUSE);
                 self.store_answers(false, id);
             }
             Fired::Stuck(why) => {
@@ -185,12 +185,12 @@ impl Firing {
                     self.metrics.stuck.inc();
                     error!(session = %id, why, "a session whose clock ran out cannot be settled");
                 }
-                self.sessions.postpone(self.part, id, pause);
+                self.sessions.postpone(self.partition, id, pause);
             }
         }
     }
 
-    /// Tells once when deadlines of any part begin to fail, and once when those of all are fired again.
+    /// Tells once when deadlines of any partition begin to fail, and once when those of all are fired again.
     fn store_answers(&mut self, fired: bool, id: SessionId) {
         if self.failing != fired {
             return;
@@ -206,9 +206,9 @@ impl Firing {
     }
 }
 
-fn fired(settled: Result<Done, Failure>) -> Fired {
+fn fired(settled: Result<Applied, Failure>) -> Fired {
     match settled {
-        Ok(Done { record: Some(record), now, .. }) if record.deadline().is_some_and(|deadline| deadline <= now) => {
+        Ok(Applied { record: Some(record), now, .. }) if record.deadline().is_some_and(|deadline| deadline <= now) => {
             Fired::Stuck("its deadline stays where it was".to_owned())
         }
         // What is gone is not overdue.

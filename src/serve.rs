@@ -24,12 +24,12 @@ use crate::postgres::{self, PostgresArchive, PostgresSink, Server as Database, T
 use crate::process::{self, ProcessCollector};
 use crate::readiness::{Finding, Readiness};
 use crate::redis::{Bell, Keyspace, Server};
-use crate::sessions::{Rates, Recovery, RecoveryOptions, Sessions};
+use crate::sessions::{RateLimits, Recovery, RecoveryOptions, Sessions};
 use crate::shutdown::{self, Trigger};
 use crate::store::file::DataDir;
 use crate::store::memory::{self, Memory};
 use crate::store::redis::{Budget, Options, RecordFormat, RedisStore};
-use crate::store::{Archive, Lifetimes, Listener, Metrics, Rate, Store};
+use crate::store::{Archive, Lifetimes, Listener, Metrics, RateLimit, Store};
 use crate::supervision::{Ending, Panicked, Supervisor, Task, Trouble};
 use crate::timekeeping::Timekeeper;
 use crate::wire;
@@ -337,7 +337,7 @@ impl Kept {
                 None => Memory::new(clock.clone(), limit, listener, metrics),
             };
             let asked = memory.clone();
-            readiness.add("store", move || asked.missing().map(Finding::NotReady));
+            readiness.add("store", move || asked.unready_reason().map(Finding::NotReady));
             return Ok(Self { store: Arc::new(memory), record_format, bells: Vec::new() });
         };
         let (server, keyspace) = (server.clone(), Keyspace::new(&redis.prefix, redis.partitions));
@@ -359,7 +359,7 @@ impl Kept {
         let bells = store.bells();
         let asked = store.clone();
         let missing =
-            move || asked.missing().map(Finding::NotReady).or_else(|| asked.impaired().map(Finding::Degraded));
+            move || asked.unready_reason().map(Finding::NotReady).or_else(|| asked.impaired().map(Finding::Degraded));
         readiness.add("store", missing);
         Ok(Self { store: Arc::new(store), record_format, bells })
     }
@@ -441,8 +441,8 @@ async fn forget_old(data: DataDir, clock: Clock, age_max: Duration) {
 
 /// It ends by itself when the store is of no use any more.
 async fn upkeep(store: Arc<dyn Store>) -> Ending {
-    store.upkeep().await;
-    Ending::Hopeless(store.missing().unwrap_or_else(|| "the store cannot be used".to_owned()))
+    store.run().await;
+    Ending::Hopeless(store.unready_reason().unwrap_or_else(|| "the store cannot be used".to_owned()))
 }
 
 /// What is said of a task that fails.
@@ -476,9 +476,9 @@ fn fitting(room: http::Room, descriptors: Option<u64>, config: &Config) -> http:
     fitting
 }
 
-fn rates(config: &Config) -> Rates {
-    let rate = |max, window_s| (max > 0).then_some(Rate { max, window_s });
-    Rates { switch: rate(config.rate_limit_switch, 1), general: rate(config.rate_limit_general, 60) }
+fn rates(config: &Config) -> RateLimits {
+    let rate = |max, window_s| (max > 0).then_some(RateLimit { max, window_s });
+    RateLimits { switch: rate(config.rate_limit_switch, 1), general: rate(config.rate_limit_general, 60) }
 }
 
 fn lifetimes(config: &Config) -> Lifetimes {

@@ -2,7 +2,7 @@
 
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::store::Quota;
+use crate::store::RateLimitStatus;
 
 const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const LIMIT: HeaderName = HeaderName::from_static("ratelimit-limit");
@@ -10,7 +10,7 @@ const REMAINING: HeaderName = HeaderName::from_static("ratelimit-remaining");
 const RESET: HeaderName = HeaderName::from_static("ratelimit-reset");
 
 /// Adds the headers, in place of those of a wider limit.
-pub(super) fn apply(headers: &mut HeaderMap, quota: &Quota) {
+pub(super) fn apply(headers: &mut HeaderMap, quota: &RateLimitStatus) {
     let policy = format!("{};w={}", quota.rate.max, quota.rate.window_s);
     headers.insert(POLICY, HeaderValue::try_from(policy).expect("digits can stand in a header"));
     headers.insert(LIMIT, HeaderValue::from(quota.rate.max));

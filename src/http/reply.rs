@@ -7,7 +7,7 @@ use hyper::header::{ALLOW, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, SEC_
 
 use crate::engine::StateTag;
 use crate::problem::Problem;
-use crate::store::Quota;
+use crate::store::RateLimitStatus;
 use crate::wire::{self, BodyPieces};
 use crate::ws;
 
@@ -22,7 +22,7 @@ pub(super) struct Reply {
     /// Headers that few answers have.
     pub(super) more: Option<Box<HeaderMap>>,
     /// The limit that the request was counted against.
-    pub(super) quota: Option<Quota>,
+    pub(super) quota: Option<RateLimitStatus>,
     /// After this answer the connection goes on as a WebSocket.
     pub(super) upgrade: Option<ws::Invitation>,
 }

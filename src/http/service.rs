@@ -21,7 +21,7 @@ use crate::engine::Command;
 use crate::problem::Problem;
 use crate::readiness::Readiness;
 use crate::sessions::Sessions;
-use crate::store::Quota;
+use crate::store::RateLimitStatus;
 use crate::supervision::{Supervisor, panic_point};
 use crate::ws;
 
@@ -152,7 +152,7 @@ impl Service {
     ) -> Reply {
         let general = match route {
             Route::Found(resource, ..) | Route::WrongMethod(resource) if !resource.is_limited() => None,
-            Route::Found(..) | Route::WrongMethod(_) | Route::Unknown => self.count(client).await,
+            Route::Found(..) | Route::WrongMethod(_) | Route::Unknown => self.hit_rate_limit(client).await,
         };
         let mut reply = match route {
             _ if general.is_some_and(|quota| quota.is_exceeded()) => Reply::problem(&Problem::too_many_requests()),
@@ -170,8 +170,8 @@ impl Service {
     }
 
     /// A limit that cannot be counted lets through.
-    async fn count(&self, client: ClientAddress) -> Option<Quota> {
-        self.sessions.count(client).await.unwrap_or_else(|error| {
+    async fn hit_rate_limit(&self, client: ClientAddress) -> Option<RateLimitStatus> {
+        self.sessions.hit_rate_limit(client).await.unwrap_or_else(|error| {
             debug!(?error, "a request was not counted");
             None
         })
@@ -228,7 +228,7 @@ impl Service {
             Endpoint::Health => return Ok(about::health()),
             Endpoint::Ready => return Ok(about::ready(&self.readiness)),
             Endpoint::Metrics => {
-                self.metrics.active_sessions(all.active());
+                self.metrics.active_sessions(all.running_clocks());
                 return Ok(about::metrics(&self.registry, headers));
             }
             Endpoint::ApiDocsJson => return Ok(about::api_docs_json()),

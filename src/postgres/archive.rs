@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use tokio_postgres::{Client, Error, Row};
 
 use crate::engine::{SessionId, StateTag, Timestamp};
-use crate::store::{Answer, Archive, Archived, Change, Changes, Room, StoreError};
+use crate::store::{Archive, Archived, Change, Changes, Room, StoreError, StoreFuture};
 
 use crate::supervision::{Ending, Supervisor, Task, panic_point};
 use crate::wire::Cursor;
@@ -82,7 +82,7 @@ impl PostgresArchive {
     fn ask<T: Send + 'static>(
         queue: &Sender<Question>,
         ask: impl AsyncFn(&mut Client) -> Result<T, Error> + Send + 'static,
-    ) -> Answer<'static, T> {
+    ) -> StoreFuture<'static, T> {
         let (reply, answer) = oneshot::channel();
         let question: Question = Box::new(move |desk| {
             // Nobody waits any more.
@@ -112,18 +112,18 @@ impl PostgresArchive {
 }
 
 impl Archive for PostgresArchive {
-    fn newest(&self, id: SessionId) -> Answer<'_, Option<Archived>> {
+    fn newest(&self, id: SessionId) -> StoreFuture<'_, Option<Archived>> {
         Self::ask(&self.lookups, async move |client| {
             let row = client.query_opt(include_str!("../../sql/newest.sql"), &[&id.to_string()]).await?;
             row.as_ref().map(archived).transpose()
         })
     }
 
-    fn changes(&self, id: SessionId, after: Option<Cursor>, room: Room) -> Answer<'_, Changes> {
+    fn changes(&self, id: SessionId, after: Option<Cursor>, room: Room) -> StoreFuture<'_, Changes> {
         Self::ask(&self.pages, async move |client| changes(client, id, after, room).await)
     }
 
-    fn erase(&self, id: SessionId) -> Answer<'_, u64> {
+    fn erase(&self, id: SessionId) -> StoreFuture<'_, u64> {
         Self::ask(&self.pages, async move |client| erase(client, id).await)
     }
 }

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
-use crate::engine::{Kind, Millis, Mode, ParticipantId, SessionId, StateTag, Timestamp};
+use crate::engine::{ChangeKind, Millis, Mode, ParticipantId, SessionId, StateTag, Timestamp};
 use crate::wire::{AuditRow, ChangeColumns, ParticipantColumns, StateColumns, audit_row};
 
 /// A change so soon after its epoch's beginning may be the epoch's first: an epoch is named by the store's time, a
@@ -76,7 +76,7 @@ impl<'a> RowBatch<'a> {
         }
         let is_newest = self.sessions.get(&session).is_none_or(|row| row.tag < tag);
         if is_newest {
-            let is_deleted = change.kind == Kind::SessionDeleted.name();
+            let is_deleted = change.kind == ChangeKind::SessionDeleted.name();
             let row = SessionRow { tag, at: change.name.at, is_deleted, cycles: change.cycles, state };
             self.sessions.insert(session, row);
         }
@@ -131,7 +131,7 @@ impl Turns {
 /// another: nobody but those two is concerned, and the one who begins only in their first turn, or where a new turn
 /// forgets that an old one flagged. The end of a turn that still runs is told when it is over.
 fn may_concern(change: &ChangeColumns<'_>, state: &StateColumns<'_>, participant: &ParticipantColumns) -> bool {
-    let is_switch = change.kind == Kind::CycleSwitched.name() && change.happened == 1;
+    let is_switch = change.kind == ChangeKind::CycleSwitched.name() && change.happened == 1;
     // What an epoch before it said may have been forgotten since.
     let may_begin_epoch = change.name.at.as_ms() <= change.name.tag.epoch.saturating_add(EPOCH_BEGINS.as_ms());
     if !is_switch || may_begin_epoch || change.participant == Some(participant.id) {

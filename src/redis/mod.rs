@@ -29,4 +29,4 @@ pub use keyspace::{Keyspace, Partition, Queue};
 pub use link::{Link, LinkError, Unfit};
 pub use reply::Reply;
 pub use server::Server;
-pub use subscriber::{Subscriber, Subscription};
+pub use subscriber::{PendingSubscribe, Subscriber};

@@ -17,7 +17,7 @@ use super::server::Place;
 const TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A change of what is heard, on its way.
-pub type Subscription = Pin<Box<dyn Future<Output = Result<(), LinkError>> + Send>>;
+pub type PendingSubscribe = Pin<Box<dyn Future<Output = Result<(), LinkError>> + Send>>;
 
 /// A connection of one's own.
 pub struct Subscriber {
@@ -43,7 +43,7 @@ impl Subscriber {
 
     /// Hears what is published on these channels from when this has come to its end, all in one round trip; what is
     /// published on others can be heard meanwhile.
-    pub fn subscribe(&self, channels: Vec<String>) -> Subscription {
+    pub fn subscribe(&self, channels: Vec<String>) -> PendingSubscribe {
         match &self.lines {
             Lines::Plain(sink, _) => {
                 let mut sink = sink.clone();
@@ -57,7 +57,7 @@ impl Subscriber {
     }
 
     /// Does not any more.
-    pub fn unsubscribe(&self, channels: Vec<String>) -> Subscription {
+    pub fn unsubscribe(&self, channels: Vec<String>) -> PendingSubscribe {
         match &self.lines {
             Lines::Plain(sink, _) => {
                 let mut sink = sink.clone();

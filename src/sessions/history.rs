@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::engine::StateTag;
-use crate::store::{Change, Changes, Queued, StoreError};
+use crate::store::{Change, Changes, PendingAudit, StoreError};
 use crate::wire::Cursor;
 
 /// Bytes of a page, but for its last change.
@@ -55,10 +55,10 @@ pub struct Page {
 
 impl Page {
     /// The page after `after`, from what the archive holds. `queued` was read before the archive was.
-    pub fn new(found: Changes, after: Option<Cursor>, queued: Queued) -> Self {
+    pub fn new(found: Changes, after: Option<Cursor>, queued: PendingAudit) -> Self {
         let Changes { mut changes, has_more, told } = found;
         let mut whole = changes.len();
-        if queued != Queued::default() {
+        if queued != PendingAudit::default() {
             let mut last = after.map(|after| (after.tag, false));
             let gap = changes.iter().position(|change| {
                 let last = last.replace((change.tag, change.is_deletion));
@@ -99,7 +99,7 @@ fn follows(last: Option<(StateTag, bool)>, change: &Change) -> bool {
 #[cfg(test)]
 mod tests {
     use super::{BUSY, Cursor, Duration, PAGES_MAX, Page, Readers, StateTag};
-    use crate::store::{Change, Changes, Queued};
+    use crate::store::{Change, Changes, PendingAudit};
 
     fn tags(page: &Page) -> Vec<(u64, u64)> {
         page.changes.iter().map(|change| (change.tag.epoch, change.tag.version)).collect()
@@ -108,7 +108,7 @@ mod tests {
     fn page(held: &[(u64, u64)], after: Option<(u64, u64)>, limit: usize, is_queued: bool) -> (Vec<(u64, u64)>, bool) {
         let tag = |&(epoch, version): &(u64, u64)| StateTag { epoch, version };
         let change = |at: &(u64, u64)| Change { tag: tag(at), is_deletion: at.1 == 9, job: bytes::Bytes::new() };
-        let queued = Queued { newest: None, has_stragglers: is_queued };
+        let queued = PendingAudit { newest: None, has_stragglers: is_queued };
         let changes = held.iter().take(limit).map(change).collect();
         let found = Changes { changes, has_more: held.len() > limit, told: None };
         let page = Page::new(found, after.as_ref().map(tag).map(Cursor::from), queued);

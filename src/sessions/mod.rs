@@ -3,7 +3,7 @@
 
 mod askers;
 mod history;
-mod judged;
+mod decide;
 mod recovery;
 mod request;
 
@@ -15,8 +15,8 @@ use std::time::Duration;
 use crate::client_address::ClientAddress;
 use crate::engine::{Command, NewSession, OnTimeout, Outcome, Refusal, SessionId, Timestamp};
 use crate::store::{
-    Arrival, Commit, Committed, Countdown, Current, Queued, Quota, Rate, Read, Record, Room, Snapshot, Store,
-    StoreError, Wait, Watched,
+    Arrival, BoxFuture, Commit, Committed, Countdown, DecisionContext, PendingAudit, RateLimit, RateLimitStatus, Read,
+    Record, Room, Snapshot, Store, StoreError, Subscribed,
 };
 use crate::wire::Cursor;
 
@@ -24,7 +24,7 @@ use history::Readers;
 
 pub use history::Page;
 pub use recovery::{Found, Purpose, Recovery, RecoveryOptions};
-pub use request::Request;
+pub use request::CommandRequest;
 
 /// How soon to look again whether what was on its way is written.
 const ERASE_PAUSE: Duration = Duration::from_millis(20);
@@ -43,7 +43,7 @@ pub struct Sessions {
 #[derive(Clone)]
 struct Shared {
     store: Arc<dyn Store>,
-    rates: Rates,
+    rates: RateLimits,
     default_on_timeout: OnTimeout,
     /// Where sessions come back from that the store does not have.
     recovery: Option<Arc<Recovery>>,
@@ -52,23 +52,23 @@ struct Shared {
 
 /// How often things may be asked; `None` is without limit.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Rates {
+pub struct RateLimits {
     /// Switches of one session.
-    pub switch: Option<Rate>,
+    pub switch: Option<RateLimit>,
     /// Requests of one client.
-    pub general: Option<Rate>,
+    pub general: Option<RateLimit>,
 }
 
 /// What came of a request.
 #[derive(Debug)]
-pub struct Reply {
+pub struct CommandReply {
     /// The session as it is now, or why the request was not carried out.
-    pub result: Result<Done, Failure>,
+    pub result: Result<Applied, Failure>,
     /// Where the request's own limit stands, if it has one.
-    pub quota: Option<Quota>,
+    pub quota: Option<RateLimitStatus>,
 }
 
-impl Reply {
+impl CommandReply {
     fn is_unreadable(&self) -> bool {
         matches!(self.result, Err(Failure::Store(StoreError::Unreadable)))
     }
@@ -76,7 +76,7 @@ impl Reply {
 
 /// A session that was read.
 #[derive(Debug)]
-pub struct Seen {
+pub struct SessionView {
     /// The state.
     pub snapshot: Snapshot,
     /// The authority's time.
@@ -87,7 +87,7 @@ pub struct Seen {
 
 /// A request that was carried out.
 #[derive(Debug)]
-pub struct Done {
+pub struct Applied {
     /// The state; `None` after a deletion.
     pub record: Option<Arc<Record>>,
     /// What else is to be told.
@@ -102,7 +102,7 @@ pub enum Failure {
     /// The session does not allow it.
     Refused(SessionId, Refusal),
     /// Its limit is reached.
-    Limited(Quota),
+    Limited(RateLimitStatus),
     /// The store cannot answer.
     Store(StoreError),
     /// Nobody writes down what happens.
@@ -111,7 +111,7 @@ pub enum Failure {
 
 impl Sessions {
     /// The sessions of `store`.
-    pub fn new(store: Arc<dyn Store>, rates: Rates) -> Self {
+    pub fn new(store: Arc<dyn Store>, rates: RateLimits) -> Self {
         let (default_on_timeout, readers) = (OnTimeout::default(), Readers::default());
         let shared = Shared { store, rates, default_on_timeout, recovery: None, readers };
         Self { shared: Arc::new(shared), client: None }
@@ -155,17 +155,17 @@ impl Sessions {
 
     /// The same, of the clock that a session goes by if that answers soon.
     pub async fn now_near(&self, id: SessionId) -> Result<Timestamp, StoreError> {
-        self.shared.store.now(Some(self.shared.store.part(id))).await
+        self.shared.store.now(Some(self.shared.store.partition(id))).await
     }
 
-    /// The time that the sessions of a part go by, asked afresh.
-    pub async fn now_of(&self, part: usize) -> Result<Timestamp, StoreError> {
-        self.shared.store.now_of(part).await
+    /// The time that the sessions of a partition go by, asked afresh.
+    pub async fn now_of(&self, partition: usize) -> Result<Timestamp, StoreError> {
+        self.shared.store.now_of(partition).await
     }
 
-    /// The part of what is kept that a session belongs to.
-    pub fn part(&self, id: SessionId) -> usize {
-        self.shared.store.part(id)
+    /// The partition of what is kept that a session belongs to.
+    pub fn partition(&self, id: SessionId) -> usize {
+        self.shared.store.partition(id)
     }
 
     /// Takes down that a command for a session arrived: when its last byte was read.
@@ -174,18 +174,18 @@ impl Sessions {
     }
 
     /// Counts one more request of a client; `None` when there is no limit.
-    pub async fn count(&self, client: ClientAddress) -> Result<Option<Quota>, StoreError> {
+    pub async fn hit_rate_limit(&self, client: ClientAddress) -> Result<Option<RateLimitStatus>, StoreError> {
         match self.shared.rates.general {
-            Some(rate) => self.shared.store.count(client, rate).await.map(Some),
+            Some(rate) => self.shared.store.hit_rate_limit(client, rate).await.map(Some),
             None => Ok(None),
         }
     }
 
     /// The session as it is now.
-    pub async fn read(&self, id: SessionId) -> Result<Seen, Failure> {
+    pub async fn read(&self, id: SessionId) -> Result<SessionView, Failure> {
         let (mut read, is_unreadable) = match self.shared.store.read(id).await {
             Err(StoreError::Unreadable) if self.shared.recovery.is_some() => {
-                let now = self.shared.store.now_of(self.shared.store.part(id)).await.map_err(Failure::Store)?;
+                let now = self.shared.store.now_of(self.shared.store.partition(id)).await.map_err(Failure::Store)?;
                 (Read { snapshot: None, is_buried: false, now }, true)
             }
             read => (read.map_err(Failure::Store)?, false),
@@ -193,7 +193,7 @@ impl Sessions {
         if read.snapshot.is_none() && !read.is_buried {
             match self.look_for(id, Purpose::Read).await? {
                 Found::Back => read = self.shared.store.read(id).await.map_err(Failure::Store)?,
-                Found::Over(snapshot) => return Ok(Seen { snapshot, now: read.now, is_unsaved: false }),
+                Found::Over(snapshot) => return Ok(SessionView { snapshot, now: read.now, is_unsaved: false }),
                 Found::Nothing if is_unreadable => return Err(Failure::Store(StoreError::Unreadable)),
                 Found::Nothing => {}
             }
@@ -201,22 +201,22 @@ impl Sessions {
         let Read { snapshot, now, .. } = read;
         let snapshot = snapshot.ok_or(Failure::Refused(id, Refusal::NotFound))?;
         if !snapshot.is_overdue(now) {
-            return Ok(Seen { snapshot, now, is_unsaved: false });
+            return Ok(SessionView { snapshot, now, is_unsaved: false });
         }
         self.settled(id, snapshot, now).await
     }
 
     /// A session that time has done something to: that becomes the state, or is shown alone where nothing can be changed.
-    async fn settled(&self, id: SessionId, snapshot: Snapshot, now: Timestamp) -> Result<Seen, Failure> {
+    async fn settled(&self, id: SessionId, snapshot: Snapshot, now: Timestamp) -> Result<SessionView, Failure> {
         match self.settle(id).await {
-            Ok(Done { record, now, .. }) => {
+            Ok(Applied { record, now, .. }) => {
                 let record = record.ok_or(Failure::Refused(id, Refusal::NotFound))?;
-                Ok(Seen { snapshot: record.snapshot(), now, is_unsaved: false })
+                Ok(SessionView { snapshot: record.snapshot(), now, is_unsaved: false })
             }
             Err(Failure::Store(StoreError::Unavailable(_) | StoreError::UnknownOutcome)) => {
                 let session = snapshot.session().map_err(|_| Failure::Store(StoreError::Unreadable))?;
-                let snapshot = judged::settled(&session, now).snapshot();
-                Ok(Seen { snapshot, now, is_unsaved: true })
+                let snapshot = decide::settled(&session, now).snapshot();
+                Ok(SessionView { snapshot, now, is_unsaved: true })
             }
             Err(failure @ (Failure::Refused(..) | Failure::Limited(_) | Failure::Store(_) | Failure::NoHistory)) => {
                 Err(failure)
@@ -225,26 +225,26 @@ impl Sessions {
     }
 
     /// Lets what time has done become the state.
-    pub async fn settle(&self, id: SessionId) -> Result<Done, Failure> {
-        self.ask(id, None, None, Request::from(Command::Settle)).await.result
+    pub async fn settle(&self, id: SessionId) -> Result<Applied, Failure> {
+        self.ask(id, None, None, CommandRequest::from(Command::Settle)).await.result
     }
 
     /// The same, of a session whose deadline has passed: what the store has dropped before anybody settled it comes back for
     /// that, and what cannot be looked for yet stays due.
-    pub async fn fire(&self, id: SessionId) -> Result<Done, Failure> {
+    pub async fn fire(&self, id: SessionId) -> Result<Applied, Failure> {
         if self.shared.recovery.is_none() {
             return self.settle(id).await;
         }
-        let request = Request::from(Command::Settle);
+        let request = CommandRequest::from(Command::Settle);
         let missing = Arc::new(AtomicBool::new(false));
         let is_missing = Arc::clone(&missing);
-        let decide = move |current: Current<'_>| {
+        let decide = move |current: DecisionContext<'_>| {
             // Of a session that was deleted the next epoch is known.
             let is_unknown = current.record.is_none() && current.epoch == 0;
             is_missing.store(is_unknown, Ordering::Relaxed);
             match is_unknown {
-                true => judged::nothing(Ok(Outcome::default())),
-                false => judged::decide(id, &request, &current),
+                true => decide::nothing(Ok(Outcome::default())),
+                false => decide::change(id, &request, &current),
             }
         };
         let commit = Commit { id, arrival: None, rate: None, client: None, decide: Box::new(decide) };
@@ -258,16 +258,16 @@ impl Sessions {
     }
 
     /// Begins a session.
-    pub async fn create(&self, arrival: Arrival, new: NewSession) -> Result<Done, Failure> {
+    pub async fn create(&self, arrival: Arrival, new: NewSession) -> Result<Applied, Failure> {
         let id = new.id;
-        let decide = move |current: Current<'_>| judged::create(&new, &current);
+        let decide = move |current: DecisionContext<'_>| decide::create(&new, &current);
         self.commit(Commit { id, arrival: Some(arrival), rate: None, client: None, decide: Box::new(decide) })
             .await
             .result
     }
 
     /// Asks for a change.
-    pub async fn change(&self, id: SessionId, arrival: Arrival, request: Request) -> Reply {
+    pub async fn change(&self, id: SessionId, arrival: Arrival, request: CommandRequest) -> CommandReply {
         let rate = match request.command {
             Command::Switch { .. } => self.shared.rates.switch,
             Command::Settle
@@ -286,15 +286,15 @@ impl Sessions {
         // Both are needed again if the store knows nothing of the session.
         let (request, missing) = (Arc::new(request), Arc::new(AtomicBool::new(false)));
         let (asked, is_missing) = (Arc::clone(&request), Arc::clone(&missing));
-        let decide = move |current: Current<'_>| {
+        let decide = move |current: DecisionContext<'_>| {
             // Of a session that was deleted the next epoch is known.
             let is_unknown = current.record.is_none() && (current.epoch == 0 || current.is_unreadable);
             is_missing.store(is_unknown, Ordering::Relaxed);
             if current.is_unreadable {
                 // It is not deleted before it was looked for.
-                return judged::nothing(Err(Refusal::NotFound));
+                return decide::nothing(Err(Refusal::NotFound));
             }
-            judged::decide(id, &asked, &current)
+            decide::change(id, &asked, &current)
         };
         let reply = self.commit(Commit { id, arrival: Some(arrival), rate, client, decide: Box::new(decide) }).await;
         if !missing.load(Ordering::Relaxed) {
@@ -308,10 +308,10 @@ impl Sessions {
             // What nobody can read, and nobody knows from elsewhere, can go.
             Ok(_) if reply.is_unreadable() && matches!(request.command, Command::Delete) => {
                 let again = self.ask(id, Some(self.arrive(id)), None, request).await;
-                Reply { quota: reply.quota, ..again }
+                CommandReply { quota: reply.quota, ..again }
             }
             Ok(Found::Nothing | Found::Over(_)) => reply,
-            Err(failure) => Reply { result: Err(failure), quota: reply.quota },
+            Err(failure) => CommandReply { result: Err(failure), quota: reply.quota },
         }
     }
 
@@ -324,7 +324,7 @@ impl Sessions {
     }
 
     /// Watches a session, which need not exist, and shows it as it is now.
-    pub async fn watch(&self, id: SessionId) -> Result<Watched, Failure> {
+    pub async fn watch(&self, id: SessionId) -> Result<Subscribed, Failure> {
         let mut watched = match self.shared.store.watch(id).await {
             Err(StoreError::Unreadable) if matches!(self.look_for(id, Purpose::Read).await?, Found::Back) => {
                 self.shared.store.watch(id).await
@@ -337,9 +337,9 @@ impl Sessions {
                 Found::Back => {
                     let Read { snapshot, now, .. } = self.shared.store.read(id).await.map_err(Failure::Store)?;
                     let countdown = snapshot.as_ref().map(|snapshot| snapshot.countdown()).unwrap_or_default();
-                    watched = Watched { snapshot, countdown, now, ..watched };
+                    watched = Subscribed { snapshot, countdown, now, ..watched };
                 }
-                Found::Over(snapshot) => return Ok(Watched { snapshot: Some(snapshot), ..watched }),
+                Found::Over(snapshot) => return Ok(Subscribed { snapshot: Some(snapshot), ..watched }),
                 Found::Nothing => {}
             }
         }
@@ -347,10 +347,10 @@ impl Sessions {
             return Ok(watched);
         };
         match self.settled(id, snapshot, watched.now).await {
-            Ok(Seen { snapshot, now, .. }) => {
-                Ok(Watched { countdown: snapshot.countdown(), snapshot: Some(snapshot), now, ..watched })
+            Ok(SessionView { snapshot, now, .. }) => {
+                Ok(Subscribed { countdown: snapshot.countdown(), snapshot: Some(snapshot), now, ..watched })
             }
-            Err(Failure::Refused(..)) => Ok(Watched { countdown: Countdown::default(), ..watched }),
+            Err(Failure::Refused(..)) => Ok(Subscribed { countdown: Countdown::default(), ..watched }),
             Err(failure @ (Failure::Limited(_) | Failure::Store(_) | Failure::NoHistory)) => Err(failure),
         }
     }
@@ -375,7 +375,7 @@ impl Sessions {
         let written = async {
             loop {
                 match self.shared.store.queued(id).await {
-                    Ok(queued) if queued == Queued::default() => return Ok(()),
+                    Ok(queued) if queued == PendingAudit::default() => return Ok(()),
                     Ok(_) => tokio::time::sleep(ERASE_PAUSE).await,
                     Err(error) => return Err(error),
                 }
@@ -386,56 +386,56 @@ impl Sessions {
         recovery.archive().erase(id).await.map(|_| ()).map_err(Failure::Store)
     }
 
-    /// How many parts of what is kept may be away while others are not.
-    pub fn parts(&self) -> usize {
-        self.shared.store.parts()
+    /// How many partitions of what is kept may be away while others are not.
+    pub fn partitions(&self) -> usize {
+        self.shared.store.partitions()
     }
 
-    /// Waits until deadlines of a part have passed; returns whose.
-    pub fn overdue(&self, part: usize) -> Wait<'_, Vec<SessionId>> {
-        self.shared.store.overdue(part)
+    /// Waits until deadlines of a partition have passed; returns whose.
+    pub fn overdue(&self, partition: usize) -> BoxFuture<'_, Vec<SessionId>> {
+        self.shared.store.overdue(partition)
     }
 
-    /// Lets a session of a part not be named as overdue for a while, unless something is committed.
-    pub fn postpone(&self, part: usize, id: SessionId, pause: Duration) {
-        self.shared.store.postpone(part, id, pause);
+    /// Lets a session of a partition not be named as overdue for a while, unless something is committed.
+    pub fn postpone(&self, partition: usize, id: SessionId, pause: Duration) {
+        self.shared.store.postpone(partition, id, pause);
     }
 
-    /// Waits until the time that the sessions of a part go by is `at`.
-    pub fn sleep_until(&self, part: usize, at: Timestamp) -> Wait<'_, ()> {
-        self.shared.store.sleep_until(part, at)
+    /// Waits until the time that the sessions of a partition go by is `at`.
+    pub fn sleep_until(&self, partition: usize, at: Timestamp) -> BoxFuture<'_, ()> {
+        self.shared.store.sleep_until(partition, at)
     }
 
     /// How many sessions have a running clock, as far as this instance knows.
-    pub fn active(&self) -> usize {
-        self.shared.store.active()
+    pub fn running_clocks(&self) -> usize {
+        self.shared.store.running_clocks()
     }
 
     async fn ask(
         &self,
         id: SessionId,
         arrival: Option<Arrival>,
-        rate: Option<Rate>,
-        request: impl Borrow<Request> + Send + 'static,
-    ) -> Reply {
+        rate: Option<RateLimit>,
+        request: impl Borrow<CommandRequest> + Send + 'static,
+    ) -> CommandReply {
         let client = request.borrow().client;
-        let decide = move |current: Current<'_>| judged::decide(id, request.borrow(), &current);
+        let decide = move |current: DecisionContext<'_>| decide::change(id, request.borrow(), &current);
         self.commit(Commit { id, arrival, rate, client, decide: Box::new(decide) }).await
     }
 
-    async fn commit(&self, commit: Commit) -> Reply {
+    async fn commit(&self, commit: Commit) -> CommandReply {
         let id = commit.id;
         match self.shared.store.commit(commit).await {
             Ok(Committed { record, verdict, quota, now }) => {
                 let result = match (verdict, quota) {
-                    (Some(Ok(outcome)), _) => Ok(Done { record, outcome, now }),
+                    (Some(Ok(outcome)), _) => Ok(Applied { record, outcome, now }),
                     (Some(Err(refusal)), _) => Err(Failure::Refused(id, refusal)),
                     (None, Some(quota)) => Err(Failure::Limited(quota)),
                     (None, None) => unreachable!("only a limit keeps a store from judging"),
                 };
-                Reply { result, quota }
+                CommandReply { result, quota }
             }
-            Err(error) => Reply { result: Err(Failure::Store(error)), quota: None },
+            Err(error) => CommandReply { result: Err(Failure::Store(error)), quota: None },
         }
     }
 }

@@ -14,16 +14,18 @@ use tokio::sync::{Semaphore, watch};
 use tracing::{info, warn};
 
 use crate::client_address::ClientAddress;
-use crate::engine::{Command, Entry, Event, Judgement, Millis, Outcome, Refusal, Session, SessionId, Timestamp, judge};
+use crate::engine::{
+    ChangeRecord, Command, Event, Judgement, Millis, Outcome, Refusal, Session, SessionId, Timestamp, judge,
+};
 use crate::store::{
-    Archive, Archived, Bound, Changes, Commit, Committed, Current, Decision, Lifetimes, Metrics, Read, Record, Room,
-    Snapshot, Store, StoreError,
+    Archive, Archived, Bound, Changes, Commit, Committed, Decision, DecisionContext, Lifetimes, Metrics, Read, Record,
+    Room, Snapshot, Store, StoreError,
 };
 use crate::supervision::panic_point;
 use crate::wire;
 
 use super::askers::{Askers, Asking};
-use super::judged;
+use super::decide;
 
 /// Lookups at the same time; others wait in the order in which they came.
 const LOOKUPS_MAX: usize = 32;
@@ -227,7 +229,7 @@ impl Recovery {
         // What cannot be read there is as good as lost.
         let Read { snapshot, is_buried, now } = match self.store.read(id).await {
             Err(StoreError::Unreadable) => {
-                Read { snapshot: None, is_buried: false, now: self.store.now_of(self.store.part(id)).await? }
+                Read { snapshot: None, is_buried: false, now: self.store.now_of(self.store.partition(id)).await? }
             }
             read => read?,
         };
@@ -261,7 +263,7 @@ impl Recovery {
         if is_over && purpose == Purpose::Read {
             return Ok(Found::Over(as_it_ended(session, &archived, now)));
         }
-        let decide = move |current: Current<'_>| restore(&session, &archived, &current);
+        let decide = move |current: DecisionContext<'_>| restore(&session, &archived, &current);
         let commit = Commit { id, arrival: None, rate: None, client: None, decide: Box::new(decide) };
         let Committed { record, .. } = self.store.commit(commit).await?;
         if let Some(record) = &record {
@@ -281,22 +283,22 @@ fn as_it_ended(session: Session, archived: &Archived, now: Timestamp) -> Snapsho
 }
 
 /// Puts a state back if there is still nothing, with what time has done since.
-fn restore(session: &Session, archived: &Archived, current: &Current<'_>) -> Decision {
+fn restore(session: &Session, archived: &Archived, current: &DecisionContext<'_>) -> Decision {
     if current.record.is_some() {
-        return judged::nothing(Ok(Outcome::default()));
+        return decide::nothing(Ok(Outcome::default()));
     }
     if current.epoch > 0 && !current.is_unreadable {
         // It was deleted meanwhile.
-        return judged::nothing(Err(Refusal::NotFound));
+        return decide::nothing(Err(Refusal::NotFound));
     }
     let before = Session { version: archived.tag.version, ..session.clone() };
     let Judgement { session, mut events, .. } = judge(&before, &Command::Settle, &Default::default(), current.now);
-    let notices = judged::notices(session.id, &events, current.now);
+    let notices = decide::notices(session.id, &events, current.now);
     events.push(Event::Recovered);
     let epoch = current.now.as_ms().max(archived.tag.epoch + 1);
     let session = Session { epoch, version: archived.tag.version + 1, updated_at: current.now, ..session };
-    match Entry::of(Some(&before), events, &session, current.now) {
-        Some(entry) => judged::put(session, notices, entry, current.now, Ok(Outcome::default())),
+    match ChangeRecord::of(Some(&before), events, &session, current.now) {
+        Some(entry) => decide::put(session, notices, entry, current.now, Ok(Outcome::default())),
         None => unreachable!("it was recovered"),
     }
 }

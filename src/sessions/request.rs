@@ -6,7 +6,7 @@ use crate::wire::Merge;
 
 /// A command and what must hold for it.
 #[derive(Debug)]
-pub struct Request {
+pub struct CommandRequest {
     /// What is asked for.
     pub command: Command,
     /// The change of metadata that belongs to a [`Command::Patch`].
@@ -17,7 +17,7 @@ pub struct Request {
     pub client: Option<ClientAddress>,
 }
 
-impl From<Command> for Request {
+impl From<Command> for CommandRequest {
     fn from(command: Command) -> Self {
         Self { command, merge: None, precondition: Precondition::default(), client: None }
     }

@@ -7,18 +7,18 @@ use crate::engine::{SessionId, StateTag, Timestamp};
 
 use crate::wire::Cursor;
 
-use super::Answer;
+use super::StoreFuture;
 
 /// The record of every session's life.
 pub trait Archive: Send + Sync {
     /// The newest state that was written of a session; `None` when nothing was.
-    fn newest(&self, id: SessionId) -> Answer<'_, Option<Archived>>;
+    fn newest(&self, id: SessionId) -> StoreFuture<'_, Option<Archived>>;
 
     /// Changes of a session in the order of their tags, those after `after`, as many as fit. What does not fit is not read.
-    fn changes(&self, id: SessionId, after: Option<Cursor>, room: Room) -> Answer<'_, Changes>;
+    fn changes(&self, id: SessionId, after: Option<Cursor>, room: Room) -> StoreFuture<'_, Changes>;
 
     /// Forgets all that was written of a session, for good; tells how many changes that were.
-    fn erase(&self, id: SessionId) -> Answer<'_, u64>;
+    fn erase(&self, id: SessionId) -> StoreFuture<'_, u64>;
 }
 
 /// How much fits.

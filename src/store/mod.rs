@@ -10,17 +10,17 @@
 //! - **What commits together.** The state, its lifetime, its deadline, its audit entry and its update are committed
 //!   together or not at all. When [`Store::commit`] returns `Ok`, they are as durable as the backend ever
 //!   makes them; it may wait for that. Nothing is answered before.
-//! - **What a conflict is.** A state that changed between a decision and its commit is no conflict: the store
-//!   asks for the decision again, on the new state, a few times with jitter. Whether the caller's belief about the
+//! - **Optimistic locking.** A state that changed between a decision and its commit is no conflict of the caller's: the
+//!   store asks for the decision again, on the new state, a few times with jitter. Whether the caller's belief about the
 //!   state holds, and whether a refusal is owed to a change that the caller could not know
-//!   ([`Current::changed_since_arrival`]), is for the decision to say.
-//! - **Unknown outcomes.** [`StoreError::Unavailable`] means that nothing was changed. A change of which that
-//!   is not known is [`StoreError::UnknownOutcome`], and is never made twice.
+//!   ([`DecisionContext::changed_since_arrival`]), is for the decision to say.
+//! - **In-doubt commits.** [`StoreError::Unavailable`] means that nothing was changed. A commit whose outcome stays in
+//!   doubt is [`StoreError::UnknownOutcome`], and is never made twice.
 //! - **What a watcher sees.** After [`Store::watch`] has returned, every change that is not in the state
 //!   it returned is handed to the [`Listener`], or overtaken by a newer one. A listener sees the states of
 //!   one session in the order of their tags. What a change tells beside its state comes right after it.
-//! - **Time.** Instants are the authority's: each part ([`Store::part`]) has one, and its sessions go by no other. A command is judged at its arrival, but never before the
-//!   session's last change and never after now. A deadline counts as passed for nobody before every
+//! - **Time.** Instants are those of the server clock: each partition ([`Store::partition`]) has one, and its sessions go
+//!   by no other. A command is judged at its arrival, but never before the session's last change and never after now. A deadline counts as passed for nobody before every
 //!   command of this instance that arrived before it has been judged.
 //! - **Deletion.** A deleted session leaves a tombstone for a while, so that an id that comes back gets a
 //!   higher epoch.
@@ -33,10 +33,10 @@ mod arrival;
 mod budget;
 pub mod file;
 mod lifetime;
-mod limits;
+mod rate_limit;
 pub mod memory;
 mod metrics;
-mod random;
+mod ids;
 mod record;
 pub mod redis;
 
@@ -49,7 +49,7 @@ use bytes::Bytes;
 use tracing::error;
 
 use crate::client_address::ClientAddress;
-use crate::engine::{Entry, Outcome, Refusal, Session, SessionId, StateTag, Timestamp, Warning};
+use crate::engine::{ChangeRecord, Outcome, Refusal, Session, SessionId, StateTag, Timestamp, Warning};
 use crate::supervision::{Supervisor, panic_point};
 
 pub use archive::{Archive, Archived, Change, Changes, Room};
@@ -60,62 +60,62 @@ pub use metrics::{Bound, Metrics};
 pub use record::{Record, Snapshot};
 
 /// What a call to a store comes to.
-pub type Answer<'a, T> = Wait<'a, Result<T, StoreError>>;
+pub type StoreFuture<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
 
 /// What comes by itself, some time.
-pub type Wait<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// Keeps sessions.
 pub trait Store: Send + Sync {
-    /// The time of anybody's clock that answers, asked afresh; of the one that a part's sessions go by, if it does soon.
-    fn now(&self, near: Option<usize>) -> Answer<'_, Timestamp>;
+    /// The time of anybody's clock that answers, asked afresh; of the one that a partition's sessions go by, if it does soon.
+    fn now(&self, near: Option<usize>) -> StoreFuture<'_, Timestamp>;
 
-    /// The time of the clock that a part's sessions go by, asked afresh.
-    fn now_of(&self, part: usize) -> Answer<'_, Timestamp>;
+    /// The time of the clock that a partition's sessions go by, asked afresh.
+    fn now_of(&self, partition: usize) -> StoreFuture<'_, Timestamp>;
 
-    /// The part that a session belongs to.
-    fn part(&self, id: SessionId) -> usize;
+    /// The partition that a session belongs to.
+    fn partition(&self, id: SessionId) -> usize;
 
     /// Takes down that a command arrived. Held until it is judged.
     fn arrive(&self, id: SessionId) -> Arrival;
 
     /// The state as it is stored: time may have passed its deadline.
-    fn read(&self, id: SessionId) -> Answer<'_, Read>;
+    fn read(&self, id: SessionId) -> StoreFuture<'_, Read>;
 
     /// Lets `commit` decide on the session's present state and commits what it decides.
-    fn commit(&self, commit: Commit) -> Answer<'_, Committed>;
+    fn commit(&self, commit: Commit) -> StoreFuture<'_, Committed>;
 
     /// Subscribes to a session, which need not exist. The listener hears of it until the watch is dropped.
-    fn watch(&self, id: SessionId) -> Answer<'_, Watched>;
+    fn watch(&self, id: SessionId) -> StoreFuture<'_, Subscribed>;
 
-    /// Waits until the time that a part's sessions go by is `at`, not less.
-    fn sleep_until(&self, part: usize, at: Timestamp) -> Wait<'_, ()>;
+    /// Waits until the time that a partition's sessions go by is `at`, not less.
+    fn sleep_until(&self, partition: usize, at: Timestamp) -> BoxFuture<'_, ()>;
 
-    /// How many parts there are, each of which has a clock of its own and may be away while others are not.
-    fn parts(&self) -> usize;
+    /// How many partitions there are, each of which has a clock of its own and may be away while others are not.
+    fn partitions(&self) -> usize;
 
-    /// Waits until deadlines of a part have passed; returns whose. The same session is returned again as long as
+    /// Waits until deadlines of a partition have passed; returns whose. The same session is returned again as long as
     /// nothing is committed.
-    fn overdue(&self, part: usize) -> Wait<'_, Vec<SessionId>>;
+    fn overdue(&self, partition: usize) -> BoxFuture<'_, Vec<SessionId>>;
 
-    /// Lets a session of a part not be named as overdue for a while, unless something is committed.
-    fn postpone(&self, part: usize, id: SessionId, pause: Duration);
+    /// Lets a session of a partition not be named as overdue for a while, unless something is committed.
+    fn postpone(&self, partition: usize, id: SessionId, pause: Duration);
 
     /// What of a session is on its way to the archive.
-    fn queued(&self, id: SessionId) -> Answer<'_, Queued>;
+    fn queued(&self, id: SessionId) -> StoreFuture<'_, PendingAudit>;
 
     /// How many sessions have a running clock, as far as this instance knows.
-    fn active(&self) -> usize;
+    fn running_clocks(&self) -> usize;
 
     /// Counts one more request of a client.
-    fn count(&self, client: ClientAddress, rate: Rate) -> Answer<'_, Quota>;
+    fn hit_rate_limit(&self, client: ClientAddress, rate: RateLimit) -> StoreFuture<'_, RateLimitStatus>;
 
     /// The store's own upkeep; runs until it is dropped. It ends by itself when the store cannot be used and waiting
     /// does not help.
-    fn upkeep(&self) -> Wait<'_, ()>;
+    fn run(&self) -> BoxFuture<'_, ()>;
 
     /// What is missing before requests can be served; `None` when nothing is.
-    fn missing(&self) -> Option<String>;
+    fn unready_reason(&self) -> Option<String>;
 }
 
 /// A state as it was read.
@@ -125,13 +125,13 @@ pub struct Read {
     pub snapshot: Option<Snapshot>,
     /// Whether that is because it was deleted, as far as is remembered.
     pub is_buried: bool,
-    /// The authority's time at reading.
+    /// The server clock's time at reading.
     pub now: Timestamp,
 }
 
 /// Changes that are on their way to the archive.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Queued {
+pub struct PendingAudit {
     /// The newest change, if it is among them.
     pub newest: Option<StateTag>,
     /// There are older ones that may come after newer ones.
@@ -146,16 +146,16 @@ pub struct Commit {
     pub arrival: Option<Arrival>,
     /// A limit on how often this may be asked of the session; counted before it is looked up. What is refused gives its
     /// count back, as long as the same window stands.
-    pub rate: Option<Rate>,
+    pub rate: Option<RateLimit>,
     /// Who asks, if what is refused counts against somebody ([`REFUSALS`]).
     pub client: Option<ClientAddress>,
     /// Makes the decision. May be called more than once.
-    pub decide: Box<dyn FnMut(Current<'_>) -> Decision + Send>,
+    pub decide: Box<dyn FnMut(DecisionContext<'_>) -> Decision + Send>,
 }
 
 impl Commit {
     /// Makes the decision. When it panics the command alone is refused: nothing is changed by it.
-    fn judge(&mut self, current: Current<'_>, supervisor: &Supervisor) -> Result<Decision, StoreError> {
+    fn judge(&mut self, current: DecisionContext<'_>, supervisor: &Supervisor) -> Result<Decision, StoreError> {
         let (id, decide) = (self.id, &mut self.decide);
         let judge = move || {
             panic_point("decision", id);
@@ -170,7 +170,7 @@ impl Commit {
 
 /// What a decision is based on.
 #[derive(Clone, Copy, Debug)]
-pub struct Current<'a> {
+pub struct DecisionContext<'a> {
     /// The state; `None` when there is no such session.
     pub record: Option<&'a Arc<Record>>,
     /// The epoch of the next state: the session's, or, of a session that is to be created, the least one
@@ -178,7 +178,7 @@ pub struct Current<'a> {
     pub epoch: u64,
     /// The instant at which the command is judged.
     pub at: Timestamp,
-    /// The authority's time.
+    /// The server clock's time.
     pub now: Timestamp,
     /// Whether the state was committed after the command arrived, so that its sender could not know it.
     pub changed_since_arrival: bool,
@@ -190,7 +190,7 @@ pub struct Current<'a> {
 #[derive(Debug)]
 pub struct Decision {
     /// The change.
-    pub write: Write,
+    pub write: Mutation,
     /// The answer.
     pub verdict: Verdict,
 }
@@ -200,7 +200,7 @@ pub type Verdict = Result<Outcome, Refusal>;
 
 /// A change.
 #[derive(Debug)]
-pub enum Write {
+pub enum Mutation {
     /// None.
     Nothing,
     /// What is stored is no state, and goes.
@@ -212,7 +212,7 @@ pub enum Write {
         /// Messages that go to the session's clients after it.
         notices: Vec<Bytes>,
         /// What is written into the audit.
-        entry: Entry,
+        entry: ChangeRecord,
     },
     /// The end.
     Delete {
@@ -223,7 +223,7 @@ pub enum Write {
         /// The state that it ends, as it is written into the audit.
         last: Arc<Record>,
         /// What is written into the audit.
-        entry: Entry,
+        entry: ChangeRecord,
     },
 }
 
@@ -235,35 +235,35 @@ pub struct Committed {
     /// The answer; `None` when a limit was reached.
     pub verdict: Option<Verdict>,
     /// Where the limit stands, when there was one.
-    pub quota: Option<Quota>,
-    /// The authority's time.
+    pub quota: Option<RateLimitStatus>,
+    /// The server clock's time.
     pub now: Timestamp,
 }
 
 /// A session that is being watched.
 #[derive(Debug)]
-pub struct Watched {
+pub struct Subscribed {
     /// The state when the watch began.
     pub snapshot: Option<Snapshot>,
     /// When clients are to be warned, if nothing happens before.
     pub countdown: Countdown,
-    /// The authority's time then.
+    /// The server clock's time then.
     pub now: Timestamp,
     /// Ends the watch when dropped.
-    pub watch: Watch,
+    pub watch: Subscription,
 }
 
 /// Runs something when dropped: the end of a watch.
-pub struct Watch(Option<Box<dyn FnOnce() + Send>>);
+pub struct Subscription(Option<Box<dyn FnOnce() + Send>>);
 
-impl Watch {
+impl Subscription {
     /// A watch that ends with `end`.
     pub fn new(end: impl FnOnce() + Send + 'static) -> Self {
         Self(Some(Box::new(end)))
     }
 }
 
-impl Drop for Watch {
+impl Drop for Subscription {
     fn drop(&mut self) {
         if let Some(end) = self.0.take() {
             end();
@@ -271,9 +271,9 @@ impl Drop for Watch {
     }
 }
 
-impl std::fmt::Debug for Watch {
+impl std::fmt::Debug for Subscription {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Watch")
+        f.write_str("Subscription")
     }
 }
 
@@ -298,7 +298,7 @@ pub enum Update {
     },
     /// The present state after the store may have forgotten newer ones: it counts although it may be older than
     /// what was heard before.
-    Restored {
+    Resync {
         /// Which.
         tag: StateTag,
         /// The message that carries it.
@@ -339,7 +339,7 @@ impl Countdown {
 
 /// How often something may be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rate {
+pub struct RateLimit {
     /// How many times in a window.
     pub max: u32,
     /// The window's length in seconds; it begins with the first hit.
@@ -347,20 +347,20 @@ pub struct Rate {
 }
 
 /// How often one client may be refused what one session limits; what it is refused beyond that is said to be too much.
-pub const REFUSALS: Rate = Rate { max: 10, window_s: 1 };
+pub const REFUSALS: RateLimit = RateLimit { max: 10, window_s: 1 };
 
 /// Where a limit stands after a hit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Quota {
+pub struct RateLimitStatus {
     /// What was allowed.
-    pub rate: Rate,
+    pub rate: RateLimit,
     /// Hits in this window, this one included.
     pub hits: u32,
     /// Whole seconds until the window ends, rounded up.
     pub reset_s: u32,
 }
 
-impl Quota {
+impl RateLimitStatus {
     /// Whether this hit was one too many.
     pub fn is_exceeded(&self) -> bool {
         self.hits > self.rate.max

@@ -4,7 +4,7 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::engine::{Entry, Event, Kind, SessionId, StateTag, Timestamp, Uuid};
+use crate::engine::{ChangeKind, ChangeRecord, Event, SessionId, StateTag, Timestamp, Uuid};
 
 use super::scan::Scan;
 use super::write::Write;
@@ -32,13 +32,13 @@ pub fn read_job(job: &[u8]) -> Option<JobSummary<'_>> {
     let written: Written<'_> = serde_json::from_slice(job).ok()?;
     Some(JobSummary {
         at: Timestamp::from_ms(written.timestamp_ms),
-        is_deletion: written.event_type == Kind::SessionDeleted.name(),
+        is_deletion: written.event_type == ChangeKind::SessionDeleted.name(),
         state: written.state.get().as_bytes(),
     })
 }
 
 /// The change `event`, which made the state `tag`; `members` is that state without its opening brace.
-pub fn encode_job(out: &mut Vec<u8>, event: Uuid, id: SessionId, tag: StateTag, entry: &Entry, members: &[u8]) {
+pub fn encode_job(out: &mut Vec<u8>, event: Uuid, id: SessionId, tag: StateTag, entry: &ChangeRecord, members: &[u8]) {
     out.raw(r#"{"event_id":"#);
     out.uuid(event);
     out.raw(r#","session_id":"#);

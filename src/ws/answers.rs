@@ -8,7 +8,7 @@ use tokio::time::timeout;
 use crate::client_address::ClientAddress;
 use crate::engine::{Command, Precondition, Refusal, SessionId};
 use crate::problem::Problem;
-use crate::sessions::{Failure, Request, Seen, Sessions};
+use crate::sessions::{CommandRequest, Failure, SessionView, Sessions};
 use crate::store::Arrival;
 use crate::wire::{self, BodyPieces, ClientCommand, FieldProblems, RequestedChange};
 
@@ -34,7 +34,7 @@ impl Answers {
     }
 
     /// The state, or what a client is told instead.
-    pub(super) async fn state(&self) -> Result<Seen, Bytes> {
+    pub(super) async fn state(&self) -> Result<SessionView, Bytes> {
         let seen = self.in_time(self.sessions.read(self.id)).await;
         seen.and_then(|seen| seen.map_err(Problem::from)).map_err(|problem| failed(&problem))
     }
@@ -58,14 +58,14 @@ impl Answers {
         arrival: Arrival,
     ) -> Result<BodyPieces, Problem> {
         // A limit that cannot be counted lets through.
-        let quota = self.sessions.count(self.client).await.unwrap_or_default();
+        let quota = self.sessions.hit_rate_limit(self.client).await.unwrap_or_default();
         if quota.is_some_and(|quota| quota.is_exceeded()) {
             return Err(Problem::too_many_requests());
         }
         let (command, version) = change.map_err(Problem::invalid)?;
         let is_switch = matches!(command, Command::Switch { .. });
         let precondition = Precondition { one_of: None, version };
-        let request = Request { precondition, client: Some(self.client), ..command.into() };
+        let request = CommandRequest { precondition, client: Some(self.client), ..command.into() };
         let asked = timeout(self.request_timeout, self.sessions.change(self.id, arrival, request));
         let done = asked.await.map_err(|_| Problem::unknown_outcome())?.result?;
         match &done.record {

@@ -256,7 +256,7 @@ impl Hub {
                 topic.tell(&self.supervisor, |outbox| outbox.state(*tag, frame.clone()));
                 self.schedule(id, topic, *tag, countdown.clone());
             }
-            Update::Restored { tag, frame, countdown } => {
+            Update::Resync { tag, frame, countdown } => {
                 let frame = self.message(frame);
                 topic.tell(&self.supervisor, |outbox| outbox.restored(*tag, frame.clone()));
                 if topic.newest > Some(*tag) {

@@ -13,9 +13,9 @@ use tracing::debug;
 
 use crate::client_address::ClientAddress;
 use crate::engine::StateTag;
-use crate::sessions::{Failure, Seen};
+use crate::sessions::{Failure, SessionView};
 use crate::shutdown::Shutdown;
-use crate::store::{StoreError, Watch, Watched};
+use crate::store::{StoreError, Subscribed, Subscription};
 use crate::wire::{self, ClientMessage};
 
 use super::Live;
@@ -95,8 +95,8 @@ impl Peer<'_> {
     }
 
     /// Everything that is committed after the first message reaches the client.
-    async fn join(&self) -> Result<(Watch, Option<StateTag>), Ending> {
-        let Watched { snapshot, countdown, now, watch } = self.watch().await?;
+    async fn join(&self) -> Result<(Subscription, Option<StateTag>), Ending> {
+        let Subscribed { snapshot, countdown, now, watch } = self.watch().await?;
         let id = self.answers.id;
         let tag = snapshot.as_ref().map(|snapshot| snapshot.tag);
         if let Some(tag) = tag {
@@ -108,7 +108,7 @@ impl Peer<'_> {
     }
 
     /// Many who come at once wait for each other, and not in vain.
-    async fn watch(&self) -> Result<Watched, Ending> {
+    async fn watch(&self) -> Result<Subscribed, Ending> {
         let until = tokio::time::Instant::now() + JOIN_PATIENCE;
         loop {
             match self.answers.sessions.watch(self.answers.id).await {
@@ -285,7 +285,7 @@ impl Ear<'_, '_> {
         let Peer { answers, outbox, .. } = self.peer;
         let mut seen = answers.state().await;
         for _ in 1..SYNC_TRIES {
-            let Ok(Seen { snapshot, .. }) = &seen else { break };
+            let Ok(SessionView { snapshot, .. }) = &seen else { break };
             let _ = timeout(HEARD_PATIENCE, outbox.heard(snapshot.tag)).await;
             if outbox.newest() <= Some(snapshot.tag) {
                 break;
@@ -293,7 +293,7 @@ impl Ear<'_, '_> {
             seen = answers.state().await;
         }
         let tag = match seen {
-            Ok(Seen { snapshot, now, .. }) => {
+            Ok(SessionView { snapshot, now, .. }) => {
                 let sync = wire::sync(answers.id, &snapshot.members, now);
                 self.allowance.spend(sync.len());
                 outbox.sync(snapshot.tag, sync);

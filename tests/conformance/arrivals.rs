@@ -4,7 +4,7 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use synckairos::engine::{Command, Millis, SessionId, Status, Timestamp};
-use synckairos::sessions::{Done, Failure};
+use synckairos::sessions::{Applied, Failure};
 use synckairos::store::{Arrival, Record};
 
 use super::rig::{SWITCH, id, waits};
@@ -29,7 +29,7 @@ impl<B: Backend> Rig<B> {
     }
 }
 
-fn session(done: Result<Done, Failure>) -> (Option<synckairos::engine::ParticipantId>, Arc<Record>) {
+fn session(done: Result<Applied, Failure>) -> (Option<synckairos::engine::ParticipantId>, Arc<Record>) {
     let done = done.expect("it exists");
     (done.outcome.expired, done.record.expect("it exists"))
 }

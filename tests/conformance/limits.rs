@@ -6,32 +6,32 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use synckairos::client_address::ClientAddress;
 use synckairos::engine::{Command, Millis, Outcome, Refusal};
-use synckairos::sessions::{Failure, Rates, Reply, Request, Sessions};
-use synckairos::store::{Commit, Decision, Quota, REFUSALS, Rate, Write};
+use synckairos::sessions::{CommandReply, CommandRequest, Failure, RateLimits, Sessions};
+use synckairos::store::{Commit, Decision, Mutation, REFUSALS, RateLimit, RateLimitStatus};
 
 use super::rig::{SWITCH, id, new_session};
 use super::{Backend, Rig};
 
 /// A window that no case lives to see the end of.
-const RATE: Rate = Rate { max: 2, window_s: 600 };
+const RATE: RateLimit = RateLimit { max: 2, window_s: 600 };
 
 impl<B: Backend> Rig<B> {
     /// Asks for a switch under a limit.
-    async fn switch(&self, n: u64, rate: Rate) -> Reply {
-        let sessions = Sessions::new(Arc::clone(&self.store), Rates { switch: Some(rate), general: None });
+    async fn switch(&self, n: u64, rate: RateLimit) -> CommandReply {
+        let sessions = Sessions::new(Arc::clone(&self.store), RateLimits { switch: Some(rate), general: None });
         sessions.change(id(n), self.store.arrive(id(n)), SWITCH.into()).await
     }
 
     /// Somebody asks for a switch under a limit.
-    async fn switch_by(&self, n: u64, client: ClientAddress, command: Command) -> Reply {
-        let sessions = Sessions::new(Arc::clone(&self.store), Rates { switch: Some(RATE), general: None });
-        let request = Request { client: Some(client), ..command.into() };
+    async fn switch_by(&self, n: u64, client: ClientAddress, command: Command) -> CommandReply {
+        let sessions = Sessions::new(Arc::clone(&self.store), RateLimits { switch: Some(RATE), general: None });
+        let request = CommandRequest { client: Some(client), ..command.into() };
         sessions.change(id(n), self.store.arrive(id(n)), request).await
     }
 }
 
 #[track_caller]
-fn check(quota: Option<Quota>, rate: Rate, hits: u32, remaining: u32) {
+fn check(quota: Option<RateLimitStatus>, rate: RateLimit, hits: u32, remaining: u32) {
     let quota = quota.expect("there is a limit");
     assert_eq!((quota.rate, quota.hits, quota.remaining()), (rate, hits, remaining));
     assert_eq!(quota.is_exceeded(), hits > rate.max);
@@ -88,9 +88,9 @@ pub(crate) async fn beyond_the_limit_nothing_is_judged(rig: Rig<impl Backend>) {
     let judged = Arc::new(AtomicU32::new(0));
     for hits in 1..=5 {
         let count = Arc::clone(&judged);
-        let decide = move |_: synckairos::store::Current<'_>| {
+        let decide = move |_: synckairos::store::DecisionContext<'_>| {
             count.fetch_add(1, Ordering::Relaxed);
-            Decision { write: Write::Nothing, verdict: Ok(Outcome::default()) }
+            Decision { write: Mutation::Nothing, verdict: Ok(Outcome::default()) }
         };
         let arrival = Some(rig.store.arrive(id(1)));
         let committed =
@@ -107,16 +107,16 @@ pub(crate) async fn beyond_the_limit_nothing_is_judged(rig: Rig<impl Backend>) {
 }
 
 pub(crate) async fn a_window_ends(rig: Rig<impl Backend>) {
-    let rate = Rate { max: 1, window_s: 1 };
+    let rate = RateLimit { max: 1, window_s: 1 };
     let client = client("127.0.0.1");
     rig.start(new_session(1)).await;
     check(rig.switch(1, rate).await.quota, rate, 1, 0);
-    check(rig.store.count(client, rate).await.ok(), rate, 1, 0);
+    check(rig.store.hit_rate_limit(client, rate).await.ok(), rate, 1, 0);
     rig.pass(Millis::new(1_000)).await;
     let reply = rig.switch(1, rate).await;
     assert!(reply.result.is_ok(), "{reply:?}");
     check(reply.quota, rate, 1, 0);
-    check(rig.store.count(client, rate).await.ok(), rate, 1, 0);
+    check(rig.store.hit_rate_limit(client, rate).await.ok(), rate, 1, 0);
 }
 
 pub(crate) async fn sessions_do_not_share_a_limit(rig: Rig<impl Backend>) {
@@ -134,7 +134,7 @@ pub(crate) async fn clients_are_counted_each_for_itself(rig: Rig<impl Backend>) 
     let clients = ["127.0.0.1", "127.0.0.2", "::1", "2001:db8::1"].map(client);
     for (hits, remaining) in [(1, 1), (2, 0), (3, 0)] {
         for client in clients {
-            check(rig.store.count(client, RATE).await.ok(), RATE, hits, remaining);
+            check(rig.store.hit_rate_limit(client, RATE).await.ok(), RATE, hits, remaining);
         }
     }
     rig.start(new_session(1)).await;

@@ -11,7 +11,7 @@ use synckairos::deadlines;
 use synckairos::engine::{
     Command, Millis, Mode, NewParticipant, NewSession, OnTimeout, ParticipantId, Refusal, Status, Timestamp, Uuid,
 };
-use synckairos::sessions::{Failure, Rates, Sessions};
+use synckairos::sessions::{Failure, RateLimits, Sessions};
 use synckairos::store::memory::{Limit, Memory};
 use synckairos::store::{Lifetimes, Listener, Metrics, Store, StoreError};
 use synckairos::supervision::Supervisor;
@@ -73,7 +73,7 @@ mod manual {
 async fn sweep<const SESSIONS_MAX: usize>(rig: &Rig<Manual<SESSIONS_MAX>>) {
     tokio::select! {
         biased;
-        () = rig.store.upkeep() => {}
+        () = rig.store.run() => {}
         () = std::future::ready(()) => {}
     }
 }
@@ -156,7 +156,7 @@ async fn what_sessions_take_is_counted() {
         let line = text.lines().find_map(|line| line.strip_prefix("synckairos_sessions_bytes ")).expect("it is shown");
         line.parse::<usize>().expect("a number")
     };
-    let sessions = Sessions::new(Arc::clone(&store), Rates::default());
+    let sessions = Sessions::new(Arc::clone(&store), RateLimits::default());
     let create = async |n, participants| {
         let new = crowd(n, participants);
         sessions.create(sessions.arrive(new.id), new).await
@@ -180,7 +180,7 @@ async fn what_sessions_take_is_counted() {
     clock.advance_to(clock.now() + DAY + DAY);
     tokio::select! {
         biased;
-        () = store.upkeep() => {}
+        () = store.run() => {}
         () = std::future::ready(()) => {}
     }
     assert_eq!(held(), 0);

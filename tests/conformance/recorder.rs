@@ -34,7 +34,7 @@ impl Heard {
 impl Listener for Recorder {
     fn update(&self, id: SessionId, update: &Update) {
         let heard = match update.clone() {
-            Update::State { tag, frame, countdown } | Update::Restored { tag, frame, countdown } => {
+            Update::State { tag, frame, countdown } | Update::Resync { tag, frame, countdown } => {
                 Heard::State(tag, frame, countdown)
             }
             Update::Notice(notice) => Heard::Notice(notice),

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use synckairos::clock::Clock;
 use synckairos::engine::{Command, Millis, SessionId, Uuid};
 use synckairos::redis::{Certificates, Keyspace, Server};
-use synckairos::sessions::{Failure, Rates, Sessions};
+use synckairos::sessions::{Failure, RateLimits, Sessions};
 use synckairos::store::redis::{Budget, Options, RecordFormat, RedisStore};
 use synckairos::store::{Lifetimes, Listener, Metrics, Store, StoreError};
 use tokio::task::JoinSet;
@@ -136,7 +136,7 @@ async fn as_many_commands_and_reads_wait_as_there_is_room_for() {
     let listener: Arc<dyn Listener> = Arc::new(super::recorder::Recorder::default());
     let store = RedisStore::new(&Clock::system(), &options(&redis.url(), Keyspace::new("", 1), false), &listener);
     store.now(None).await.expect("the server answers");
-    let sessions = Sessions::new(Arc::new(store), Rates::default());
+    let sessions = Sessions::new(Arc::new(store), RateLimits::default());
     redis.signal("STOP");
     for (is_read, refusal) in [(true, TOO_MANY[0]), (false, TOO_MANY[1])] {
         let mut asked = JoinSet::new();

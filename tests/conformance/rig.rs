@@ -10,8 +10,8 @@ use synckairos::engine::{
     Command, GroupId, Millis, Mode, NewParticipant, NewSession, OnTimeout, Outcome, ParticipantId, Refusal, Session,
     SessionId, Timestamp, Uuid,
 };
-use synckairos::sessions::{Done, Failure, Rates, Sessions};
-use synckairos::store::{Arrival, Commit, Committed, Current, Decision, Lifetimes, Record, Store, Write};
+use synckairos::sessions::{Applied, Failure, RateLimits, Sessions};
+use synckairos::store::{Arrival, Commit, Committed, Decision, DecisionContext, Lifetimes, Mutation, Record, Store};
 use tokio::task::JoinSet;
 
 use super::Backend;
@@ -53,9 +53,9 @@ impl<B: Backend> Rig<B> {
         let store = backend.store();
         let mut upkeep = JoinSet::new();
         let keeper = Arc::clone(&store);
-        upkeep.spawn(async move { keeper.upkeep().await });
-        let sessions = Sessions::new(Arc::clone(&store), Rates::default());
-        assert_eq!(store.missing(), None, "a store that is open can serve");
+        upkeep.spawn(async move { keeper.run().await });
+        let sessions = Sessions::new(Arc::clone(&store), RateLimits::default());
+        assert_eq!(store.unready_reason(), None, "a store that is open can serve");
         Self { store, sessions, heard, backend, _upkeep: upkeep }
     }
 
@@ -66,7 +66,7 @@ impl<B: Backend> Rig<B> {
 
     /// Waits until deadlines have passed in any part; returns whose.
     pub(crate) async fn overdue(&self) -> Vec<SessionId> {
-        let mut parts: Vec<_> = (0..self.store.parts()).map(|part| self.store.overdue(part)).collect();
+        let mut parts: Vec<_> = (0..self.store.partitions()).map(|part| self.store.overdue(part)).collect();
         poll_fn(|context| {
             let mut all = Vec::new();
             for part in &mut parts {
@@ -101,7 +101,7 @@ impl<B: Backend> Rig<B> {
     }
 
     /// Asks for a change that arrived some time ago.
-    pub(crate) async fn done(&self, arrival: Arrival, id: SessionId, command: Command) -> Result<Done, Failure> {
+    pub(crate) async fn done(&self, arrival: Arrival, id: SessionId, command: Command) -> Result<Applied, Failure> {
         self.sessions.change(id, arrival, command.into()).await.result
     }
 
@@ -129,7 +129,7 @@ impl<B: Backend> Rig<B> {
     pub(crate) async fn look(&self, id: SessionId, arrival: Option<Arrival>) -> Seen {
         let seen = Arc::new(Mutex::new(None));
         let shown = Arc::clone(&seen);
-        let decide = move |current: Current<'_>| {
+        let decide = move |current: DecisionContext<'_>| {
             *shown.lock() = Some(Seen {
                 session: current.record.map(|record| record.session().clone()),
                 epoch: current.epoch,
@@ -137,7 +137,7 @@ impl<B: Backend> Rig<B> {
                 now: current.now,
                 changed_since_arrival: current.changed_since_arrival,
             });
-            Decision { write: Write::Nothing, verdict: Ok(Outcome::default()) }
+            Decision { write: Mutation::Nothing, verdict: Ok(Outcome::default()) }
         };
         self.commit(Commit { id, arrival, rate: None, client: None, decide: Box::new(decide) }).await;
         let seen = seen.lock().take();
@@ -171,7 +171,7 @@ impl<B> Drop for Rig<B> {
     }
 }
 
-fn record(done: Result<Done, Failure>) -> Result<Arc<Record>, Failure> {
+fn record(done: Result<Applied, Failure>) -> Result<Arc<Record>, Failure> {
     done.map(|done| done.record.expect("only a deletion leaves nothing"))
 }
 

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use synckairos::engine::{Command, Entry, Judgement, Outcome, SessionId, judge};
-use synckairos::store::{Commit, Committed, Countdown, Current, Decision, Record, Watched, Write};
+use synckairos::engine::{ChangeRecord, Command, Judgement, Outcome, SessionId, judge};
+use synckairos::store::{Commit, Committed, Countdown, Decision, DecisionContext, Mutation, Record, Subscribed};
 use tokio::task::JoinSet;
 
 use super::recorder::Heard;
@@ -13,7 +13,7 @@ use super::{Backend, Rig};
 
 impl<B: Backend> Rig<B> {
     /// Begins a watch.
-    pub(crate) async fn watch(&self, id: SessionId) -> Watched {
+    pub(crate) async fn watch(&self, id: SessionId) -> Subscribed {
         self.store.watch(id).await.expect("the store answers")
     }
 
@@ -42,12 +42,12 @@ pub(crate) async fn states_are_heard_in_order_each_followed_by_its_notices(rig: 
     for round in 0..20_u8 {
         let notices: Vec<_> = (0..round % 4).map(|n| Bytes::from(format!(r#"{{"type":"{round}.{n}"}}"#))).collect();
         let with = notices.clone();
-        let decide = move |current: Current<'_>| {
+        let decide = move |current: DecisionContext<'_>| {
             let before = current.record.expect("it exists").session();
             let Judgement { session, events, .. } = judge(before, &SWITCH, &Default::default(), current.at);
-            let entry = Entry::of(Some(before), events, &session, current.at).expect("it was switched");
+            let entry = ChangeRecord::of(Some(before), events, &session, current.at).expect("it was switched");
             let record = Arc::new(Record::new(session, current.now));
-            Decision { write: Write::Put { record, notices: with.clone(), entry }, verdict: Ok(Outcome::default()) }
+            Decision { write: Mutation::Put { record, notices: with.clone(), entry }, verdict: Ok(Outcome::default()) }
         };
         let commit = Commit { id: id(1), arrival: None, rate: None, client: None, decide: Box::new(decide) };
         let Committed { record, verdict, quota, .. } = rig.commit(commit).await;

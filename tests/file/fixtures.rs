@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use synckairos::clock::Clock;
 use synckairos::engine::{Command, SessionId, Timestamp, Uuid};
-use synckairos::sessions::{Rates, Sessions};
+use synckairos::sessions::{RateLimits, Sessions};
 use synckairos::store::file::DataDir;
 use synckairos::store::memory::{Limit, Memory};
 use synckairos::store::{Listener, Metrics, Room, Store, Update};
@@ -59,7 +59,7 @@ async fn what_2_0_0_left_is_read_and_goes_on() {
     let data = DataDir::open(directory.path(), clock.clone(), Duration::from_secs(5), metrics.clone());
     let data = data.expect("it can be opened");
     let memory = Memory::open(clock, Limit::default(), Arc::new(Nobody), metrics, &data).expect("it can be read");
-    let sessions = Sessions::new(Arc::new(memory.clone()), Rates::default());
+    let sessions = Sessions::new(Arc::new(memory.clone()), RateLimits::default());
     for (n, version) in [(1, 4), (2, 3)] {
         let seen = sessions.read(id(n)).await.expect("it is there");
         assert_eq!(seen.snapshot.tag.version, version);

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use synckairos::engine::{Command, Millis, Patch, Precondition, Refusal, Status};
-use synckairos::sessions::{Failure, Request};
+use synckairos::sessions::{CommandRequest, Failure};
 
 use crate::support::http::{Answer, Connection};
 use crate::support::server::Server;
@@ -182,8 +182,9 @@ async fn a_flag_that_was_due_is_kept_when_a_precondition_fails() {
 
     let patch = Patch { increment: Some(Millis::new(1)), ..Patch::default() };
     let precondition = Precondition { one_of: None, version: Some(1) };
-    let reply =
-        still.ask(name, Request { command: Command::Patch(patch), merge: None, precondition, client: None }).await;
+    let reply = still
+        .ask(name, CommandRequest { command: Command::Patch(patch), merge: None, precondition, client: None })
+        .await;
     let conflict = Refusal::Conflict { actual_version: 3, expected_version: Some(1) };
     match reply.result {
         Err(Failure::Refused(whose, refusal)) => assert_eq!((whose, refusal), (name, conflict)),

@@ -4,7 +4,7 @@ use serde_json::Value;
 use synckairos::engine::{SessionId, StateTag};
 use synckairos::postgres::{PostgresArchive, migrate_server};
 use synckairos::sessions::Page;
-use synckairos::store::{Archive, Queued, Room, StoreError};
+use synckairos::store::{Archive, PendingAudit, Room, StoreError};
 use synckairos::supervision::Supervisor;
 use tokio::runtime::Runtime;
 
@@ -125,7 +125,7 @@ fn what_shares_a_state_is_neither_skipped_nor_told_twice_at_the_edge_of_a_page()
     }
     let page = |after, changes| {
         let page = archive.changes(SessionId(uuid(1)), after, Room { changes, bytes: usize::MAX });
-        Page::new(runtime.block_on(page).expect("it answers"), after, Queued::default())
+        Page::new(runtime.block_on(page).expect("it answers"), after, PendingAudit::default())
     };
     let whole: Vec<_> = page(None, 100).changes;
     assert_eq!(whole.len(), jobs.len() + 7 + 4 + 3);

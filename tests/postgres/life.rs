@@ -1,8 +1,8 @@
 //! A session's life as the audit's jobs tell it, made by the engine itself.
 
 use synckairos::engine::{
-    Command, Entry, Event, Millis, Mode, NewParticipant, NewSession, OnTimeout, ParticipantId, Session, SessionId,
-    Timestamp, Uuid, judge,
+    ChangeRecord, Command, Event, Millis, Mode, NewParticipant, NewSession, OnTimeout, ParticipantId, Session,
+    SessionId, Timestamp, Uuid, judge,
 };
 use synckairos::wire;
 
@@ -52,7 +52,7 @@ impl Life {
     pub(crate) fn of(new: &NewSession, epoch: u64, n: u64) -> (Self, Vec<u8>) {
         let at = Timestamp::from_ms(BEGIN_MS);
         let session = new.create(epoch, at);
-        let entry = Entry::of(None, vec![Event::Created], &session, at).expect("something happened");
+        let entry = ChangeRecord::of(None, vec![Event::Created], &session, at).expect("something happened");
         let mut life = Self { session, next_event: (n * 1_000 + epoch) * 1_000_000 };
         let job = life.job(&entry, at);
         (life, job)
@@ -71,7 +71,7 @@ impl Life {
             judgement.events.push(Event::Deleted);
             judgement.session.version = self.session.version + 1;
         }
-        let entry = Entry::of(Some(&self.session), judgement.events, &judgement.session, at)?;
+        let entry = ChangeRecord::of(Some(&self.session), judgement.events, &judgement.session, at)?;
         self.session = judgement.session;
         Some(self.job(&entry, at))
     }
@@ -82,7 +82,7 @@ impl Life {
         self.session = Session { epoch: BEGIN_MS + after_ms, ..earlier.session.clone() };
     }
 
-    fn job(&mut self, entry: &Entry, at: Timestamp) -> Vec<u8> {
+    fn job(&mut self, entry: &ChangeRecord, at: Timestamp) -> Vec<u8> {
         self.next_event += 1;
         let members = wire::encode(&self.session, at).members();
         let mut job = Vec::new();

@@ -11,7 +11,7 @@ use synckairos::engine::{
     Command, Millis, Mode, NewParticipant, NewSession, OnTimeout, ParticipantId, SessionId, Uuid,
 };
 use synckairos::redis::{Certificates, Keyspace, Server};
-use synckairos::sessions::{Failure, Rates, Sessions};
+use synckairos::sessions::{Failure, RateLimits, Sessions};
 use synckairos::store::redis::{Budget, Options, RecordFormat, RedisStore};
 use synckairos::store::{Lifetimes, Listener, Metrics, StoreError, Update};
 use tokio::task::JoinSet;
@@ -37,7 +37,10 @@ fn sessions(url: &str, partitions: u16) -> Sessions {
         replicas_min: 0,
         metrics: Metrics::default(),
     };
-    Sessions::new(Arc::new(RedisStore::new(&Clock::system(), &options, &(Arc::new(Nobody) as _))), Rates::default())
+    Sessions::new(
+        Arc::new(RedisStore::new(&Clock::system(), &options, &(Arc::new(Nobody) as _))),
+        RateLimits::default(),
+    )
 }
 
 fn id(n: u64) -> SessionId {

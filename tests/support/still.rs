@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::Value;
 use synckairos::clock::Clock;
 use synckairos::engine::{Command, Millis, SessionId, Timestamp};
-use synckairos::sessions::{Rates, Reply, Request, Sessions};
+use synckairos::sessions::{CommandReply, CommandRequest, RateLimits, Sessions};
 use synckairos::store::memory::{Limit, Memory};
 use synckairos::store::{Listener, Metrics, Store, Update};
 use synckairos::wire::{self, FieldProblems, Object};
@@ -29,7 +29,7 @@ impl Still {
         let clock = Clock::manual(Timestamp::from_ms(1_800_000_000_000));
         let limit = Limit { sessions_max: 100, tombstone_ttl: Millis::new(1_000), ..Limit::default() };
         let store = Memory::new(clock.clone(), limit, Arc::new(Nobody), Metrics::default());
-        Self { sessions: Sessions::new(Arc::new(store.clone()), Rates::default()), store, clock }
+        Self { sessions: Sessions::new(Arc::new(store.clone()), RateLimits::default()), store, clock }
     }
 
     pub(crate) fn now(&self) -> Timestamp {
@@ -53,7 +53,7 @@ impl Still {
     }
 
     /// Asks for a change that arrives now.
-    pub(crate) async fn ask(&self, id: SessionId, request: Request) -> Reply {
+    pub(crate) async fn ask(&self, id: SessionId, request: CommandRequest) -> CommandReply {
         self.sessions.change(id, self.sessions.arrive(id), request).await
     }
 

@@ -10,7 +10,7 @@
 
 mod counting;
 mod described;
-mod entries;
+mod change_records;
 mod generated;
 mod judged;
 mod properties;

@@ -7,7 +7,7 @@ use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use crate::client_address::ClientAddress;
 use crate::engine::{Command, SessionId};
 use crate::problem::Problem;
-use crate::sessions::{Done, Request, Seen, Sessions};
+use crate::sessions::{Applied, CommandRequest, SessionView, Sessions};
 use crate::store::Arrival;
 use crate::wire::{self, FieldProblems, HistoryQuery, KnownFields, Object};
 
@@ -36,7 +36,7 @@ pub(in crate::http) async fn create(sessions: &Sessions, handling: Handling, bod
 }
 
 pub(in crate::http) async fn read(sessions: &Sessions, headers: &HeaderMap, id: &str) -> Result<Reply, Problem> {
-    let Seen { snapshot, now, is_unsaved } = sessions.read(session_id(id)?).await?;
+    let SessionView { snapshot, now, is_unsaved } = sessions.read(session_id(id)?).await?;
     if is_unsaved {
         // Whoever knows the state of that name does not know what time has done since.
         let reply = Reply::session(StatusCode::OK, wire::session(snapshot.members, now), snapshot.tag);
@@ -58,7 +58,7 @@ pub(in crate::http) async fn transition(
     command: Command,
 ) -> Result<Reply, Problem> {
     let (id, arrival) = without_fields(sessions, handling, id, body)?;
-    let request = Request { precondition: precondition::of_change(headers, None), ..command.into() };
+    let request = CommandRequest { precondition: precondition::of_change(headers, None), ..command.into() };
     let done = sessions.change(id, arrival, request).await.result?;
     Ok(state(StatusCode::OK, &done))
 }
@@ -70,7 +70,7 @@ pub(in crate::http) async fn patch(
     body: &Bytes,
 ) -> Result<Reply, Problem> {
     let (id, arrival, patch) = named(sessions, id, body, wire::patch)?;
-    let request = Request {
+    let request = CommandRequest {
         command: Command::Patch(patch.settings),
         merge: patch.merge,
         precondition: precondition::of_change(headers, patch.expected_version),
@@ -95,7 +95,7 @@ pub(in crate::http) async fn switch(
     })?;
     let command = Command::Switch { next: switch.next, current: switch.current };
     let precondition = precondition::of_change(headers, switch.expected_version);
-    let request = Request { command, merge: None, precondition, client: Some(client) };
+    let request = CommandRequest { command, merge: None, precondition, client: Some(client) };
     let asked = sessions.change(id, arrival, request).await;
     let answer = asked.result.map(|done| match &done.record {
         Some(record) => {
@@ -118,7 +118,7 @@ pub(in crate::http) async fn delete(
     body: &Bytes,
 ) -> Result<Reply, Problem> {
     let (id, arrival) = without_fields(sessions, handling, id, body)?;
-    let request = Request { precondition: precondition::of_change(headers, None), ..Command::Delete.into() };
+    let request = CommandRequest { precondition: precondition::of_change(headers, None), ..Command::Delete.into() };
     sessions.change(id, arrival, request).await.result?;
     if wire::names_history(query) {
         sessions.erase(id).await?;
@@ -185,7 +185,7 @@ fn session_id(id: &str) -> Result<SessionId, Problem> {
     wire::session_id(id, &mut problems).ok_or_else(|| Problem::invalid(problems))
 }
 
-fn state(status: StatusCode, done: &Done) -> Reply {
+fn state(status: StatusCode, done: &Applied) -> Reply {
     match &done.record {
         Some(record) => {
             Reply::session(status, wire::session(record.encoded().members(), done.now), record.session().tag())

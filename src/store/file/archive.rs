@@ -7,7 +7,7 @@ use tracing::error;
 
 use crate::engine::{SessionId, StateTag};
 use crate::store::archive::{Archive, Archived, Change, Changes, Room};
-use crate::store::{Answer, StoreError};
+use crate::store::{StoreError, StoreFuture};
 use crate::supervision::{Supervisor, panic_point};
 use crate::wire::{self, Cursor};
 
@@ -45,7 +45,7 @@ impl Library {
 }
 
 impl Archive for Library {
-    fn newest(&self, id: SessionId) -> Answer<'_, Option<Archived>> {
+    fn newest(&self, id: SessionId) -> StoreFuture<'_, Option<Archived>> {
         Box::pin(async move {
             let Some((tag, job)) = self.read(move |tables| tables.last(id)).await? else { return Ok(None) };
             let told = wire::read_job(&job).ok_or(StoreError::Unreadable)?;
@@ -54,7 +54,7 @@ impl Archive for Library {
         })
     }
 
-    fn changes(&self, id: SessionId, after: Option<Cursor>, room: Room) -> Answer<'_, Changes> {
+    fn changes(&self, id: SessionId, after: Option<Cursor>, room: Room) -> StoreFuture<'_, Changes> {
         Box::pin(async move {
             let (jobs, has_more) = self.read(move |tables| tables.jobs(id, after.map(|after| after.tag), room)).await?;
             let change = |(tag, job): (StateTag, bytes::Bytes)| {
@@ -66,7 +66,7 @@ impl Archive for Library {
             Ok(Changes { changes, has_more, told: None })
         })
     }
-    fn erase(&self, id: SessionId) -> Answer<'_, u64> {
+    fn erase(&self, id: SessionId) -> StoreFuture<'_, u64> {
         Box::pin(async move {
             let count = self.read(move |tables| tables.count(id)).await?;
             let written = self.journal.erase(id)?;

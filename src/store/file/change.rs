@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::engine::{Entry, StateTag, Timestamp, Uuid};
-use crate::store::{Record, random};
+use crate::engine::{ChangeRecord, StateTag, Timestamp, Uuid};
+use crate::store::{Record, ids};
 
 /// A change that is to be written.
 pub(in crate::store) struct Change {
@@ -16,7 +16,7 @@ pub(in crate::store) struct Change {
     /// What is left of the session.
     pub(in crate::store) made: Made,
     /// What is written into the audit.
-    pub(in crate::store) entry: Entry,
+    pub(in crate::store) entry: ChangeRecord,
     /// How long it is kept.
     pub(in crate::store) expires: Timestamp,
 }
@@ -32,13 +32,13 @@ pub(in crate::store) enum Made {
 
 impl Change {
     /// A new state.
-    pub(in crate::store) fn put(record: &Arc<Record>, entry: Entry, expires: Timestamp) -> Self {
+    pub(in crate::store) fn put(record: &Arc<Record>, entry: ChangeRecord, expires: Timestamp) -> Self {
         let tag = record.session().tag();
-        Self { event: random::uuid(entry.at), tag, record: Arc::clone(record), made: Made::State, entry, expires }
+        Self { event: ids::uuid(entry.at), tag, record: Arc::clone(record), made: Made::State, entry, expires }
     }
 
     /// The end of a session.
-    pub(in crate::store) fn delete(tag: StateTag, last: Arc<Record>, entry: Entry, expires: Timestamp) -> Self {
-        Self { event: random::uuid(entry.at), tag, record: last, made: Made::Tombstone, entry, expires }
+    pub(in crate::store) fn delete(tag: StateTag, last: Arc<Record>, entry: ChangeRecord, expires: Timestamp) -> Self {
+        Self { event: ids::uuid(entry.at), tag, record: last, made: Made::Tombstone, entry, expires }
     }
 }

@@ -6,7 +6,9 @@ use std::sync::atomic::Ordering;
 
 use crate::engine::{SessionId, Timestamp};
 use crate::store::file::{Change, Written};
-use crate::store::{Arrival, Bound, Commit, Committed, Current, Decision, Record, StoreError, Update, Write};
+use crate::store::{
+    Arrival, Bound, Commit, Committed, Decision, DecisionContext, Mutation, Record, StoreError, Update,
+};
 
 use super::shard::{Entry, Kept, Shard};
 use super::{SHARDS, Shared};
@@ -17,7 +19,7 @@ const LARGE: usize = 16 << 10;
 const PERCENT_LARGE: usize = 80;
 
 /// A decision that was carried out, and what its answer has to wait for.
-pub(super) struct Done {
+pub(super) struct CommittedChange {
     pub(super) committed: Committed,
     pub(super) written: Option<Written>,
     pub(super) is_change: bool,
@@ -45,7 +47,7 @@ impl Shared {
     }
 
     /// `None` when the deadline must not be taken for passed yet.
-    pub(super) fn try_commit(&self, commit: &mut Commit) -> Result<Option<Done>, StoreError> {
+    pub(super) fn try_commit(&self, commit: &mut Commit) -> Result<Option<CommittedChange>, StoreError> {
         let id = commit.id;
         let mut shard = self.shard(id).lock();
         let now = self.clock.now();
@@ -61,7 +63,7 @@ impl Shared {
 
         let arrived = commit.arrival.as_ref().map_or(now, Arrival::at);
         let last_change = record.map_or(Timestamp::default(), |record| record.session().updated_at);
-        let current = Current {
+        let current = DecisionContext {
             record,
             epoch: entry.map_or(0, |entry| entry.next_epoch(now)),
             at: arrived.max(last_change),
@@ -74,12 +76,12 @@ impl Shared {
         // It is judged: whatever the answer still waits for, nobody waits for it.
         drop(commit.arrival.take());
         let Decision { write, verdict } = judged?;
-        let is_change = !matches!(write, Write::Nothing | Write::Discard);
+        let is_change = !matches!(write, Mutation::Nothing | Mutation::Discard);
         if let Some(passed) = deadline.filter(|&deadline| deadline <= now && is_change) {
             self.metrics.fired(passed, now.as_ms() * 1_000);
         }
         let (record, written) = match write {
-            Write::Nothing | Write::Discard => {
+            Mutation::Nothing | Mutation::Discard => {
                 // What an answer is based on must not be lost after it.
                 let number = entry.map_or(0, |entry| entry.number);
                 let written = match &self.disk {
@@ -88,7 +90,7 @@ impl Shared {
                 };
                 (record.cloned(), written)
             }
-            Write::Put { record, notices, entry } => {
+            Mutation::Put { record, notices, entry } => {
                 let kept = Kept::Session(Arc::clone(&record));
                 let size = kept.size();
                 if is_new {
@@ -104,7 +106,7 @@ impl Shared {
                 }
                 (Some(record), written)
             }
-            Write::Delete { tag, notice, last, entry } => {
+            Mutation::Delete { tag, notice, last, entry } => {
                 let expires = now + self.limit.tombstone_ttl;
                 let (number, written) = self.enter(id, || Change::delete(tag, last, entry, expires))?;
                 let kept = Kept::Tombstone(tag);
@@ -121,7 +123,7 @@ impl Shared {
             }
         };
         let committed = Committed { record, verdict: Some(verdict), quota: None, now };
-        Ok(Some(Done { committed, written, is_change }))
+        Ok(Some(CommittedChange { committed, written, is_change }))
     }
 
     /// Takes in one more session, if there is room for it. What is left near the end is for small ones.

@@ -23,14 +23,14 @@ use crate::wire;
 
 use super::arrival::{Arrival, Arrivals};
 use super::file::{DataDir, Journal, Timeline};
-use super::limits::Limits;
 use super::metrics::Metrics;
+use super::rate_limit::Limits;
 use super::{
-    Answer, BytesBudget, Commit, Committed, Lifetimes, Listener, Queued, Quota, REFUSALS, Rate, Read, Store, Update,
-    Wait, Watch, Watched,
+    BoxFuture, BytesBudget, Commit, Committed, Lifetimes, Listener, PendingAudit, REFUSALS, RateLimit, RateLimitStatus,
+    Read, Store, StoreFuture, Subscribed, Subscription, Update,
 };
 
-use commit::Done;
+use commit::CommittedChange;
 use shard::{Kept, Shard};
 
 const SHARDS: usize = 64;
@@ -148,15 +148,15 @@ impl Memory {
 }
 
 impl Store for Memory {
-    fn now(&self, _: Option<usize>) -> Answer<'_, Timestamp> {
+    fn now(&self, _: Option<usize>) -> StoreFuture<'_, Timestamp> {
         self.now_of(0)
     }
 
-    fn part(&self, _: SessionId) -> usize {
+    fn partition(&self, _: SessionId) -> usize {
         0
     }
 
-    fn now_of(&self, _: usize) -> Answer<'_, Timestamp> {
+    fn now_of(&self, _: usize) -> StoreFuture<'_, Timestamp> {
         let now = self.0.clock.now();
         Box::pin(async move { Ok(now) })
     }
@@ -165,7 +165,7 @@ impl Store for Memory {
         self.0.arrivals.enter(id)
     }
 
-    fn read(&self, id: SessionId) -> Answer<'_, Read> {
+    fn read(&self, id: SessionId) -> StoreFuture<'_, Read> {
         let now = self.0.clock.now();
         let shard = self.0.shard(id).lock();
         let kept = shard.kept(id, now);
@@ -175,7 +175,7 @@ impl Store for Memory {
         Box::pin(async move { Ok(Read { snapshot, is_buried, now }) })
     }
 
-    fn commit(&self, mut commit: Commit) -> Answer<'_, Committed> {
+    fn commit(&self, mut commit: Commit) -> StoreFuture<'_, Committed> {
         Box::pin(async move {
             let now = self.0.clock.now();
             let counted = commit.rate.map(|rate| self.0.switches.enter(commit.id, rate, now));
@@ -186,7 +186,7 @@ impl Store for Memory {
             // A command that arrived before the deadline may be on its way: who waits for it listens before it looks again.
             let mut left = None;
             loop {
-                if let Some(Done { committed, written, is_change }) = self.0.try_commit(&mut commit)? {
+                if let Some(CommittedChange { committed, written, is_change }) = self.0.try_commit(&mut commit)? {
                     let committed = match counted {
                         Some((quota, ends)) => self.0.counted(&commit, committed, quota, ends),
                         None => committed,
@@ -202,28 +202,28 @@ impl Store for Memory {
         })
     }
 
-    fn watch(&self, id: SessionId) -> Answer<'_, Watched> {
+    fn watch(&self, id: SessionId) -> StoreFuture<'_, Subscribed> {
         let now = self.0.clock.now();
         let mut shard = self.0.shard(id).lock();
         *shard.watched.entry(id).or_insert(0) += 1;
         let record = shard.kept(id, now).and_then(Kept::record).cloned();
         drop(shard);
         let shared = Arc::clone(&self.0);
-        let watch = Watch::new(move || shared.shard(id).lock().unwatch(id));
+        let watch = Subscription::new(move || shared.shard(id).lock().unwatch(id));
         let countdown = record.as_ref().map(|record| record.countdown()).unwrap_or_default();
         let snapshot = record.map(|record| record.snapshot());
-        Box::pin(async move { Ok(Watched { snapshot, countdown, now, watch }) })
+        Box::pin(async move { Ok(Subscribed { snapshot, countdown, now, watch }) })
     }
 
-    fn sleep_until(&self, _: usize, at: Timestamp) -> Wait<'_, ()> {
+    fn sleep_until(&self, _: usize, at: Timestamp) -> BoxFuture<'_, ()> {
         Box::pin(self.0.clock.sleep_until(at))
     }
 
-    fn parts(&self) -> usize {
+    fn partitions(&self) -> usize {
         1
     }
 
-    fn overdue(&self, _: usize) -> Wait<'_, Vec<SessionId>> {
+    fn overdue(&self, _: usize) -> BoxFuture<'_, Vec<SessionId>> {
         Box::pin(async move {
             loop {
                 let overdue = self.0.take_overdue();
@@ -246,20 +246,20 @@ impl Store for Memory {
         self.0.alarm.set(at);
     }
 
-    fn queued(&self, _: SessionId) -> Answer<'_, Queued> {
-        Box::pin(async { Ok(Queued::default()) })
+    fn queued(&self, _: SessionId) -> StoreFuture<'_, PendingAudit> {
+        Box::pin(async { Ok(PendingAudit::default()) })
     }
 
-    fn active(&self) -> usize {
+    fn running_clocks(&self) -> usize {
         self.0.shards.iter().map(|shard| shard.lock().deadlines.len()).sum()
     }
 
-    fn count(&self, client: ClientAddress, rate: Rate) -> Answer<'_, Quota> {
+    fn hit_rate_limit(&self, client: ClientAddress, rate: RateLimit) -> StoreFuture<'_, RateLimitStatus> {
         let quota = self.0.requests.hit(client, rate, self.0.clock.now());
         Box::pin(async move { Ok(quota) })
     }
 
-    fn upkeep(&self) -> Wait<'_, ()> {
+    fn run(&self) -> BoxFuture<'_, ()> {
         Box::pin(async move {
             let Some(disk) = &self.0.disk else { return self.0.sweep().await };
             tokio::select! {
@@ -270,7 +270,7 @@ impl Store for Memory {
         })
     }
 
-    fn missing(&self) -> Option<String> {
+    fn unready_reason(&self) -> Option<String> {
         let why = self.0.disk.as_ref()?.journal.fault()?;
         Some(format!("the file that keeps sessions cannot be written: {why}"))
     }
@@ -282,13 +282,13 @@ impl Shared {
     }
 
     /// What came of a command that has a limit. What is refused counts against whoever asked, and not against others.
-    fn counted(&self, commit: &Commit, committed: Committed, quota: Quota, ends: Timestamp) -> Committed {
+    fn counted(&self, commit: &Commit, committed: Committed, quota: RateLimitStatus, ends: Timestamp) -> Committed {
         if !matches!(committed.verdict, Some(Err(_))) {
             return Committed { quota: Some(quota), ..committed };
         }
         self.switches.give_back(&commit.id, ends);
         let refused = commit.client.map(|client| self.refusals.hit((commit.id, client), REFUSALS, committed.now));
-        match refused.filter(Quota::is_exceeded) {
+        match refused.filter(RateLimitStatus::is_exceeded) {
             Some(refused) => Committed { verdict: None, quota: Some(refused), ..committed },
             None => Committed { quota: Some(quota.given_back()), ..committed },
         }

@@ -67,7 +67,7 @@ impl Shared {
             let before = record.session().rebased(was, now);
             let epoch = now.as_ms().max(before.epoch + 1);
             let after = Session { epoch, version: before.version + 1, updated_at: now, ..before.clone() };
-            let entry = engine::Entry::of(Some(&before), vec![Event::Recovered], &after, now);
+            let entry = engine::ChangeRecord::of(Some(&before), vec![Event::Recovered], &after, now);
             let record = Arc::new(Record::new(after, now));
             remembered.expires = now + record.lifetime(&self.limit.lifetimes, now);
             if let Some(entry) = entry

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::engine::{Entry, SessionId, StateTag, Timestamp, Uuid};
+use crate::engine::{ChangeRecord, SessionId, StateTag, Timestamp, Uuid};
 use crate::redis::{Commands, Keyspace};
 use crate::store::Record;
 use crate::wire;
@@ -21,7 +21,7 @@ pub(super) struct Change {
     /// The state that it made, or ended.
     pub(super) record: Arc<Record>,
     pub(super) made: Made,
-    pub(super) entry: Entry,
+    pub(super) entry: ChangeRecord,
 }
 
 /// What it made, as the session's clients are told.

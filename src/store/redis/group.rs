@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::engine::SessionId;
 use crate::redis::{Commands, LinkError, Partition, Queue, is_addable, not_addable};
-use crate::store::{Committed, Quota, Rate, StoreError};
+use crate::store::{Committed, RateLimit, RateLimitStatus, StoreError};
 
 use super::Shared;
 use super::audit;
@@ -51,7 +51,7 @@ pub(super) struct Unsettled {
     /// Commands that were refused: whoever asked is not told yet.
     pub(super) refused: Vec<Refused>,
     /// What was carried out and is not counted.
-    pub(super) carried_out: Vec<(SessionId, Rate)>,
+    pub(super) carried_out: Vec<(SessionId, RateLimit)>,
 }
 
 /// What a group wants to have done.
@@ -119,7 +119,7 @@ impl<'s> Group<'s> {
         self.partitions.iter().map(|partition| keyspace.queue(*partition, Queue::Bytes)).collect()
     }
 
-    fn uncounted(&self) -> impl Iterator<Item = (&Pending, Rate)> {
+    fn uncounted(&self) -> impl Iterator<Item = (&Pending, RateLimit)> {
         let uncounted = self.jobs.iter().filter(|pending| pending.job.quota.is_none());
         uncounted.filter_map(|pending| Some((pending, pending.job.commit.rate?)))
     }
@@ -181,7 +181,10 @@ impl<'s> Group<'s> {
         for mut pending in std::mem::take(&mut self.jobs) {
             let slot = &mut self.slots[pending.slot];
             // Those that were refused before it have given their counts back.
-            let hits = pending.job.quota.map(|quota| Quota { hits: quota.hits.saturating_sub(slot.refused), ..quota });
+            let hits = pending
+                .job
+                .quota
+                .map(|quota| RateLimitStatus { hits: quota.hits.saturating_sub(slot.refused), ..quota });
             if hits.is_some_and(|quota| quota.is_exceeded()) {
                 slot.refused += u32::from(pending.job.window.is_some());
                 pending.answer = Some(Answer::Limited);

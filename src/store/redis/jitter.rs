@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use crate::store::random;
+use crate::store::ids;
 
 /// A length between the two, in microseconds.
 pub(super) fn between_us(least: u64, most: u64) -> Duration {
-    Duration::from_micros(least + random::bits() % (most - least + 1))
+    Duration::from_micros(least + ids::bits() % (most - least + 1))
 }

@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 
 use crate::clock::Moment;
 use crate::engine::{Refusal, Timestamp, Uuid};
-use crate::store::{Commit, Committed, Quota, Record, StoreError, Verdict};
+use crate::store::{Commit, Committed, RateLimitStatus, Record, StoreError, Verdict};
 
 use super::claim::Claim;
 use super::refused::Refused;
@@ -22,7 +22,7 @@ pub(super) struct Job {
     /// Whether its sender still wants it.
     pub(super) claim: Arc<Claim>,
     /// Where its own limit stands; counted once, however often it is tried.
-    pub(super) quota: Option<Quota>,
+    pub(super) quota: Option<RateLimitStatus>,
     /// When the window ends that it was counted in; `None` when it was only looked at.
     pub(super) window: Option<Moment>,
     /// What it was about to come to when the connection was lost: perhaps it has.

@@ -45,7 +45,8 @@ use crate::redis::{Bell, Keyspace, Server};
 use super::arrival::Arrival;
 use super::metrics::Metrics;
 use super::{
-    Answer, Commit, Committed, Lifetimes, Listener, Queued, Quota, Rate, Read, Store, StoreError, Wait, Watched,
+    BoxFuture, Commit, Committed, Lifetimes, Listener, PendingAudit, RateLimit, RateLimitStatus, Read, Store,
+    StoreError, StoreFuture, Subscribed,
 };
 pub use audit::Budget;
 use share::Share;
@@ -135,7 +136,7 @@ impl RedisStore {
             let first = said.first()?;
             Some(if all == 1 { first.clone() } else { format!("{} of {all} partitions: {first}", said.len()) })
         };
-        let missing: Vec<_> = self.shares.iter().filter_map(Share::missing).collect();
+        let missing: Vec<_> = self.shares.iter().filter_map(Share::unready_reason).collect();
         if !missing.is_empty() && missing.len() < all {
             return told(missing);
         }
@@ -144,7 +145,7 @@ impl RedisStore {
     }
 
     fn of(&self, id: SessionId) -> &Share {
-        &self.shares[self.part(id)]
+        &self.shares[self.partition(id)]
     }
 
     /// The time of the first clock that answers. One after the other is asked, and none waits for those before it for
@@ -177,15 +178,15 @@ impl RedisStore {
 }
 
 impl Store for RedisStore {
-    fn now(&self, near: Option<usize>) -> Answer<'_, Timestamp> {
+    fn now(&self, near: Option<usize>) -> StoreFuture<'_, Timestamp> {
         Box::pin(self.any_now(near))
     }
 
-    fn now_of(&self, part: usize) -> Answer<'_, Timestamp> {
-        self.shares[part].now_of(0)
+    fn now_of(&self, partition: usize) -> StoreFuture<'_, Timestamp> {
+        self.shares[partition].now_of(0)
     }
 
-    fn part(&self, id: SessionId) -> usize {
+    fn partition(&self, id: SessionId) -> usize {
         match &*self.shares {
             [_] => 0,
             _ => self.keyspace.place(id),
@@ -196,64 +197,64 @@ impl Store for RedisStore {
         self.of(id).arrive(id)
     }
 
-    fn read(&self, id: SessionId) -> Answer<'_, Read> {
+    fn read(&self, id: SessionId) -> StoreFuture<'_, Read> {
         self.of(id).read(id)
     }
 
-    fn commit(&self, commit: Commit) -> Answer<'_, Committed> {
+    fn commit(&self, commit: Commit) -> StoreFuture<'_, Committed> {
         self.of(commit.id).commit(commit)
     }
 
-    fn watch(&self, id: SessionId) -> Answer<'_, Watched> {
+    fn watch(&self, id: SessionId) -> StoreFuture<'_, Subscribed> {
         self.of(id).watch(id)
     }
 
-    fn sleep_until(&self, part: usize, at: Timestamp) -> Wait<'_, ()> {
-        self.shares[part].sleep_until(0, at)
+    fn sleep_until(&self, partition: usize, at: Timestamp) -> BoxFuture<'_, ()> {
+        self.shares[partition].sleep_until(0, at)
     }
 
-    fn parts(&self) -> usize {
+    fn partitions(&self) -> usize {
         self.shares.len()
     }
 
-    fn overdue(&self, part: usize) -> Wait<'_, Vec<SessionId>> {
-        self.shares[part].overdue(0)
+    fn overdue(&self, partition: usize) -> BoxFuture<'_, Vec<SessionId>> {
+        self.shares[partition].overdue(0)
     }
 
-    fn postpone(&self, part: usize, id: SessionId, pause: Duration) {
-        self.shares[part].postpone(0, id, pause);
+    fn postpone(&self, partition: usize, id: SessionId, pause: Duration) {
+        self.shares[partition].postpone(0, id, pause);
     }
 
-    fn queued(&self, id: SessionId) -> Answer<'_, Queued> {
+    fn queued(&self, id: SessionId) -> StoreFuture<'_, PendingAudit> {
         self.of(id).queued(id)
     }
 
-    fn active(&self) -> usize {
-        self.shares.iter().map(Store::active).sum()
+    fn running_clocks(&self) -> usize {
+        self.shares.iter().map(Store::running_clocks).sum()
     }
 
-    fn count(&self, client: ClientAddress, rate: Rate) -> Answer<'_, Quota> {
+    fn hit_rate_limit(&self, client: ClientAddress, rate: RateLimit) -> StoreFuture<'_, RateLimitStatus> {
         // Every instance must come to the same share: this hasher has no seed.
         let mut hasher = DefaultHasher::new();
         client.hash(&mut hasher);
-        self.shares[hasher.finish() as usize % self.shares.len()].count(client, rate)
+        self.shares[hasher.finish() as usize % self.shares.len()].hit_rate_limit(client, rate)
     }
 
-    fn upkeep(&self) -> Wait<'_, ()> {
+    fn run(&self) -> BoxFuture<'_, ()> {
         Box::pin(async {
-            let mut upkeep: FuturesUnordered<_> = self.shares.iter().map(Store::upkeep).collect();
+            let mut runs: FuturesUnordered<_> = self.shares.iter().map(Store::run).collect();
             tokio::select! {
                 // One that is of no use any more is a fault of all.
-                _ = upkeep.next() => {}
+                _ = runs.next() => {}
                 () = self.server.follow() => {}
             }
         })
     }
 
-    fn missing(&self) -> Option<String> {
+    fn unready_reason(&self) -> Option<String> {
         let mut missing = None;
         for share in &*self.shares {
-            missing = Some(share.missing()?);
+            missing = Some(share.unready_reason()?);
         }
         missing
     }

@@ -12,7 +12,7 @@ use crate::client_address::ClientAddress;
 use crate::engine::{SessionId, Timestamp};
 use crate::redis::{Commands, LinkError, Queue as Part, Reply as Said};
 use crate::store::metrics::{Operation, Role};
-use crate::store::{Queued, Quota, Rate, Read, Snapshot, StoreError};
+use crate::store::{PendingAudit, RateLimit, RateLimitStatus, Read, Snapshot, StoreError};
 use crate::supervision::panic_point;
 use crate::wire::{self, RecordBody};
 
@@ -35,13 +35,13 @@ pub(super) enum Lookup {
     /// The state of a session, deleted ones included.
     RecordBody(SessionId, Reply<Found>),
     /// What of a session waits to be audited.
-    Queued(SessionId, Reply<Queued>),
+    PendingAudit(SessionId, Reply<PendingAudit>),
     /// The time.
     Time(Reply<Timestamp>),
     /// The run of the server.
     Run(Reply<Arc<str>>),
     /// One more hit on a limit.
-    Count(ClientAddress, Rate, Reply<Quota>),
+    Count(ClientAddress, RateLimit, Reply<RateLimitStatus>),
     /// Something published on a channel, for whoever listens to it.
     Probe(String),
 }
@@ -118,9 +118,9 @@ struct Batch {
     states: Vec<(SessionId, Want)>,
     times: Vec<Reply<Timestamp>>,
     runs: Vec<Reply<Arc<str>>>,
-    queued: Vec<(SessionId, Reply<Queued>)>,
+    queued: Vec<(SessionId, Reply<PendingAudit>)>,
     probes: Vec<String>,
-    counts: Vec<(String, Rate, Reply<Quota>)>,
+    counts: Vec<(String, RateLimit, Reply<RateLimitStatus>)>,
 }
 
 impl Batch {
@@ -135,7 +135,7 @@ impl Batch {
                 self.keys.push(shared.keyspace.session(id));
                 self.states.push((id, Want::RecordBody(reply)));
             }
-            Lookup::Queued(id, reply) => self.queued.push((id, reply)),
+            Lookup::PendingAudit(id, reply) => self.queued.push((id, reply)),
             Lookup::Time(reply) => self.times.push(reply),
             Lookup::Run(reply) => self.runs.push(reply),
             Lookup::Probe(channel) => self.probes.push(channel),

@@ -14,7 +14,7 @@ use crate::clock::Moment;
 use crate::engine::SessionId;
 use crate::redis::{Commands, Reply};
 use crate::store::metrics::Operation;
-use crate::store::{Commit, Committed, Quota, REFUSALS, Rate, StoreError};
+use crate::store::{Commit, Committed, REFUSALS, RateLimit, RateLimitStatus, StoreError};
 
 use super::Shared;
 use super::limits;
@@ -26,7 +26,7 @@ const LEFT_MIN: Duration = Duration::from_millis(50);
 /// A command that has a limit of its own and was refused.
 pub(super) struct Refused {
     id: SessionId,
-    rate: Rate,
+    rate: RateLimit,
     client: Option<ClientAddress>,
     /// When the window ends that it was counted in; `None` when it was not counted.
     window: Option<Moment>,
@@ -39,7 +39,7 @@ pub(super) fn is_suspect(shared: &Shared, commit: &Commit) -> bool {
     standing(shared, commit.id, commit.client).is_some()
 }
 
-fn standing(shared: &Shared, id: SessionId, client: Option<ClientAddress>) -> Option<Quota> {
+fn standing(shared: &Shared, id: SessionId, client: Option<ClientAddress>) -> Option<RateLimitStatus> {
     shared.refusals.reached(&(id, client?), REFUSALS, shared.clock.now())
 }
 
@@ -68,11 +68,11 @@ impl Refused {
         self.committed.verdict.is_some()
     }
 
-    fn tell(mut self, too_many: Option<Quota>) {
+    fn tell(mut self, too_many: Option<RateLimitStatus>) {
         match (too_many, self.is_judged()) {
             (Some(quota), true) => (self.committed.verdict, self.committed.quota) = (None, Some(quota)),
             (None, true) if self.window.is_some() => {
-                self.committed.quota = self.committed.quota.map(Quota::given_back);
+                self.committed.quota = self.committed.quota.map(RateLimitStatus::given_back);
             }
             (Some(_) | None, _) => {}
         }
@@ -83,7 +83,7 @@ impl Refused {
 /// Counts what was refused, and tells everybody. What cannot be counted is told as it is.
 pub(super) async fn settle(shared: &Arc<Shared>, line: &mut Line, refused: Vec<Refused>) {
     let now = shared.clock.moment();
-    let (mut commands, mut given_back) = (Commands::new(), Vec::<(SessionId, Rate, usize)>::new());
+    let (mut commands, mut given_back) = (Commands::new(), Vec::<(SessionId, RateLimit, usize)>::new());
     let is_given_back = |one: &&Refused| one.window.is_some_and(|ends| ends.since(now) > LEFT_MIN);
     for one in refused.iter().filter(is_given_back) {
         match given_back.iter_mut().find(|(id, ..)| *id == one.id) {
@@ -98,7 +98,9 @@ pub(super) async fn settle(shared: &Arc<Shared>, line: &mut Line, refused: Vec<R
     for one in refused {
         match one.client.filter(|_| one.is_judged()) {
             Some(client) => match standing(shared, one.id, Some(client)) {
-                Some(quota) => others.push((one, Some(Quota { hits: quota.hits.saturating_add(1), ..quota }))),
+                Some(quota) => {
+                    others.push((one, Some(RateLimitStatus { hits: quota.hits.saturating_add(1), ..quota })))
+                }
                 None => {
                     limits::count(&mut commands, &shared.keyspace.refused_limit(one.id, client), REFUSALS);
                     counted.push((one, client));
@@ -114,21 +116,25 @@ pub(super) async fn settle(shared: &Arc<Shared>, line: &mut Line, refused: Vec<R
     let mut replies = asked.into_iter().skip(given_back.len() * limits::REPLIES);
     for (one, client) in counted {
         let quota = learn(shared, &mut replies, (one.id, client));
-        one.tell(quota.filter(Quota::is_exceeded));
+        one.tell(quota.filter(RateLimitStatus::is_exceeded));
     }
     for (one, too_many) in others {
         one.tell(too_many);
     }
 }
 
-fn learn(shared: &Shared, replies: &mut impl Iterator<Item = Reply>, key: (SessionId, ClientAddress)) -> Option<Quota> {
+fn learn(
+    shared: &Shared,
+    replies: &mut impl Iterator<Item = Reply>,
+    key: (SessionId, ClientAddress),
+) -> Option<RateLimitStatus> {
     let quota = limits::counted(replies, REFUSALS).ok()?.quota;
     shared.refusals.learn(key, quota, shared.clock.now());
     Some(quota)
 }
 
 /// Counts what suspects had carried out; nobody waits for it.
-pub(super) async fn count(shared: &Arc<Shared>, line: &mut Line, carried_out: Vec<(SessionId, Rate)>) {
+pub(super) async fn count(shared: &Arc<Shared>, line: &mut Line, carried_out: Vec<(SessionId, RateLimit)>) {
     let mut commands = Commands::new();
     for (id, rate) in carried_out {
         limits::count(&mut commands, &shared.keyspace.switch_limit(id), rate);

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use crate::engine::StateTag;
 use crate::redis::{LinkError, Reply};
-use crate::store::Queued;
+use crate::store::PendingAudit;
 
 /// What came of a transaction.
 #[derive(Debug)]
@@ -80,14 +80,14 @@ pub(super) fn decimal(digits: &Bytes) -> u64 {
 
 /// What of a session is queued: the newest tag, and how many stand apart. What is being written, or tried alone, by
 /// whomever it is, may be of the session too, and older.
-pub(super) fn queued(reply: &Reply, out_of_order: &[Reply]) -> Queued {
-    let [newest, apart] = reply.list() else { return Queued::default() };
+pub(super) fn queued(reply: &Reply, out_of_order: &[Reply]) -> PendingAudit {
+    let [newest, apart] = reply.list() else { return PendingAudit::default() };
     let tag = |text: &str| {
         let (epoch, version) = text.split_once('.')?;
         Some(StateTag { epoch: epoch.parse().ok()?, version: version.parse().ok()? })
     };
     let others = out_of_order.iter().any(|count| count.number::<u64>() != Some(0));
-    Queued { newest: newest.text().and_then(tag), has_stragglers: apart.number::<u64>().is_some() || others }
+    PendingAudit { newest: newest.text().and_then(tag), has_stragglers: apart.number::<u64>().is_some() || others }
 }
 
 fn unexpected(command: &str, reply: &Reply) -> LinkError {

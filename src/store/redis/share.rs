@@ -13,7 +13,8 @@ use crate::engine::{Millis, SessionId, Timestamp};
 use crate::redis::Bell;
 use crate::store::arrival::Arrival;
 use crate::store::{
-    Answer, Commit, Committed, Listener, Queued, Quota, Rate, Read, Store, StoreError, Wait, Watched, random,
+    BoxFuture, Commit, Committed, Listener, PendingAudit, RateLimit, RateLimitStatus, Read, Store, StoreError,
+    StoreFuture, Subscribed, ids,
 };
 use crate::supervision::{Ending, Task};
 
@@ -109,15 +110,15 @@ impl Share {
 }
 
 impl Store for Share {
-    fn now(&self, _: Option<usize>) -> Answer<'_, Timestamp> {
+    fn now(&self, _: Option<usize>) -> StoreFuture<'_, Timestamp> {
         self.now_of(0)
     }
 
-    fn part(&self, _: SessionId) -> usize {
+    fn partition(&self, _: SessionId) -> usize {
         0
     }
 
-    fn now_of(&self, _: usize) -> Answer<'_, Timestamp> {
+    fn now_of(&self, _: usize) -> StoreFuture<'_, Timestamp> {
         Box::pin(self.ask(Lookup::Time))
     }
 
@@ -125,15 +126,15 @@ impl Store for Share {
         self.shared.arrivals.enter(id)
     }
 
-    fn read(&self, id: SessionId) -> Answer<'_, Read> {
+    fn read(&self, id: SessionId) -> StoreFuture<'_, Read> {
         Box::pin(self.ask(move |reply| Lookup::State(id, reply)))
     }
 
-    fn commit(&self, commit: Commit) -> Answer<'_, Committed> {
+    fn commit(&self, commit: Commit) -> StoreFuture<'_, Committed> {
         Box::pin(async move {
             let (reply, answer) = oneshot::channel();
             let place = commit.id.0.place(self.committers.len());
-            let (event, claim) = (random::uuid(self.shared.clock.now()), Arc::new(Claim::default()));
+            let (event, claim) = (ids::uuid(self.shared.clock.now()), Arc::new(Claim::default()));
             let expires = self.shared.clock.moment() + self.shared.patience();
             let given = Arc::clone(&claim);
             let job = Job {
@@ -162,26 +163,26 @@ impl Store for Share {
         })
     }
 
-    fn watch(&self, id: SessionId) -> Answer<'_, Watched> {
+    fn watch(&self, id: SessionId) -> StoreFuture<'_, Subscribed> {
         Box::pin(async move {
             let (reply, joined) = oneshot::channel();
-            self.feed.send(Ask::Watch(id, reply)).map_err(|_| StoreError::Unavailable("the server stops"))?;
+            self.feed.send(Ask::Subscription(id, reply)).map_err(|_| StoreError::Unavailable("the server stops"))?;
             let joined = tokio::time::timeout(self.shared.patience(), joined).await;
             let (Read { snapshot, now, .. }, watch) = joined.map_err(|_| DEAF)?.unwrap_or(Err(DEAF))?;
             let countdown = snapshot.as_ref().map(|snapshot| snapshot.countdown()).unwrap_or_default();
-            Ok(Watched { snapshot, countdown, now, watch })
+            Ok(Subscribed { snapshot, countdown, now, watch })
         })
     }
 
-    fn sleep_until(&self, _: usize, at: Timestamp) -> Wait<'_, ()> {
+    fn sleep_until(&self, _: usize, at: Timestamp) -> BoxFuture<'_, ()> {
         Box::pin(self.shared.sleep_until(at))
     }
 
-    fn parts(&self) -> usize {
+    fn partitions(&self) -> usize {
         1
     }
 
-    fn overdue(&self, _: usize) -> Wait<'_, Vec<SessionId>> {
+    fn overdue(&self, _: usize) -> BoxFuture<'_, Vec<SessionId>> {
         Box::pin(async move {
             loop {
                 let due = self.shared.timers.due(self.shared.estimate(), OVERDUE_BATCH);
@@ -207,25 +208,25 @@ impl Store for Share {
         self.shared.timers.postpone(id, now, now + Millis::new(pause.as_millis() as u64));
     }
 
-    fn queued(&self, id: SessionId) -> Answer<'_, Queued> {
-        Box::pin(self.ask(move |reply| Lookup::Queued(id, reply)))
+    fn queued(&self, id: SessionId) -> StoreFuture<'_, PendingAudit> {
+        Box::pin(self.ask(move |reply| Lookup::PendingAudit(id, reply)))
     }
 
-    fn active(&self) -> usize {
+    fn running_clocks(&self) -> usize {
         self.shared.timers.len()
     }
 
-    fn count(&self, client: ClientAddress, rate: Rate) -> Answer<'_, Quota> {
+    fn hit_rate_limit(&self, client: ClientAddress, rate: RateLimit) -> StoreFuture<'_, RateLimitStatus> {
         // What cannot be counted lets through, and then there must be time left for the request itself.
         let patience = self.shared.timeout / 10;
         Box::pin(reader::ask(&self.readers, patience, move |reply| Lookup::Count(client, rate, reply)))
     }
 
-    fn upkeep(&self) -> Wait<'_, ()> {
+    fn run(&self) -> BoxFuture<'_, ()> {
         Box::pin(sweep::sweep(&self.shared))
     }
 
-    fn missing(&self) -> Option<String> {
+    fn unready_reason(&self) -> Option<String> {
         self.shared.missing()
     }
 }

@@ -13,8 +13,8 @@ use crate::clock::Clock;
 use crate::engine::{Millis, SessionId, Timestamp};
 use crate::redis::{Bell, Fitness, Keyspace, Link, LinkError, Partition, Server, Subscriber, Unfit, examine};
 use crate::store::arrival::Arrivals;
-use crate::store::limits::Limits;
 use crate::store::metrics::{Metrics, Rejected};
+use crate::store::rate_limit::Limits;
 use crate::store::{Lifetimes, Listener};
 
 use super::audit::Budget;

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use crate::clock::Moment;
 use crate::engine::{Millis, Refusal, SessionId, StateTag, Timestamp, Uuid};
 use crate::redis::{Commands, Keyspace, Partition};
-use crate::store::{Current, Decision, Record, Verdict, Write};
+use crate::store::{Decision, DecisionContext, Mutation, Record, Verdict};
 use crate::wire::{self, EventIds, RecordBody, RecordHeader};
 
 use super::Shared;
@@ -245,7 +245,7 @@ impl Slot {
         }
         let arrived_us = arrival.map_or(reading.time_us, |arrival| shared.authority.at_us(arrival.moment(), reading));
         let last_change = self.record.as_ref().map_or(Timestamp::default(), |record| record.session().updated_at);
-        let current = Current {
+        let current = DecisionContext {
             record: self.record.as_ref(),
             epoch: self.epoch(run_id, now),
             at: Timestamp::from_ms(arrived_us / 1_000).max(last_change),
@@ -259,7 +259,7 @@ impl Slot {
             let answer = if job.attempt.is_some() { Answer::Unknown } else { Answer::Fault };
             return Judged::Answer(answer);
         };
-        let blocked = (self.is_blocked && !matches!(write, Write::Nothing)).then_some(BLOCKED);
+        let blocked = (self.is_blocked && !matches!(write, Mutation::Nothing)).then_some(BLOCKED);
         if let Some(why) = blocked.or_else(|| self.refused_for_room(&write, job.commit.arrival.is_some())) {
             // What was sent before may still be carried out.
             let answer = if job.attempt.is_some() { Answer::Unknown } else { Answer::NoRoom(why) };
@@ -268,28 +268,28 @@ impl Slot {
         let before = self.tag();
         let event = job.event;
         let change = match write {
-            Write::Nothing if is_unreadable => {
+            Mutation::Nothing if is_unreadable => {
                 // Nobody can fire its deadline: whoever looks for those that are overdue must not find it again.
                 self.orphan |= job.commit.arrival.is_none();
                 return Judged::Answer(Answer::Unreadable);
             }
-            Write::Discard => {
+            Mutation::Discard => {
                 (self.is_discarded, self.unreadable) = (true, None);
                 None
             }
-            Write::Nothing => {
+            Mutation::Nothing => {
                 let settles = job.commit.arrival.is_none();
                 self.orphan |= settles && self.record.is_none() && verdict == Err(Refusal::NotFound);
                 // Whoever found it overdue found what is not so.
                 self.is_astray |= settles && self.record.is_some() && shared.timers.is_suspect(self.id);
                 None
             }
-            Write::Put { record, notices, entry } => {
+            Mutation::Put { record, notices, entry } => {
                 (self.record, self.buried) = (Some(Arc::clone(&record)), None);
                 let tag = record.session().tag();
                 Some(Change { event, tag, record, made: Made::State(notices), entry })
             }
-            Write::Delete { tag, notice, last, entry } => {
+            Mutation::Delete { tag, notice, last, entry } => {
                 (self.record, self.buried) = (None, Some(tag));
                 Some(Change { event, tag, record: last, made: Made::End(notice), entry })
             }
@@ -316,8 +316,8 @@ impl Slot {
 
     /// Why a change cannot be audited and so cannot be made. What time does is nobody's wish, and a deletion makes
     /// room in the end.
-    fn refused_for_room(&self, write: &Write, is_asked_for: bool) -> Option<&'static str> {
-        let is_put = matches!(write, Write::Put { .. }) && is_asked_for;
+    fn refused_for_room(&self, write: &Mutation, is_asked_for: bool) -> Option<&'static str> {
+        let is_put = matches!(write, Mutation::Put { .. }) && is_asked_for;
         match self.room {
             Room::None if is_put => Some("too many changes wait to be audited"),
             Room::Scarce if is_put && self.record.is_none() => {

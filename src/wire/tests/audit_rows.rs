@@ -2,14 +2,15 @@
 
 use super::super::{ParticipantColumns, audit_row, encode, encode_job};
 use super::sample::{self, SWITCH, after, after_noon};
-use crate::engine::{Command, Entry, Event, Millis, Session, Uuid, judge};
+use crate::engine::{ChangeRecord, Command, Event, Millis, Session, Uuid, judge};
 
 const EVENT: Uuid = Uuid::from_bits(0x7000_8000_0000_0000_0001);
 
 /// The job of a command after noon.
-fn job_of(before: &Session, ms: u64, command: &Command) -> (Session, Entry, String) {
+fn job_of(before: &Session, ms: u64, command: &Command) -> (Session, ChangeRecord, String) {
     let judgement = judge(before, command, &Default::default(), after_noon(ms));
-    let entry = Entry::of(Some(before), judgement.events, &judgement.session, after_noon(ms)).expect("it changes");
+    let entry =
+        ChangeRecord::of(Some(before), judgement.events, &judgement.session, after_noon(ms)).expect("it changes");
     let members = encode(&judgement.session, after_noon(ms)).members();
     let mut out = Vec::new();
     encode_job(&mut out, EVENT, before.id, judgement.session.tag(), &entry, &members);

@@ -8,14 +8,14 @@ use std::sync::Arc;
 use super::super::reader::{self, Lookup};
 use super::{Ask, DEAF, Feed, Joined, TOGETHER_MAX, lapses};
 use crate::engine::SessionId;
-use crate::redis::{LinkError, Subscriber, Subscription};
-use crate::store::{Read, Snapshot, StoreError, Watch};
+use crate::redis::{LinkError, PendingSubscribe, Subscriber};
+use crate::store::{Read, Snapshot, StoreError, Subscription};
 
 /// A change of what is heard that is on its way, one at a time.
 pub(super) enum Operation {
     None,
     Join { asked: Vec<(SessionId, Joined)>, reads: Reads },
-    Leave(Subscription),
+    Leave(PendingSubscribe),
 }
 
 /// The states of sessions when their subscriptions stood.
@@ -104,7 +104,7 @@ impl Feed {
             match read {
                 Ok(read) => {
                     let asks = self.asks.clone();
-                    let watch = Watch::new(move || {
+                    let watch = Subscription::new(move || {
                         // The feed is gone when the store is.
                         let _ = asks.upgrade().map(|asks| asks.send(Ask::Unwatch(id)));
                     });

@@ -22,9 +22,9 @@ use tracing::{debug, info, warn};
 use crate::clock::Moment;
 use crate::engine::SessionId;
 use crate::redis::LinkError;
+use crate::store::ids;
 use crate::store::metrics::Role;
-use crate::store::random;
-use crate::store::{Read, StoreError, Update, Watch};
+use crate::store::{Read, StoreError, Subscription, Update};
 use crate::supervision::panic_point;
 
 use super::Shared;
@@ -52,12 +52,12 @@ const RECONNECT_PAUSE_US: (u64, u64) = (20_000, 200_000);
 pub(super) const DEAF: StoreError = StoreError::Unavailable("updates are interrupted");
 
 /// Where whoever wants to watch waits: for the state when the subscription stood, and what ends the watch.
-type Joined = oneshot::Sender<Result<(Read, Watch), StoreError>>;
+type Joined = oneshot::Sender<Result<(Read, Subscription), StoreError>>;
 
 /// What the feed is asked.
 pub(super) enum Ask {
     /// Somebody watches a session; answered when the subscription stands.
-    Watch(SessionId, Joined),
+    Subscription(SessionId, Joined),
     /// Somebody does not any more.
     Unwatch(SessionId),
 }
@@ -110,7 +110,7 @@ impl Feed {
         asks: mpsc::WeakUnboundedSender<Ask>,
         inbox: mpsc::UnboundedReceiver<Ask>,
     ) -> Self {
-        let probe = shared.keyspace.probe_channel(random::bits());
+        let probe = shared.keyspace.probe_channel(ids::bits());
         Self {
             shared,
             readers,
@@ -215,7 +215,7 @@ impl Feed {
 
     fn take(&mut self, ask: Ask) {
         match ask {
-            Ask::Watch(id, joined) => {
+            Ask::Subscription(id, joined) => {
                 self.topics.entry(id).or_default().watch();
                 if self.is_given_up {
                     self.refuse(id, joined, DEAF);

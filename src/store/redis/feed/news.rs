@@ -54,7 +54,7 @@ impl Feed {
                 }
                 let (frame, countdown) = (wire::update(id, &snapshot.members, now), snapshot.countdown());
                 let update = match is_other {
-                    true => Update::Restored { tag, frame, countdown },
+                    true => Update::Resync { tag, frame, countdown },
                     false => Update::State { tag, frame, countdown },
                 };
                 (update, was_misled, topic.tell(tag, is_other))

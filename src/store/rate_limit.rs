@@ -1,4 +1,4 @@
-//! Rate limits counted in this process: fixed windows that begin with the first hit. Does not know what
+//! RateLimit limits counted in this process: fixed windows that begin with the first hit. Does not know what
 //! is limited.
 
 use std::collections::HashMap;
@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 
 use crate::engine::{Millis, Timestamp};
 
-use super::{Quota, Rate};
+use super::{RateLimit, RateLimitStatus};
 
 const SHARDS: usize = 16;
 /// A shard is not looked through for windows that have ended before it has this many.
@@ -40,12 +40,12 @@ impl<K: Hash + Eq> Limits<K> {
     }
 
     /// One more hit.
-    pub(super) fn hit(&self, key: K, rate: Rate, now: Timestamp) -> Quota {
+    pub(super) fn hit(&self, key: K, rate: RateLimit, now: Timestamp) -> RateLimitStatus {
         self.enter(key, rate, now).0
     }
 
     /// The same; returns when the window ends, too.
-    pub(super) fn enter(&self, key: K, rate: Rate, now: Timestamp) -> (Quota, Timestamp) {
+    pub(super) fn enter(&self, key: K, rate: RateLimit, now: Timestamp) -> (RateLimitStatus, Timestamp) {
         let mut shard = self.shard(&key).lock();
         shard.sweep(now);
         let fresh = || Window { hits: 0, ends: now + Millis::new(u64::from(rate.window_s) * 1_000) };
@@ -66,14 +66,14 @@ impl<K: Hash + Eq> Limits<K> {
     }
 
     /// Where a limit stands that was reached; `None` when it was not.
-    pub(super) fn reached(&self, key: &K, rate: Rate, now: Timestamp) -> Option<Quota> {
+    pub(super) fn reached(&self, key: &K, rate: RateLimit, now: Timestamp) -> Option<RateLimitStatus> {
         let shard = self.shard(key).lock();
         let window = shard.windows.get(key).filter(|window| window.ends > now && window.hits >= rate.max)?;
         Some(window.quota(rate, now))
     }
 
     /// Takes down where a limit stands that was counted elsewhere.
-    pub(super) fn learn(&self, key: K, quota: Quota, now: Timestamp) {
+    pub(super) fn learn(&self, key: K, quota: RateLimitStatus, now: Timestamp) {
         let mut shard = self.shard(&key).lock();
         shard.sweep(now);
         let ends = now + Millis::new(u64::from(quota.reset_s) * 1_000);
@@ -97,8 +97,8 @@ impl<K> Shard<K> {
 }
 
 impl Window {
-    fn quota(&self, rate: Rate, now: Timestamp) -> Quota {
-        Quota { rate, hits: self.hits, reset_s: self.ends.since(now).as_ms().div_ceil(1_000) as u32 }
+    fn quota(&self, rate: RateLimit, now: Timestamp) -> RateLimitStatus {
+        RateLimitStatus { rate, hits: self.hits, reset_s: self.ends.since(now).as_ms().div_ceil(1_000) as u32 }
     }
 }
 
@@ -106,9 +106,9 @@ impl Window {
 mod tests {
     use super::{Limits, SHARDS, SWEEP_LEN_MIN};
     use crate::engine::Timestamp;
-    use crate::store::Rate;
+    use crate::store::RateLimit;
 
-    const RATE: Rate = Rate { max: 2, window_s: 1 };
+    const RATE: RateLimit = RateLimit { max: 2, window_s: 1 };
 
     #[test]
     fn a_window_begins_with_the_first_hit_and_ends_after_its_length() {

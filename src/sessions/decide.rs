@@ -4,22 +4,22 @@
 use std::sync::Arc;
 
 use crate::engine::{
-    self, Command, Entry, Event, Judgement, NewSession, Outcome, Precondition, Refusal, Session, SessionId, StateTag,
-    Timestamp,
+    self, ChangeRecord, Command, Event, Judgement, NewSession, Outcome, Precondition, Refusal, Session, SessionId,
+    StateTag, Timestamp,
 };
-use crate::store::{Current, Decision, Record, Verdict, Write};
+use crate::store::{Decision, DecisionContext, Mutation, Record, Verdict};
 use crate::wire;
 
-use super::request::Request;
+use super::request::CommandRequest;
 
 /// A new session.
-pub(super) fn create(new: &NewSession, current: &Current<'_>) -> Decision {
+pub(super) fn create(new: &NewSession, current: &DecisionContext<'_>) -> Decision {
     if current.record.is_some() {
         return nothing(Err(Refusal::Exists));
     }
     let epoch = current.epoch.max(current.now.as_ms());
     let session = new.create(epoch, current.at);
-    match Entry::of(None, vec![Event::Created], &session, current.at) {
+    match ChangeRecord::of(None, vec![Event::Created], &session, current.at) {
         Some(entry) => put(session, Vec::new(), entry, current.now, Ok(Outcome::default())),
         None => unreachable!("something happened"),
     }
@@ -33,10 +33,10 @@ pub(super) fn settled(before: &Session, now: Timestamp) -> Record {
 }
 
 /// A change of one, or none when there is none.
-pub(super) fn decide(id: SessionId, request: &Request, current: &Current<'_>) -> Decision {
+pub(super) fn change(id: SessionId, request: &CommandRequest, current: &DecisionContext<'_>) -> Decision {
     let Some(record) = current.record else {
         if current.is_unreadable && matches!(request.command, Command::Delete) {
-            return Decision { write: Write::Discard, verdict: Ok(Outcome::default()) };
+            return Decision { write: Mutation::Discard, verdict: Ok(Outcome::default()) };
         }
         return nothing(match request.command {
             Command::Delete => Ok(Outcome::default()),
@@ -60,25 +60,28 @@ pub(super) fn decide(id: SessionId, request: &Request, current: &Current<'_>) ->
     };
     let Judgement { session, mut events, verdict } = engine::judge(before, command, &request.precondition, current.at);
     let verdict = verdict.and_then(|outcome| merged.map(|_| outcome));
-    let verdict = verdict.map_err(|refusal| excuse(refusal, &session, request, current));
+    let verdict = verdict.map_err(|refusal| as_conflict(refusal, &session, request, current));
     let notices = notices(id, &events, current.now);
     let is_deleted = matches!((&request.command, &verdict), (Command::Delete, Ok(_)));
     if is_deleted {
         events.push(Event::Deleted);
     }
-    let Some(entry) = Entry::of(Some(before), events, &session, current.at) else { return nothing(verdict) };
+    let Some(entry) = ChangeRecord::of(Some(before), events, &session, current.at) else { return nothing(verdict) };
     if is_deleted {
         let tag = StateTag { epoch: current.epoch, version: before.version + 1 };
         // What is deleted runs no more: the record shows how it ended.
         let session = engine::judge(&session, &Command::Cancel, &Default::default(), current.at).session;
         let last = Arc::new(Record::read(Session { epoch: tag.epoch, version: tag.version, ..session }));
-        return Decision { write: Write::Delete { tag, notice: wire::deleted(id, current.now), last, entry }, verdict };
+        return Decision {
+            write: Mutation::Delete { tag, notice: wire::deleted(id, current.now), last, entry },
+            verdict,
+        };
     }
     put(Session { epoch: current.epoch, ..session }, notices, entry, current.now, verdict)
 }
 
 /// The command with the metadata that its merge makes, if it has one.
-fn merged(request: &Request, before: &Session) -> Result<Option<Command>, Refusal> {
+fn merged(request: &CommandRequest, before: &Session) -> Result<Option<Command>, Refusal> {
     let (Command::Patch(settings), Some(merge)) = (&request.command, &request.merge) else { return Ok(None) };
     let metadata = merge.apply(before.metadata.as_deref()).map_err(|wire::TooLarge| Refusal::MetadataTooLarge)?;
     let mut settings = settings.clone();
@@ -87,7 +90,12 @@ fn merged(request: &Request, before: &Session) -> Result<Option<Command>, Refusa
 }
 
 /// A command that was refused because of a change that its sender could not know is a conflict.
-fn excuse(refusal: Refusal, session: &Session, request: &Request, current: &Current<'_>) -> Refusal {
+fn as_conflict(
+    refusal: Refusal,
+    session: &Session,
+    request: &CommandRequest,
+    current: &DecisionContext<'_>,
+) -> Refusal {
     if refusal.depends_on_state() && current.changed_since_arrival {
         Refusal::Conflict { actual_version: session.version, expected_version: request.precondition.version }
     } else {
@@ -99,16 +107,16 @@ fn excuse(refusal: Refusal, session: &Session, request: &Request, current: &Curr
 pub(super) fn put(
     session: Session,
     notices: Vec<bytes::Bytes>,
-    entry: Entry,
+    entry: ChangeRecord,
     now: Timestamp,
     verdict: Verdict,
 ) -> Decision {
-    Decision { write: Write::Put { record: Arc::new(Record::new(session, now)), notices, entry }, verdict }
+    Decision { write: Mutation::Put { record: Arc::new(Record::new(session, now)), notices, entry }, verdict }
 }
 
 /// No change.
 pub(super) fn nothing(verdict: Verdict) -> Decision {
-    Decision { write: Write::Nothing, verdict }
+    Decision { write: Mutation::Nothing, verdict }
 }
 
 /// Clocks that ran out, as clients are told of them.

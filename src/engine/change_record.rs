@@ -5,7 +5,7 @@ use super::{Event, GroupId, Millis, ParticipantId, Session, Timestamp};
 
 /// What kind of change it was: by the last thing that happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Kind {
+pub enum ChangeKind {
     /// It began to be.
     SessionCreated,
     /// The first turn began.
@@ -34,32 +34,32 @@ pub enum Kind {
     SessionRecovered,
 }
 
-impl Kind {
+impl ChangeKind {
     /// The kind's name in the record.
     pub const fn name(self) -> &'static str {
         match self {
-            Kind::SessionCreated => "session_created",
-            Kind::SessionStarted => "session_started",
-            Kind::CycleSwitched => "cycle_switched",
-            Kind::SessionPaused => "session_paused",
-            Kind::SessionResumed => "session_resumed",
-            Kind::ParticipantExpired => "participant_expired",
-            Kind::ParticipantRevived => "participant_revived",
-            Kind::SessionExpired => "session_expired",
-            Kind::SessionCompleted => "session_completed",
-            Kind::SessionCancelled => "session_cancelled",
-            Kind::SessionUpdated => "session_updated",
-            Kind::SessionDeleted => "session_deleted",
-            Kind::SessionRecovered => "session_recovered",
+            ChangeKind::SessionCreated => "session_created",
+            ChangeKind::SessionStarted => "session_started",
+            ChangeKind::CycleSwitched => "cycle_switched",
+            ChangeKind::SessionPaused => "session_paused",
+            ChangeKind::SessionResumed => "session_resumed",
+            ChangeKind::ParticipantExpired => "participant_expired",
+            ChangeKind::ParticipantRevived => "participant_revived",
+            ChangeKind::SessionExpired => "session_expired",
+            ChangeKind::SessionCompleted => "session_completed",
+            ChangeKind::SessionCancelled => "session_cancelled",
+            ChangeKind::SessionUpdated => "session_updated",
+            ChangeKind::SessionDeleted => "session_deleted",
+            ChangeKind::SessionRecovered => "session_recovered",
         }
     }
 }
 
 /// A change in the record.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
+pub struct ChangeRecord {
     /// What kind of change.
-    pub kind: Kind,
+    pub kind: ChangeKind,
     /// When it was judged.
     pub at: Timestamp,
     /// Whose clock it was about.
@@ -76,7 +76,7 @@ pub struct Entry {
     pub events: Vec<Event>,
 }
 
-impl Entry {
+impl ChangeRecord {
     /// The change from `before`, if there was something, to `after` at `at`; `None` when nothing happened.
     pub fn of(before: Option<&Session>, events: Vec<Event>, after: &Session, at: Timestamp) -> Option<Self> {
         let last = events.last()?;
@@ -86,20 +86,20 @@ impl Entry {
             if let Event::ParticipantExpired { participant, .. } = event { Some(*participant) } else { None }
         });
         let (kind, participant, is_over) = match last {
-            Event::Created => (Kind::SessionCreated, None, false),
-            Event::Started { to } => (Kind::SessionStarted, Some(*to), false),
-            Event::Switched { from, .. } => (Kind::CycleSwitched, Some(*from), true),
-            Event::Paused => (Kind::SessionPaused, turn_of(after), true),
-            Event::Resumed => (Kind::SessionResumed, turn_of(after), false),
-            Event::ParticipantExpired { participant, .. } => (Kind::ParticipantExpired, Some(*participant), true),
-            Event::RoundsExpired { .. } => (Kind::ParticipantExpired, expired.or(before_turn), true),
-            Event::ParticipantRevived { participant } => (Kind::ParticipantRevived, Some(*participant), false),
-            Event::SessionExpired { .. } => (Kind::SessionExpired, expired.or(before_turn), true),
-            Event::Completed => (Kind::SessionCompleted, before_turn, true),
-            Event::Cancelled => (Kind::SessionCancelled, before_turn, true),
-            Event::Updated => (Kind::SessionUpdated, None, false),
-            Event::Deleted => (Kind::SessionDeleted, None, false),
-            Event::Recovered => (Kind::SessionRecovered, None, false),
+            Event::Created => (ChangeKind::SessionCreated, None, false),
+            Event::Started { to } => (ChangeKind::SessionStarted, Some(*to), false),
+            Event::Switched { from, .. } => (ChangeKind::CycleSwitched, Some(*from), true),
+            Event::Paused => (ChangeKind::SessionPaused, turn_of(after), true),
+            Event::Resumed => (ChangeKind::SessionResumed, turn_of(after), false),
+            Event::ParticipantExpired { participant, .. } => (ChangeKind::ParticipantExpired, Some(*participant), true),
+            Event::RoundsExpired { .. } => (ChangeKind::ParticipantExpired, expired.or(before_turn), true),
+            Event::ParticipantRevived { participant } => (ChangeKind::ParticipantRevived, Some(*participant), false),
+            Event::SessionExpired { .. } => (ChangeKind::SessionExpired, expired.or(before_turn), true),
+            Event::Completed => (ChangeKind::SessionCompleted, before_turn, true),
+            Event::Cancelled => (ChangeKind::SessionCancelled, before_turn, true),
+            Event::Updated => (ChangeKind::SessionUpdated, None, false),
+            Event::Deleted => (ChangeKind::SessionDeleted, None, false),
+            Event::Recovered => (ChangeKind::SessionRecovered, None, false),
         };
         let place = participant.and_then(|participant| after.position(participant));
         Some(Self {
