@@ -141,8 +141,7 @@ impl Firing {
             panic_point("deadline", id);
             fired(sessions.fire(id).await)
         };
-        let supervisor = self.supervisor.clone();
-        let task = self.tasks.spawn(async move { supervisor.guarded("deadline", fire).await });
+        let task = self.tasks.spawn(self.supervisor.guarded("deadline", fire));
         self.ids.insert(task.id(), id);
     }
 

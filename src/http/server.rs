@@ -148,12 +148,10 @@ impl Server {
             // More are left without a word.
             let Some(place) = self.admission.admit(&peer) else { continue };
             let connection = connection::serve(tcp, peer, place.scope, Arc::clone(&self.shared), shutdown.clone());
-            let supervisor = self.supervisor.clone();
-            connections.spawn(async move {
-                let ended = supervisor.guarded("connection", connection).await;
+            connections.spawn(self.supervisor.guarded("connection", async move {
+                connection.await;
                 drop(place);
-                ended
-            });
+            }));
         }
     }
 }

@@ -192,7 +192,7 @@ impl Service {
         };
         // It stays where it is: futures are large, and each layer around one that is not pinned moves it.
         let handled = pin!(self.handle(asked, &body.bytes));
-        let guarded = pin!(self.supervisor.guarded("request", handled));
+        let guarded = pin!(self.supervisor.contain("request", handled));
         match within(self.request_timeout, guarded).await {
             Some(Ok(reply)) => handling.applied(reply.into()),
             Some(Err(_)) => {

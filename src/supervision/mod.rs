@@ -224,8 +224,7 @@ impl Supervisor {
         task: &'static str,
         future: impl Future<Output = T> + Send + 'static,
     ) -> JoinHandle<Result<T, Panicked>> {
-        let supervisor = self.clone();
-        tokio::spawn(async move { supervisor.guarded(task, future).await })
+        tokio::spawn(self.guarded(task, future))
     }
 
     /// Runs something that blocks, on a thread that may.
@@ -243,12 +242,22 @@ impl Supervisor {
         done.unwrap_or_else(|_| Err(Panicked("the server stops".to_owned())))
     }
 
-    /// What a future comes to, or that it panicked.
+    /// What a future comes to, or that it panicked; for a task that outlives whoever spawns it.
+    pub fn guarded<T, F: Future<Output = T>>(
+        &self,
+        task: &'static str,
+        future: F,
+    ) -> impl Future<Output = Result<T, Panicked>> + use<T, F> {
+        let supervisor = self.clone();
+        async move { supervisor.contain(task, future).await }
+    }
+
+    /// The same for whoever waits for it: nothing is shared with others, so that it costs next to nothing.
     ///
     /// # Errors
     ///
     /// When it panicked.
-    pub async fn guarded<T>(&self, task: &'static str, future: impl Future<Output = T>) -> Result<T, Panicked> {
+    pub async fn contain<T>(&self, task: &'static str, future: impl Future<Output = T>) -> Result<T, Panicked> {
         let done = AssertUnwindSafe(future).catch_unwind().await;
         done.map_err(|payload| self.noticed(task, payload.into()))
     }
