@@ -57,7 +57,7 @@
                 ++ testTools pkgs;
               text = ''
                 cargo build --locked --release
-                exec cargo run --locked --release --example loadtest -- "$@"
+                exec cargo run --locked --release -p loadtest -- "$@"
               '';
             }
           );
@@ -85,6 +85,7 @@
           doCheck = true;
           cargoBuildType = "debug";
           cargoCheckType = "debug";
+          cargoTestFlags = [ "--workspace" ];
           nativeCheckInputs = testTools pkgs;
         };
         machine = pkgs.testers.runNixOSTest (import ./packaging/nixos-test.nix self.nixosModules.default);

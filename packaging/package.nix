@@ -1,17 +1,20 @@
 # The server and its systemd unit. The tests are a check of the flake, since they start servers of their own.
 { lib, rustPlatform }:
 let
-  manifest = (lib.importTOML ../Cargo.toml).package;
+  manifest = lib.importTOML ../Cargo.toml;
+  inherit (manifest) package;
 in
 rustPlatform.buildRustPackage {
-  pname = manifest.name;
-  inherit (manifest) version;
+  pname = package.name;
+  inherit (manifest.workspace.package) version;
 
+  # Of other crates of the workspace, cargo reads the manifest.
   src = lib.fileset.toSource {
     root = ../.;
     fileset = lib.fileset.unions [
       ../Cargo.lock
       ../Cargo.toml
+      ../loadtest/Cargo.toml
       ../sql
       ../src
       ./synckairos.service
@@ -27,8 +30,8 @@ rustPlatform.buildRustPackage {
   '';
 
   meta = {
-    inherit (manifest) description;
-    mainProgram = manifest.name;
+    inherit (package) description;
+    mainProgram = package.name;
     platforms = lib.platforms.linux;
   };
 }

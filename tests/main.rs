@@ -8,7 +8,6 @@ mod file;
 mod flags;
 mod healthcheck;
 mod http;
-mod loadtest;
 mod licences;
 mod logging;
 mod metrics;

@@ -46,7 +46,7 @@ fn it_lets_tests_open_as_many_files_as_they_may() {
     assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
     let most = said.strip_prefix("open files: ").and_then(|rest| rest.split(',').next()).expect("it says how many");
     assert!(most == "unlimited" || most.parse::<u64>().is_ok_and(|most| most > 100), "{said}");
-    assert!(said.ends_with("told: test --locked --no-fail-fast -- some_test\n"), "{said}");
+    assert!(said.ends_with("told: test --locked --workspace --no-fail-fast -- some_test\n"), "{said}");
 }
 
 #[test]

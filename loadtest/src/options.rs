@@ -12,8 +12,8 @@ use crate::scripts;
 const ABOUT: &str = "Loads SyncKairos, checks every answer, and says how fast it was";
 
 const AFTER_HELP: &str = "\
-Without --url it starts the server that was built beside it (cargo build --release), on a free port and without a rate limit
-on switches; with --file, --redis or --audit also what that server keeps sessions in. The server inherits the environment, so
+Without --url it starts the server that was built beside it (cargo build --release), or the one that SYNCKAIROS_BIN names, on a
+free port and without a rate limit on switches; with --file, --redis or --audit also what that server keeps sessions in. The server inherits the environment, so
 that any setting can be tried: PARTITIONS=32 loadtest baseline --redis.
 
 A server that is given by --url needs RATE_LIMIT_SWITCH=0, and a new run does not mind what earlier ones have left in it.

@@ -1,7 +1,7 @@
 //! The load generator: loads a server, checks every answer, and says how fast it was, next to what hyper does on the same
 //! machine when it has nothing to do.
 //!
-//!     cargo build --release && cargo run --release --example loadtest -- --help
+//!     cargo build --release && cargo run --release -p loadtest -- --help
 //!
 //! `generator` asks and checks, `servers` are asked, `scenarios` say what is asked for, `turns` compares, `report` tells.
 
@@ -16,7 +16,7 @@ mod servers;
 mod turns;
 
 /// Real servers in directories of their own, as the tests start them.
-#[path = "../tests/support"]
+#[path = "../../tests/support"]
 #[allow(dead_code, reason = "the tests do more with them")]
 mod support {
     pub(crate) mod dice;

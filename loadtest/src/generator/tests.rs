@@ -10,21 +10,31 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
-use crate::support::server::Server;
+use crate::servers::spawned::Spawned;
 
-use generator::drive::{Crew, Errand};
-use generator::errands::{Bare, Create, Make, Read, Step};
-use generator::failure::{Failure, Result};
-use generator::pace::Pace;
-use generator::sample::{Sample, Shared};
-use generator::sessions::{LONG_MS, Numbers, Sessions};
-use generator::socket::Socket;
-use generator::switches::{Switch, SwitchOverSocket, SwitchTogether};
-use generator::watch::{Topics, watch};
+use super::drive::{Crew, Errand};
+use super::errands::{Bare, Create, Make, Read, Step};
+use super::failure::{Failure, Result};
+use super::http::{Client, request};
+use super::pace::Pace;
+use super::sample::{Sample, Shared};
+use super::sessions::{LONG_MS, Numbers, Sessions};
+use super::socket::Socket;
+use super::switches::{Switch, SwitchOverSocket, SwitchTogether};
+use super::watch::{Topics, watch};
 
-#[path = "../loadtest/generator/mod.rs"]
-#[allow(dead_code, reason = "scenarios use more of it")]
-mod generator;
+/// A server that keeps sessions in memory.
+fn server() -> Spawned {
+    Spawned::synckairos(&[]).expect("the server starts")
+}
+
+/// Asks for something as somebody else, and returns what was answered.
+async fn ask(address: SocketAddr, method: &str, path: &str) -> String {
+    let mut client = Client::open(address).await.expect("the server accepts");
+    let answer = client.ask(&request(method, path, "")).await.expect("the server answers");
+    assert_eq!(answer.status, 200, "{method} {path}");
+    String::from_utf8(answer.body.to_vec()).expect("it is text")
+}
 
 /// A server that answers every request on every connection with what a function makes of the request's number, after
 /// waiting as long as it says.
@@ -122,8 +132,8 @@ async fn what_is_never_sent_is_counted_as_waiting() {
 
 #[tokio::test]
 async fn right_answers_pass() {
-    let server = Server::start().await;
-    let address = server.address();
+    let server = server();
+    let address = server.address;
     let all = sessions(address, 10).await;
     let shares = all.shares(3);
     let connections = |errand: &dyn Fn(&[usize]) -> Box<dyn Errand>| shares.iter().map(|share| errand(share)).collect();
@@ -147,24 +157,24 @@ async fn right_answers_pass() {
 
 #[tokio::test]
 async fn a_version_that_somebody_else_made_is_found() {
-    let server = Server::start().await;
-    let all = sessions(server.address(), 3).await;
+    let server = server();
+    let all = sessions(server.address, 3).await;
     let mut errands = vec![Switch::boxed(&all, &[0, 1, 2], None)];
-    work(server.address(), Pace::Count(9), errands).await.expect("nobody else is there");
-    server.connect().await.post(&all.id(1), "switch", &serde_json::Value::Null).await;
+    work(server.address, Pace::Count(9), errands).await.expect("nobody else is there");
+    ask(server.address, "POST", &format!("/v1/sessions/{}/switch", all.id(1))).await;
     errands = vec![Read::boxed(&all, &[0, 1, 2])];
-    let said = why(work(server.address(), Pace::Count(3), errands).await);
+    let said = why(work(server.address, Pace::Count(3), errands).await);
     assert!(said.contains(&format!("{}, version 5: another version", all.id(1))), "{said}");
     errands = vec![Switch::boxed(&all, &[2, 1], None)];
-    let said = why(work(server.address(), Pace::Count(3), errands).await);
+    let said = why(work(server.address, Pace::Count(3), errands).await);
     assert!(said.contains(&format!("{}, version 6: another version", all.id(1))), "{said}");
 }
 
 #[tokio::test]
 async fn what_only_reading_in_full_finds_is_found() {
-    let server = Server::start().await;
-    let all = sessions(server.address(), 1).await;
-    let right = server.connect().await.ask("GET", &format!("/v1/sessions/{}", all.id(0)), "").await.body;
+    let server = server();
+    let all = sessions(server.address, 1).await;
+    let right = ask(server.address, "GET", &format!("/v1/sessions/{}", all.id(0))).await;
     let wrong = right.replacen("\"time_used_ms\":0", "\"time_used_ms\":5", 1);
     assert_ne!(right, wrong);
     let address = answering(move |number| {
@@ -178,10 +188,10 @@ async fn what_only_reading_in_full_finds_is_found() {
 
 #[tokio::test]
 async fn a_version_that_is_given_twice_is_found() {
-    let server = Server::start().await;
-    let all = sessions(server.address(), 1).await;
+    let server = server();
+    let all = sessions(server.address, 1).await;
     let switch = format!("/v1/sessions/{}/switch", all.id(0));
-    let body = server.connect().await.ask("POST", &switch, "").await.body;
+    let body = ask(server.address, "POST", &switch).await;
     let address = answering(move |_| (Duration::ZERO, body.clone())).await;
     let (errands, _) = SwitchTogether::boxed(&all.id(0), 2);
     let said = why(work(address, Pace::Count(10), errands).await);
@@ -191,22 +201,22 @@ async fn a_version_that_is_given_twice_is_found() {
 #[tokio::test]
 async fn every_change_is_seen_by_everybody() {
     const WATCHERS: usize = 3;
-    let server = Server::start().await;
-    let all = sessions(server.address(), 2).await;
+    let server = server();
+    let all = sessions(server.address, 2).await;
     let topics = Topics::new(&all, WATCHERS);
     let mut watchers = JoinSet::new();
     for place in (0..2 * WATCHERS).map(|number| number % 2) {
-        let socket = Socket::open(server.address(), &all.id(place)).await.expect("the server shakes hands");
+        let socket = Socket::open(server.address, &all.id(place)).await.expect("the server shakes hands");
         watchers.spawn(watch(socket, Arc::clone(&all), Arc::clone(&topics), place));
     }
     let [each, together] = [Sample::shared(), Sample::shared()];
     topics.begin([Arc::clone(&each), Arc::clone(&together)]);
     let errands = vec![Switch::boxed(&all, &[0, 1], Some(&topics))];
-    work(server.address(), Pace::Count(50), errands).await.expect("all answers are right");
+    work(server.address, Pace::Count(50), errands).await.expect("all answers are right");
     topics.seen().await.expect("all have seen all");
     assert_eq!((each.lock().done(), together.lock().done()), (50 * WATCHERS as u64, 50));
     // A change that was not announced.
-    server.connect().await.post(&all.id(1), "switch", &serde_json::Value::Null).await;
+    ask(server.address, "POST", &format!("/v1/sessions/{}/switch", all.id(1))).await;
     let ended = watchers.join_next().await.expect("some watch").expect("it does not panic");
     assert!(ended.to_string().contains("a version that nobody has made"), "{ended}");
 }

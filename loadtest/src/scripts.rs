@@ -44,7 +44,7 @@ pub(crate) fn commands() -> impl Iterator<Item = Command> {
 /// Runs the script of a name to its end; `None` when there is none.
 pub(crate) fn run(name: &str, told: &ArgMatches) -> Option<Result<()>> {
     let Script { arguments, .. } = SCRIPTS.iter().find(|script| script.name == name)?;
-    let path = format!("{}/loadtest/{name}", env!("CARGO_MANIFEST_DIR"));
+    let path = format!("{}/{name}", env!("CARGO_MANIFEST_DIR"));
     let told = arguments.iter().map_while(|(argument, _)| told.get_one::<String>(argument));
     let mut script = Process::new(&path);
     script.args(told);

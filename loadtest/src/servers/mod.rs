@@ -3,14 +3,13 @@
 
 pub(crate) mod bare;
 pub(crate) mod process;
+pub(crate) mod spawned;
 pub(crate) mod target;
 
-use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::io;
+use std::net::TcpStream;
+use std::process::Command;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
@@ -20,10 +19,8 @@ use crate::support::postgres::Postgres;
 use crate::support::redis::Redis;
 
 use process::Process;
+use spawned::{Spawned, binary};
 use target::{Audit, Target};
-
-/// How long a server may take until it is ready.
-const START_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What a scenario asks of the servers that are started for it.
 #[derive(Clone, Copy, Debug)]
@@ -47,24 +44,18 @@ impl Needs {
 pub(crate) struct Fleet {
     pub(crate) floor: Option<Arc<Target>>,
     pub(crate) targets: Vec<Arc<Target>>,
-    _children: Vec<Started>,
+    _children: Vec<Spawned>,
     _redis: Option<Redis>,
     /// The database that was started here.
     pub(crate) postgres: Option<Arc<Mutex<Postgres>>>,
     _data: Option<Directory>,
 }
 
-/// A server process.
-struct Started {
-    child: Child,
-    address: SocketAddr,
-}
-
 impl Fleet {
     /// Starts what has to be started.
     pub(crate) fn start(needs: &Needs, options: &Options) -> io::Result<Self> {
         let mut children = Vec::new();
-        let floor = needs.has_floor.then(Started::bare).transpose()?;
+        let floor = needs.has_floor.then(Spawned::baseline).transpose()?;
         let floor = floor.map(|started| {
             let target = Target { instances: vec![started.process()], ..Target::at("", vec![started.address]) };
             children.push(started);
@@ -127,7 +118,7 @@ impl Fleet {
         target.helpers = helpers;
         target.audit = (backend == Backend::AuditRow).then(Audit::default);
         for _ in 0..needs.instances.max(options.instances) {
-            let started = Started::synckairos(&settings)?;
+            let started = Spawned::synckairos(&settings)?;
             target.addresses.push(started.address);
             target.instances.push(started.process());
             self._children.push(started);
@@ -142,90 +133,4 @@ fn given(options: &Options) -> Target {
     target.instances.extend(options.pid.map(Process));
     target.audit = (options.backend == Backend::AuditRow).then(Audit::default);
     target
-}
-
-impl Started {
-    /// The floor: this very program.
-    fn bare() -> io::Result<Self> {
-        let mut command = Command::new(std::env::current_exe()?);
-        let mut child = command.arg("bare").stdout(Stdio::piped()).spawn()?;
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?).read_line(&mut line)?;
-        let address = line.trim().parse().map_err(io::Error::other);
-        // Held before anything can fail, so that the child does not outlive it.
-        let mut started = Self { child, address: SocketAddr::from(([0; 4], 0)) };
-        started.address = address?;
-        Ok(started)
-    }
-
-    /// SyncKairos, built beside this program. It inherits the environment.
-    fn synckairos(settings: &[(&str, String)]) -> io::Result<Self> {
-        let mut command = Command::new(binary()?);
-        command.args(["--port", "0", "--rate-limit-switch", "0", "--log-format", "json", "--max-sessions", "4000000"]);
-        // Older servers do not know the option, but mind no environment.
-        command.env("RATE_LIMIT_ANSWER_BYTES", "0");
-        command.envs(settings.iter().map(|(name, value)| (name, value)));
-        let mut child = command.stderr(Stdio::piped()).spawn()?;
-        let mut log = BufReader::new(child.stderr.take().ok_or(io::ErrorKind::BrokenPipe)?);
-        let mut started = Self { child, address: SocketAddr::from(([0; 4], 0)) };
-        started.address = loop {
-            let mut line = String::new();
-            if log.read_line(&mut line)? == 0 {
-                return Err(io::Error::other("the server ended before it listened; its log says why"));
-            }
-            if let Some(address) = line.split('"').find_map(|part| part.parse().ok()) {
-                break address;
-            }
-            complain(&line);
-        };
-        std::thread::spawn(move || {
-            log.lines().map_while(Result::ok).for_each(|line| complain(&line));
-        });
-        started.wait()?;
-        Ok(started)
-    }
-
-    fn process(&self) -> Process {
-        Process(self.child.id())
-    }
-
-    /// Waits until it is ready.
-    fn wait(&self) -> io::Result<()> {
-        let start = Instant::now();
-        while !self.is_ready().unwrap_or(false) {
-            if start.elapsed() > START_TIMEOUT {
-                return Err(io::Error::other("the server does not get ready; its log says why"));
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        Ok(())
-    }
-
-    fn is_ready(&self) -> io::Result<bool> {
-        let mut tcp = TcpStream::connect(self.address)?;
-        tcp.write_all(b"GET /ready HTTP/1.1\r\nhost: loadtest\r\nconnection: close\r\n\r\n")?;
-        let mut answer = String::new();
-        tcp.read_to_string(&mut answer)?;
-        Ok(answer.starts_with("HTTP/1.1 200 "))
-    }
-}
-
-impl Drop for Started {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// Shows what a server complains of; the rest of its log would only be in the way.
-fn complain(line: &str) {
-    if !line.contains("\"INFO\"") {
-        eprintln!("{}", line.trim_end());
-    }
-}
-
-fn binary() -> io::Result<PathBuf> {
-    let examples = std::env::current_exe()?;
-    let built = examples.parent().and_then(|examples| examples.parent()).map(|built| built.join("synckairos"));
-    built.filter(|path| path.exists()).ok_or_else(|| io::Error::other("build the server first: cargo build --release"))
 }

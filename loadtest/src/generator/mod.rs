@@ -1,5 +1,5 @@
 //! The generator itself: connections, when they send, whether what comes back is right, and what is taken down of it. Does
-//! not know scenarios, servers or reports; the tests include it as it is.
+//! not know scenarios, servers or reports.
 
 pub(crate) mod check;
 pub(crate) mod drive;
@@ -13,3 +13,6 @@ pub(crate) mod sessions;
 pub(crate) mod socket;
 pub(crate) mod switches;
 pub(crate) mod watch;
+
+#[cfg(test)]
+mod tests;

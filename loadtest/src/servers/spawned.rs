@@ -1,0 +1,115 @@
+//! One server process: SyncKairos or the baseline, started on a free port, ready when it is handed out, and killed when it
+//! is dropped. Does not know what it keeps sessions in, nor what is measured.
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use super::process::Process;
+
+/// Names the server's binary, when it is another one than that beside this program.
+const BINARY_VARIABLE: &str = "SYNCKAIROS_BIN";
+/// How long a server may take until it is ready.
+const START_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A server process.
+pub(crate) struct Spawned {
+    child: Child,
+    pub(crate) address: SocketAddr,
+}
+
+impl Spawned {
+    /// The baseline: this very program.
+    pub(super) fn baseline() -> io::Result<Self> {
+        let mut command = Command::new(std::env::current_exe()?);
+        let mut child = command.arg("bare").stdout(Stdio::piped()).spawn()?;
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?).read_line(&mut line)?;
+        let address = line.trim().parse().map_err(io::Error::other);
+        // Held before anything can fail, so that the child does not outlive it.
+        let mut started = Self { child, address: SocketAddr::from(([0; 4], 0)) };
+        started.address = address?;
+        Ok(started)
+    }
+
+    /// SyncKairos, in the binary that [`binary`] finds. It inherits the environment.
+    pub(crate) fn synckairos(settings: &[(&str, String)]) -> io::Result<Self> {
+        let mut command = Command::new(binary()?);
+        command.args(["--port", "0", "--rate-limit-switch", "0", "--log-format", "json", "--max-sessions", "4000000"]);
+        // Older servers do not know the option, but mind no environment.
+        command.env("RATE_LIMIT_ANSWER_BYTES", "0");
+        command.envs(settings.iter().map(|(name, value)| (name, value)));
+        let mut child = command.stderr(Stdio::piped()).spawn()?;
+        let mut log = BufReader::new(child.stderr.take().ok_or(io::ErrorKind::BrokenPipe)?);
+        let mut started = Self { child, address: SocketAddr::from(([0; 4], 0)) };
+        started.address = loop {
+            let mut line = String::new();
+            if log.read_line(&mut line)? == 0 {
+                return Err(io::Error::other("the server ended before it listened; its log says why"));
+            }
+            if let Some(address) = line.split('"').find_map(|part| part.parse().ok()) {
+                break address;
+            }
+            complain(&line);
+        };
+        std::thread::spawn(move || {
+            log.lines().map_while(Result::ok).for_each(|line| complain(&line));
+        });
+        started.wait()?;
+        Ok(started)
+    }
+
+    /// The process.
+    pub(super) fn process(&self) -> Process {
+        Process(self.child.id())
+    }
+
+    /// Waits until it is ready.
+    fn wait(&self) -> io::Result<()> {
+        let start = Instant::now();
+        while !self.is_ready().unwrap_or(false) {
+            if start.elapsed() > START_TIMEOUT {
+                return Err(io::Error::other("the server does not get ready; its log says why"));
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(())
+    }
+
+    fn is_ready(&self) -> io::Result<bool> {
+        let mut tcp = TcpStream::connect(self.address)?;
+        tcp.write_all(b"GET /ready HTTP/1.1\r\nhost: loadtest\r\nconnection: close\r\n\r\n")?;
+        let mut answer = String::new();
+        tcp.read_to_string(&mut answer)?;
+        Ok(answer.starts_with("HTTP/1.1 200 "))
+    }
+}
+
+impl Drop for Spawned {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Shows what a server complains of; the rest of its log would only be in the way.
+fn complain(line: &str) {
+    if !line.contains("\"INFO\"") {
+        eprintln!("{}", line.trim_end());
+    }
+}
+
+/// The server's binary: the one that `SYNCKAIROS_BIN` names, or else the one that was built beside this program.
+pub(super) fn binary() -> io::Result<PathBuf> {
+    if let Some(named) = std::env::var_os(BINARY_VARIABLE) {
+        return Ok(PathBuf::from(named));
+    }
+    let own = std::env::current_exe()?;
+    // Cargo puts tests into a directory below that of the programs.
+    let beside = own.ancestors().skip(1).take(2).map(|directory| directory.join("synckairos"));
+    beside.into_iter().find(|path| path.is_file()).ok_or_else(|| {
+        io::Error::other("build the server first: cargo build --release, or without --release for a debug build")
+    })
+}
