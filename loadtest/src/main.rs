@@ -1,19 +1,23 @@
-//! The load generator: loads a server, checks every answer, and says how fast it was, next to what hyper does on the same
-//! machine when it has nothing to do.
+//! The load generator: loads a server, checks every response, and tells how fast it was, next to a baseline: what hyper does on
+//! the same machine when it has nothing to do.
 //!
 //!     cargo build --release && cargo run --release -p loadtest -- --help
 //!
-//! `generator` asks and checks, `servers` are asked, `scenarios` say what is asked for, `turns` compares, `report` tells.
+//! `generator` sends and checks, `servers` starts what is measured, `scenarios` say what is sent, `interleave` compares, `report`
+//! writes what it came to.
 
+mod command_line;
 mod generator;
 mod options;
+mod parameter;
 mod progress;
 mod report;
 mod run;
+mod scenario;
 mod scenarios;
 mod scripts;
 mod servers;
-mod turns;
+mod interleave;
 
 /// Real servers in directories of their own, as the tests start them.
 #[path = "../../tests/support"]
@@ -34,23 +38,24 @@ use clap::ArgMatches;
 use tokio::signal::unix::{SignalKind, signal};
 
 use generator::failure::{Failure, Result};
-use generator::sessions::Numbers;
+use generator::sessions::SessionIds;
 use options::Options;
 use progress::Progress;
 use report::Report;
 use report::machine::Machine;
-use run::{Maker, Run};
-use scenarios::{SCENARIOS, Scenario};
-use servers::{Fleet, bare};
+use run::{Run, SessionFactory};
+use scenario::Scenario;
+use scenarios::SCENARIOS;
+use servers::{Fleet, baseline};
 
 fn main() -> ExitCode {
-    let matches = options::command().get_matches();
+    let matches = command_line::command().get_matches();
     let (name, told) = matches.subcommand().expect("a scenario is required");
     let outcome = match SCENARIOS.iter().find(|scenario| scenario.name == name) {
         Some(scenario) => run(scenario, told),
         None => scripts::run(name, told).unwrap_or_else(|| {
             let port = told.get_one("port").expect("it has a default");
-            bare::serve(*port).map_err(Failure::from)
+            baseline::serve(*port).map_err(Failure::from)
         }),
     };
     match outcome {
@@ -81,8 +86,8 @@ fn run(scenario: &Scenario, told: &ArgMatches) -> Result<()> {
     // Before there is a runtime: the client of PostgreSQL has one of its own.
     let fleet = Fleet::start(&scenario.needs, &options)?;
     let progress = Progress::new();
-    let maker = Maker { numbers: Numbers::new(), progress: progress.clone() };
-    let mut run = Run { options, fleet, maker, report, progress };
+    let factory = SessionFactory { session_ids: SessionIds::new(), progress: progress.clone() };
+    let mut run = Run { options, fleet, factory, report, progress };
     // One thread: the generator leaves the other cores to the servers.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let outcome = runtime.block_on(async {
@@ -97,7 +102,7 @@ fn run(scenario: &Scenario, told: &ArgMatches) -> Result<()> {
     run.progress.clear();
     // What was measured before something went wrong may say why.
     if outcome.is_ok() || !run.report.is_empty() {
-        run.tell()?;
+        run.write_reports()?;
     }
     outcome
 }

@@ -1,5 +1,5 @@
-//! Says on standard error what is being done while it is done: one line that is written over on a terminal, a line now and
-//! then elsewhere. Does not know what is measured.
+//! Shows progress on standard error: one line that is overwritten on a terminal, a line every few seconds elsewhere. Does not
+//! know what is measured.
 
 use std::io::{IsTerminal, Write};
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use tokio::task::JoinHandle;
 
-use crate::generator::sample::Shared;
+use crate::generator::sample::SharedSample;
 
 const PAUSE: Duration = Duration::from_millis(250);
 /// Where lines stay.
@@ -20,7 +20,7 @@ pub(crate) struct Progress(Arc<Mutex<Doing>>);
 
 struct Doing {
     what: String,
-    sample: Option<(Shared, Instant)>,
+    sample: Option<(SharedSample, Instant)>,
     since: Instant,
     is_terminal: bool,
     begun: Instant,
@@ -41,7 +41,7 @@ impl Progress {
     }
 
     /// Something else is being done, which writes into `sample`.
-    pub(crate) fn doing(&self, what: impl Into<String>, sample: Option<&Shared>) {
+    pub(crate) fn set_phase(&self, what: impl Into<String>, sample: Option<&SharedSample>) {
         let mut doing = self.0.lock();
         let now = Instant::now();
         doing.what = what.into();

@@ -1,16 +1,16 @@
-//! A run: the servers, what is known so far, and what scenarios have in common. Does not know scenarios.
+//! A run: its servers, its report, and what scenarios share. Does not know scenarios.
 
 use std::io::{self, Write};
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::generator::drive::Crew;
-use crate::generator::errands::{Make, Step};
 use crate::generator::failure::{Failure, Result};
 use crate::generator::pace::Pace;
 use crate::generator::sample::Sample;
-use crate::generator::sessions::{LONG_MS, Numbers, Sessions};
+use crate::generator::sessions::{LONG_MS, SessionIds, Sessions};
+use crate::generator::worker_pool::WorkerPool;
+use crate::generator::workload::{Setup, SetupStep};
 use crate::options::Options;
 use crate::progress::Progress;
 use crate::report::{Report, json, page, table};
@@ -19,7 +19,7 @@ use crate::servers::process::files_max;
 use crate::servers::target::Target;
 
 /// Connections over which sessions are made.
-const MAKERS: usize = 64;
+const SETUP_CONNECTIONS: usize = 64;
 /// Files that are open beside connections.
 const FILES_BESIDE: usize = 100;
 
@@ -27,20 +27,20 @@ const FILES_BESIDE: usize = 100;
 pub(crate) struct Run {
     pub(crate) options: Options,
     pub(crate) fleet: Fleet,
-    pub(crate) maker: Maker,
+    pub(crate) factory: SessionFactory,
     pub(crate) report: Report,
     pub(crate) progress: Progress,
 }
 
 /// Makes sessions to work with. Cloning shares their numbers.
 #[derive(Clone)]
-pub(crate) struct Maker {
-    pub(crate) numbers: Arc<Numbers>,
+pub(crate) struct SessionFactory {
+    pub(crate) session_ids: Arc<SessionIds>,
     pub(crate) progress: Progress,
 }
 
 impl Run {
-    /// All servers but the floor.
+    /// All servers but the baseline.
     pub(crate) fn targets(&self) -> Vec<Arc<Target>> {
         self.fleet.targets.clone()
     }
@@ -64,7 +64,7 @@ impl Run {
     }
 
     /// Shows and writes what the run came to.
-    pub(crate) fn tell(&self) -> io::Result<()> {
+    pub(crate) fn write_reports(&self) -> io::Result<()> {
         let write = |path: &Path, text: &str| {
             std::fs::write(path, text)
                 .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))
@@ -80,21 +80,21 @@ impl Run {
     }
 }
 
-impl Maker {
+impl SessionFactory {
     /// New sessions on a server, started, whose clocks run for half a day.
     pub(crate) async fn sessions(&self, target: &Target, count: usize) -> Result<Arc<Sessions>> {
-        let sessions = self.numbers.take(count);
+        let sessions = self.session_ids.take(count);
         self.make(target, &sessions, 0..count).await?;
         Ok(sessions)
     }
 
     /// Creates and starts some of the sessions that are to be.
-    pub(crate) async fn make(&self, target: &Target, sessions: &Arc<Sessions>, places: Range<usize>) -> Result<()> {
-        let long = Step::Create(Arc::new(|_| LONG_MS / 2));
-        self.step(target, sessions, places.clone(), &long).await?;
-        self.step(target, sessions, places, &Step::Start).await?;
-        self.progress.doing("waiting for the audit", None);
-        target.drained().await?;
+    pub(crate) async fn make(&self, target: &Target, sessions: &Arc<Sessions>, indexes: Range<usize>) -> Result<()> {
+        let long = SetupStep::Create(Arc::new(|_| LONG_MS / 2));
+        self.step(target, sessions, indexes.clone(), &long).await?;
+        self.step(target, sessions, indexes, &SetupStep::Start).await?;
+        self.progress.set_phase("waiting for the audit", None);
+        target.wait_for_audit().await?;
         Ok(())
     }
 
@@ -103,18 +103,18 @@ impl Maker {
         &self,
         target: &Target,
         sessions: &Arc<Sessions>,
-        places: Range<usize>,
-        step: &Step,
+        indexes: Range<usize>,
+        step: &SetupStep,
     ) -> Result<()> {
-        let (count, sample) = (places.len(), Sample::shared());
+        let (count, sample) = (indexes.len(), Sample::shared());
         let what = match step {
-            Step::Create(_) => "creating",
-            Step::Start => "starting",
+            SetupStep::Create(_) => "creating",
+            SetupStep::Start => "starting",
         };
-        self.progress.doing(format!("{what} {count} sessions {}", target.name), Some(&sample));
-        let errands = Make::boxed(sessions, places.start, step, MAKERS.min(count));
-        Crew::new(&target.addresses, errands).work(Pace::Count(count as u64), &sample).await?;
-        target.made(count as u64);
+        self.progress.set_phase(format!("{what} {count} sessions {}", target.name), Some(&sample));
+        let workloads = Setup::boxed(sessions, indexes.start, step, SETUP_CONNECTIONS.min(count));
+        WorkerPool::new(&target.addresses, workloads).work(Pace::Count(count as u64), &sample).await?;
+        target.add_changes(count as u64);
         Ok(())
     }
 }

@@ -1,4 +1,4 @@
-//! What is measured by tests in their long form, since they know how to let servers fail. Does not know what they do.
+//! Runs the scripts that measure with tests in their long form, since tests can let servers fail. Does not know what they do.
 
 use std::io;
 use std::process::Command as Process;

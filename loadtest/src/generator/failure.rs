@@ -1,4 +1,4 @@
-//! Why a run ends before its time.
+//! Why a run fails: a wrong response, or something that cannot be measured.
 
 use std::fmt;
 use std::io;
@@ -15,13 +15,13 @@ pub(crate) enum Failure {
 /// What comes out of everything that asks a server.
 pub(crate) type Result<T> = std::result::Result<T, Failure>;
 
-/// How much of a wrong answer is shown.
+/// How much of a wrong response is shown.
 const SHOWN_LEN_MAX: usize = 2_000;
 
 impl Failure {
-    /// An answer that is wrong, and in what.
-    pub(crate) fn wrong(why: impl fmt::Display, answer: &[u8]) -> Self {
-        let shown = &answer[..answer.len().min(SHOWN_LEN_MAX)];
+    /// A response that is wrong, and in what.
+    pub(crate) fn wrong(why: impl fmt::Display, response: &[u8]) -> Self {
+        let shown = &response[..response.len().min(SHOWN_LEN_MAX)];
         Self::Wrong(format!("{why}: {}", String::from_utf8_lossy(shown)))
     }
 

@@ -1,5 +1,5 @@
-//! One keep-alive connection that costs little: requests are bytes made beforehand, and of an answer's head only the
-//! status and the length are looked at. Does not know what is asked.
+//! A cheap keep-alive HTTP connection: requests are prepared as bytes, and only the status and the length of a response's head
+//! are read. Does not know what is requested.
 
 use std::io;
 use std::net::SocketAddr;
@@ -19,12 +19,12 @@ pub(crate) struct Client {
 
 /// What came back.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Answer<'a> {
+pub(crate) struct Response<'a> {
     pub(crate) status: u16,
     pub(crate) body: &'a [u8],
 }
 
-impl Answer<'_> {
+impl Response<'_> {
     /// It is not what it must be.
     pub(crate) fn wrong(&self, why: impl std::fmt::Display) -> Failure {
         Failure::wrong(format_args!("{why}; came {}", self.status), self.body)
@@ -39,8 +39,8 @@ impl Client {
         Ok(Self { tcp, read: Vec::with_capacity(16_384) })
     }
 
-    /// Sends a request and reads its answer.
-    pub(crate) async fn ask(&mut self, request: &[u8]) -> Result<Answer<'_>> {
+    /// Sends a request and reads its response.
+    pub(crate) async fn ask(&mut self, request: &[u8]) -> Result<Response<'_>> {
         self.tcp.write_all(request).await?;
         self.read.clear();
         let head = loop {
@@ -54,9 +54,9 @@ impl Client {
             self.fill().await?;
         }
         if self.read.len() > end {
-            return Err(Failure::wrong("more came than the answer", &self.read));
+            return Err(Failure::wrong("more came than the response", &self.read));
         }
-        Ok(Answer { status: head.status, body: &self.read[head.len..] })
+        Ok(Response { status: head.status, body: &self.read[head.len..] })
     }
 
     async fn fill(&mut self) -> Result<()> {
@@ -73,7 +73,7 @@ pub(crate) fn request(method: &str, path: &str, body: &str) -> Vec<u8> {
     format!("{method} {path} HTTP/1.1\r\nhost: loadtest\r\n{len}\r\n{body}").into_bytes()
 }
 
-/// What is known of an answer before its body.
+/// What is known of a response before its body.
 struct Head {
     status: u16,
     len: usize,
@@ -84,14 +84,14 @@ impl Head {
     /// `None` when it has not wholly come.
     fn read(bytes: &[u8]) -> Result<Option<Self>> {
         const LENGTH: &[u8] = b"content-length:";
-        let wrong = || Failure::wrong("not the head of an answer", bytes);
+        let wrong = || Failure::wrong("not the head of a response", bytes);
         let mut body_len = None;
         let mut start = 0;
         while let Some(len) = memchr(b'\n', &bytes[start..]) {
             let line = &bytes[start..start + len];
             if start > 0 && line.len() <= 1 {
                 let status = bytes.get(9..12).and_then(scan::number).ok_or_else(wrong)? as u16;
-                // An answer without a length has no body when its status says so; others are not read.
+                // A response without a length has no body when its status says so; others are not read.
                 let body_len = body_len.or((status == 204).then_some(0)).ok_or_else(wrong)?;
                 return Ok(Some(Self { status, len: start + len + 1, body_len }));
             }

@@ -1,9 +1,9 @@
-//! The generator itself: connections, when they send, whether what comes back is right, and what is taken down of it. Does
-//! not know scenarios, servers or reports.
+//! The generator itself: connections, the pace at which they send, the checks of responses, and the samples that record
+//! latencies. Does not know scenarios, servers or reports.
 
 pub(crate) mod check;
-pub(crate) mod drive;
-pub(crate) mod errands;
+pub(crate) mod worker_pool;
+pub(crate) mod workload;
 pub(crate) mod failure;
 pub(crate) mod http;
 pub(crate) mod pace;
@@ -12,7 +12,7 @@ pub(crate) mod scan;
 pub(crate) mod sessions;
 pub(crate) mod socket;
 pub(crate) mod switches;
-pub(crate) mod watch;
+pub(crate) mod watchers;
 
 #[cfg(test)]
 mod tests;

@@ -1,4 +1,4 @@
-//! When requests are sent. In a closed loop each connection sends its next request when it has the answer to its last:
+//! When requests are sent. In a closed loop each connection sends its next request when it has the response to its last:
 //! a server that stalls is asked less, so that its stall hardly shows in the latencies (coordinated omission). In an open
 //! loop the times at which requests are to be sent are fixed beforehand and every latency counts from them, whether or
 //! not a connection was free.
@@ -16,11 +16,11 @@ const OVERDUE_MAX: Duration = Duration::from_secs(10);
 /// How fast requests are sent.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Pace {
-    /// Closed loop: as fast as answers come, for so long.
+    /// Closed loop: as fast as responses come, for so long.
     Closed(Duration),
     /// Open loop: so many a second, for so long.
     Open(f64, Duration),
-    /// As fast as answers come, so many.
+    /// As fast as responses come, so many.
     Count(u64),
 }
 
@@ -49,7 +49,7 @@ impl Schedule {
                 due: Arc::clone(&schedule.due),
                 is_over: Arc::clone(&schedule.is_over),
             };
-            // The runtime's timers know whole milliseconds only, and that is longer than most answers take.
+            // The runtime's timers know whole milliseconds only, and that is longer than most responses take.
             thread::spawn(move || clockwork.run());
         }
         schedule

@@ -1,4 +1,4 @@
-//! What is taken down while requests are made: how long they took, and how many were done when.
+//! A sample: the latencies of one slice of time, and its throughput over time. Does not know what is measured.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ pub(crate) const TICK: Duration = Duration::from_millis(100);
 /// What a slice of time came to.
 #[derive(Clone, Debug)]
 pub(crate) struct Sample {
-    /// From when a request was to be sent until its answer was there, in ns. In a closed loop that is when it was sent.
+    /// From when a request was to be sent until its response was there, in ns. In a closed loop that is when it was sent.
     pub(crate) latency_ns: Histogram<u64>,
     /// From when it was really sent; empty in a closed loop.
     pub(crate) service_ns: Histogram<u64>,
@@ -23,13 +23,13 @@ pub(crate) struct Sample {
     /// Requests that were to be sent and never were, since the server was too far behind; their latency until the
     /// end of the slice is counted.
     pub(crate) unsent: u64,
-    /// How long it took, until the last answer.
+    /// How long it took, until the last response.
     pub(crate) took: Duration,
     start: Instant,
 }
 
 /// What several connections write into.
-pub(crate) type Shared = Arc<Mutex<Sample>>;
+pub(crate) type SharedSample = Arc<Mutex<Sample>>;
 
 impl Sample {
     /// Nothing yet; time begins now.
@@ -46,7 +46,7 @@ impl Sample {
     }
 
     /// The same, for several to write into.
-    pub(crate) fn shared() -> Shared {
+    pub(crate) fn shared() -> SharedSample {
         Arc::new(Mutex::new(Self::new()))
     }
 

@@ -1,5 +1,5 @@
-//! Finds things in bytes without parsing them: what an answer is checked by is where it always is, and parsing
-//! all of it would cost more than the server needs to make it.
+//! Searches bytes without parsing them: what checks read is always in the same part of a response, and parsing all of it would
+//! cost more than the server needs to write it.
 
 use memchr::{memchr, memmem};
 

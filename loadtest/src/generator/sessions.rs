@@ -1,5 +1,5 @@
-//! The sessions of a run: their ids, what they are created with, and what is known of them, so that answers can be told
-//! right from wrong. All have two players, who take turns. Does not know how they are asked for.
+//! The sessions of a run: their ids, the body that creates them, and their newest known versions, against which responses are
+//! checked. All have two players, who take turns. Does not know how they are requested.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -30,12 +30,12 @@ pub(crate) struct Sessions {
 
 /// Makes numbers of sessions, none twice.
 #[derive(Debug)]
-pub(crate) struct Numbers {
+pub(crate) struct SessionIds {
     run: u32,
     next: AtomicU64,
 }
 
-impl Numbers {
+impl SessionIds {
     /// From 0 on, for a run that begins now.
     pub(crate) fn new() -> Arc<Self> {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -59,8 +59,8 @@ impl Sessions {
         self.versions.len()
     }
 
-    pub(crate) fn id(&self, place: usize) -> String {
-        id(self.run, self.first + place as u64)
+    pub(crate) fn id(&self, index: usize) -> String {
+        id(self.run, self.first + index as u64)
     }
 
     /// What each of some connections sees to.
@@ -69,13 +69,13 @@ impl Sessions {
     }
 
     /// The version that the session has.
-    pub(crate) fn version(&self, place: usize) -> u64 {
-        self.versions[place].load(Ordering::Relaxed)
+    pub(crate) fn version(&self, index: usize) -> u64 {
+        self.versions[index].load(Ordering::Relaxed)
     }
 
     /// It has another one now.
-    pub(crate) fn saw(&self, place: usize, version: u64) {
-        self.versions[place].store(version, Ordering::Relaxed);
+    pub(crate) fn saw(&self, index: usize, version: u64) {
+        self.versions[index].store(version, Ordering::Relaxed);
     }
 }
 

@@ -1,5 +1,4 @@
-//! A WebSocket client that costs little: frames are found, not copied, and heartbeats are answered. Does not know
-//! what messages say.
+//! A cheap WebSocket client: it finds frames without copying them, and answers heartbeats. Does not know what messages say.
 
 use std::io;
 use std::net::SocketAddr;
@@ -12,7 +11,7 @@ use super::scan;
 
 /// What is read at once at least, in bytes: a small session's update.
 const READ_LEN_MIN: usize = 2_048;
-/// The answer to the key of [`Socket::open`] (RFC 6455, section 1.3).
+/// The response to the key of [`Socket::open`] (RFC 6455, section 1.3).
 const ACCEPTED: &[u8] = b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
 const TEXT: u8 = 1;

@@ -1,5 +1,5 @@
-//! Switches as errands: of sessions that one connection has to itself, over HTTP or its WebSocket, and of one session that
-//! several switch at once. Does not know when requests are sent.
+//! Workloads that switch: sessions that one connection has to itself, over HTTP or its WebSocket, and one session that several
+//! connections switch at once. Does not know when requests are sent.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -8,48 +8,53 @@ use std::time::Instant;
 use parking_lot::Mutex;
 
 use super::check::{Checks, NEAR};
-use super::drive::Errand;
-use super::errands::Turns;
+
 use super::failure::{Failure, Result};
-use super::http::{Answer, request};
+use super::http::{Response, request};
 use super::scan;
 use super::sessions::{STARTED, Sessions};
 use super::socket;
-use super::watch::Topics;
+use super::watchers::UpdateTracker;
+use super::workload::{RoundRobin, Workload};
 
 /// How many results a client may have before an update.
 const UPDATES_LATE_MAX: u64 = 8;
-/// Switches sessions that nobody else switches: each answer must have the version after the last one.
+/// Switches sessions that nobody else switches: each response must have the version after the last one.
 pub(crate) struct Switch {
     sessions: Arc<Sessions>,
-    turns: Turns,
+    requests: RoundRobin,
     /// Those who watch, and have to be told when a switch was to be sent.
-    topics: Option<Arc<Topics>>,
+    tracker: Option<Arc<UpdateTracker>>,
     checks: Checks,
 }
 
 impl Switch {
-    pub(crate) fn boxed(sessions: &Arc<Sessions>, places: &[usize], topics: Option<&Arc<Topics>>) -> Box<dyn Errand> {
-        let turns = Turns::new(sessions, places, |id| request("POST", &format!("/v1/sessions/{id}/switch"), ""));
-        let topics = topics.cloned();
-        Box::new(Self { sessions: Arc::clone(sessions), turns, topics, checks: Checks::default() })
+    pub(crate) fn boxed(
+        sessions: &Arc<Sessions>,
+        indexes: &[usize],
+        tracker: Option<&Arc<UpdateTracker>>,
+    ) -> Box<dyn Workload> {
+        let requests =
+            RoundRobin::new(sessions, indexes, |id| request("POST", &format!("/v1/sessions/{id}/switch"), ""));
+        let tracker = tracker.cloned();
+        Box::new(Self { sessions: Arc::clone(sessions), requests, tracker, checks: Checks::default() })
     }
 }
 
-impl Errand for Switch {
+impl Workload for Switch {
     fn next(&mut self, intended: Instant) -> &[u8] {
-        let place = self.turns.turn();
-        if let Some(topics) = &self.topics {
-            topics.sent(place, self.sessions.version(place) + 1, intended);
+        let index = self.requests.advance();
+        if let Some(tracker) = &self.tracker {
+            tracker.sent(index, self.sessions.version(index) + 1, intended);
         }
-        self.turns.request()
+        self.requests.request()
     }
 
-    fn check(&mut self, answer: Answer<'_>) -> Result<()> {
-        let place = self.turns.place();
-        let version = self.sessions.version(place) + 1;
-        self.checks.check_switch(&answer, &self.sessions.id(place), version)?;
-        self.sessions.saw(place, version);
+    fn check(&mut self, response: Response<'_>) -> Result<()> {
+        let index = self.requests.index();
+        let version = self.sessions.version(index) + 1;
+        self.checks.check_switch(&response, &self.sessions.id(index), version)?;
+        self.sessions.saw(index, version);
         Ok(())
     }
 }
@@ -57,7 +62,7 @@ impl Errand for Switch {
 /// Switches one session over its WebSocket; updates must come over it too, each newer than the last.
 pub(crate) struct SwitchOverSocket {
     sessions: Arc<Sessions>,
-    place: usize,
+    index: usize,
     count: u64,
     message: Vec<u8>,
     /// The newest version that came as an update.
@@ -66,31 +71,31 @@ pub(crate) struct SwitchOverSocket {
 }
 
 impl SwitchOverSocket {
-    pub(crate) fn boxed(sessions: &Arc<Sessions>, place: usize) -> Box<dyn Errand> {
+    pub(crate) fn boxed(sessions: &Arc<Sessions>, index: usize) -> Box<dyn Workload> {
         let (sessions, message, checks) = (Arc::clone(sessions), Vec::new(), Checks::default());
-        Box::new(Self { updated: sessions.version(place), sessions, place, count: 0, message, checks })
+        Box::new(Self { updated: sessions.version(index), sessions, index, count: 0, message, checks })
     }
 }
 
-impl Errand for SwitchOverSocket {
+impl Workload for SwitchOverSocket {
     fn next(&mut self, _: Instant) -> &[u8] {
         self.count += 1;
         self.message = socket::text(&format!(r#"{{"type":"SWITCH","request_id":"{}"}}"#, self.count));
         &self.message
     }
 
-    fn check(&mut self, answer: Answer<'_>) -> Result<()> {
-        let request = scan::after(&answer.body[..answer.body.len().min(NEAR)], b"\"request_id\":\"");
+    fn check(&mut self, response: Response<'_>) -> Result<()> {
+        let request = scan::after(&response.body[..response.body.len().min(NEAR)], b"\"request_id\":\"");
         if request.and_then(scan::number) != Some(self.count) {
-            return Err(answer.wrong(format_args!("request {} must be answered", self.count)));
+            return Err(response.wrong(format_args!("request {} must be answered", self.count)));
         }
-        let version = self.sessions.version(self.place) + 1;
-        self.checks.check_switch(&answer, &self.sessions.id(self.place), version)?;
-        self.sessions.saw(self.place, version);
+        let version = self.sessions.version(self.index) + 1;
+        self.checks.check_switch(&response, &self.sessions.id(self.index), version)?;
+        self.sessions.saw(self.index, version);
         // The order of both is free, and a newer update may take the place of one that waits, but not for ever.
         match version.saturating_sub(self.updated) {
             0..=UPDATES_LATE_MAX => Ok(()),
-            _ => Err(answer.wrong(format_args!("no update came since version {}", self.updated))),
+            _ => Err(response.wrong(format_args!("no update came since version {}", self.updated))),
         }
     }
 
@@ -105,21 +110,21 @@ impl Errand for SwitchOverSocket {
     }
 
     fn socket(&self) -> Option<String> {
-        Some(self.sessions.id(self.place))
+        Some(self.sessions.id(self.index))
     }
 }
 
-/// Switches one session that others switch too: each version must be the answer to exactly one of them.
+/// Switches one session that others switch too: each version must be the response to exactly one of them.
 pub(crate) struct SwitchTogether {
     id: String,
     request: Vec<u8>,
-    given: Arc<Mutex<Given>>,
+    given: Arc<Mutex<AnsweredVersions>>,
     last: u64,
     checks: Checks,
 }
 
 /// The versions of a session that several connections were given.
-pub(crate) struct Given {
+pub(crate) struct AnsweredVersions {
     /// All up to this one.
     all_to: u64,
     more: BTreeSet<u64>,
@@ -127,19 +132,19 @@ pub(crate) struct Given {
 }
 
 impl SwitchTogether {
-    /// Errands for a number of connections, and what they share.
-    pub(crate) fn boxed(id: &str, connections: usize) -> (Vec<Box<dyn Errand>>, Arc<Mutex<Given>>) {
-        let given = Arc::new(Mutex::new(Given { all_to: STARTED, more: BTreeSet::new(), connections }));
-        let errand = |_| {
+    /// Workloads for a number of connections, and what they share.
+    pub(crate) fn boxed(id: &str, connections: usize) -> (Vec<Box<dyn Workload>>, Arc<Mutex<AnsweredVersions>>) {
+        let given = Arc::new(Mutex::new(AnsweredVersions { all_to: STARTED, more: BTreeSet::new(), connections }));
+        let workload = |_| {
             let request = request("POST", &format!("/v1/sessions/{id}/switch"), "");
             let (id, given) = (id.to_owned(), Arc::clone(&given));
             Box::new(Self { id, request, given, last: STARTED, checks: Checks::default() }) as _
         };
-        ((0..connections).map(errand).collect(), given)
+        ((0..connections).map(workload).collect(), given)
     }
 }
 
-impl Given {
+impl AnsweredVersions {
     /// One more; `false` when it was given before, or when more are missing than can still come.
     fn add(&mut self, version: u64) -> bool {
         let is_new = version > self.all_to && self.more.insert(version);
@@ -158,17 +163,19 @@ impl Given {
     }
 }
 
-impl Errand for SwitchTogether {
+impl Workload for SwitchTogether {
     fn next(&mut self, _: Instant) -> &[u8] {
         &self.request
     }
 
-    fn check(&mut self, answer: Answer<'_>) -> Result<()> {
-        let tail = &answer.body[answer.body.len().saturating_sub(NEAR)..];
+    fn check(&mut self, response: Response<'_>) -> Result<()> {
+        let tail = &response.body[response.body.len().saturating_sub(NEAR)..];
         let version = scan::after_last(tail, b"\"version\":").and_then(scan::number).unwrap_or_default();
-        self.checks.check_switch(&answer, &self.id, version)?;
+        self.checks.check_switch(&response, &self.id, version)?;
         if version <= self.last || !self.given.lock().add(version) {
-            return Err(answer.wrong(format_args!("version {version} after {} is given twice or too late", self.last)));
+            return Err(
+                response.wrong(format_args!("version {version} after {} is given twice or too late", self.last))
+            );
         }
         self.last = version;
         Ok(())

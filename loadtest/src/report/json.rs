@@ -1,4 +1,4 @@
-//! A report as JSON, for machines. Does not know where it is written.
+//! Writes a report as JSON, for machines. Does not know where it is written.
 
 use serde_json::{Value, json};
 
@@ -32,17 +32,17 @@ pub(crate) fn json(report: &Report) -> Value {
 fn row(report: &Report, row: &Row) -> Value {
     let latency_ns = row.latency_ns();
     let at = |quantile: f64| json!([quantile, latency_ns.value_at_quantile(quantile) as f64 / 1e6]);
-    let floor = report.floor(row).filter(|_| !row.is_floor());
+    let baseline = report.baseline(row).filter(|_| !row.is_baseline());
     json!({
         "work": row.heading.work,
-        "server": if row.is_floor() { "bare hyper" } else { &row.target },
+        "server": if row.is_baseline() { "bare hyper" } else { &row.target },
         "load": row.heading.load,
         "merit": match row.heading.merit { Merit::Rate => "rate", Merit::Latency => "latency" },
         "done": row.slices.iter().map(|slice| slice.sample.done()).sum::<u64>(),
         "unsent": row.unsent(),
         "per_s": spread(row.rate()),
         "per_s_audit_written": row.audited_rate(),
-        "ratio_to_floor": floor.map(|floor| spread(row.ratio_to(floor))),
+        "ratio_to_floor": baseline.map(|baseline| spread(row.ratio_to(baseline))),
         "ratio_to_first": report.first(row).map(|first| spread(row.ratio_to(first))),
         "latency_ms": QUANTILES.map(at),
         "latency_mean_ms": latency_ns.mean() / 1e6,

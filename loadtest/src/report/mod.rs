@@ -1,5 +1,5 @@
-//! What a run came to: rows of latencies and rates measured in slices of time, single figures, and series over time. Does
-//! not know how they are shown, nor how they were measured.
+//! The report of a run: rows of latencies and rates measured in slices of time, single figures, and series over time. Does not
+//! know how they are shown, nor how they were measured.
 
 pub(crate) mod json;
 pub(crate) mod machine;
@@ -32,7 +32,7 @@ pub(crate) struct Report {
 #[derive(Debug)]
 pub(crate) struct Row {
     pub(crate) heading: Heading,
-    /// The server's name; empty for the floor.
+    /// The server's name; empty for the baseline.
     pub(crate) target: String,
     pub(crate) slices: Vec<Slice>,
 }
@@ -108,9 +108,9 @@ impl Report {
         self.notes.push(text.into());
     }
 
-    /// The floor under the same load, if there is one.
-    pub(crate) fn floor(&self, row: &Row) -> Option<&Row> {
-        self.rows.iter().find(|other| other.is_floor() && other.heading.load == row.heading.load)
+    /// The baseline under the same load, if there is one.
+    pub(crate) fn baseline(&self, row: &Row) -> Option<&Row> {
+        self.rows.iter().find(|other| other.is_baseline() && other.heading.load == row.heading.load)
     }
 
     /// The same work under the same load on the first server, if this is another one.
@@ -121,7 +121,7 @@ impl Report {
 }
 
 impl Row {
-    pub(crate) fn is_floor(&self) -> bool {
+    pub(crate) fn is_baseline(&self) -> bool {
         self.target.is_empty()
     }
 
@@ -192,7 +192,7 @@ impl Spread {
     fn of(values: impl Iterator<Item = f64>) -> Self {
         let mut values: Vec<_> = values.collect();
         values.sort_unstable_by(f64::total_cmp);
-        let at = |place: usize| values.get(place).copied().unwrap_or(f64::NAN);
+        let at = |index: usize| values.get(index).copied().unwrap_or(f64::NAN);
         let last = values.len().saturating_sub(1);
         Self { median: (at(last / 2) + at(last.div_ceil(2))) / 2.0, least: at(0), most: at(last) }
     }

@@ -1,5 +1,5 @@
-//! A report as one page of HTML that needs nothing else: tables, latencies by percentile, rates over time. Does not know how
-//! lines are drawn.
+//! Writes a report as one self-contained HTML page: tables, latencies by percentile, rates over time. Does not know how lines
+//! are drawn.
 
 use hdrhistogram::Histogram;
 
@@ -114,7 +114,7 @@ fn rates(load: &str, rows: &[&Row]) -> String {
             let points = ticks
                 .chunks_exact(width)
                 .enumerate()
-                .map(|(place, ticks)| ((place as f64 + 0.5) * seconds, ticks.iter().sum::<u64>() as f64 / seconds));
+                .map(|(index, ticks)| ((index as f64 + 0.5) * seconds, ticks.iter().sum::<u64>() as f64 / seconds));
             Line { name: name(row), points: points.collect(), dots: Vec::new() }
         })
         .collect();
@@ -133,7 +133,7 @@ fn over_time(title: &str, x: &str, y: &str, lines: Vec<Line>) -> String {
 }
 
 fn name(row: &Row) -> String {
-    match row.is_floor() {
+    match row.is_baseline() {
         true => row.heading.work.clone(),
         false => format!("{}, {}", row.heading.work, row.target),
     }

@@ -1,5 +1,4 @@
-//! Plots as inline SVG: lines over a linear or logarithmic axis, nothing that has to be loaded. Does not know what is
-//! plotted.
+//! Draws plots as inline SVG: lines over a linear or logarithmic axis, without anything to load. Does not know what is plotted.
 
 use std::fmt::Write;
 
@@ -94,10 +93,10 @@ impl Plot<'_> {
             TOP + (bottom - TOP) / 2.0,
             escape(self.y.name)
         );
-        for (place, line) in self.lines.iter().enumerate() {
+        for (index, line) in self.lines.iter().enumerate() {
             let points: Vec<_> =
                 line.points.iter().map(|(x, y)| format!("{:.1},{:.1}", self.x(*x), self.y(*y))).collect();
-            let class = class(place);
+            let class = class(index);
             let _ = write!(svg, "<polyline class=\"line {class}\" points=\"{}\"/>", points.join(" "));
             for (x, y, text) in &line.dots {
                 let _ = write!(
@@ -111,11 +110,11 @@ impl Plot<'_> {
             }
         }
         svg += "</svg><ul class=\"legend\">";
-        for (place, line) in self.lines.iter().enumerate() {
+        for (index, line) in self.lines.iter().enumerate() {
             let _ = write!(
                 svg,
                 "<li><svg viewBox=\"0 0 24 8\"><line class=\"line {}\" x1=\"0\" x2=\"24\" y1=\"4\" y2=\"4\"/></svg>{}</li>",
-                class(place),
+                class(index),
                 escape(&line.name)
             );
         }
@@ -159,9 +158,9 @@ impl<'p> Axis<'p> {
 }
 
 /// What tells a line from the others.
-fn class(place: usize) -> String {
-    let dashes = if place >= COLORS { " dashed" } else { "" };
-    format!("c{}{dashes}", place % COLORS)
+fn class(index: usize) -> String {
+    let dashes = if index >= COLORS { " dashed" } else { "" };
+    format!("c{}{dashes}", index % COLORS)
 }
 
 fn short(value: f64) -> String {

@@ -1,4 +1,4 @@
-//! A report as text for people: a table that is Markdown too, then figures and notes. Does not know the page.
+//! Writes a report as text for people: a table that is Markdown too, then figures and notes. Does not know the page.
 
 use super::{Merit, Report, Row, Spread};
 
@@ -16,19 +16,19 @@ pub(crate) fn table(report: &Report) -> Table {
     };
     let ratios = |pick: fn(&Report, &Row) -> Option<Spread>| {
         let cells: Vec<_> = report.rows.iter().map(|row| pick(report, row).map(spread)).collect();
-        move |place: usize| cells[place].clone()
+        move |index: usize| cells[index].clone()
     };
-    let to_floor = ratios(|report, row| Some(row.ratio_to(report.floor(row).filter(|_| !row.is_floor())?)));
+    let to_baseline = ratios(|report, row| Some(row.ratio_to(report.baseline(row).filter(|_| !row.is_baseline())?)));
     let to_first = ratios(|report, row| Some(row.ratio_to(report.first(row)?)));
     let of_place = |cell: &dyn Fn(usize) -> Option<String>| (0..report.rows.len()).map(cell).collect::<Vec<_>>();
     let each = |cell: Cell| report.rows.iter().map(cell).collect::<Vec<_>>();
     let seconds = |value: Option<f64>| value.map(|value| format!("{value:.4}"));
     let columns = [
         ("work", each(Box::new(|row| Some(row.heading.work.clone())))),
-        ("server", each(Box::new(|row| (!row.is_floor()).then(|| row.target.clone())))),
+        ("server", each(Box::new(|row| (!row.is_baseline()).then(|| row.target.clone())))),
         ("load", each(Box::new(|row| Some(row.heading.load.clone())))),
         ("per s", each(Box::new(|row| Some(rate(row.rate().median))))),
-        ("ratio to the floor", of_place(&to_floor)),
+        ("ratio to the baseline", of_place(&to_baseline)),
         ("ratio to the first", of_place(&to_first)),
         ("p50 ms", each(percentile(0.5))),
         ("p90 ms", each(percentile(0.9))),
@@ -45,7 +45,7 @@ pub(crate) fn table(report: &Report) -> Table {
     let (columns, cells): (Vec<_>, Vec<_>) =
         columns.into_iter().filter(|(_, cells)| cells.iter().any(Option::is_some)).unzip();
     let rows = (0..report.rows.len())
-        .map(|place| cells.iter().map(|column| column[place].clone().unwrap_or_default()).collect())
+        .map(|index| cells.iter().map(|column| column[index].clone().unwrap_or_default()).collect())
         .collect();
     Table { columns, rows }
 }
@@ -61,21 +61,21 @@ pub(crate) fn text(report: &Report) -> String {
             .map(|column| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or_default())
             .collect();
         text.push('\n');
-        for (place, line) in lines.iter().enumerate() {
+        for (index, line) in lines.iter().enumerate() {
             let cells = line.iter().zip(&widths).map(|(cell, &width)| format!("{cell:width$}"));
             text += &format!("| {} |\n", cells.collect::<Vec<_>>().join(" | "));
-            if place == 0 {
+            if index == 0 {
                 let dashes = widths.iter().map(|&width| "-".repeat(width));
                 text += &format!("| {} |\n", dashes.collect::<Vec<_>>().join(" | "));
             }
         }
     }
-    for (place, figure) in report.figures.iter().enumerate() {
-        let gap = if place == 0 { "\n" } else { "" };
+    for (index, figure) in report.figures.iter().enumerate() {
+        let gap = if index == 0 { "\n" } else { "" };
         text += &format!("{gap}- {}: {} {}\n", figure.name, value(figure.value), figure.unit);
     }
-    for (place, note) in notes(report).iter().enumerate() {
-        let gap = if place == 0 { "\n" } else { "" };
+    for (index, note) in notes(report).iter().enumerate() {
+        let gap = if index == 0 { "\n" } else { "" };
         text += &format!("{gap}{note}\n");
     }
     text
@@ -90,7 +90,7 @@ pub(crate) fn notes(report: &Report) -> Vec<String> {
         notes.push(format!("Figures are medians of {slices} turns; ratios are the median (least to most) of those of turns that followed each other."));
     }
     if has(&|row| {
-        row.heading.merit == Merit::Latency && report.floor(row).is_some_and(|floor| !std::ptr::eq(floor, row))
+        row.heading.merit == Merit::Latency && report.baseline(row).is_some_and(|baseline| !std::ptr::eq(baseline, row))
     }) || has(&|row| row.heading.merit == Merit::Latency && report.first(row).is_some())
     {
         notes.push("In an open loop ratios are of the median latency: less is better.".to_owned());

@@ -1,25 +1,25 @@
-//! How fast changes are written into PostgreSQL: those that have waited, and those that are being made.
+//! The throughput of the audit: how fast PostgreSQL takes a backlog of changes, and whether it keeps up with new ones.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::generator::drive::Crew;
 use crate::generator::failure::{Failure, Result};
 use crate::generator::http::{Client, request};
 use crate::generator::pace::Pace;
-use crate::generator::sample::{Sample, Shared};
+use crate::generator::sample::{Sample, SharedSample};
 use crate::generator::sessions::Sessions;
 use crate::generator::switches::Switch;
-use crate::options::{Backend, Knob};
+use crate::generator::worker_pool::WorkerPool;
+use crate::interleave::Load;
+use crate::options::Backend;
+use crate::parameter::Parameter;
 use crate::report::{Heading, Merit, Row, Series, Slice};
 use crate::run::Run;
+use crate::scenario::Scenario;
 use crate::servers::Needs;
 use crate::servers::target::Target;
-use crate::turns::Load;
-
-use super::Scenario;
 
 const CONNECTIONS: usize = 64;
 /// How often the queue is looked at.
@@ -34,27 +34,32 @@ pub(super) const SCENARIO: Scenario = Scenario {
     about: "Writes 100,000 changes that have waited, then keeps up with as many switches as the machine makes",
     details: "\
 First PostgreSQL is halted while changes are made, then let go: how fast are they written with nothing else to do? (Only with a \
-PostgreSQL that is started here.) Then switches are made as fast as answers come, and then at --rate (90 % of what the audit kept \
+PostgreSQL that is started here.) Then switches are made as fast as responses come, and then at --rate (90 % of what the audit kept \
 up with, when it is not given): how many wait over time? What the server counts as written must be what was made, exactly, and \
 histories that are read back must have each version once.",
-    knobs: &[Knob::Changes("100000"), Knob::Sessions("1000"), Knob::Rate(""), Knob::DurationS("10")],
-    needs: Needs { instances: 1, backend: Backend::AuditRow, settings: &[], has_floor: false },
+    parameters: &[
+        Parameter::Changes("100000"),
+        Parameter::Sessions("1000"),
+        Parameter::Rate(""),
+        Parameter::DurationS("10"),
+    ],
+    needs: Needs { instances: 1, backend: Backend::AuditRow, settings: &[], has_baseline: false },
     run: |run| Box::pin(measure(run)),
 };
 
 async fn measure(run: &mut Run) -> Result<()> {
     for target in run.targets().into_iter().filter(|target| target.audit.is_some()) {
-        let sessions = run.maker.sessions(&target, run.options.sessions).await?;
+        let sessions = run.factory.sessions(&target, run.options.sessions).await?;
         let shares = sessions.shares(CONNECTIONS.min(sessions.len()));
-        let errands = shares.iter().map(|places| Switch::boxed(&sessions, places, None));
-        let mut crew = Crew::new(&target.addresses, errands);
+        let workloads = shares.iter().map(|indexes| Switch::boxed(&sessions, indexes, None));
+        let mut pool = WorkerPool::new(&target.addresses, workloads);
         if run.fleet.postgres.is_some() {
-            drain(run, &target, &mut crew).await?;
+            drain(run, &target, &mut pool).await?;
         }
         let duration = run.options.duration;
-        let kept_up = keep_up(run, &target, &mut crew, Pace::Closed(duration)).await?;
+        let kept_up = keep_up(run, &target, &mut pool, Pace::Closed(duration)).await?;
         let rate = run.options.rate.unwrap_or((kept_up * EASE).floor());
-        keep_up(run, &target, &mut crew, Pace::Open(rate, duration)).await?;
+        keep_up(run, &target, &mut pool, Pace::Open(rate, duration)).await?;
         if target.surplus().await? > 0 {
             return Err(Failure::Wrong("more changes were written than made".to_owned()));
         }
@@ -64,17 +69,17 @@ async fn measure(run: &mut Run) -> Result<()> {
 }
 
 /// Changes wait, then are written with nothing else to do.
-async fn drain(run: &mut Run, target: &Arc<Target>, crew: &mut Crew) -> Result<()> {
+async fn drain(run: &mut Run, target: &Arc<Target>, pool: &mut WorkerPool) -> Result<()> {
     let changes = run.options.changes;
     signal(run, "STOP").await;
     let sample = Sample::shared();
-    run.progress.doing(format!("making {changes} changes while PostgreSQL is halted"), Some(&sample));
-    let made = crew.work(Pace::Count(changes), &sample).await;
+    run.progress.set_phase(format!("making {changes} changes while PostgreSQL is halted"), Some(&sample));
+    let made = pool.work(Pace::Count(changes), &sample).await;
     // Whatever happened: one that is halted does not end.
     signal(run, "CONT").await;
     made?;
-    target.made(changes);
-    run.progress.doing(format!("PostgreSQL writes {changes} changes"), None);
+    target.add_changes(changes);
+    run.progress.set_phase(format!("PostgreSQL writes {changes} changes"), None);
     let (start, before) = (Instant::now(), target.usage()?);
     let mut points = vec![(0.0, changes as f64)];
     loop {
@@ -100,18 +105,18 @@ async fn drain(run: &mut Run, target: &Arc<Target>, crew: &mut Crew) -> Result<(
 }
 
 /// Switches at a pace while the audit writes; returns how many a second it kept up with.
-async fn keep_up(run: &mut Run, target: &Arc<Target>, crew: &mut Crew, pace: Pace) -> Result<f64> {
+async fn keep_up(run: &mut Run, target: &Arc<Target>, pool: &mut WorkerPool, pace: Pace) -> Result<f64> {
     let sample = Sample::shared();
     let rate = match pace {
         Pace::Open(rate, _) => Some(rate),
         Pace::Closed(_) | Pace::Count(_) => None,
     };
-    let load = Load::new(rate).name(crew.connections());
-    run.progress.doing(format!("switches, audited, {load}"), Some(&sample));
+    let load = Load::new(rate).name(pool.connections());
+    run.progress.set_phase(format!("switches, audited, {load}"), Some(&sample));
     let (before, start) = (target.usage()?, Instant::now());
     let (worked, points) = {
         let mut points = Vec::new();
-        let work = crew.work(pace, &sample);
+        let work = pool.work(pace, &sample);
         let mut work = std::pin::pin!(work);
         let worked = loop {
             tokio::select! {
@@ -123,9 +128,9 @@ async fn keep_up(run: &mut Run, target: &Arc<Target>, crew: &mut Crew, pace: Pac
     };
     worked?;
     let usage = target.usage()?.since(&before);
-    target.made(sample.lock().done());
+    target.add_changes(sample.lock().done());
     let left = target.unwritten().await?;
-    let drained = target.drained().await?;
+    let drained = target.wait_for_audit().await?;
     let sample = sample.lock().clone();
     let kept_up = sample.done() as f64 / (sample.took + drained).as_secs_f64();
     let growth = growth(&points);
@@ -147,7 +152,7 @@ async fn keep_up(run: &mut Run, target: &Arc<Target>, crew: &mut Crew, pace: Pac
 }
 
 /// How many changes wait to be written, after a little.
-async fn waiting(target: &Target, sample: &Shared) -> Result<f64> {
+async fn waiting(target: &Target, sample: &SharedSample) -> Result<f64> {
     tokio::time::sleep(PAUSE).await;
     // What is done is counted first: what is written meanwhile makes the difference smaller, not negative.
     let done = sample.lock().done();
@@ -167,20 +172,20 @@ fn growth(points: &[(f64, f64)]) -> f64 {
 
 /// Reads some histories and looks for versions that are missing or there twice.
 async fn read_back(run: &mut Run, target: &Target, sessions: &Sessions) -> Result<()> {
-    run.progress.doing("reading histories back", None);
+    run.progress.set_phase("reading histories back", None);
     let mut client = Client::open(target.first()).await?;
     let step = (sessions.len() / READ_BACK).max(1);
     let mut versions = 0;
-    for place in (0..sessions.len()).step_by(step) {
-        let (id, mut after, mut last) = (sessions.id(place), String::new(), 0);
+    for index in (0..sessions.len()).step_by(step) {
+        let (id, mut after, mut last) = (sessions.id(index), String::new(), 0);
         loop {
             let path = format!("/v1/sessions/{id}/events?limit=200&after={after}");
-            let answer = client.ask(&request("GET", &path, "")).await?;
-            let page: Value = serde_json::from_slice(answer.body).map_err(|error| answer.wrong(error))?;
+            let response = client.ask(&request("GET", &path, "")).await?;
+            let page: Value = serde_json::from_slice(response.body).map_err(|error| response.wrong(error))?;
             for event in page["data"].as_array().into_iter().flatten() {
                 last += 1;
                 if event["version"] != last {
-                    return Err(answer.wrong(format_args!("the history of {id} must go on with version {last}")));
+                    return Err(response.wrong(format_args!("the history of {id} must go on with version {last}")));
                 }
             }
             after = page["next"].as_str().unwrap_or_default().to_owned();
@@ -188,8 +193,8 @@ async fn read_back(run: &mut Run, target: &Target, sessions: &Sessions) -> Resul
                 break;
             }
         }
-        if last != sessions.version(place) {
-            let version = sessions.version(place);
+        if last != sessions.version(index) {
+            let version = sessions.version(index);
             return Err(Failure::Wrong(format!("the history of {id} ends with {last}, it has version {version}")));
         }
         versions += last;

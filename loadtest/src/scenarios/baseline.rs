@@ -1,28 +1,27 @@
-//! What reads, switches and creations come to, next to the floor.
+//! Throughput and latency of reads, switches and creations, next to the baseline.
 
-use crate::generator::errands::{Create, Read};
 use crate::generator::failure::Result;
 use crate::generator::switches::Switch;
-use crate::options::Knob;
+use crate::generator::workload::{Create, Read};
+use crate::interleave::{Benchmark, Load, RequestBenchmark, baseline, interleave};
+use crate::parameter::Parameter;
 use crate::run::Run;
+use crate::scenario::Scenario;
 use crate::servers::Needs;
-use crate::turns::{Lane, Load, Requests, floor, in_turns};
-
-use super::Scenario;
 
 pub(super) const SCENARIO: Scenario = Scenario {
     name: "baseline",
-    about: "Reads, switches and creates sessions, next to the floor",
+    about: "Reads, switches and creates sessions, next to the baseline",
     details: "\
-GET, switch and create take turns with the floor, first over 64 connections, then over one. A read must show exactly what the \
+GET, switch and create take turns with the baseline, first over 64 connections, then over one. A read must show exactly what the \
 last switch of its session left; a switch must make the version after the last one and pass the turn on. With --audit each turn \
 waits until everything is written, and the table says what the rate is when that time is counted in.",
-    knobs: &[
-        Knob::Connections("64,1"),
-        Knob::Rate(""),
-        Knob::Sessions("1000"),
-        Knob::DurationS("10"),
-        Knob::SliceMs("2000"),
+    parameters: &[
+        Parameter::Connections("64,1"),
+        Parameter::Rate(""),
+        Parameter::Sessions("1000"),
+        Parameter::DurationS("10"),
+        Parameter::SliceMs("2000"),
     ],
     needs: Needs::DEFAULT,
     run: |run| Box::pin(measure(run)),
@@ -32,22 +31,22 @@ async fn measure(run: &mut Run) -> Result<()> {
     let (load, count) = (Load::new(run.options.rate), run.options.sessions);
     let mut sessions = Vec::new();
     for target in run.targets() {
-        sessions.push((run.maker.sessions(&target, count).await?, target));
+        sessions.push((run.factory.sessions(&target, count).await?, target));
     }
     for connections in run.options.connections.clone() {
         let used = connections.min(count);
-        let mut lanes: Vec<Box<dyn Lane>> = floor(run, used, &load).into_iter().collect();
+        let mut benchmarks: Vec<Box<dyn Benchmark>> = baseline(run, used, &load).into_iter().collect();
         for (sessions, target) in &sessions {
             let shares = sessions.shares(used);
-            let reads = shares.iter().map(|places| Read::boxed(sessions, places));
-            let switches = shares.iter().map(|places| Switch::boxed(sessions, places, None));
-            let creations = (0..used).map(|_| Create::boxed(&run.maker.numbers));
-            lanes.push(Requests::reads(target, "GET a session", &load, reads));
+            let reads = shares.iter().map(|indexes| Read::boxed(sessions, indexes));
+            let switches = shares.iter().map(|indexes| Switch::boxed(sessions, indexes, None));
+            let creations = (0..used).map(|_| Create::boxed(&run.factory.session_ids));
+            benchmarks.push(RequestBenchmark::reads(target, "GET a session", &load, reads));
             let work = format!("switch over {count} sessions");
-            lanes.push(Requests::changes(target, &work, &load, switches));
-            lanes.push(Requests::changes(target, "create a session", &load, creations));
+            benchmarks.push(RequestBenchmark::changes(target, &work, &load, switches));
+            benchmarks.push(RequestBenchmark::changes(target, "create a session", &load, creations));
         }
-        in_turns(run, lanes).await?;
+        interleave(run, benchmarks).await?;
     }
     for target in run.targets() {
         run.memory_figure(&target, "memory afterwards");

@@ -1,4 +1,4 @@
-//! Clocks that run out while nobody asks: how late those who watch learn of it, and that they do, once, never early.
+//! Clocks that run out by themselves: every watching client learns of it once, never early, and the scenario measures how late.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -7,22 +7,22 @@ use serde_json::Value;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
-use crate::generator::errands::Step;
 use crate::generator::failure::{Failure, Result};
 use crate::generator::http::{self, request};
-use crate::generator::sample::Shared;
+use crate::generator::sample::SharedSample;
 use crate::generator::scan;
 use crate::generator::sessions::{CREATED, PLAYERS, STARTED};
 use crate::generator::socket::Socket;
-use crate::options::{Backend, Knob};
+use crate::generator::workload::SetupStep;
+use crate::interleave::{Benchmark, SliceFuture, interleave_rounds};
+use crate::options::Backend;
+use crate::parameter::Parameter;
 use crate::report::{Heading, Merit};
-use crate::run::{Maker, Run};
+use crate::run::{Run, SessionFactory};
+use crate::scenario::Scenario;
 use crate::servers::Needs;
 use crate::servers::target::Target;
 use crate::support::instant;
-use crate::turns::{Lane, Turn, rounds_of};
-
-use super::Scenario;
 
 /// How long after its deadline a client may wait until it counts as forgotten.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -44,30 +44,30 @@ has them all at once). A client of each must be told of the start with the deadl
 that expired at exactly that deadline in the next version, then of the clock that ran out, and of nothing else. Lateness is from \
 the deadline until the client has the message, by the server's clock, which is compared with this machine's beforehand; and until \
 the time that the server itself gives the message, in whole ms.",
-    knobs: &[Knob::Sessions("10000"), Knob::DurationS("10"), Knob::SliceMs("10000")],
-    needs: Needs { instances: 1, backend: Backend::Memory, settings: &[], has_floor: false },
+    parameters: &[Parameter::Sessions("10000"), Parameter::DurationS("10"), Parameter::SliceMs("10000")],
+    needs: Needs { instances: 1, backend: Backend::Memory, settings: &[], has_baseline: false },
     run: |run| Box::pin(measure(run)),
 };
 
 async fn measure(run: &mut Run) -> Result<()> {
     let count = run.options.sessions;
     run.expect_files(count)?;
-    let mut lanes: Vec<Box<dyn Lane>> = Vec::new();
+    let mut benchmarks: Vec<Box<dyn Benchmark>> = Vec::new();
     for target in run.targets() {
         let offset = Offset::measure(&target).await?;
         let name = format!("{}: its clock against this machine's is known to", target.name);
         run.report.figure(name, offset.error_ms(), "ms, more or less");
-        lanes.push(Box::new(Clocks { target, offset, maker: run.maker.clone(), count }));
+        benchmarks.push(Box::new(Clocks { target, offset, factory: run.factory.clone(), count }));
     }
     let rounds = run.options.rounds();
-    rounds_of(run, lanes, rounds, false).await
+    interleave_rounds(run, benchmarks, rounds, false).await
 }
 
 /// Sessions that expire, and their clients.
 struct Clocks {
     target: Arc<Target>,
     offset: Offset,
-    maker: Maker,
+    factory: SessionFactory,
     count: usize,
 }
 
@@ -79,17 +79,17 @@ struct Offset {
 }
 
 impl Offset {
-    /// Every answer says that the clock showed a whole number of ms, rounded down, between sending and receiving.
+    /// Every response says that the clock showed a whole number of ms, rounded down, between sending and receiving.
     async fn measure(target: &Target) -> Result<Self> {
         let mut offset = Self { least_ms: f64::NEG_INFINITY, most_ms: f64::INFINITY };
         let mut client = http::Client::open(target.first()).await?;
         let request = request("GET", "/v1/time", "");
         for _ in 0..TIME_ASKED {
             let sent_ms = wall_ms();
-            let answer = client.ask(&request).await?;
+            let response = client.ask(&request).await?;
             let received_ms = wall_ms();
-            let shown = scan::after(answer.body, b"\"timestamp_ms\":").and_then(scan::number);
-            let shown_ms = shown.ok_or_else(|| answer.wrong("no time"))? as f64;
+            let shown = scan::after(response.body, b"\"timestamp_ms\":").and_then(scan::number);
+            let shown_ms = shown.ok_or_else(|| response.wrong("no time"))? as f64;
             offset.least_ms = offset.least_ms.max(shown_ms - received_ms);
             offset.most_ms = offset.most_ms.min(shown_ms + 1.0 - sent_ms);
         }
@@ -108,7 +108,7 @@ impl Offset {
     }
 }
 
-impl Lane for Clocks {
+impl Benchmark for Clocks {
     fn target(&self) -> &Arc<Target> {
         &self.target
     }
@@ -120,27 +120,27 @@ impl Lane for Clocks {
         vec![heading("from a deadline until a client knows"), heading("until the server says so")]
     }
 
-    fn turn<'t>(&'t mut self, slice: Duration, samples: &'t [Shared]) -> Turn<'t> {
+    fn run_slice<'t>(&'t mut self, slice: Duration, samples: &'t [SharedSample]) -> SliceFuture<'t> {
         Box::pin(async move {
-            let Self { target, maker, count, offset } = self;
-            let sessions = maker.numbers.take(*count);
+            let Self { target, factory, count, offset } = self;
+            let sessions = factory.session_ids.take(*count);
             // All clocks run before the first one runs out.
             let (first_ms, last) = (1_000 + *count as u64 * START_US / 1_000, slice.as_millis() as u64);
-            let places = *count as u64;
-            let time_ms = Arc::new(move |place| first_ms + place as u64 * last / places);
-            maker.step(target, &sessions, 0..*count, &Step::Create(time_ms)).await?;
-            maker.progress.doing(format!("opening {count} WebSockets {}", target.name), None);
+            let indexes = *count as u64;
+            let time_ms = Arc::new(move |index| first_ms + index as u64 * last / indexes);
+            factory.step(target, &sessions, 0..*count, &SetupStep::Create(time_ms)).await?;
+            factory.progress.set_phase(format!("opening {count} WebSockets {}", target.name), None);
             let (told, mut tellings) = mpsc::channel(*count);
             let (over, is_over) = watch::channel(false);
             let mut clients = JoinSet::new();
-            for place in 0..*count {
-                let address = target.addresses[place % target.addresses.len()];
-                let socket = Socket::open(address, &sessions.id(place)).await?;
-                let client = Client { id: sessions.id(place), offset: *offset, socket };
+            for index in 0..*count {
+                let address = target.addresses[index % target.addresses.len()];
+                let socket = Socket::open(address, &sessions.id(index)).await?;
+                let client = Client { id: sessions.id(index), offset: *offset, socket };
                 clients.spawn(client.wait(told.clone(), is_over.clone()));
             }
-            maker.step(target, &sessions, 0..*count, &Step::Start).await?;
-            maker.progress.doing(format!("waiting for {count} clocks {}", target.name), Some(&samples[0]));
+            factory.step(target, &sessions, 0..*count, &SetupStep::Start).await?;
+            factory.progress.set_phase(format!("waiting for {count} clocks {}", target.name), Some(&samples[0]));
             let start = Instant::now();
             samples.iter().for_each(|sample| sample.lock().begin(start));
             let patience = Duration::from_millis(first_ms + last) + PATIENCE;
@@ -161,7 +161,7 @@ impl Lane for Clocks {
             }
             let now = Instant::now();
             samples.iter().for_each(|sample| sample.lock().end(now));
-            target.made(places);
+            target.add_changes(indexes);
             tokio::time::sleep(ENCORE).await;
             over.send_replace(true);
             while let Some(ended) = clients.join_next().await {

@@ -1,4 +1,4 @@
-//! What WebSockets cost that do nothing.
+//! The cost of idle WebSockets: memory of each, and processor time of all.
 
 use std::time::Duration;
 
@@ -6,23 +6,23 @@ use tokio::task::JoinSet;
 
 use crate::generator::failure::{Failure, Result};
 use crate::generator::socket::Socket;
-use crate::options::{Backend, Knob};
+use crate::options::Backend;
+use crate::parameter::Parameter;
 use crate::run::Run;
+use crate::scenario::Scenario;
 use crate::servers::Needs;
 
-use super::Scenario;
-
-/// Some heartbeats long, so that whoever does not answer them is dropped.
+/// Some heartbeats long, so that whoever does not response them is dropped.
 const HELD: Duration = Duration::from_secs(12);
 
 pub(super) const SCENARIO: Scenario = Scenario {
     name: "idle-sockets",
     about: "10,000 WebSockets that do nothing, and what one of them takes in memory",
     details: "\
-Each watches a session of its own that is never created, and answers heartbeats. Nothing must be sent to them, and none may be \
+Each watches a session of its own that is never created, and responses heartbeats. Nothing must be sent to them, and none may be \
 dropped, for two heartbeats. Memory is that of the server's process; its processor time is told as a share of one core.",
-    knobs: &[Knob::Clients("10000")],
-    needs: Needs { instances: 1, backend: Backend::Memory, settings: &[], has_floor: false },
+    parameters: &[Parameter::Clients("10000")],
+    needs: Needs { instances: 1, backend: Backend::Memory, settings: &[], has_baseline: false },
     run: |run| Box::pin(measure(run)),
 };
 
@@ -32,11 +32,11 @@ async fn measure(run: &mut Run) -> Result<()> {
     for target in run.targets() {
         let before = target.memory();
         run.memory_figure(&target, "memory without clients");
-        run.progress.doing(format!("opening {count} WebSockets {}", target.name), None);
+        run.progress.set_phase(format!("opening {count} WebSockets {}", target.name), None);
         let mut clients = JoinSet::new();
         for number in 0..count {
             let address = target.addresses[number % target.addresses.len()];
-            let mut socket = Socket::open(address, &run.maker.numbers.next_id()).await?;
+            let mut socket = Socket::open(address, &run.factory.session_ids.next_id()).await?;
             clients.spawn(async move {
                 match socket.message().await {
                     Ok(message) => Failure::wrong("nothing happens, and yet something came", message),
@@ -44,7 +44,7 @@ async fn measure(run: &mut Run) -> Result<()> {
                 }
             });
         }
-        run.progress.doing(format!("holding {count} WebSockets {}", target.name), None);
+        run.progress.set_phase(format!("holding {count} WebSockets {}", target.name), None);
         let used = target.usage()?;
         tokio::select! {
             () = tokio::time::sleep(HELD) => {}

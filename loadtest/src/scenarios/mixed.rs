@@ -1,4 +1,4 @@
-//! Everything at once, for long: does the server keep its pace, and its memory?
+//! A soak test: all commands at once, for long, while the scenario looks whether throughput holds and memory grows.
 
 use std::io;
 use std::net::SocketAddr;
@@ -9,22 +9,23 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use tokio::task::JoinSet;
 
-use crate::generator::drive::Crew;
 use crate::generator::failure::{Failure, Result};
 use crate::generator::pace::Pace;
-use crate::generator::sample::Shared;
+use crate::generator::sample::SharedSample;
 use crate::generator::scan;
 use crate::generator::socket::{self, Socket};
-use crate::options::{Backend, Knob};
+use crate::generator::worker_pool::WorkerPool;
+use crate::interleave::{Benchmark, Load, SliceFuture, interleave};
+use crate::options::Backend;
+use crate::parameter::Parameter;
 use crate::report::{Heading, Merit, Series};
 use crate::run::Run;
+use crate::scenario::Scenario;
 use crate::servers::Needs;
 use crate::servers::target::Target;
 use crate::support::dice::Dice;
-use crate::turns::{Lane, Load, Turn, in_turns};
 
-use super::Scenario;
-use super::players::{Player, Table};
+use super::players::{Player, SharedSessions};
 
 const CONNECTIONS: usize = 64;
 /// How often memory is looked at.
@@ -42,38 +43,38 @@ pub(super) const SCENARIO: Scenario = Scenario {
     about: "Everything that can be done to sessions, for a minute, and whether memory grows",
     details: "\
 Sessions are created, started, switched, read, paused, resumed, patched, completed, cancelled, deleted, looked for when they are gone, and \
-replaced, at a fixed rate (open loop), while clients come, watch somebody's session for a second, and go. Every answer is read in full \
+replaced, at a fixed rate (open loop), while clients come, watch somebody's session for a second, and go. Every response is read in full \
 and compared with what must have come of all that was done to its session. There are always equally many sessions, so that the memory \
 of the server should not grow: more than 5 % and 4 MB from the middle third of the run to the last third is a failure. A slow leak \
 needs a long run: --duration 3600.",
-    knobs: &[
-        Knob::Sessions("2000"),
-        Knob::Clients("100"),
-        Knob::Rate("2000"),
-        Knob::DurationS("60"),
-        Knob::SliceMs("5000"),
+    parameters: &[
+        Parameter::Sessions("2000"),
+        Parameter::Clients("100"),
+        Parameter::Rate("2000"),
+        Parameter::DurationS("60"),
+        Parameter::SliceMs("5000"),
     ],
     // What was deleted is remembered for a while: not so long that it looks like a leak.
-    needs: Needs { instances: 1, backend: Backend::Memory, settings: &[("TOMBSTONE_TTL_S", "2")], has_floor: false },
+    needs: Needs { instances: 1, backend: Backend::Memory, settings: &[("TOMBSTONE_TTL_S", "2")], has_baseline: false },
     run: |run| Box::pin(measure(run)),
 };
 
 async fn measure(run: &mut Run) -> Result<()> {
     let rate = run.options.rate.expect("it has a default");
-    let mut lanes: Vec<Box<dyn Lane>> = Vec::new();
+    let mut benchmarks: Vec<Box<dyn Benchmark>> = Vec::new();
     let mut seen = Vec::new();
     for target in run.targets() {
-        let (players, table) = Player::boxed(&run.maker.numbers, CONNECTIONS, run.options.sessions);
-        let crew = Crew::new(&target.addresses, players);
+        let (players, shared) = Player::boxed(&run.factory.session_ids, CONNECTIONS, run.options.sessions);
+        let pool = WorkerPool::new(&target.addresses, players);
         let memory = Arc::new(Mutex::new(Vec::new()));
-        seen.push((target.name.clone(), Arc::clone(&memory), Arc::clone(&table)));
+        seen.push((target.name.clone(), Arc::clone(&memory), Arc::clone(&shared)));
         let (visitors, begun) = (run.options.clients, Instant::now());
-        lanes.push(Box::new(Mixed { target, crew, table, visitors, rate, memory, begun }));
+        benchmarks.push(Box::new(Mixed { target, pool, shared, visitors, rate, memory, begun }));
     }
-    in_turns(run, lanes).await?;
+    interleave(run, benchmarks).await?;
     let mut leaks = Vec::new();
-    for (name, memory, table) in seen {
-        let sent_away = table.sent_away.load(Ordering::Relaxed);
+    for (name, memory, shared) in seen {
+        let sent_away = shared.sent_away.load(Ordering::Relaxed);
         if sent_away > 0 {
             run.report.figure(format!("{name}: visitors who were told to come back later"), sent_away as f64, "visits");
         }
@@ -110,29 +111,29 @@ fn thirds(points: &[(f64, f64)]) -> Option<(f64, f64)> {
 /// Players, and those who come to watch.
 struct Mixed {
     target: Arc<Target>,
-    crew: Crew,
-    table: Arc<Table>,
+    pool: WorkerPool,
+    shared: Arc<SharedSessions>,
     visitors: usize,
     rate: f64,
     memory: Arc<Mutex<Vec<(f64, f64)>>>,
     begun: Instant,
 }
 
-impl Lane for Mixed {
+impl Benchmark for Mixed {
     fn target(&self) -> &Arc<Target> {
         &self.target
     }
 
     fn headings(&self) -> Vec<Heading> {
-        let load = Load::new(Some(self.rate)).name(self.crew.connections());
+        let load = Load::new(Some(self.rate)).name(self.pool.connections());
         vec![Heading { work: "everything".to_owned(), load, merit: Merit::Latency, has_cost: true }]
     }
 
-    fn turn<'t>(&'t mut self, slice: Duration, samples: &'t [Shared]) -> Turn<'t> {
+    fn run_slice<'t>(&'t mut self, slice: Duration, samples: &'t [SharedSample]) -> SliceFuture<'t> {
         Box::pin(async move {
             let mut visitors = JoinSet::new();
-            for place in 0..self.visitors {
-                visitors.spawn(visit(Arc::clone(&self.target), Arc::clone(&self.table), Dice(place as u64)));
+            for index in 0..self.visitors {
+                visitors.spawn(visit(Arc::clone(&self.target), Arc::clone(&self.shared), Dice(index as u64)));
             }
             let look = async {
                 loop {
@@ -142,30 +143,30 @@ impl Lane for Mixed {
                     tokio::time::sleep(PAUSE).await;
                 }
             };
-            let done = self.table.changes.load(Ordering::Relaxed);
+            let done = self.shared.changes.load(Ordering::Relaxed);
             tokio::select! {
-                worked = self.crew.work(Pace::Open(self.rate, slice), &samples[0]) => worked?,
+                worked = self.pool.work(Pace::Open(self.rate, slice), &samples[0]) => worked?,
                 Some(ended) = visitors.join_next() => return Err(ended.expect("a visitor does not panic")),
                 () = look => {}
             }
-            self.target.made(self.table.changes.load(Ordering::Relaxed) - done);
+            self.target.add_changes(self.shared.changes.load(Ordering::Relaxed) - done);
             Ok(())
         })
     }
 }
 
 /// Watches one session after the other until something is wrong.
-async fn visit(target: Arc<Target>, table: Arc<Table>, mut dice: Dice) -> Failure {
+async fn visit(target: Arc<Target>, shared: Arc<SharedSessions>, mut dice: Dice) -> Failure {
     loop {
         let chance = dice.below(1 << 20) as usize;
-        let id = table.id(chance);
+        let id = shared.id(chance);
         let address = target.addresses[chance % target.addresses.len()];
         // Most stay as long as they like; some go early.
         let visit = tokio::time::timeout(VISIT, stay(address, &id, 1 + chance % 8)).await;
         match visit {
             // What Redis does not have is looked for in the archive, and not for everybody who guesses.
             Ok(Err(Failure::Broken(error))) if error.kind() == io::ErrorKind::ResourceBusy => {
-                table.sent_away.fetch_add(1, Ordering::Relaxed);
+                shared.sent_away.fetch_add(1, Ordering::Relaxed);
             }
             Ok(Err(failure)) => return failure,
             Ok(Ok(())) | Err(_) => {}

@@ -1,5 +1,5 @@
-//! Somebody who does to some sessions everything that can be done to sessions, knows what must come of it, and reads every
-//! answer in full. Does not know how fast, nor who watches.
+//! The workload of the soak test: sends every command to its sessions, models what each must come to, and checks every response
+//! in full against the model. Does not know how fast, nor who watches.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,14 +8,14 @@ use std::time::Instant;
 use parking_lot::Mutex;
 use serde_json::Value;
 
-use crate::generator::drive::Errand;
 use crate::generator::failure::Result;
-use crate::generator::http::{Answer, request};
-use crate::generator::sessions::{CREATED, LONG_MS, Numbers, PLAYERS, body, read_in_full};
+use crate::generator::http::{Response, request};
+use crate::generator::sessions::{CREATED, LONG_MS, PLAYERS, SessionIds, body, read_in_full};
+use crate::generator::workload::Workload;
 use crate::support::dice::Dice;
 
 /// What players and visitors share.
-pub(super) struct Table {
+pub(super) struct SharedSessions {
     /// Sessions that there are at the moment, or will be.
     ids: Mutex<Vec<String>>,
     /// Changes that were made of them.
@@ -24,29 +24,29 @@ pub(super) struct Table {
     pub(super) sent_away: AtomicU64,
 }
 
-impl Table {
+impl SharedSessions {
     /// Somebody's session.
-    pub(super) fn id(&self, place: usize) -> String {
+    pub(super) fn id(&self, index: usize) -> String {
         let ids = self.ids.lock();
-        ids[place % ids.len()].clone()
+        ids[index % ids.len()].clone()
     }
 }
 
 /// One connection's sessions.
 pub(super) struct Player {
-    numbers: Arc<Numbers>,
-    table: Arc<Table>,
+    session_ids: Arc<SessionIds>,
+    shared: Arc<SharedSessions>,
     /// Where its sessions stand on the table.
     first: usize,
-    sessions: Vec<Known>,
+    sessions: Vec<PlayerSession>,
     dice: Dice,
     /// What was asked for last, and of which session.
-    asked: (usize, Deed),
+    asked: (usize, Action),
     request: Vec<u8>,
 }
 
 /// What is known of a session.
-struct Known {
+struct PlayerSession {
     id: String,
     stage: Stage,
     version: u64,
@@ -68,7 +68,7 @@ enum Stage {
 
 /// What can be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Deed {
+enum Action {
     Create,
     Read,
     Start,
@@ -82,98 +82,99 @@ enum Deed {
 }
 
 /// What is done to a running session, out of a hundred times.
-const GAME: [(u64, Deed); 7] = [
-    (55, Deed::Switch),
-    (25, Deed::Read),
-    (6, Deed::Pause),
-    (6, Deed::Patch),
-    (3, Deed::Complete),
-    (2, Deed::Cancel),
-    (3, Deed::Delete),
+const GAME: [(u64, Action); 7] = [
+    (55, Action::Switch),
+    (25, Action::Read),
+    (6, Action::Pause),
+    (6, Action::Patch),
+    (3, Action::Complete),
+    (2, Action::Cancel),
+    (3, Action::Delete),
 ];
 
 impl Player {
     /// Players for a number of connections, and their sessions, none of which there is.
     pub(super) fn boxed(
-        numbers: &Arc<Numbers>,
+        session_ids: &Arc<SessionIds>,
         connections: usize,
         sessions: usize,
-    ) -> (Vec<Box<dyn Errand>>, Arc<Table>) {
+    ) -> (Vec<Box<dyn Workload>>, Arc<SharedSessions>) {
         let each = (sessions / connections).max(1);
-        let ids: Vec<_> = (0..each * connections).map(|_| numbers.next_id()).collect();
-        let known = |id: &String| Known { id: id.clone(), stage: Stage::Absent, version: 0, turn: 0 };
+        let ids: Vec<_> = (0..each * connections).map(|_| session_ids.next_id()).collect();
+        let known = |id: &String| PlayerSession { id: id.clone(), stage: Stage::Absent, version: 0, turn: 0 };
         let all: Vec<Vec<_>> = ids.chunks(each).map(|ids| ids.iter().map(known).collect()).collect();
-        let table = Arc::new(Table { ids: Mutex::new(ids), changes: AtomicU64::new(0), sent_away: AtomicU64::new(0) });
-        let player = |(place, sessions)| {
-            let (numbers, table) = (Arc::clone(numbers), Arc::clone(&table));
-            let (dice, asked) = (Dice(place as u64), (0, Deed::Read));
-            Box::new(Self { numbers, table, first: place * each, sessions, dice, asked, request: Vec::new() }) as _
+        let shared =
+            Arc::new(SharedSessions { ids: Mutex::new(ids), changes: AtomicU64::new(0), sent_away: AtomicU64::new(0) });
+        let player = |(index, sessions)| {
+            let (session_ids, shared) = (Arc::clone(session_ids), Arc::clone(&shared));
+            let (dice, asked) = (Dice(index as u64), (0, Action::Read));
+            Box::new(Self { session_ids, shared, first: index * each, sessions, dice, asked, request: Vec::new() }) as _
         };
         let players = all.into_iter().enumerate().map(player).collect();
-        (players, table)
+        (players, shared)
     }
 
-    fn choose(&mut self) -> (usize, Deed) {
-        let place = self.dice.below(self.sessions.len() as u64) as usize;
+    fn choose(&mut self) -> (usize, Action) {
+        let index = self.dice.below(self.sessions.len() as u64) as usize;
         let chance = self.dice.below(100);
-        let deed = match self.sessions[place].stage {
-            Stage::Absent => Deed::Create,
-            Stage::Pending if chance < 90 => Deed::Start,
+        let action = match self.sessions[index].stage {
+            Stage::Absent => Action::Create,
+            Stage::Pending if chance < 90 => Action::Start,
             Stage::Running => {
                 let mut left = chance;
-                let deed = GAME.iter().find(|(share, _)| {
+                let action = GAME.iter().find(|(share, _)| {
                     let is_it = left < *share;
                     left = left.saturating_sub(*share);
                     is_it
                 });
-                deed.map_or(Deed::Read, |(_, deed)| *deed)
+                action.map_or(Action::Read, |(_, action)| *action)
             }
-            Stage::Paused if chance < 70 => Deed::Resume,
-            Stage::Completed | Stage::Cancelled if chance < 50 => Deed::Delete,
-            Stage::Pending | Stage::Paused | Stage::Completed | Stage::Cancelled | Stage::Deleted => Deed::Read,
+            Stage::Paused if chance < 70 => Action::Resume,
+            Stage::Completed | Stage::Cancelled if chance < 50 => Action::Delete,
+            Stage::Pending | Stage::Paused | Stage::Completed | Stage::Cancelled | Stage::Deleted => Action::Read,
         };
-        (place, deed)
+        (index, action)
     }
 }
 
-impl Errand for Player {
+impl Workload for Player {
     fn next(&mut self, _: Instant) -> &[u8] {
-        let (place, deed) = self.choose();
-        self.asked = (place, deed);
-        let Known { id, version, .. } = &self.sessions[place];
+        let (index, action) = self.choose();
+        self.asked = (index, action);
+        let PlayerSession { id, version, .. } = &self.sessions[index];
         let path = format!("/v1/sessions/{id}");
         let act = |name: &str| request("POST", &format!("{path}/{name}"), "");
-        self.request = match deed {
-            Deed::Create => request("POST", "/v1/sessions", &body(id, LONG_MS / 2)),
-            Deed::Read => request("GET", &path, ""),
-            Deed::Start => act("start"),
-            Deed::Switch => act("switch"),
-            Deed::Pause => act("pause"),
-            Deed::Resume => act("resume"),
-            Deed::Patch => request("PATCH", &path, &format!(r#"{{"metadata":{{"seen":{version}}}}}"#)),
-            Deed::Complete => act("complete"),
-            Deed::Cancel => act("cancel"),
-            Deed::Delete => request("DELETE", &path, ""),
+        self.request = match action {
+            Action::Create => request("POST", "/v1/sessions", &body(id, LONG_MS / 2)),
+            Action::Read => request("GET", &path, ""),
+            Action::Start => act("start"),
+            Action::Switch => act("switch"),
+            Action::Pause => act("pause"),
+            Action::Resume => act("resume"),
+            Action::Patch => request("PATCH", &path, &format!(r#"{{"metadata":{{"seen":{version}}}}}"#)),
+            Action::Complete => act("complete"),
+            Action::Cancel => act("cancel"),
+            Action::Delete => request("DELETE", &path, ""),
         };
         &self.request
     }
 
-    fn check(&mut self, answer: Answer<'_>) -> Result<()> {
-        let (place, deed) = self.asked;
-        let known = &mut self.sessions[place];
-        if deed != Deed::Read {
-            self.table.changes.fetch_add(1, Ordering::Relaxed);
+    fn check(&mut self, response: Response<'_>) -> Result<()> {
+        let (index, action) = self.asked;
+        let known = &mut self.sessions[index];
+        if action != Action::Read {
+            self.shared.changes.fetch_add(1, Ordering::Relaxed);
             known.version += 1;
         }
-        match deed {
-            Deed::Create => (known.stage, known.version) = (Stage::Pending, CREATED),
-            Deed::Start | Deed::Resume => known.stage = Stage::Running,
-            Deed::Switch => known.turn = 1 - known.turn,
-            Deed::Pause => known.stage = Stage::Paused,
-            Deed::Complete => known.stage = Stage::Completed,
-            Deed::Cancel => known.stage = Stage::Cancelled,
-            Deed::Delete => known.stage = Stage::Deleted,
-            Deed::Read | Deed::Patch => {}
+        match action {
+            Action::Create => (known.stage, known.version) = (Stage::Pending, CREATED),
+            Action::Start | Action::Resume => known.stage = Stage::Running,
+            Action::Switch => known.turn = 1 - known.turn,
+            Action::Pause => known.stage = Stage::Paused,
+            Action::Complete => known.stage = Stage::Completed,
+            Action::Cancel => known.stage = Stage::Cancelled,
+            Action::Delete => known.stage = Stage::Deleted,
+            Action::Read | Action::Patch => {}
         }
         let active = Some(PLAYERS[known.turn]);
         let (status, active) = match known.stage {
@@ -184,27 +185,27 @@ impl Errand for Player {
             Stage::Cancelled => ("cancelled", None),
             Stage::Absent | Stage::Deleted => ("deleted", None),
         };
-        let expected = match (deed, known.stage) {
-            (Deed::Create, _) => 201,
-            (Deed::Delete, _) => 204,
-            (Deed::Read, Stage::Deleted) => 404,
+        let expected = match (action, known.stage) {
+            (Action::Create, _) => 201,
+            (Action::Delete, _) => 204,
+            (Action::Read, Stage::Deleted) => 404,
             _ => 200,
         };
-        if answer.status != expected {
-            return Err(answer.wrong(format_args!("{deed:?} of {}, {status}: {expected} must come", known.id)));
+        if response.status != expected {
+            return Err(response.wrong(format_args!("{action:?} of {}, {status}: {expected} must come", known.id)));
         }
         if expected == 204 {
-            return if answer.body.is_empty() { Ok(()) } else { Err(answer.wrong("nothing must come")) };
+            return if response.body.is_empty() { Ok(()) } else { Err(response.wrong("nothing must come")) };
         }
-        let json: Value = serde_json::from_slice(answer.body).map_err(|error| answer.wrong(error))?;
+        let json: Value = serde_json::from_slice(response.body).map_err(|error| response.wrong(error))?;
         if expected == 404 {
             if json["error"]["code"] != "SESSION_NOT_FOUND" {
-                return Err(answer.wrong("another error must come"));
+                return Err(response.wrong("another error must come"));
             }
             // A new session takes its place.
-            let id = self.numbers.next_id();
-            self.table.ids.lock()[self.first + place].clone_from(&id);
-            *known = Known { id, stage: Stage::Absent, version: 0, turn: 0 };
+            let id = self.session_ids.next_id();
+            self.shared.ids.lock()[self.first + index].clone_from(&id);
+            *known = PlayerSession { id, stage: Stage::Absent, version: 0, turn: 0 };
             return Ok(());
         }
         read_in_full(&json["data"], &known.id, known.version, status, active)

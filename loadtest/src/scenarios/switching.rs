@@ -1,13 +1,12 @@
-//! Switches that follow each other as fast as they can, on one session and on some.
+//! The throughput of switches on one session, on many, and on one with many clients.
 
 use crate::generator::failure::{Failure, Result};
 use crate::generator::switches::{SwitchOverSocket, SwitchTogether};
-use crate::options::Knob;
+use crate::interleave::{Benchmark, Load, RequestBenchmark, baseline, interleave};
+use crate::parameter::Parameter;
 use crate::run::Run;
+use crate::scenario::Scenario;
 use crate::servers::Needs;
-use crate::turns::{Lane, Load, Requests, floor, in_turns};
-
-use super::Scenario;
 
 pub(super) const SCENARIO: Scenario = Scenario {
     name: "switching",
@@ -15,8 +14,13 @@ pub(super) const SCENARIO: Scenario = Scenario {
     details: "\
 One client switches one session over its WebSocket, waiting for each result; then as many clients as there are connections, \
 each a session of its own; then all of them the same session over HTTP. Updates must come beside the results; of a session that \
-many switch, each version must be the answer to exactly one of them, and none may be missing.",
-    knobs: &[Knob::Connections("64"), Knob::Rate(""), Knob::DurationS("10"), Knob::SliceMs("2000")],
+many switch, each version must be the response to exactly one of them, and none may be missing.",
+    parameters: &[
+        Parameter::Connections("64"),
+        Parameter::Rate(""),
+        Parameter::DurationS("10"),
+        Parameter::SliceMs("2000"),
+    ],
     needs: Needs::DEFAULT,
     run: |run| Box::pin(measure(run)),
 };
@@ -24,24 +28,24 @@ many switch, each version must be the answer to exactly one of them, and none ma
 async fn measure(run: &mut Run) -> Result<()> {
     let load = Load::new(run.options.rate);
     for connections in run.options.connections.clone() {
-        let mut lanes: Vec<Box<dyn Lane>> = floor(run, 1, &load).into_iter().collect();
-        lanes.extend(floor(run, connections, &load).filter(|_| connections > 1));
+        let mut benchmarks: Vec<Box<dyn Benchmark>> = baseline(run, 1, &load).into_iter().collect();
+        benchmarks.extend(baseline(run, connections, &load).filter(|_| connections > 1));
         let mut shared = Vec::new();
         for target in run.targets() {
-            let sessions = run.maker.sessions(&target, connections + 2).await?;
+            let sessions = run.factory.sessions(&target, connections + 2).await?;
             let alone = SwitchOverSocket::boxed(&sessions, connections);
-            lanes.push(Requests::changes(&target, "one session over its WebSocket", &load, [alone]));
-            let each = (0..connections).map(|place| SwitchOverSocket::boxed(&sessions, place));
-            lanes.push(Requests::changes(&target, "a session for each, over WebSockets", &load, each));
+            benchmarks.push(RequestBenchmark::changes(&target, "one session over its WebSocket", &load, [alone]));
+            let each = (0..connections).map(|index| SwitchOverSocket::boxed(&sessions, index));
+            benchmarks.push(RequestBenchmark::changes(&target, "a session for each, over WebSockets", &load, each));
             let id = sessions.id(connections + 1);
             let (together, given) = SwitchTogether::boxed(&id, connections);
-            lanes.push(Requests::changes(&target, "one session for all, over HTTP", &load, together));
+            benchmarks.push(RequestBenchmark::changes(&target, "one session for all, over HTTP", &load, together));
             shared.push((id, given));
         }
-        in_turns(run, lanes).await?;
+        interleave(run, benchmarks).await?;
         for (id, given) in shared {
             if !given.lock().is_whole() {
-                return Err(Failure::Wrong(format!("{id}: a version was the answer to nobody")));
+                return Err(Failure::Wrong(format!("{id}: a version was the response to nobody")));
             }
         }
     }

@@ -1,9 +1,9 @@
-//! The servers of a run: those that are given by their URLs, and those that are started here and killed at its end. Does
-//! not know what is measured.
+//! The servers of a run: those that `--url` names, and those that the run starts and kills at its end. Does not know what is
+//! measured.
 
-pub(crate) mod bare;
+pub(crate) mod baseline;
 pub(crate) mod process;
-pub(crate) mod spawned;
+pub(crate) mod server_process;
 pub(crate) mod target;
 
 use std::io;
@@ -19,7 +19,7 @@ use crate::support::postgres::Postgres;
 use crate::support::redis::Redis;
 
 use process::Process;
-use spawned::{Spawned, binary};
+use server_process::{ServerProcess, binary};
 use target::{Audit, Target};
 
 /// What a scenario asks of the servers that are started for it.
@@ -31,20 +31,20 @@ pub(crate) struct Needs {
     pub(crate) backend: Backend,
     /// Settings of theirs.
     pub(crate) settings: &'static [(&'static str, &'static str)],
-    /// Whether figures are told as ratios to the floor.
-    pub(crate) has_floor: bool,
+    /// Whether figures are told as ratios to the baseline.
+    pub(crate) has_baseline: bool,
 }
 
 impl Needs {
-    /// One server of any kind, and the floor.
-    pub(crate) const DEFAULT: Self = Self { instances: 1, backend: Backend::Memory, settings: &[], has_floor: true };
+    /// One server of any kind, and the baseline.
+    pub(crate) const DEFAULT: Self = Self { instances: 1, backend: Backend::Memory, settings: &[], has_baseline: true };
 }
 
 /// The servers of a run. Those that were started end when this is dropped, the instances first.
 pub(crate) struct Fleet {
-    pub(crate) floor: Option<Arc<Target>>,
+    pub(crate) baseline: Option<Arc<Target>>,
     pub(crate) targets: Vec<Arc<Target>>,
-    _children: Vec<Spawned>,
+    _children: Vec<ServerProcess>,
     _redis: Option<Redis>,
     /// The database that was started here.
     pub(crate) postgres: Option<Arc<Mutex<Postgres>>>,
@@ -55,14 +55,14 @@ impl Fleet {
     /// Starts what has to be started.
     pub(crate) fn start(needs: &Needs, options: &Options) -> io::Result<Self> {
         let mut children = Vec::new();
-        let floor = needs.has_floor.then(Spawned::baseline).transpose()?;
-        let floor = floor.map(|started| {
+        let baseline = needs.has_baseline.then(ServerProcess::baseline).transpose()?;
+        let baseline = baseline.map(|started| {
             let target = Target { instances: vec![started.process()], ..Target::at("", vec![started.address]) };
             children.push(started);
             Arc::new(target)
         });
         let mut fleet =
-            Self { floor, targets: Vec::new(), _children: children, _redis: None, postgres: None, _data: None };
+            Self { baseline, targets: Vec::new(), _children: children, _redis: None, postgres: None, _data: None };
         let first = if options.urls.is_empty() { fleet.start_own(needs, options)? } else { given(options) };
         fleet.targets.push(Arc::new(first));
         for (name, addresses) in &options.against {
@@ -118,7 +118,7 @@ impl Fleet {
         target.helpers = helpers;
         target.audit = (backend == Backend::AuditRow).then(Audit::default);
         for _ in 0..needs.instances.max(options.instances) {
-            let started = Spawned::synckairos(&settings)?;
+            let started = ServerProcess::synckairos(&settings)?;
             target.addresses.push(started.address);
             target.instances.push(started.process());
             self._children.push(started);

@@ -1,4 +1,4 @@
-//! What a process costs, as Linux tells it in /proc. Does not know what the process does.
+//! The processor time and memory of a process, read from Linux's /proc. Does not know what the process does.
 
 use std::fs;
 use std::io;
@@ -57,8 +57,8 @@ impl Stat {
         let stat = fs::read_to_string(format!("/proc/{process}/stat"))?;
         // Behind the name, which may hold anything, is the state; then the parent.
         let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-        let number = |place: usize| fields.get(place).and_then(|text| text.parse::<u64>().ok()).unwrap_or_default();
-        let seconds = |place: usize| number(place) as f64 / TICKS_PER_S;
+        let number = |index: usize| fields.get(index).and_then(|text| text.parse::<u64>().ok()).unwrap_or_default();
+        let seconds = |index: usize| number(index) as f64 / TICKS_PER_S;
         let (cpu_s, ended_s) = (seconds(11) + seconds(12), seconds(13) + seconds(14));
         Ok(Self { parent: number(1) as u32, cpu_s, ended_s })
     }

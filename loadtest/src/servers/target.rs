@@ -1,5 +1,5 @@
-//! A server that is measured, of one instance or more: where it is, what its processes cost, and what it counts itself.
-//! Does not know who started it.
+//! A target of measurements, of one instance or more: its addresses, the cost of its processes, and its own metrics. Does not
+//! know who started it.
 
 use std::io;
 use std::net::SocketAddr;
@@ -100,16 +100,16 @@ impl Target {
         let mut sum = 0.0;
         for address in &self.addresses {
             let mut client = Client::open(*address).await?;
-            let answer = client.ask(&request("GET", "/metrics", "")).await?;
-            let text = String::from_utf8_lossy(answer.body);
+            let response = client.ask(&request("GET", "/metrics", "")).await?;
+            let text = String::from_utf8_lossy(response.body);
             let line = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
-            sum += line.and_then(|value| value.parse::<f64>().ok()).ok_or_else(|| answer.wrong(series))?;
+            sum += line.and_then(|value| value.parse::<f64>().ok()).ok_or_else(|| response.wrong(series))?;
         }
         Ok(sum)
     }
 
     /// Changes were made that the audit has to write.
-    pub(crate) fn made(&self, changes: u64) {
+    pub(crate) fn add_changes(&self, changes: u64) {
         if let Some(audit) = &self.audit {
             audit.made.fetch_add(changes, Ordering::Relaxed);
         }
@@ -147,7 +147,7 @@ impl Target {
 
     /// Waits until the audit has written everything, so that what one slice of time has made does not cost the next; says
     /// how long that took.
-    pub(crate) async fn drained(&self) -> Result<Duration> {
+    pub(crate) async fn wait_for_audit(&self) -> Result<Duration> {
         let start = Instant::now();
         while self.unwritten().await? > 0 {
             if start.elapsed() > AUDIT_PATIENCE {

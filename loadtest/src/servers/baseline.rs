@@ -1,4 +1,4 @@
-//! The floor: hyper, with nothing to do but to send 900 bytes. What a server that does something comes to is told as a
+//! The baseline: hyper, which has nothing to do but to send 900 bytes. The rate of a server that does something is told as a
 //! ratio to it.
 
 use std::convert::Infallible;

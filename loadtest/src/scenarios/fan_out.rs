@@ -1,30 +1,30 @@
-//! Sessions that are watched while they are switched: how long a change takes to those who watch. Fan-out and numbers of
-//! sessions are the same with other numbers.
+//! Fan-out: sessions are watched while they are switched, and latencies count until clients have the update. Several scenarios
+//! differ in numbers of sessions and clients only.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
 
-use crate::generator::drive::Crew;
 use crate::generator::failure::{Failure, Result};
 use crate::generator::pace::Pace;
-use crate::generator::sample::Shared;
+use crate::generator::sample::SharedSample;
 use crate::generator::socket::Socket;
 use crate::generator::switches::Switch;
-use crate::generator::watch::{Topics, watch};
-use crate::options::{Backend, Knob};
+use crate::generator::watchers::{UpdateTracker, watch};
+use crate::generator::worker_pool::WorkerPool;
+use crate::interleave::{Benchmark, SliceFuture, counted, interleave};
+use crate::options::Backend;
+use crate::parameter::Parameter;
 use crate::report::{Heading, Merit};
 use crate::run::Run;
+use crate::scenario::Scenario;
 use crate::servers::Needs;
 use crate::servers::target::Target;
-use crate::turns::{Lane, Turn, counted, in_turns};
-
-use super::Scenario;
 
 /// Connections over which switches are sent.
 const WRITERS: usize = 64;
-const NEEDS: Needs = Needs { instances: 1, backend: Backend::Memory, settings: &[], has_floor: false };
+const NEEDS: Needs = Needs { instances: 1, backend: Backend::Memory, settings: &[], has_baseline: false };
 const DETAILS: &str = "\
 Switches are sent at a fixed rate (open loop), each session in turn, and latencies count from when a switch was to be sent: until \
 it is answered, until a client that watches has the new state, and until all clients of the session have it. All clients must be \
@@ -35,12 +35,12 @@ pub(super) const SESSIONS_1000: Scenario = Scenario {
     name: "sessions-1000",
     about: "1,000 sessions, each watched by a client and switched once a second",
     details: DETAILS,
-    knobs: &[
-        Knob::Sessions("1000"),
-        Knob::Clients("1"),
-        Knob::Rate("1000"),
-        Knob::DurationS("10"),
-        Knob::SliceMs("2000"),
+    parameters: &[
+        Parameter::Sessions("1000"),
+        Parameter::Clients("1"),
+        Parameter::Rate("1000"),
+        Parameter::DurationS("10"),
+        Parameter::SliceMs("2000"),
     ],
     needs: NEEDS,
     run: |run| Box::pin(measure(run)),
@@ -50,12 +50,12 @@ pub(super) const SESSIONS_10000: Scenario = Scenario {
     name: "sessions-10000",
     about: "10,000 sessions, each watched by a client and switched every five seconds",
     details: DETAILS,
-    knobs: &[
-        Knob::Sessions("10000"),
-        Knob::Clients("1"),
-        Knob::Rate("2000"),
-        Knob::DurationS("10"),
-        Knob::SliceMs("5000"),
+    parameters: &[
+        Parameter::Sessions("10000"),
+        Parameter::Clients("1"),
+        Parameter::Rate("2000"),
+        Parameter::DurationS("10"),
+        Parameter::SliceMs("5000"),
     ],
     needs: NEEDS,
     run: |run| Box::pin(measure(run)),
@@ -65,12 +65,12 @@ pub(super) const FAN_OUT: Scenario = Scenario {
     name: "fan-out",
     about: "One session that 1,000 clients watch, switched 20 times a second",
     details: DETAILS,
-    knobs: &[
-        Knob::Sessions("1"),
-        Knob::Clients("1000"),
-        Knob::Rate("20"),
-        Knob::DurationS("10"),
-        Knob::SliceMs("2000"),
+    parameters: &[
+        Parameter::Sessions("1"),
+        Parameter::Clients("1000"),
+        Parameter::Rate("20"),
+        Parameter::DurationS("10"),
+        Parameter::SliceMs("2000"),
     ],
     needs: NEEDS,
     run: |run| Box::pin(measure(run)),
@@ -80,12 +80,12 @@ pub(super) const FAN_OUT_5000: Scenario = Scenario {
     name: "fan-out-5000",
     about: "5,000 sessions that two clients each watch, switched every five seconds",
     details: DETAILS,
-    knobs: &[
-        Knob::Sessions("5000"),
-        Knob::Clients("2"),
-        Knob::Rate("1000"),
-        Knob::DurationS("10"),
-        Knob::SliceMs("5000"),
+    parameters: &[
+        Parameter::Sessions("5000"),
+        Parameter::Clients("2"),
+        Parameter::Rate("1000"),
+        Parameter::DurationS("10"),
+        Parameter::SliceMs("5000"),
     ],
     needs: NEEDS,
     run: |run| Box::pin(measure(run)),
@@ -95,34 +95,34 @@ async fn measure(run: &mut Run) -> Result<()> {
     let (count, clients) = (run.options.sessions, run.options.clients);
     let rate = run.options.rate.expect("it has a default");
     run.expect_files(run.targets().len() * (count * clients + WRITERS))?;
-    let mut lanes: Vec<Box<dyn Lane>> = Vec::new();
+    let mut benchmarks: Vec<Box<dyn Benchmark>> = Vec::new();
     for target in run.targets() {
-        let sessions = run.maker.sessions(&target, count).await?;
+        let sessions = run.factory.sessions(&target, count).await?;
         run.memory_figure(&target, &format!("memory with {} at rest", counted(count, "session")));
-        let topics = Topics::new(&sessions, clients);
+        let tracker = UpdateTracker::new(&sessions, clients);
         let writers = WRITERS.min(count);
         let shares = sessions.shares(writers);
-        let errands = shares.iter().map(|places| Switch::boxed(&sessions, places, Some(&topics)));
-        let crew = Crew::new(&[target.first()], errands);
+        let workloads = shares.iter().map(|indexes| Switch::boxed(&sessions, indexes, Some(&tracker)));
+        let pool = WorkerPool::new(&[target.first()], workloads);
         let mut watchers = JoinSet::new();
-        run.progress.doing(format!("opening {} WebSockets {}", count * clients, target.name), None);
+        run.progress.set_phase(format!("opening {} WebSockets {}", count * clients, target.name), None);
         let elsewhere = &target.addresses[usize::from(target.addresses.len() > 1)..];
         for n in 0..count * clients {
-            let place = n / clients;
-            let socket = Socket::open(elsewhere[n % elsewhere.len()], &sessions.id(place)).await?;
-            watchers.spawn(watch(socket, Arc::clone(&sessions), Arc::clone(&topics), place));
+            let index = n / clients;
+            let socket = Socket::open(elsewhere[n % elsewhere.len()], &sessions.id(index)).await?;
+            watchers.spawn(watch(socket, Arc::clone(&sessions), Arc::clone(&tracker), index));
         }
         run.memory_figure(&target, &format!("memory with {} clients too", count * clients));
-        lanes.push(Box::new(Watched { target, crew, topics, watchers, count, clients, rate, skipped: 0 }));
+        benchmarks.push(Box::new(Watched { target, pool, tracker, watchers, count, clients, rate, skipped: 0 }));
     }
-    in_turns(run, lanes).await
+    interleave(run, benchmarks).await
 }
 
 /// Switches, and those who watch.
 struct Watched {
     target: Arc<Target>,
-    crew: Crew,
-    topics: Arc<Topics>,
+    pool: WorkerPool,
+    tracker: Arc<UpdateTracker>,
     watchers: JoinSet<Failure>,
     count: usize,
     clients: usize,
@@ -130,7 +130,7 @@ struct Watched {
     skipped: u64,
 }
 
-impl Lane for Watched {
+impl Benchmark for Watched {
     fn target(&self) -> &Arc<Target> {
         &self.target
     }
@@ -150,13 +150,13 @@ impl Lane for Watched {
         ]
     }
 
-    fn turn<'t>(&'t mut self, slice: Duration, samples: &'t [Shared]) -> Turn<'t> {
+    fn run_slice<'t>(&'t mut self, slice: Duration, samples: &'t [SharedSample]) -> SliceFuture<'t> {
         Box::pin(async move {
-            self.topics.begin([Arc::clone(&samples[1]), Arc::clone(&samples[2])]);
+            self.tracker.begin([Arc::clone(&samples[1]), Arc::clone(&samples[2])]);
             let work = async {
-                self.crew.work(Pace::Open(self.rate, slice), &samples[0]).await?;
-                self.target.made(samples[0].lock().done());
-                self.topics.seen().await
+                self.pool.work(Pace::Open(self.rate, slice), &samples[0]).await?;
+                self.target.add_changes(samples[0].lock().done());
+                self.tracker.wait_until_seen().await
             };
             tokio::select! {
                 skipped = work => self.skipped += skipped?,

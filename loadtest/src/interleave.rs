@@ -1,40 +1,40 @@
-//! Servers and kinds of work take turns, each for a slice of time, so that a machine that drifts drifts for all of them, and
-//! what is compared ran next to each other. Does not know what a turn does.
+//! Interleaves benchmarks: servers and kinds of work take turns, each for a slice of time, so that a machine that drifts drifts
+//! for all of them, and what is compared ran next to each other. Does not know what a benchmark does.
 
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::generator::drive::{Crew, Errand};
-use crate::generator::errands::Bare;
 use crate::generator::failure::Result;
 use crate::generator::pace::Pace;
-use crate::generator::sample::{Sample, Shared};
+use crate::generator::sample::{Sample, SharedSample};
+use crate::generator::worker_pool::WorkerPool;
+use crate::generator::workload::{Bare, Workload};
 use crate::report::{Heading, Merit, Row, Slice};
 use crate::run::Run;
 use crate::servers::target::{Target, Usage};
 
-/// What a turn is while it lasts.
-pub(crate) type Turn<'t> = Pin<Box<dyn Future<Output = Result<()>> + 't>>;
+/// A benchmark while it runs for a slice of time.
+pub(crate) type SliceFuture<'t> = Pin<Box<dyn Future<Output = Result<()>> + 't>>;
 
 /// Something that can be measured for a slice of time, again and again.
-pub(crate) trait Lane {
+pub(crate) trait Benchmark {
     /// The server that it is done to.
     fn target(&self) -> &Arc<Target>;
 
     /// What is measured: the row that each sample goes into.
     fn headings(&self) -> Vec<Heading>;
 
-    /// Does it for about so long, and takes it down in a sample for each heading.
-    fn turn<'t>(&'t mut self, slice: Duration, samples: &'t [Shared]) -> Turn<'t>;
+    /// Runs for about so long, and records into a sample for each heading.
+    fn run_slice<'t>(&'t mut self, slice: Duration, samples: &'t [SharedSample]) -> SliceFuture<'t>;
 }
 
-/// Requests of one kind over some connections.
-pub(crate) struct Requests {
+/// Sends requests of one kind over a pool of connections.
+pub(crate) struct RequestBenchmark {
     target: Arc<Target>,
     heading: Heading,
-    crew: Crew,
+    pool: WorkerPool,
     load: Load,
     /// Each is a change that the audit has to write.
     are_changes: bool,
@@ -49,7 +49,7 @@ pub(crate) struct Load {
 }
 
 impl Load {
-    /// Requests a second in an open loop, or as many as answers come.
+    /// Requests a second in an open loop, or as many as responses come.
     pub(crate) fn new(rate: Option<f64>) -> Self {
         Self { rate, beside: String::new() }
     }
@@ -73,15 +73,15 @@ pub(crate) fn counted(count: usize, what: &str) -> String {
     if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 
-impl Requests {
+impl RequestBenchmark {
     /// Requests that change nothing.
     pub(crate) fn reads(
         target: &Arc<Target>,
         work: &str,
         load: &Load,
-        errands: impl IntoIterator<Item = Box<dyn Errand>>,
-    ) -> Box<dyn Lane> {
-        Self::boxed(target, work, load, errands, false)
+        workloads: impl IntoIterator<Item = Box<dyn Workload>>,
+    ) -> Box<dyn Benchmark> {
+        Self::boxed(target, work, load, workloads, false)
     }
 
     /// Requests each of which is a change.
@@ -89,30 +89,30 @@ impl Requests {
         target: &Arc<Target>,
         work: &str,
         load: &Load,
-        errands: impl IntoIterator<Item = Box<dyn Errand>>,
-    ) -> Box<dyn Lane> {
-        Self::boxed(target, work, load, errands, true)
+        workloads: impl IntoIterator<Item = Box<dyn Workload>>,
+    ) -> Box<dyn Benchmark> {
+        Self::boxed(target, work, load, workloads, true)
     }
 
     fn boxed(
         target: &Arc<Target>,
         work: &str,
         load: &Load,
-        errands: impl IntoIterator<Item = Box<dyn Errand>>,
+        workloads: impl IntoIterator<Item = Box<dyn Workload>>,
         are_changes: bool,
-    ) -> Box<dyn Lane> {
-        let crew = Crew::new(&target.addresses, errands);
+    ) -> Box<dyn Benchmark> {
+        let pool = WorkerPool::new(&target.addresses, workloads);
         let heading = Heading {
             work: work.to_owned(),
-            load: load.name(crew.connections()),
+            load: load.name(pool.connections()),
             merit: if load.rate.is_some() { Merit::Latency } else { Merit::Rate },
             has_cost: true,
         };
-        Box::new(Self { target: Arc::clone(target), heading, crew, load: load.clone(), are_changes })
+        Box::new(Self { target: Arc::clone(target), heading, pool, load: load.clone(), are_changes })
     }
 }
 
-impl Lane for Requests {
+impl Benchmark for RequestBenchmark {
     fn target(&self) -> &Arc<Target> {
         &self.target
     }
@@ -121,53 +121,53 @@ impl Lane for Requests {
         vec![self.heading.clone()]
     }
 
-    fn turn<'t>(&'t mut self, slice: Duration, samples: &'t [Shared]) -> Turn<'t> {
+    fn run_slice<'t>(&'t mut self, slice: Duration, samples: &'t [SharedSample]) -> SliceFuture<'t> {
         Box::pin(async move {
             let pace = self.load.rate.map_or(Pace::Closed(slice), |rate| Pace::Open(rate, slice));
-            self.crew.work(pace, &samples[0]).await?;
+            self.pool.work(pace, &samples[0]).await?;
             if self.are_changes {
-                self.target.made(samples[0].lock().done());
+                self.target.add_changes(samples[0].lock().done());
             }
             Ok(())
         })
     }
 }
 
-/// The floor under the same load, if the run has one.
-pub(crate) fn floor(run: &Run, connections: usize, load: &Load) -> Option<Box<dyn Lane>> {
-    let floor = run.fleet.floor.as_ref()?;
-    Some(Requests::reads(floor, "bare hyper, 900 bytes", load, (0..connections).map(|_| Bare::boxed())))
+/// The baseline under the same load, if the run has one.
+pub(crate) fn baseline(run: &Run, connections: usize, load: &Load) -> Option<Box<dyn Benchmark>> {
+    let baseline = run.fleet.baseline.as_ref()?;
+    Some(RequestBenchmark::reads(baseline, "bare hyper, 900 bytes", load, (0..connections).map(|_| Bare::boxed())))
 }
 
-/// Lets lanes take turns for as many rounds as the run is told, after one that warms up, and adds their rows to its report.
-pub(crate) async fn in_turns(run: &mut Run, lanes: Vec<Box<dyn Lane>>) -> Result<()> {
+/// Interleaves benchmarks for as many rounds as the options say, after one that warms up, and adds their rows to the report.
+pub(crate) async fn interleave(run: &mut Run, benchmarks: Vec<Box<dyn Benchmark>>) -> Result<()> {
     let rounds = run.options.rounds();
-    rounds_of(run, lanes, rounds, true).await
+    interleave_rounds(run, benchmarks, rounds, true).await
 }
 
 /// The same for a number of rounds, with or without warming up.
-pub(crate) async fn rounds_of(
+pub(crate) async fn interleave_rounds(
     run: &mut Run,
-    mut lanes: Vec<Box<dyn Lane>>,
+    mut benchmarks: Vec<Box<dyn Benchmark>>,
     rounds: usize,
     warms_up: bool,
 ) -> Result<()> {
-    let mut rows: Vec<Vec<Row>> = lanes.iter().map(|lane| rows(lane.as_ref())).collect();
+    let mut rows: Vec<Vec<Row>> = benchmarks.iter().map(|benchmark| rows(benchmark.as_ref())).collect();
     for round in usize::from(!warms_up)..=rounds {
-        for (lane, rows) in lanes.iter_mut().zip(&mut rows) {
+        for (benchmark, rows) in benchmarks.iter_mut().zip(&mut rows) {
             let samples: Vec<_> = rows.iter().map(|_| Sample::shared()).collect();
-            let target = Arc::clone(lane.target());
+            let target = Arc::clone(benchmark.target());
             let Heading { work, load, .. } = &rows[0].heading;
             let turn = if round == 0 { "warming up".to_owned() } else { format!("turn {round} of {rounds}") };
             let name = if target.name.is_empty() { String::new() } else { format!(" ({})", target.name) };
-            run.progress.doing(format!("{turn}: {work}, {load}{name}"), Some(&samples[0]));
+            run.progress.set_phase(format!("{turn}: {work}, {load}{name}"), Some(&samples[0]));
             let (before, made) = (target.usage()?, target.changes());
-            lane.turn(run.options.slice, &samples).await?;
+            benchmark.run_slice(run.options.slice, &samples).await?;
             let usage = used(&target, &before)?;
             let drained = match &target.audit {
                 Some(_) => {
-                    run.progress.doing(format!("{turn}: the audit writes what {work} has made"), None);
-                    let drained = target.drained().await?;
+                    run.progress.set_phase(format!("{turn}: the audit writes what {work} has made"), None);
+                    let drained = target.wait_for_audit().await?;
                     (target.changes() > made).then_some(drained)
                 }
                 None => None,
@@ -186,10 +186,10 @@ pub(crate) async fn rounds_of(
     Ok(())
 }
 
-fn rows(lane: &dyn Lane) -> Vec<Row> {
-    let target = &lane.target().name;
+fn rows(benchmark: &dyn Benchmark) -> Vec<Row> {
+    let target = &benchmark.target().name;
     let row = |heading| Row { heading, target: target.clone(), slices: Vec::new() };
-    lane.headings().into_iter().map(row).collect()
+    benchmark.headings().into_iter().map(row).collect()
 }
 
 fn used(target: &Target, before: &Usage) -> io::Result<Usage> {

@@ -1,6 +1,6 @@
-//! Clients that watch sessions, and how long changes take to reach them: from when the change was to be sent until a client
-//! has it, and until all have it. Each must be shown the same, in order, and the newest at the end. Does not know who makes
-//! changes.
+//! Clients that watch sessions, and the latency of fan-out: from when a change was to be sent until one client has the update,
+//! and until all have it. Every client must receive the same updates, in order, and the newest at the end. Does not know who
+//! makes changes.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use super::failure::{Failure, Result};
-use super::sample::{Sample, Shared};
+use super::sample::{Sample, SharedSample};
 use super::scan;
 use super::sessions::Sessions;
 use super::socket::{self, Socket};
@@ -19,12 +19,12 @@ use super::socket::{self, Socket};
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What is known of changes that clients have to be shown.
-pub(crate) struct Topics {
-    topics: Vec<Mutex<Topic>>,
+pub(crate) struct UpdateTracker {
+    sessions: Vec<Mutex<WatchedSession>>,
     /// How many watch each session.
     watchers: usize,
     /// From a change to one client, and to all of a session.
-    samples: Mutex<[Shared; 2]>,
+    samples: Mutex<[SharedSample; 2]>,
     /// Changes that somebody has not seen.
     underway: AtomicU64,
     /// How often a client was shown a newer state instead.
@@ -32,7 +32,7 @@ pub(crate) struct Topics {
 }
 
 /// The changes of one session that somebody has not seen.
-struct Topic {
+struct WatchedSession {
     /// The version that all have seen.
     seen_by_all: u64,
     changes: VecDeque<Change>,
@@ -45,12 +45,13 @@ struct Change {
     state: Option<Box<[u8]>>,
 }
 
-impl Topics {
+impl UpdateTracker {
     /// `watchers` for each session.
     pub(crate) fn new(sessions: &Sessions, watchers: usize) -> Arc<Self> {
-        let topic = |place| Mutex::new(Topic { seen_by_all: sessions.version(place), changes: VecDeque::new() });
+        let session =
+            |index| Mutex::new(WatchedSession { seen_by_all: sessions.version(index), changes: VecDeque::new() });
         Arc::new(Self {
-            topics: (0..sessions.len()).map(topic).collect(),
+            sessions: (0..sessions.len()).map(session).collect(),
             watchers,
             samples: Mutex::new([Sample::shared(), Sample::shared()]),
             underway: AtomicU64::new(0),
@@ -59,7 +60,7 @@ impl Topics {
     }
 
     /// From now on latencies are taken down there: to one client, to all.
-    pub(crate) fn begin(&self, samples: [Shared; 2]) {
+    pub(crate) fn begin(&self, samples: [SharedSample; 2]) {
         for sample in &samples {
             sample.lock().begin(Instant::now());
         }
@@ -67,15 +68,15 @@ impl Topics {
     }
 
     /// A change to `version` was to be sent at `intended`, and is sent now.
-    pub(crate) fn sent(&self, place: usize, version: u64, intended: Instant) {
-        let mut topic = self.topics[place].lock();
-        debug_assert_eq!(version, topic.seen_by_all + topic.changes.len() as u64 + 1, "changes are sent in order");
-        topic.changes.push_back(Change { intended, seen_by: 0, state: None });
+    pub(crate) fn sent(&self, index: usize, version: u64, intended: Instant) {
+        let mut session = self.sessions[index].lock();
+        debug_assert_eq!(version, session.seen_by_all + session.changes.len() as u64 + 1, "changes are sent in order");
+        session.changes.push_back(Change { intended, seen_by: 0, state: None });
         self.underway.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Waits until everybody has seen everything; how often somebody was shown a newer state instead.
-    pub(crate) async fn seen(&self) -> Result<u64> {
+    pub(crate) async fn wait_until_seen(&self) -> Result<u64> {
         let start = Instant::now();
         while self.underway.load(Ordering::Relaxed) > 0 {
             if start.elapsed() > PATIENCE {
@@ -92,16 +93,16 @@ impl Topics {
     }
 
     /// A client that had seen `last` is shown `version`.
-    fn show(&self, place: usize, last: u64, version: u64, message: &[u8]) -> Result<()> {
+    fn show(&self, index: usize, last: u64, version: u64, message: &[u8]) -> Result<()> {
         let now = Instant::now();
         let wrong = |why: &str| Failure::wrong(format_args!("{why} after version {last}"), message);
         let state = scan::after(message, b"\"state\":").ok_or_else(|| wrong("an update without a state"))?;
-        let mut topic = self.topics[place].lock();
-        let Topic { seen_by_all, changes } = &mut *topic;
-        let place_of = |version: u64| version.checked_sub(*seen_by_all + 1).map(|place| place as usize);
-        let newest = place_of(version).filter(|place| *place < changes.len());
+        let mut session = self.sessions[index].lock();
+        let WatchedSession { seen_by_all, changes } = &mut *session;
+        let index_of = |version: u64| version.checked_sub(*seen_by_all + 1).map(|index| index as usize);
+        let newest = index_of(version).filter(|index| *index < changes.len());
         let newest = newest.ok_or_else(|| wrong("a version that nobody has made or that all have seen"))?;
-        let first = place_of(last + 1).filter(|first| *first <= newest).ok_or_else(|| wrong("not a newer version"))?;
+        let first = index_of(last + 1).filter(|first| *first <= newest).ok_or_else(|| wrong("not a newer version"))?;
         match &changes[newest].state {
             Some(shown) if **shown != *state => return Err(wrong("others were shown something else")),
             Some(_) => {}
@@ -125,8 +126,13 @@ impl Topics {
 }
 
 /// Watches one session until something is wrong.
-pub(crate) async fn watch(mut socket: Socket, sessions: Arc<Sessions>, topics: Arc<Topics>, place: usize) -> Failure {
-    let id = sessions.id(place);
+pub(crate) async fn watch(
+    mut socket: Socket,
+    sessions: Arc<Sessions>,
+    tracker: Arc<UpdateTracker>,
+    index: usize,
+) -> Failure {
+    let id = sessions.id(index);
     let mut last = None;
     loop {
         let message = match socket.message().await {
@@ -139,7 +145,7 @@ pub(crate) async fn watch(mut socket: Socket, sessions: Arc<Sessions>, topics: A
         }
         let shown = match (socket::kind(message), version, last) {
             (Some("STATE_SYNC"), Some(_), None) => Ok(()),
-            (Some("STATE_UPDATE"), Some(version), Some(last)) => topics.show(place, last, version, message),
+            (Some("STATE_UPDATE"), Some(version), Some(last)) => tracker.show(index, last, version, message),
             _ => Err(Failure::wrong("not what a client expects that watches", message)),
         };
         if let Err(failure) = shown {

@@ -15,12 +15,12 @@ const BINARY_VARIABLE: &str = "SYNCKAIROS_BIN";
 const START_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A server process.
-pub(crate) struct Spawned {
+pub(crate) struct ServerProcess {
     child: Child,
     pub(crate) address: SocketAddr,
 }
 
-impl Spawned {
+impl ServerProcess {
     /// The baseline: this very program.
     pub(super) fn baseline() -> io::Result<Self> {
         let mut command = Command::new(std::env::current_exe()?);
@@ -81,13 +81,13 @@ impl Spawned {
     fn is_ready(&self) -> io::Result<bool> {
         let mut tcp = TcpStream::connect(self.address)?;
         tcp.write_all(b"GET /ready HTTP/1.1\r\nhost: loadtest\r\nconnection: close\r\n\r\n")?;
-        let mut answer = String::new();
-        tcp.read_to_string(&mut answer)?;
-        Ok(answer.starts_with("HTTP/1.1 200 "))
+        let mut response = String::new();
+        tcp.read_to_string(&mut response)?;
+        Ok(response.starts_with("HTTP/1.1 200 "))
     }
 }
 
-impl Drop for Spawned {
+impl Drop for ServerProcess {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
