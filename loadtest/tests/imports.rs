@@ -1,5 +1,5 @@
-//! Holds that no file of the load generator imports itself through others. Knows how modules are laid out in files, and
-//! nothing of what they do.
+//! Holds that no file of the load generator imports itself through others, and that it knows nothing of the server's code. Knows
+//! how modules are laid out in files, and nothing of what they do.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -128,4 +128,11 @@ fn no_file_imports_itself_through_others() {
     assert!(found.len() > 30, "only {} files were found", found.len());
     let circles = circles(&found);
     assert!(circles.is_empty(), "{circles:#?}");
+}
+
+#[test]
+fn the_load_generator_depends_on_nothing_of_the_server() {
+    let manifest = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml")).expect("there is one");
+    let names: Vec<_> = manifest.lines().filter_map(|line| line.split_once([' ', '.']).map(|(name, _)| name)).collect();
+    assert!(names.contains(&"tokio") && !names.contains(&"synckairos"), "{names:?}");
 }

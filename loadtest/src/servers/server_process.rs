@@ -1,9 +1,10 @@
 //! One server process: SyncKairos or the baseline, started on a free port, ready when it is handed out, and killed when it
 //! is dropped. Does not know what it keeps sessions in, nor what is measured.
 
+use std::ffi::OsString;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -103,13 +104,53 @@ fn complain(line: &str) {
 
 /// The server's binary: the one that `SYNCKAIROS_BIN` names, or else the one that was built beside this program.
 pub(super) fn binary() -> io::Result<PathBuf> {
-    if let Some(named) = std::env::var_os(BINARY_VARIABLE) {
-        return Ok(PathBuf::from(named));
+    find_binary(std::env::var_os(BINARY_VARIABLE), &std::env::current_exe()?)
+}
+
+fn find_binary(named: Option<OsString>, own: &Path) -> io::Result<PathBuf> {
+    let (candidates, hint) = match named.filter(|named| !named.is_empty()) {
+        Some(named) => {
+            let hint = format!("{BINARY_VARIABLE} names no file: {}", Path::new(&named).display());
+            (vec![PathBuf::from(named)], hint)
+        }
+        // Cargo puts tests into a directory below that of the programs.
+        None => {
+            let beside = own.ancestors().skip(1).take(2).map(|directory| directory.join("synckairos"));
+            (beside.collect(), "build the server first, in the same profile: cargo build --release".to_owned())
+        }
+    };
+    let found = candidates.into_iter().find(|path| path.is_file());
+    found.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, hint))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use crate::support::directory::Directory;
+
+    use super::*;
+
+    #[test]
+    fn the_binary_is_the_named_one_or_the_one_beside_this_program() {
+        let directory = Directory::new();
+        let path = |name: &str| directory.path().join(name);
+        fs::create_dir_all(path("target/debug/deps")).expect("it can be made");
+        let (program, test) = (path("target/debug/loadtest"), path("target/debug/deps/loadtest-1a"));
+        for own in [&program, &test] {
+            let error = find_binary(None, own).expect_err("no server is built");
+            assert!(error.to_string().contains("cargo build"), "{error}");
+        }
+        let (beside, other) = (path("target/debug/synckairos"), path("other"));
+        for file in [&beside, &other] {
+            fs::write(file, "").expect("it can be written");
+        }
+        for own in [&program, &test] {
+            assert_eq!(find_binary(None, own).expect("it is beside"), beside);
+            assert_eq!(find_binary(Some(OsString::new()), own).expect("it is beside"), beside);
+            assert_eq!(find_binary(Some(other.clone().into()), own).expect("it is there"), other);
+        }
+        let error = find_binary(Some(path("none").into()), &program).expect_err("there is no such file");
+        assert!(error.to_string().contains(BINARY_VARIABLE), "{error}");
     }
-    let own = std::env::current_exe()?;
-    // Cargo puts tests into a directory below that of the programs.
-    let beside = own.ancestors().skip(1).take(2).map(|directory| directory.join("synckairos"));
-    beside.into_iter().find(|path| path.is_file()).ok_or_else(|| {
-        io::Error::other("build the server first: cargo build --release, or without --release for a debug build")
-    })
 }
