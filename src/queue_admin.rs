@@ -4,7 +4,7 @@
 use std::io::{self, Write};
 use std::time::Duration;
 
-use crate::audit::{Operator, Queue, Stats};
+use crate::audit::{AuditQueue, QueueAdmin, QueueStats};
 use crate::config;
 use crate::redis::{Keyspace, Server};
 use crate::wire;
@@ -30,12 +30,12 @@ pub async fn run(redis: &config::Redis, command: QueueCommand, out: &mut (dyn Wr
     let printed = |result: io::Result<()>| result.map_err(|error| error.to_string());
     match command {
         QueueCommand::Stats => {
-            let Stats { waiting, held, delayed, dead, bytes, oldest } =
+            let QueueStats { waiting, leased, delayed, dead, bytes, oldest } =
                 open_queue(redis)?.stats().await.map_err(|error| error.to_string())?;
             let oldest = oldest.map_or("none".to_owned(), wire::instant_text);
             printed(writeln!(
                 out,
-                "waiting {waiting}\nheld {held}\ndelayed {delayed}\ndead {dead}\nbytes {bytes}\noldest {oldest}"
+                "waiting {waiting}\nheld {leased}\ndelayed {delayed}\ndead {dead}\nbytes {bytes}\noldest {oldest}"
             ))
         }
         QueueCommand::Dead(most) => {
@@ -64,7 +64,7 @@ pub async fn run(redis: &config::Redis, command: QueueCommand, out: &mut (dyn Wr
     }
 }
 
-fn open_queue(redis: &config::Redis) -> Result<Operator, String> {
+fn open_queue(redis: &config::Redis) -> Result<QueueAdmin, String> {
     let server = Server::open(&redis.access, REPLY_TIMEOUT)?;
-    Ok(Operator::new(Queue::all(&server, &Keyspace::new(&redis.prefix, redis.partitions))))
+    Ok(QueueAdmin::new(AuditQueue::all(&server, &Keyspace::new(&redis.prefix, redis.partitions))))
 }

@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, JoinSet};
 use tracing::{error, info, warn};
 
-use crate::audit::{self, AwayCollector, Consumer, Queue, Sinks};
+use crate::audit::{AuditMetrics, AuditQueue, AwayCollector, Consumer, Sinks};
 use crate::clock::Clock;
 use crate::config::{self, Address, Config};
 use crate::deadlines;
@@ -388,7 +388,7 @@ impl Audit {
         server: Option<Server>,
         bells: Vec<Bell>,
     ) -> io::Result<Self> {
-        let metrics = audit::Metrics::register(watched.registry, watched.supervisor.clone());
+        let metrics = AuditMetrics::register(watched.registry, watched.supervisor.clone());
         let (Some(redis), Some(server), Some(audit)) = (&config.redis, server, &config.audit) else {
             watched.registry.register_collector(Box::new(AwayCollector::new(|| false)));
             return Ok(Self { archive: None, consumer: None });
@@ -403,17 +403,17 @@ impl Audit {
             let forget = move || postgres::keep_retained(kept.clone(), age_max, told.clone(), supervisor.clone());
             agents.spawn(watched.supervisor.keep(Task::auxiliary("retention"), forget));
         }
-        let queues = Queue::all(&server, &Keyspace::new(&redis.prefix, redis.partitions));
+        let queues = AuditQueue::all(&server, &Keyspace::new(&redis.prefix, redis.partitions));
         let queues = queues.into_iter().zip(bells).map(|(queue, bell)| queue.with_bell(bell)).collect();
         let sinks = Sinks::new(audit.threads, || Box::new(PostgresSink::new(database.clone())));
         let consumer = Consumer::new(clock, queues, sinks, audit.queue_bytes_max / 5, &metrics)?;
-        let standing = consumer.standing();
+        let health = consumer.health();
         let archive: Arc<dyn Archive> = Arc::new(PostgresArchive::start(database, watched.supervisor)?);
-        let (known, writers) = (tables.clone(), standing.clone());
-        let away = Arc::new(move || known.degraded().or_else(|| writers.away()));
+        let (known, writers) = (tables.clone(), health.clone());
+        let away = Arc::new(move || known.degraded().or_else(|| writers.unavailable()));
         let is_away = Arc::clone(&away);
         watched.registry.register_collector(Box::new(AwayCollector::new(move || is_away().is_some())));
-        watched.readiness.add("audit", move || away().into_iter().chain(standing.degraded()).map(Finding::Degraded));
+        watched.readiness.add("audit", move || away().into_iter().chain(health.degraded()).map(Finding::Degraded));
         Ok(Self { archive: Some(archive), consumer: Some((consumer, tables)) })
     }
 }

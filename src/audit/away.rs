@@ -1,5 +1,5 @@
-//! Whether the audit's database is away, as a metric: found out when somebody looks, so that it says what `/ready` says at
-//! that moment. Does not know who knows.
+//! A gauge of whether the audit's database is unavailable: computed at each scrape, so that it agrees with `/ready`. Does not
+//! know how it is found out.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::gauge::ConstGauge;
 
-/// Shows whether the database is away.
+/// The gauge.
 pub struct AwayCollector(Box<dyn Fn() -> bool + Send + Sync>);
 
 impl AwayCollector {

@@ -1,5 +1,5 @@
-//! Takes jobs from the queues to the database: an agent for each queue, and threads that they share. Does not know what
-//! agents and threads do.
+//! Consumes the queues: a processor for each queue, and one pool of writer threads for all of them. Does not know what
+//! processors and threads do.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,23 +10,23 @@ use tokio::task::JoinSet;
 use crate::clock::Clock;
 use crate::supervision::{Ending, Supervisor, Task};
 
-use super::agent::Agent;
-use super::metrics::Metrics;
+use super::health::AuditHealth;
+use super::metrics::AuditMetrics;
 use super::pool::Pool;
-use super::queue::Queue;
+use super::processor::Processor;
+use super::queue::AuditQueue;
 use super::sink::Sinks;
-use super::standing::Standing;
 
-/// How long to wait when something was queued: what comes meanwhile is written together.
+/// How long to wait after the first job was queued: jobs that come meanwhile are one batch.
 const GATHER_PAUSE: Duration = Duration::from_millis(10);
-/// The same where there are many queues.
+/// The same with several queues.
 const GATHER_PAUSE_OF_MANY: Duration = Duration::from_millis(50);
 
-/// The agents and their threads.
+/// All processors and their threads.
 pub struct Consumer {
-    agents: Vec<Agent>,
+    processors: Vec<Processor>,
     pool: Arc<Pool>,
-    standing: Standing,
+    health: AuditHealth,
     supervisor: Supervisor,
 }
 
@@ -34,39 +34,39 @@ impl Consumer {
     /// A thread for each sink; at `alert_bytes` of jobs the audit counts as behind.
     pub fn new(
         clock: &Clock,
-        queues: Vec<Queue>,
+        queues: Vec<AuditQueue>,
         sinks: Sinks,
         alert_bytes: u64,
-        metrics: &Metrics,
+        metrics: &AuditMetrics,
     ) -> std::io::Result<Self> {
         let pool = Arc::new(Pool::start(sinks, metrics.supervisor.clone())?);
-        let standing = Standing::new(queues.len(), alert_bytes, metrics.clone());
+        let health = AuditHealth::new(queues.len(), alert_bytes, metrics.clone());
         let pause = if queues.len() > 1 { GATHER_PAUSE_OF_MANY } else { GATHER_PAUSE };
-        let agent =
-            |queue| Agent::new(clock.clone(), queue, Arc::clone(&pool), pause, metrics.clone(), standing.clone());
-        let agents = queues.into_iter().enumerate().map(agent).collect();
-        Ok(Self { agents, pool, standing, supervisor: metrics.supervisor.clone() })
+        let processor =
+            |queue| Processor::new(clock.clone(), queue, Arc::clone(&pool), pause, metrics.clone(), health.clone());
+        let processors = queues.into_iter().enumerate().map(processor).collect();
+        Ok(Self { processors, pool, health, supervisor: metrics.supervisor.clone() })
     }
 
-    /// What is known of the audit.
-    pub fn standing(&self) -> Standing {
-        self.standing.clone()
+    /// The audit's health.
+    pub fn health(&self) -> AuditHealth {
+        self.health.clone()
     }
 
-    /// Runs until `stop`, then lets the threads finish and gives back what they could not write.
+    /// Runs until `stop`, then drains: the threads finish, and batches that they could not write are released.
     pub async fn run(self, stop: impl Future<Output = ()> + Send) {
         let (stopped, stopping) = watch::channel(false);
-        let mut agents = JoinSet::new();
-        for agent in self.agents {
-            let (agent, stopping) = (Arc::new(Mutex::new(agent)), stopping.clone());
-            agents.spawn(self.supervisor.keep(Task::auxiliary("audit_agent"), move || {
-                let (agent, mut stopping) = (Arc::clone(&agent), stopping.clone());
+        let mut processors = JoinSet::new();
+        for processor in self.processors {
+            let (processor, stopping) = (Arc::new(Mutex::new(processor)), stopping.clone());
+            processors.spawn(self.supervisor.keep(Task::auxiliary("audit_agent"), move || {
+                let (processor, mut stopping) = (Arc::clone(&processor), stopping.clone());
                 async move {
                     let stop = async {
-                        // Whether it is told or forgotten.
+                        // A sender that is gone means stop, too.
                         let _ = stopping.wait_for(|is_stopping| *is_stopping).await;
                     };
-                    agent.lock().await.run(stop).await;
+                    processor.lock().await.run(stop).await;
                     Ending::Done
                 }
             }));
@@ -74,6 +74,6 @@ impl Consumer {
         stop.await;
         stopped.send_replace(true);
         self.pool.stop();
-        agents.join_all().await;
+        processors.join_all().await;
     }
 }

@@ -1,4 +1,4 @@
-//! What is counted of the audit. Does not know how it is shown.
+//! The audit's metrics. Does not know how they are shown.
 
 use std::time::Duration;
 
@@ -9,15 +9,15 @@ use prometheus_client::registry::Registry;
 
 use crate::supervision::Supervisor;
 
-use super::operator::Stats;
+use super::inspect::QueueStats;
 
 const LAG_BUCKETS_S: [f64; 10] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 60.0, 600.0];
 const BATCH_BUCKETS: [f64; 8] = [1.0, 4.0, 16.0, 64.0, 128.0, 256.0, 512.0, 2_048.0];
 const DURATION_BUCKETS_S: [f64; 10] = [0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2.0, 30.0];
 
-/// Counters of the audit, and who sees to its tasks. Cloning shares them.
+/// The audit's metrics, and the supervisor of its tasks. Cloning shares them.
 #[derive(Clone, Debug)]
-pub struct Metrics {
+pub struct AuditMetrics {
     pub(super) supervisor: Supervisor,
     queued: Gauge,
     dead_now: Gauge,
@@ -33,7 +33,7 @@ pub struct Metrics {
     busy: Gauge,
 }
 
-impl Default for Metrics {
+impl Default for AuditMetrics {
     fn default() -> Self {
         Self {
             supervisor: Supervisor::default(),
@@ -53,8 +53,8 @@ impl Default for Metrics {
     }
 }
 
-impl Metrics {
-    /// Counters that `registry` shows.
+impl AuditMetrics {
+    /// Registers the metrics with `registry`.
     pub fn register(registry: &mut Registry, supervisor: Supervisor) -> Self {
         let metrics = Self { supervisor, ..Self::default() };
         let help = "Audit jobs that are not written yet, over all instances, dead ones not included";
@@ -81,8 +81,8 @@ impl Metrics {
         metrics
     }
 
-    pub(super) fn standing(&self, stats: &Stats, oldest_age: Duration) {
-        self.queued.set((stats.waiting + stats.held + stats.delayed) as i64);
+    pub(super) fn queue_stats(&self, stats: &QueueStats, oldest_age: Duration) {
+        self.queued.set((stats.waiting + stats.leased + stats.delayed) as i64);
         self.dead_now.set(stats.dead as i64);
         self.bytes.set(stats.bytes as i64);
         self.oldest_age_s.set(oldest_age.as_secs_f64());
@@ -93,7 +93,7 @@ impl Metrics {
         self.busy.inc();
     }
 
-    pub(super) fn settled(&self, took: Duration) {
+    pub(super) fn acknowledged(&self, took: Duration) {
         self.durations.observe(took.as_secs_f64());
         self.busy.dec();
     }

@@ -1,32 +1,36 @@
-//! The audit queue: every change is written down for good, at least once from Redis, exactly once in the
-//! database. Does not know sessions: a job is bytes with a name.
+//! The audit queue: a committed change waits in Redis as a job until it is a row of the database, at least once in Redis,
+//! exactly once in the database. Does not know sessions: a job is bytes with a header.
 //!
 //! ```text
-//! committers --> wait -----fetch--> batch (leased) --written--> done
-//!                delayed --fetch-->   |---could not be written, or reaped--> delayed
-//!                                     '---tried often enough--> dead --redrive--> delayed
+//! committers --> wait -----fetch--> batch (leased) --ack: written--> done
+//!                delayed --fetch-->   |---ack: failed, or reaped----> delayed
+//!                                     '---ack: too many attempts----> dead --redrive--> delayed
 //! ```
 
-mod agent;
+mod ack;
+mod admin;
 mod away;
-mod carried;
+mod backoff;
 mod consumer;
-mod fault;
+mod database_breaker;
+mod health;
+mod inspect;
+mod leased_batch;
 mod metrics;
-mod operator;
 mod pool;
+mod processor;
 mod queue;
+mod queued_job;
 mod replies;
 mod scripts;
-mod settlement;
 mod sink;
-mod standing;
-mod survey;
+mod writer_thread;
 
+pub use admin::QueueAdmin;
 pub use away::AwayCollector;
 pub use consumer::Consumer;
-pub use metrics::Metrics;
-pub use operator::{Operator, Stats};
-pub use queue::Queue;
+pub use health::AuditHealth;
+pub use inspect::QueueStats;
+pub use metrics::AuditMetrics;
+pub use queue::AuditQueue;
 pub use sink::{Sink, Sinks, WriteError};
-pub use standing::Standing;

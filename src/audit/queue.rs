@@ -1,58 +1,44 @@
-//! The queue of audit jobs in Redis, as a handful of operations on one connection. Does not know when they are
-//! called for, nor what a job says.
+//! The queue of audit jobs in Redis: fetch, acknowledge, release, renew, reap, over one connection. Does not know when they
+//! are called for, nor what a job says.
 
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
-use crate::engine::{StateTag, Timestamp};
-use crate::redis::{Bell, Commands, Keyspace, Link, LinkError, Partition, Queue as Part, Reply, Server};
-use crate::wire::JobHeader;
+use crate::engine::Timestamp;
+use crate::redis::{Bell, Commands, Keyspace, Link, LinkError, Partition, Queue as QueueKey, Reply, Server};
 
-use super::carried::Carried;
+use super::ack::AckArguments;
+use super::leased_batch::LeasedBatch;
+use super::queued_job::{JobOutcome, QueuedJob, pending_field};
 use super::replies::{self, number};
 use super::scripts::{Script, Scripts};
-use super::settlement::{Fate, Settlement};
 
 /// Jobs in a batch at most.
 const BATCH_MAX: usize = 2_048;
-/// A batch that is so long is full, in bytes; with all of the last 64 jobs it may be longer.
+/// Bytes in a batch; the jobs that are moved together, up to 64, may exceed it.
 const BATCH_LEN_MAX: usize = 4 << 20;
-/// How long a batch is its holder's, unless the lease is renewed.
+/// How long a lease lasts, unless it is renewed.
 const LEASE: Duration = Duration::from_secs(15);
-/// How often a job may be alone with somebody who dies before it is taken for the cause.
+/// How often a holder may die with one job alone before that is a poison job.
 const REAPS_MAX: u32 = 3;
-/// Batches that are taken back at once.
+/// Batches that are reaped in one go.
 const REAPED_MAX: usize = 100;
-/// The queue.
-pub struct Queue {
+
+/// The queue of one Redis server, in some partitions.
+pub struct AuditQueue {
     server: Server,
     pub(super) keyspace: Keyspace,
-    /// Names this process's batches.
+    /// This process' name, with which its batches' names begin.
     worker: String,
     batches: u64,
-    /// Batches of which it was not heard whether they were fetched.
-    unheard: Vec<(Partition, String)>,
+    /// Fetches whose reply was lost: the batch may be leased with nobody to write it.
+    unacknowledged_fetches: Vec<(Partition, String)>,
     connected: Option<(Link, Scripts)>,
     bell: Bell,
 }
 
-/// Jobs that are held under a lease.
-#[derive(Clone, Debug)]
-pub(super) struct Batch {
-    partition: Partition,
-    name: String,
-    pub(super) jobs: Vec<Carried>,
-}
-
-impl Batch {
-    /// Whether it is the same one.
-    pub(super) fn is(&self, other: &Batch) -> bool {
-        self.name == other.name
-    }
-}
-
-impl Queue {
-    /// The queues of everything in a keyspace, each where one server keeps it.
+impl AuditQueue {
+    /// The queues of a keyspace: one for each server that holds a part of it.
     pub fn all(server: &Server, keyspace: &Keyspace) -> Vec<Self> {
         server.shares(keyspace).into_iter().map(|(server, keyspace)| Self::new(server, keyspace)).collect()
     }
@@ -61,10 +47,18 @@ impl Queue {
     pub fn new(server: Server, keyspace: Keyspace) -> Self {
         // The standard library's hash keys are random: no two processes have the same name.
         let worker = format!("{:016x}", RandomState::new().hash_one(0_u8));
-        Self { server, keyspace, worker, batches: 0, unheard: Vec::new(), connected: None, bell: Bell::default() }
+        Self {
+            server,
+            keyspace,
+            worker,
+            batches: 0,
+            unacknowledged_fetches: Vec::new(),
+            connected: None,
+            bell: Bell::default(),
+        }
     }
 
-    /// The same, told by a bell when something is put into it.
+    /// The same, woken by a bell when a job is queued.
     pub fn with_bell(self, bell: Bell) -> Self {
         Self { bell, ..self }
     }
@@ -73,16 +67,16 @@ impl Queue {
         self.bell.clone()
     }
 
-    /// How many jobs as long as those of `like` fill a batch; of several partitions each has its part.
-    pub(super) fn full(&self, like: &Batch) -> usize {
+    /// How many jobs as long as those of `like` fill a batch, divided by the number of partitions.
+    pub(super) fn full_batch_jobs(&self, like: &LeasedBatch) -> usize {
         let len: usize = like.jobs.iter().map(|job| job.job().len()).sum();
         let count = BATCH_MAX.min(like.jobs.len() * BATCH_LEN_MAX / len.max(1));
         (count / self.keyspace.all().count()).max(1)
     }
 
-    /// Jobs of any partition that has some, and of new ones at least so many, held under a lease.
-    pub(super) async fn fetch(&mut self, least: usize) -> Result<Option<Batch>, LinkError> {
-        // What is said to be due may not be due yet: then it is the turn of what waits.
+    /// Leases a batch of any partition: one delayed job that is due, or new jobs where at least `least` wait.
+    pub(super) async fn fetch(&mut self, least: usize) -> Result<Option<LeasedBatch>, LinkError> {
+        // A delayed job may not be due yet: then jobs that wait have their turn.
         for _ in 0..2 {
             let Some(partition) = self.most_urgent().await? else { return Ok(None) };
             let mut commands = Commands::new();
@@ -96,98 +90,104 @@ impl Queue {
         Ok(None)
     }
 
-    /// The partition to fetch from: in turns where something is due that is tried alone, and where most waits.
+    /// The partition to fetch from: by turns the one with most delayed jobs and the one where most jobs wait.
     async fn most_urgent(&mut self) -> Result<Option<Partition>, LinkError> {
         let all: Vec<_> = self.keyspace.all().collect();
         if let [only] = all[..] {
             return Ok(Some(only));
         }
-        let is_turn_of_due = self.is_turn_of_due();
+        let is_turn_of_delayed = self.is_turn_of_delayed();
         let mut commands = Commands::new();
         for partition in &all {
-            commands.cmd("LLEN").arg(self.key(*partition, Part::Wait));
-            commands.cmd("ZCARD").arg(self.key(*partition, Part::Delayed));
+            commands.cmd("LLEN").arg(self.key(*partition, QueueKey::Wait));
+            commands.cmd("ZCARD").arg(self.key(*partition, QueueKey::Delayed));
         }
         let replies = self.ask(&commands).await?;
         let urgency = |replies: &[Reply]| {
             let [waiting, delayed] = replies else { return (0, 0) };
             let (waiting, delayed) = (number(waiting), number(delayed));
-            if is_turn_of_due { (delayed, waiting) } else { (waiting, delayed) }
+            if is_turn_of_delayed { (delayed, waiting) } else { (waiting, delayed) }
         };
         let most = all.into_iter().zip(replies.chunks(2).map(urgency)).max_by_key(|(_, urgency)| *urgency);
         Ok(most.filter(|(_, urgency)| *urgency > (0, 0)).map(|(partition, _)| partition))
     }
 
-    /// What is tried alone and what waits take turns, so that neither holds the other up, however many they are.
-    fn is_turn_of_due(&self) -> bool {
+    /// Delayed jobs and jobs that wait take turns, so that neither starves the other.
+    fn is_turn_of_delayed(&self) -> bool {
         self.batches.is_multiple_of(2)
     }
 
-    /// Adds what fetches a batch; returns its name.
+    /// Adds the commands that fetch a batch; returns its name.
     async fn add_fetch(
         &mut self,
         partition: Partition,
         least: usize,
         commands: &mut Commands,
     ) -> Result<String, LinkError> {
-        let is_turn_of_due = u8::from(self.is_turn_of_due());
+        let is_turn_of_delayed = u8::from(self.is_turn_of_delayed());
         self.batches += 1;
         let name = format!("{}:{}", self.worker, self.batches);
         let batch = self.batch(partition, &name);
-        let parts = [Part::Wait, Part::Delayed, Part::Lease, Part::Bytes];
-        let [wait, delayed, lease, bytes] = parts.map(|part| self.key(partition, part));
+        let names = [QueueKey::Wait, QueueKey::Delayed, QueueKey::Lease, QueueKey::Bytes];
+        let [wait, delayed, lease, bytes] = names.map(|key| self.key(partition, key));
         let (_, scripts) = self.connected().await?;
         let call = scripts.call(Script::Fetch, &[wait, delayed, batch.clone(), lease, bytes], commands);
-        call.arg(BATCH_MAX).arg(LEASE.as_millis() as u64).arg(&name).arg(is_turn_of_due).arg(least).arg(BATCH_LEN_MAX);
-        // What is in it comes by itself: through a script it would be copied three times.
+        call.arg(BATCH_MAX)
+            .arg(LEASE.as_millis() as u64)
+            .arg(&name)
+            .arg(is_turn_of_delayed)
+            .arg(least)
+            .arg(BATCH_LEN_MAX);
+        // A plain command reads its jobs: a script would copy them three times.
         commands.cmd("LRANGE").arg(&batch).arg(0).arg(-1);
         Ok(name)
     }
 
-    /// What a fetch came to. When that was not heard, perhaps there is a batch that nobody has.
+    /// The batch in a fetch's reply. When the reply was lost, the lease may exist all the same.
     fn fetched(
         &mut self,
         partition: Partition,
         name: String,
         reply: Result<Option<Reply>, LinkError>,
-    ) -> Result<Option<Batch>, LinkError> {
+    ) -> Result<Option<LeasedBatch>, LinkError> {
         let reply = match reply {
             Ok(reply) => reply,
             Err(error) => {
-                self.unheard.push((partition, name));
+                self.unacknowledged_fetches.push((partition, name));
                 return Err(error);
             }
         };
-        let jobs: Vec<_> = reply.into_iter().flat_map(replies::list).map(Carried::parse).collect();
-        Ok((!jobs.is_empty()).then_some(Batch { partition, name, jobs }))
+        let jobs: Vec<_> = reply.into_iter().flat_map(replies::list).map(QueuedJob::parse).collect();
+        Ok((!jobs.is_empty()).then_some(LeasedBatch { partition, name, jobs }))
     }
 
-    /// Gives back batches of which it was not heard that they were fetched.
-    pub(super) async fn release_unheard(&mut self) -> Result<(), LinkError> {
-        while let Some((partition, name)) = self.unheard.last().cloned() {
+    /// Releases the batches of fetches whose reply was lost.
+    pub(super) async fn release_unacknowledged_fetches(&mut self) -> Result<(), LinkError> {
+        while let Some((partition, name)) = self.unacknowledged_fetches.last().cloned() {
             self.release_named(partition, &name).await?;
-            self.unheard.pop();
+            self.unacknowledged_fetches.pop();
         }
         Ok(())
     }
 
-    /// Ends a batch; returns the time, or `None` when the lease had been lost. What waits in the same partition is
-    /// fetched in the same round trip, when so many at least are wanted: there is somebody now who has nothing to do.
-    pub(super) async fn settle(
+    /// Acknowledges a batch; returns Redis' time, or `None` when the lease had been lost. With `wanted`, the same round trip
+    /// fetches the next batch of at least so many jobs for the thread that is idle now.
+    pub(super) async fn acknowledge(
         &mut self,
-        batch: &Batch,
-        fates: &[Fate],
+        batch: &LeasedBatch,
+        outcomes: &[JobOutcome],
         wanted: Option<usize>,
-    ) -> Result<(Option<Timestamp>, Option<Batch>), LinkError> {
+    ) -> Result<(Option<Timestamp>, Option<LeasedBatch>), LinkError> {
         let partition = batch.partition;
-        let parts = [Part::Lease, Part::Pending, Part::Bytes, Part::Done, Part::Delayed, Part::Dead];
+        let names =
+            [QueueKey::Lease, QueueKey::Pending, QueueKey::Bytes, QueueKey::Done, QueueKey::Delayed, QueueKey::Dead];
         let mut keys = vec![self.batch(partition, &batch.name)];
-        keys.extend(parts.map(|part| self.key(partition, part)));
+        keys.extend(names.map(|key| self.key(partition, key)));
         let mut commands = Commands::new();
         let (_, scripts) = self.connected().await?;
-        let call = scripts.call(Script::Settle, &keys, &mut commands);
-        Settlement::of(&batch.jobs, fates).tell(call.arg(&batch.name));
-        // Where there are several it may be more urgent elsewhere.
+        let call = scripts.call(Script::Ack, &keys, &mut commands);
+        AckArguments::of(&batch.jobs, outcomes).append_to(call.arg(&batch.name));
+        // With several partitions another one may be more urgent.
         let next = match wanted.filter(|_| self.keyspace.all().count() == 1) {
             Some(least) => Some(self.add_fetch(partition, least, &mut commands).await?),
             None => None,
@@ -201,28 +201,28 @@ impl Queue {
         Ok(((now_ms > 0).then(|| Timestamp::from_ms(now_ms)), next))
     }
 
-    /// Gives a batch back as it was.
-    pub(super) async fn release(&mut self, batch: &Batch) -> Result<(), LinkError> {
+    /// Releases a batch: its jobs wait again, in their old order.
+    pub(super) async fn release(&mut self, batch: &LeasedBatch) -> Result<(), LinkError> {
         self.release_named(batch.partition, &batch.name).await
     }
 
     async fn release_named(&mut self, partition: Partition, name: &str) -> Result<(), LinkError> {
-        let parts = [Part::Lease, Part::Wait, Part::Delayed].map(|part| self.key(partition, part));
-        let keys = [&[self.batch(partition, name)], &parts[..]].concat();
+        let rest = [QueueKey::Lease, QueueKey::Wait, QueueKey::Delayed].map(|key| self.key(partition, key));
+        let keys = [&[self.batch(partition, name)], &rest[..]].concat();
         let released = self.run(Script::Release, &keys, |call| {
             call.arg(name);
         });
         released.await.map(|_| ())
     }
 
-    /// Holds on to batches.
-    pub(super) async fn renew(&mut self, batches: &[&Batch]) -> Result<(), LinkError> {
+    /// Renews the leases of batches.
+    pub(super) async fn renew(&mut self, batches: &[&LeasedBatch]) -> Result<(), LinkError> {
         for partition in self.keyspace.all() {
             let held: Vec<_> = batches.iter().filter(|batch| batch.partition == partition).collect();
             if held.is_empty() {
                 continue;
             }
-            let leases = [self.key(partition, Part::Lease)];
+            let leases = [self.key(partition, QueueKey::Lease)];
             let renewed = self.run(Script::Renew, &leases, |call| {
                 call.arg(LEASE.as_millis() as u64).args(held.iter().map(|batch| &batch.name));
             });
@@ -231,31 +231,30 @@ impl Queue {
         Ok(())
     }
 
-    /// Gives back batches whose holders do not renew their leases; returns how many jobs are tried again, and how many
-    /// are dead.
-    pub(super) async fn reap(&mut self, over: &[(Partition, String)]) -> Result<(u64, u64), LinkError> {
-        let (mut waiting, mut dead) = (0, 0);
-        for (partition, name) in over.iter().take(REAPED_MAX) {
+    /// Reaps batches whose lease has expired; returns how many jobs are retried, and how many are dead.
+    pub(super) async fn reap(&mut self, expired: &[(Partition, String)]) -> Result<(u64, u64), LinkError> {
+        let (mut retried, mut dead) = (0, 0);
+        for (partition, name) in expired.iter().take(REAPED_MAX) {
             let mut first = Commands::new();
             first.cmd("LINDEX").arg(self.batch(*partition, name)).arg(0);
             let first = self.ask(&first).await?.pop().map(Reply::into_bytes).unwrap_or_default();
-            let session = Carried::parse(first).name.map(named).unwrap_or_default().0;
-            let parts = [Part::Lease, Part::Delayed, Part::Dead, Part::Pending];
+            let session = QueuedJob::parse(first).header.map(pending_field).unwrap_or_default().0;
+            let names = [QueueKey::Lease, QueueKey::Delayed, QueueKey::Dead, QueueKey::Pending];
             let mut keys = vec![self.batch(*partition, name)];
-            keys.extend(parts.map(|part| self.key(*partition, part)));
+            keys.extend(names.map(|key| self.key(*partition, key)));
             let reply = self.run(Script::Reap, &keys, |call| {
                 call.arg(name).arg(REAPS_MAX).arg(&session);
             });
-            if let [again, given_up] = reply.await?.list() {
-                waiting += number(again);
-                dead += number(given_up);
+            if let [retried_now, dead_now] = reply.await?.list() {
+                retried += number(retried_now);
+                dead += number(dead_now);
             }
         }
-        Ok((waiting, dead))
+        Ok((retried, dead))
     }
 
-    pub(super) fn key(&self, partition: Partition, part: Part) -> String {
-        self.keyspace.queue(partition, part)
+    pub(super) fn key(&self, partition: Partition, key: QueueKey) -> String {
+        self.keyspace.queue(partition, key)
     }
 
     pub(super) fn batch(&self, partition: Partition, name: &str) -> String {
@@ -275,7 +274,7 @@ impl Queue {
         reply.ok_or_else(|| LinkError::Lost("a reply is missing".to_owned()))
     }
 
-    /// The replies to commands; an error of one is the error of all.
+    /// The replies to commands; the first error reply fails all of them.
     pub(super) async fn ask(&mut self, commands: &Commands) -> Result<Vec<Reply>, LinkError> {
         let (link, _) = self.connected().await?;
         let replies = link.ask(commands).await.and_then(|replies| match replies.iter().find_map(Reply::refusal) {
@@ -283,7 +282,7 @@ impl Queue {
             None => Ok(replies),
         });
         if replies.is_err() {
-            // It may have forgotten the scripts.
+            // A restarted server has lost the scripts.
             self.connected = None;
         }
         replies
@@ -297,9 +296,4 @@ impl Queue {
         }
         self.connected.as_mut().ok_or_else(|| LinkError::Lost("it was never made".to_owned()))
     }
-}
-
-pub(super) fn named(name: JobHeader) -> (String, String) {
-    let JobHeader { session, tag: StateTag { epoch, version }, .. } = name;
-    (session.to_string(), format!("{epoch}.{version}"))
 }

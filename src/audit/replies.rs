@@ -1,4 +1,4 @@
-//! Redis replies as what they mean. Does not know what was asked.
+//! Redis replies as values. Does not know the commands.
 
 use bytes::Bytes;
 

@@ -1,6 +1,6 @@
-//! The scripts that move jobs about in Redis, each of them at once or not at all. At `maxmemory` Redis refuses
-//! the plain commands, and then nothing would ever drain: scripts may be allowed to go on. What each takes and
-//! returns is written in it. They move bytes and do not look into jobs.
+//! The Lua scripts that move jobs in Redis, each atomically. Redis refuses plain writes at `maxmemory`, and the queue would
+//! never drain then: the scripts have the flag `allow-oom`. A block at the top of each names its keys, arguments and
+//! result. They move bytes and do not look into jobs.
 
 use crate::redis::{Commands, Link, LinkError, Reply};
 
@@ -8,7 +8,7 @@ use crate::redis::{Commands, Link, LinkError, Reply};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Script {
     Fetch,
-    Settle,
+    Ack,
     Renew,
     Release,
     Reap,
@@ -18,7 +18,7 @@ pub(super) enum Script {
 
 const SOURCES: [(Script, &str); 7] = [
     (Script::Fetch, include_str!("scripts/fetch.lua")),
-    (Script::Settle, include_str!("scripts/settle.lua")),
+    (Script::Ack, include_str!("scripts/ack.lua")),
     (Script::Renew, include_str!("scripts/renew.lua")),
     (Script::Release, include_str!("scripts/release.lua")),
     (Script::Reap, include_str!("scripts/reap.lua")),
@@ -26,27 +26,27 @@ const SOURCES: [(Script, &str); 7] = [
     (Script::Drop, include_str!("scripts/drop.lua")),
 ];
 
-/// The names by which a server knows the scripts.
+/// The digests by which a server knows the scripts.
 pub(super) struct Scripts(Vec<(Script, String)>);
 
 impl Scripts {
-    /// Loads all of them; a server forgets them when it is restarted.
+    /// Loads all scripts; a server loses them when it restarts.
     pub(super) async fn load(link: &mut Link) -> Result<Self, LinkError> {
         let mut commands = Commands::new();
         for (_, source) in SOURCES {
             commands.cmd("SCRIPT").arg("LOAD").arg(source);
         }
         let replies = link.ask(&commands).await?;
-        let name = |((script, _), reply): (&(Script, &str), Reply)| match reply.text() {
-            Some(name) => Ok((*script, name.to_owned())),
+        let digest = |((script, _), reply): (&(Script, &str), Reply)| match reply.text() {
+            Some(digest) => Ok((*script, digest.to_owned())),
             None => Err(LinkError::Refused(format!("SCRIPT LOAD answered {reply:?}"))),
         };
-        SOURCES.iter().zip(replies).map(name).collect::<Result<_, _>>().map(Self)
+        SOURCES.iter().zip(replies).map(digest).collect::<Result<_, _>>().map(Self)
     }
 
-    /// Begins the command that runs a script on keys; its arguments follow.
+    /// Begins the call of a script on keys; its arguments follow.
     pub(super) fn call<'p>(&self, script: Script, keys: &[String], commands: &'p mut Commands) -> &'p mut Commands {
-        let name = self.0.iter().find(|(known, _)| *known == script).map_or("", |(_, name)| name);
-        commands.cmd("EVALSHA").arg(name).arg(keys.len()).args(keys)
+        let digest = self.0.iter().find(|(known, _)| *known == script).map_or("", |(_, digest)| digest);
+        commands.cmd("EVALSHA").arg(digest).arg(keys.len()).args(keys)
     }
 }

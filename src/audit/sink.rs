@@ -1,67 +1,67 @@
-//! The contract of what audit jobs are written into. Blocking: used on threads of its own. Does not know where
-//! jobs come from.
+//! The contract of what audit jobs are written into. Blocking: each sink has a thread of its own. Does not know where jobs
+//! come from.
 
 use std::time::Duration;
 
-/// Writes jobs down.
+/// Writes jobs as rows.
 pub trait Sink: Send {
-    /// Writes jobs in one transaction: all of them or none. A job that was written before is not written twice.
+    /// Writes jobs in one transaction: all of them or none. Idempotent: a job that is there already is not written twice.
     fn write(&mut self, jobs: &[&[u8]]) -> Result<(), WriteError>;
 
     /// Finds out whether jobs could be written now, without writing any.
     fn probe(&mut self) -> Result<(), WriteError>;
 
-    /// Lets go what others could use: there was nothing to write for a while.
-    fn rest(&mut self);
+    /// Closes its connection, which was idle for a while; the next write opens another one.
+    fn disconnect(&mut self);
 }
 
-/// Those that write at the same time, each on a thread of its own.
+/// Sinks that write at the same time, each on a thread of its own.
 pub struct Sinks {
     pub(super) sinks: Vec<Box<dyn Sink>>,
-    /// How long one may have nothing to write until it rests.
-    pub(super) rest_after: Duration,
+    /// How long one may be idle until it is disconnected.
+    pub(super) idle_timeout: Duration,
 }
 
 impl Sinks {
-    /// As many as may write at the same time.
+    /// `count` sinks, which may all write at the same time.
     pub fn new(count: usize, mut make: impl FnMut() -> Box<dyn Sink>) -> Self {
-        Self { sinks: (0..count).map(|_| make()).collect(), rest_after: Duration::from_secs(10) }
+        Self { sinks: (0..count).map(|_| make()).collect(), idle_timeout: Duration::from_secs(10) }
     }
 
-    /// The same, which rest when they have had nothing to write for so long.
+    /// The same, disconnected after being idle for so long.
     #[must_use]
-    pub fn resting_after(self, rest_after: Duration) -> Self {
-        Self { rest_after, ..self }
+    pub fn with_idle_timeout(self, idle_timeout: Duration) -> Self {
+        Self { idle_timeout, ..self }
     }
 }
 
 /// Why jobs were not written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WriteError {
-    /// The jobs are to blame, at least one of them (SQLSTATE 22, 54): it may be retried some times.
-    Job(String),
-    /// At least one job can never be written (SQLSTATE 23).
-    Never(String),
-    /// The database answered with an error that may be the jobs' fault or not.
+    /// At least one job is to blame (SQLSTATE 22, 54), or cannot be read: it is retried some times.
+    BadJob(String),
+    /// At least one job violates a constraint (SQLSTATE 23): retrying it is of no use.
+    Constraint(String),
+    /// The database answered with an error that may be the jobs' fault or its own.
     Unclear(String),
-    /// The database is away: the jobs have nothing to do with it.
-    Away(String),
-    /// The database would have taken them, had others not been in the way again and again (SQLSTATE 40).
-    Met(String),
-    /// It took too long: as with a database that is away, but fewer jobs may pass.
-    Late(String),
+    /// The database is unavailable: the jobs have nothing to do with it.
+    Unavailable(String),
+    /// Other transactions conflicted again and again (SQLSTATE 40): fewer rows conflict less.
+    Conflict(String),
+    /// It took too long: the database may be unavailable, or fewer jobs may be in time.
+    Timeout(String),
 }
 
 impl WriteError {
-    /// In words.
+    /// The cause, as text.
     pub fn why(&self) -> &str {
         match self {
-            Self::Job(why)
-            | Self::Never(why)
+            Self::BadJob(why)
+            | Self::Constraint(why)
             | Self::Unclear(why)
-            | Self::Away(why)
-            | Self::Met(why)
-            | Self::Late(why) => why,
+            | Self::Unavailable(why)
+            | Self::Conflict(why)
+            | Self::Timeout(why) => why,
         }
     }
 }

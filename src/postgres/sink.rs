@@ -77,7 +77,7 @@ impl PostgresSink {
 
 impl Sink for PostgresSink {
     fn write(&mut self, jobs: &[&[u8]]) -> Result<(), WriteError> {
-        let batch = RowBatch::of(jobs).map_err(|why| WriteError::Job(format!("a job cannot be read: {why}")))?;
+        let batch = RowBatch::of(jobs).map_err(|why| WriteError::BadJob(format!("a job cannot be read: {why}")))?;
         let mut meetings = 0;
         loop {
             let Err(failure) = self.try_write(&batch) else { return Ok(()) };
@@ -87,7 +87,7 @@ impl Sink for PostgresSink {
                 continue;
             }
             let error = judged(&failure);
-            if matches!(error, WriteError::Away(_)) {
+            if matches!(error, WriteError::Unavailable(_)) {
                 self.link = None;
             }
             return Err(error);
@@ -100,11 +100,11 @@ impl Sink for PostgresSink {
             .and_then(|link| link.connection.ask(PROBE_TIMEOUT, async |client| client.batch_execute(PROBE).await));
         probed.map_err(|failure| {
             self.link = None;
-            WriteError::Away(failure.to_string())
+            WriteError::Unavailable(failure.to_string())
         })
     }
 
-    fn rest(&mut self) {
+    fn disconnect(&mut self) {
         self.link = None;
     }
 }
@@ -207,17 +207,17 @@ fn column<'a, T: ToSql + Sync + Send + 'a>(values: impl Iterator<Item = T>) -> P
 /// Whose fault a failure is, by the class of its SQLSTATE.
 fn judged(failure: &Failure) -> WriteError {
     let why = failure.to_string();
-    let Some(state) = failure.state() else { return WriteError::Away(why) };
+    let Some(state) = failure.state() else { return WriteError::Unavailable(why) };
     match &state.code()[..2] {
         // What is in the jobs: data, or more of it than the database takes.
-        "22" | "54" => WriteError::Job(why),
-        "23" => WriteError::Never(why),
+        "22" | "54" => WriteError::BadJob(why),
+        "23" => WriteError::Constraint(why),
         // Transactions that met each other again and again: fewer rows meet less.
-        "40" => WriteError::Met(why),
-        "57" if *state == SqlState::QUERY_CANCELED => WriteError::Late(why),
+        "40" => WriteError::Conflict(why),
+        "57" if *state == SqlState::QUERY_CANCELED => WriteError::Timeout(why),
         // Connection, statements that it has forgotten, roles, a missing database or table, a server that only reads, one
         // that is full, what somebody has locked, and one that is stopped or broken.
-        "08" | "25" | "26" | "28" | "3D" | "42" | "53" | "55" | "57" | "58" => WriteError::Away(why),
+        "08" | "25" | "26" | "28" | "3D" | "42" | "53" | "55" | "57" | "58" => WriteError::Unavailable(why),
         _ => WriteError::Unclear(why),
     }
 }

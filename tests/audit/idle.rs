@@ -31,7 +31,7 @@ async fn connections_that_nobody_uses_are_closed_beyond_two() {
         let mut holder = database.connect();
         holder.batch_execute("begin; lock table sync_events in access exclusive mode").expect("nobody else has it");
         let database = server(&database.url());
-        let sinks = Sinks::new(WRITERS, || Box::new(PostgresSink::new(database.clone()))).resting_after(REST);
+        let sinks = Sinks::new(WRITERS, || Box::new(PostgresSink::new(database.clone()))).with_idle_timeout(REST);
         let runtime = tokio::runtime::Handle::current();
         let running = {
             let _entered = runtime.enter();

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use serde_json::Value;
-use synckairos::audit::{Consumer, Metrics, Queue, Sink, Sinks, Stats, WriteError};
+use synckairos::audit::{AuditMetrics, AuditQueue, Consumer, QueueStats, Sink, Sinks, WriteError};
 use synckairos::clock::Clock;
 use synckairos::engine::Timestamp;
 use synckairos::redis::{Certificates, Keyspace, Server};
@@ -44,7 +44,7 @@ impl Sink for Scripted {
         (self.verdict)(&[])
     }
 
-    fn rest(&mut self) {}
+    fn disconnect(&mut self) {}
 }
 
 fn job(number: u64) -> String {
@@ -67,14 +67,14 @@ fn push(redis: &Redis, numbers: impl Iterator<Item = u64>) {
     commands.exec(&mut redis.connect()).expect("it answers");
 }
 
-fn queue(redis: &Redis) -> Queue {
-    Queue::new(
+fn queue(redis: &Redis) -> AuditQueue {
+    AuditQueue::new(
         Server::parse(&redis.url(), &Certificates::default(), Duration::from_secs(1)).expect("a URL"),
         Keyspace::new("", 1),
     )
 }
 
-async fn stats(redis: &Redis) -> Stats {
+async fn stats(redis: &Redis) -> QueueStats {
     queue(redis).stats().await.expect("it answers")
 }
 
@@ -95,7 +95,7 @@ fn start(redis: &Redis, written: &Written, verdict: Verdict) -> Running {
 }
 
 pub(super) fn start_with(redis: &Redis, sinks: Sinks) -> Running {
-    let consumer = Consumer::new(&Clock::system(), vec![queue(redis)], sinks, 1 << 20, &Metrics::default());
+    let consumer = Consumer::new(&Clock::system(), vec![queue(redis)], sinks, 1 << 20, &AuditMetrics::default());
     let (stop, stopped) = oneshot::channel();
     let task = tokio::spawn(consumer.expect("threads can be made").run(async {
         let _ = stopped.await;
@@ -117,7 +117,7 @@ async fn every_job_is_written_once_and_nothing_is_left() {
     wait::until("all is written", async || written.lock().len() == 1_000).await;
     running.stop().await;
     assert!(is_once(&written, 1..=1_000));
-    assert_eq!(stats(&redis).await, Stats::default());
+    assert_eq!(stats(&redis).await, QueueStats::default());
     let done: Vec<String> =
         redis::cmd("LRANGE").arg("db-writes:done").arg(0).arg(-1).query(&mut redis.connect()).expect("it answers");
     assert_eq!(done.len(), 100, "the last successes are remembered");
@@ -130,8 +130,8 @@ async fn a_poison_job_keeps_no_other_from_being_written() {
     let redis = Redis::start();
     let written = Written::default();
     let poison = |numbers: &[u64]| match numbers {
-        numbers if numbers.contains(&50) => Err(WriteError::Job("what a job".to_owned())),
-        numbers if numbers.contains(&60) => Err(WriteError::Never("never".to_owned())),
+        numbers if numbers.contains(&50) => Err(WriteError::BadJob("what a job".to_owned())),
+        numbers if numbers.contains(&60) => Err(WriteError::Constraint("never".to_owned())),
         numbers if numbers.contains(&70) => Err(WriteError::Unclear("who knows".to_owned())),
         _ => Ok(()),
     };
@@ -140,8 +140,8 @@ async fn a_poison_job_keeps_no_other_from_being_written() {
     let good: Vec<u64> = (1..=200).filter(|number| ![50, 60, 70].contains(number)).collect();
     wait::until("the good ones are written", async || is_once(&written, good.iter().copied())).await;
     wait::until("the bad ones are apart", async || {
-        let Stats { delayed, dead, waiting, held, .. } = stats(&redis).await;
-        (delayed, dead, waiting, held) == (2, 1, 0, 0)
+        let QueueStats { delayed, dead, waiting, leased, .. } = stats(&redis).await;
+        (delayed, dead, waiting, leased) == (2, 1, 0, 0)
     })
     .await;
     assert_eq!(stats(&redis).await.oldest, Some(Timestamp::from_ms(1)), "what is delayed is not written");
@@ -183,7 +183,7 @@ async fn wait_for_settled(redis: &Redis) -> u64 {
             .expect("it answers");
         let stats = stats(redis).await;
         dead = stats.dead;
-        due == 0 && stats.waiting + stats.held == 0 && stats.delayed + stats.dead == 3
+        due == 0 && stats.waiting + stats.leased == 0 && stats.delayed + stats.dead == 3
     })
     .await;
     dead
@@ -200,7 +200,7 @@ async fn poison_jobs_of_one_batch_end_apart_when_others_pass() {
     };
     push(&redis, 1..=2);
     let running = start(&redis, &written, Arc::new(poison));
-    wait::until("both are held", async || stats(&redis).await.held == 2).await;
+    wait::until("both are held", async || stats(&redis).await.leased == 2).await;
     push(&redis, 3..=3);
     wait::until("the good one is written", async || is_once(&written, 3..=3)).await;
     let mut next = 4;
@@ -219,7 +219,7 @@ async fn dead_jobs_are_queued_again_or_dropped() {
     push(&redis, 1..=3);
     let (written, heals) = (Written::default(), Arc::new(Mutex::new(false)));
     let healed = Arc::clone(&heals);
-    let verdict = move |_: &[u64]| if *healed.lock() { Ok(()) } else { Err(WriteError::Never("no".to_owned())) };
+    let verdict = move |_: &[u64]| if *healed.lock() { Ok(()) } else { Err(WriteError::Constraint("no".to_owned())) };
     let running = start(&redis, &written, Arc::new(verdict));
     wait::until("all are dead", async || stats(&redis).await.dead == 3).await;
     *heals.lock() = true;
@@ -232,7 +232,7 @@ async fn dead_jobs_are_queued_again_or_dropped() {
     wait::until("it is written", async || is_once(&written, 1..=1)).await;
     running.stop().await;
     assert_eq!(written.lock().len(), 2);
-    assert_eq!(stats(&redis).await, Stats::default());
+    assert_eq!(stats(&redis).await, QueueStats::default());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -245,19 +245,19 @@ async fn a_database_that_is_away_costs_no_attempt() {
     let tried = Arc::clone(&tries);
     let verdict = move |_: &[u64]| {
         *tried.lock() += 1;
-        if *back.lock() { Ok(()) } else { Err(WriteError::Away("gone".to_owned())) }
+        if *back.lock() { Ok(()) } else { Err(WriteError::Unavailable("gone".to_owned())) }
     };
     let running = start(&redis, &written, Arc::new(verdict));
     wait::until("nobody holds what it cannot write", async || {
-        let Stats { waiting, held, .. } = stats(&redis).await;
-        *tries.lock() > 0 && (waiting, held) == (10_000, 0)
+        let QueueStats { waiting, leased, .. } = stats(&redis).await;
+        *tries.lock() > 0 && (waiting, leased) == (10_000, 0)
     })
     .await;
     assert_eq!(stats(&redis).await.oldest, Some(Timestamp::from_ms(1)));
     *is_back.lock() = true;
     wait::until("all is written", async || is_once(&written, 1..=10_000)).await;
     running.stop().await;
-    assert_eq!(stats(&redis).await, Stats::default());
+    assert_eq!(stats(&redis).await, QueueStats::default());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -265,11 +265,11 @@ async fn an_orderly_stop_leaves_no_lease_behind() {
     let redis = Redis::start();
     push(&redis, 1..=10_000);
     let written = Written::default();
-    let running = start(&redis, &written, Arc::new(|_| Err(WriteError::Late("slow".to_owned()))));
-    wait::until("a thread has a batch", async || stats(&redis).await.held >= 2_048).await;
+    let running = start(&redis, &written, Arc::new(|_| Err(WriteError::Timeout("slow".to_owned()))));
+    wait::until("a thread has a batch", async || stats(&redis).await.leased >= 2_048).await;
     running.stop().await;
-    let Stats { waiting, held, .. } = stats(&redis).await;
-    assert_eq!((waiting, held), (10_000, 0));
+    let QueueStats { waiting, leased, .. } = stats(&redis).await;
+    assert_eq!((waiting, leased), (10_000, 0));
     let leases: u64 = redis::cmd("ZCARD").arg("db-writes:lease").query(&mut redis.connect()).expect("it answers");
     assert_eq!(leases, 0);
     let other = start(&redis, &written, Arc::new(|_| Ok(())));
@@ -327,7 +327,7 @@ async fn a_thread_that_is_stuck_holds_nobody_up() {
     *is_free.lock() = true;
     wait::until("it is written too", async || is_once(&written, 1..=1)).await;
     running.stop().await;
-    assert_eq!(stats(&redis).await, Stats::default());
+    assert_eq!(stats(&redis).await, QueueStats::default());
 }
 
 /// Many are tried alone, and a few have just come.
@@ -367,13 +367,13 @@ async fn a_database_that_refuses_everything_is_waited_for_soon() {
     };
     let running = start(&redis, &written, Arc::new(verdict));
     wait::until("it is tried", async || *tries.lock() > 10).await;
-    wait::until("it is held back", async || stats(&redis).await.held == 1_000).await;
+    wait::until("it is held back", async || stats(&redis).await.leased == 1_000).await;
     // Halves of halves down to one, then seven more.
     assert!(*tries.lock() < 40, "{} statements", *tries.lock());
     *heals.lock() = true;
     wait::until("all is written", async || is_once(&written, 1..=1_000)).await;
     running.stop().await;
-    assert_eq!(stats(&redis).await, Stats::default(), "no job lost an attempt");
+    assert_eq!(stats(&redis).await, QueueStats::default(), "no job lost an attempt");
 }
 
 /// What takes too long is tried in smaller pieces.
@@ -384,12 +384,12 @@ async fn what_takes_too_long_is_written_in_pieces() {
     let written = Written::default();
     let late = |numbers: &[u64]| match numbers.len() {
         0..=60 => Ok(()),
-        _ => Err(WriteError::Late("slow".to_owned())),
+        _ => Err(WriteError::Timeout("slow".to_owned())),
     };
     let running = start(&redis, &written, Arc::new(late));
     wait::until("all is written", async || is_once(&written, 1..=100)).await;
     running.stop().await;
-    assert_eq!(stats(&redis).await, Stats::default());
+    assert_eq!(stats(&redis).await, QueueStats::default());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -427,7 +427,7 @@ async fn an_instance_that_is_cut_off_leaves_everything_to_others() {
     let probed = Arc::clone(&probes);
     let cut_off = move |numbers: &[u64]| {
         *probed.lock() += u64::from(numbers.is_empty());
-        if *back.lock() { Ok(()) } else { Err(WriteError::Away("cut off".to_owned())) }
+        if *back.lock() { Ok(()) } else { Err(WriteError::Unavailable("cut off".to_owned())) }
     };
     push(&redis, 1..=10);
     let lonely = start(&redis, &Written::default(), Arc::new(cut_off));
@@ -439,7 +439,7 @@ async fn an_instance_that_is_cut_off_leaves_everything_to_others() {
     healthy.stop().await;
     *is_back.lock() = true;
     push(&redis, 2_001..=2_001);
-    wait::until("it writes again when it can", async || stats(&redis).await == Stats::default()).await;
+    wait::until("it writes again when it can", async || stats(&redis).await == QueueStats::default()).await;
     lonely.stop().await;
 }
 
@@ -451,10 +451,10 @@ async fn what_meets_others_is_written_in_pieces() {
     let written = Written::default();
     let meets = |numbers: &[u64]| match numbers.len() {
         0..=10 => Ok(()),
-        _ => Err(WriteError::Met("deadlock detected".to_owned())),
+        _ => Err(WriteError::Conflict("deadlock detected".to_owned())),
     };
     let running = start(&redis, &written, Arc::new(meets));
     wait::until("all is written", async || is_once(&written, 1..=100)).await;
     running.stop().await;
-    assert_eq!(stats(&redis).await, Stats::default());
+    assert_eq!(stats(&redis).await, QueueStats::default());
 }

@@ -115,10 +115,10 @@ fn a_place_is_taken_once() {
     let (_, rest) = text.split_once(r#","session_id""#).expect("a job begins with its event");
     let other = format!(r#"{{"event_id":"00000000-0000-7000-8000-00000000beef","session_id"{rest}"#).into_bytes();
     let error = write(&mut sink, &[job.clone(), other.clone()]).expect_err("one place");
-    assert!(matches!(error, WriteError::Job(_)), "together they are told apart: {error:?}");
+    assert!(matches!(error, WriteError::BadJob(_)), "together they are told apart: {error:?}");
     write(&mut sink, std::slice::from_ref(&job)).expect("the first");
     let error = write(&mut sink, std::slice::from_ref(&other)).expect_err("the second");
-    let WriteError::Never(why) = error else { panic!("{error:?}") };
+    let WriteError::Constraint(why) = error else { panic!("{error:?}") };
     assert!(why.contains("00000000-0000-7000-8000-00000000beef") && why.contains("is taken by"), "{why}");
     write(&mut sink, &[job.clone(), job]).expect("the first is the first, however often");
     assert_eq!(rows(&mut client, "select count(*) from sync_events"), r#"[{"count":1}]"#);

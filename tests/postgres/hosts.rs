@@ -52,9 +52,9 @@ fn a_server_that_never_answers_is_away_in_words() {
     let silent = silent();
     let url = format!("postgres://postgres@127.0.0.1:{}/audit?connect_timeout=1", port(&silent));
     let mut sink = PostgresSink::new(server(&url));
-    let Err(WriteError::Away(why)) = write(&mut sink, &Life::whole(1, 1)) else { panic!("nobody is there") };
+    let Err(WriteError::Unavailable(why)) = write(&mut sink, &Life::whole(1, 1)) else { panic!("nobody is there") };
     assert!(why.contains("no answer within 1s"), "{why}");
-    assert_eq!(sink.probe(), Err(WriteError::Away(why.clone())));
+    assert_eq!(sink.probe(), Err(WriteError::Unavailable(why.clone())));
     assert_eq!(migrate_server(&server(&url)), Err(MigrateError::Database(why)));
     let program = output(command().arg("migrate").env("DATABASE_URL", &url));
     let said = String::from_utf8_lossy(&program.stderr).into_owned();
@@ -76,7 +76,7 @@ fn a_server_that_stops_answering_is_given_up() {
     let asked = connection.ask(Duration::from_millis(300), async |client| client.batch_execute("select 1").await);
     assert!(asked.expect_err("nobody answers").to_string().contains("no answer"));
     let mut sink = PostgresSink::new(server.clone());
-    assert!(matches!(sink.probe(), Err(WriteError::Away(_))));
+    assert!(matches!(sink.probe(), Err(WriteError::Unavailable(_))));
     postgres.signal("CONT");
     write(&mut sink, &Life::whole(1, 1)).expect("it is back");
 }

@@ -26,10 +26,10 @@ fn a_job_that_cannot_be_read_is_to_blame_and_takes_its_batch_along() {
         String::new(),
     ] {
         let error = write(&mut sink, &[good.clone(), bad.clone().into_bytes()]).expect_err(&bad);
-        assert!(matches!(error, WriteError::Job(_)), "{bad}: {error:?}");
+        assert!(matches!(error, WriteError::BadJob(_)), "{bad}: {error:?}");
     }
     let error = sink.write(&[&good, b"\xff"]).expect_err("no text");
-    assert!(matches!(error, WriteError::Job(_)), "{error:?}");
+    assert!(matches!(error, WriteError::BadJob(_)), "{error:?}");
     assert_eq!(rows(&mut client, "select 1 from sync_events"), "", "all or none");
     write(&mut sink, &[good]).expect("the connection is as good as before");
 }
@@ -40,7 +40,7 @@ fn a_job_that_breaks_a_rule_never_fits() {
     client.batch_execute("alter table sync_events add check (version <> 1)").expect("it fits");
     let jobs = Life::whole(1, 1);
     let error = write(&mut sink, &jobs).expect_err("the first");
-    assert!(matches!(error, WriteError::Never(_)), "{error:?}");
+    assert!(matches!(error, WriteError::Constraint(_)), "{error:?}");
     write(&mut sink, &jobs[1..]).expect("all others");
 }
 
@@ -49,13 +49,13 @@ fn a_database_without_tables_or_at_its_limits_is_away() {
     let (_database, mut client, mut sink) = migrated();
     let job = [Life::begin(1, 1).1];
     client.batch_execute("alter table sync_events rename to elsewhere").expect("it fits");
-    assert!(matches!(write(&mut sink, &job), Err(WriteError::Away(_))));
+    assert!(matches!(write(&mut sink, &job), Err(WriteError::Unavailable(_))));
     client.batch_execute("alter table elsewhere rename to sync_events").expect("it fits");
     write(&mut sink, &job).expect("it is back");
     let end = "select pg_terminate_backend(pid) from pg_stat_activity \
                where datname = current_database() and pid <> pg_backend_pid()";
     client.batch_execute(end).expect("it fits");
-    assert!(matches!(write(&mut sink, &job), Err(WriteError::Away(_))));
+    assert!(matches!(write(&mut sink, &job), Err(WriteError::Unavailable(_))));
     write(&mut sink, &job).expect("on a new connection");
 }
 
@@ -69,7 +69,7 @@ fn a_server_that_stopped_is_away_until_it_is_back() {
     write(&mut sink, &jobs[..1]).expect("it is written");
     postgres.stop();
     for _ in 0..3 {
-        assert!(matches!(write(&mut sink, &jobs), Err(WriteError::Away(_))));
+        assert!(matches!(write(&mut sink, &jobs), Err(WriteError::Unavailable(_))));
     }
     postgres.start_again();
     write(&mut sink, &jobs).expect("it is back");

@@ -1,10 +1,21 @@
 #!lua flags=allow-oom
--- Moves jobs to a list of their own, under a lease: one that is due to be tried alone, or those that wait. A list that
--- may go as a whole is renamed, so that nobody copies what is in it.
--- KEYS: wait, delayed, the batch's list, leases, bytes
--- ARGV: jobs at most, length of the lease in ms, the batch's name, 1 when what is due goes before what waits, how many must
---       wait for them to be moved where nothing is due, bytes that are enough
--- Returns 1; 0 when there are none.
+-- Leases a batch: one delayed job that is due, or jobs that wait. A list that is leased as a whole is renamed instead of
+-- copied.
+--
+-- KEYS[1]  list     wait: entries, the oldest first
+-- KEYS[2]  zset     delayed: entries by when they are due in ms
+-- KEYS[3]  list     the batch
+-- KEYS[4]  zset     leases: batch names by expiry in ms
+-- KEYS[5]  counter  bytes of all jobs
+--
+-- ARGV[1]  jobs in a batch at most
+-- ARGV[2]  length of the lease in ms
+-- ARGV[3]  the batch's name
+-- ARGV[4]  1 when a delayed job goes before jobs that wait, else 0
+-- ARGV[5]  how many jobs must wait to be leased where no delayed job is due
+-- ARGV[6]  bytes that fill a batch
+--
+-- Returns 1; 0 when there is nothing to lease.
 local PIECE = 64
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)

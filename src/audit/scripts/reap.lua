@@ -1,8 +1,17 @@
 #!lua flags=allow-oom
--- Gives back a batch whose lease is over: each of its jobs is tried alone, at once.
--- KEYS: the batch's list, leases, delayed, dead, pending
--- ARGV: the batch's name, reaps of a job that was alone after which it is dead, the session of the first job
--- Returns how many jobs are tried again, and how many are dead.
+-- Reaps a batch whose lease has expired: each of its jobs is retried alone, at once, unless it is a poison job.
+--
+-- KEYS[1]  list     the batch
+-- KEYS[2]  zset     leases: batch names by expiry in ms
+-- KEYS[3]  zset     delayed: entries by when they are due in ms
+-- KEYS[4]  list     dead letters
+-- KEYS[5]  hash     pending: under SESSION:apart how many of a session's jobs are out of order
+--
+-- ARGV[1]  the batch's name
+-- ARGV[2]  after how many reaps while it was alone in its batch a job is dead
+-- ARGV[3]  the session of the first job
+--
+-- Returns how many jobs are retried, and how many are dead.
 local score = redis.call('ZSCORE', KEYS[2], ARGV[1])
 local time = redis.call('TIME')
 if not score or tonumber(score) > time[1] * 1000 + math.floor(time[2] / 1000) then return { 0, 0 } end
