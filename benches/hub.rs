@@ -23,7 +23,7 @@ use synckairos::store::memory::{Limit, Memory};
 use synckairos::store::{Countdown, Listener, Metrics, Update};
 use synckairos::supervision::Supervisor;
 use synckairos::wire;
-use synckairos::ws::{self, Hub, Live};
+use synckairos::ws::{self, Hub, WsContext};
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
@@ -40,7 +40,7 @@ fn broadcast(criterion: &mut Criterion) {
     let new = new_session(1, 2);
     let hub = Arc::new(Hub::new(&mut Registry::default(), u64::MAX, &Supervisor::default()));
     let (_trigger, shutdown) = shutdown::channel();
-    let live = Live {
+    let live = WsContext {
         sessions: sessions(&hub),
         hub: Arc::clone(&hub),
         heartbeat: PATIENCE,

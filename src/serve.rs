@@ -33,7 +33,7 @@ use crate::store::{Archive, Lifetimes, Listener, Metrics, RateLimit, Store};
 use crate::supervision::{Ending, Panicked, Supervisor, Task, Trouble};
 use crate::timekeeping::Timekeeper;
 use crate::wire;
-use crate::ws::{self, Hub, Live};
+use crate::ws::{self, Hub, WsContext};
 
 /// How long requests may take to finish when the server stops.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
@@ -154,7 +154,7 @@ pub async fn start(config: Config) -> Result<Running, Failure> {
         let recovery = Recovery::new(Arc::clone(&store), archive, options, metrics.clone(), &mut registry);
         sessions = sessions.with_recovery(recovery);
     }
-    let live = Live {
+    let live = WsContext {
         sessions: sessions.clone(),
         hub: Arc::clone(&hub),
         heartbeat: config.heartbeat,
@@ -169,17 +169,17 @@ pub async fn start(config: Config) -> Result<Running, Failure> {
     agents.spawn(supervisor.keep(Task::auxiliary("warnings"), move || ws::warn(Arc::clone(&hub), warned.clone())));
     agents.spawn(supervisor.keep(Task::essential("upkeep"), move || upkeep(Arc::clone(&store))));
 
-    let limits = http::Limits {
+    let limits = http::Timeouts {
         idle_timeout: config.idle_timeout,
         head_timeout: config.head_timeout,
         body_timeout: config.body_timeout,
         request_timeout: config.request_timeout,
     };
     let of_address_max = Some(config.connections_of_address_max).filter(|max| *max > 0);
-    let room = http::Room { connections_max: config.connections_max, of_address_max, reserve: RESERVE };
+    let room = http::ConnectionLimits { connections_max: config.connections_max, of_address_max, reserve: RESERVE };
     let room = fitting(room, descriptors, &config);
     let cors = http::Cors::new(&config.cors_origin);
-    let options = http::Options {
+    let options = http::ServerOptions {
         cors,
         room,
         limits,
@@ -457,7 +457,7 @@ fn finding(trouble: Trouble) -> Finding {
 }
 
 /// As many connections as descriptors allow that nothing else needs: a client must not take the one of Redis.
-fn fitting(room: http::Room, descriptors: Option<u64>, config: &Config) -> http::Room {
+fn fitting(room: http::ConnectionLimits, descriptors: Option<u64>, config: &Config) -> http::ConnectionLimits {
     let Some(descriptors) = descriptors else { return room };
     let redis = config.redis.as_ref().map_or(0, |redis| DESCRIPTORS_OF_PARTITION * u64::from(redis.partitions));
     let database = config.audit.as_ref().map_or(0, |audit| audit.threads as u64 + DESCRIPTORS_OF_ARCHIVE);

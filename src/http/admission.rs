@@ -17,7 +17,7 @@ const RESERVE_OF_ADDRESS_MAX: u32 = 8;
 
 /// How many connections there may be.
 #[derive(Clone, Copy, Debug)]
-pub struct Room {
+pub struct ConnectionLimits {
     /// Open at the same time, WebSockets included.
     pub connections_max: u32,
     /// Of them of one address; `None` is without limit.
@@ -29,7 +29,7 @@ pub struct Room {
 /// Descriptors that are left to connections of which one in so many is in the reserve, where they are few.
 const RESERVE_PART: u64 = 4;
 
-impl Room {
+impl ConnectionLimits {
     /// No more than so many descriptors allow, the reserve included.
     pub fn within(self, descriptors: u64) -> Self {
         let reserve = u64::from(self.reserve).min(descriptors / RESERVE_PART).max(1);
@@ -42,7 +42,7 @@ impl Room {
 /// Lets connections in.
 #[derive(Debug)]
 pub(super) struct Admission {
-    room: Room,
+    room: ConnectionLimits,
     open: Arc<Semaphore>,
     reserve: Arc<Semaphore>,
     /// Counted only where there is a limit.
@@ -62,14 +62,14 @@ pub(super) enum Scope {
 
 /// A place that is taken until it is dropped.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct AdmittedConnection {
     pub(super) scope: Scope,
     _permit: OwnedSemaphorePermit,
-    _counted: Option<Counted>,
+    _counted: Option<CountedConnection>,
 }
 
 impl Admission {
-    pub(super) fn new(room: Room) -> Self {
+    pub(super) fn new(room: ConnectionLimits) -> Self {
         let semaphore = |permits| Arc::new(Semaphore::new(permits as usize));
         Self {
             room,
@@ -82,7 +82,7 @@ impl Admission {
     }
 
     /// A place for a peer; `None` when there is none, not even in the reserve.
-    pub(super) fn admit(&self, peer: &Peer) -> Option<Place> {
+    pub(super) fn admit(&self, peer: &Peer) -> Option<AdmittedConnection> {
         let counted = match self.room.of_address_max.filter(|_| !peer.is_trusted()) {
             Some(max) => match Addresses::enter(&self.of_address, peer.address(), max) {
                 Ok(counted) => Some(counted),
@@ -98,7 +98,7 @@ impl Admission {
         let permit = Arc::clone(&self.open).try_acquire_owned().ok();
         let was_full = std::mem::replace(&mut *self.is_full.lock(), permit.is_none());
         match permit {
-            Some(permit) => Some(Place { scope: Scope::All, _permit: permit, _counted: counted }),
+            Some(permit) => Some(AdmittedConnection { scope: Scope::All, _permit: permit, _counted: counted }),
             None => {
                 if !was_full {
                     warn!(client = %peer.address(), "refusing connections: there are as many as there may be");
@@ -108,19 +108,19 @@ impl Admission {
         }
     }
 
-    fn reserved(&self, peer: &Peer) -> Option<Place> {
+    fn reserved(&self, peer: &Peer) -> Option<AdmittedConnection> {
         let counted = Addresses::enter(&self.reserve_of_address, peer.address(), RESERVE_OF_ADDRESS_MAX).ok()?;
         let permit = Arc::clone(&self.reserve).try_acquire_owned().ok()?;
-        Some(Place { scope: Scope::Probes, _permit: permit, _counted: Some(counted) })
+        Some(AdmittedConnection { scope: Scope::Probes, _permit: permit, _counted: Some(counted) })
     }
 }
 
 /// How many connections each address has.
 #[derive(Debug, Default)]
-struct Addresses(Mutex<HashMap<ClientAddress, Connections>>);
+struct Addresses(Mutex<HashMap<ClientAddress, AddressCounts>>);
 
 #[derive(Debug, Default)]
-struct Connections {
+struct AddressCounts {
     count: u32,
     /// One was refused since there were none.
     is_refused: bool,
@@ -128,25 +128,25 @@ struct Connections {
 
 impl Addresses {
     /// One more, unless there are `max`; then whether it is the first that is refused.
-    fn enter(this: &Arc<Self>, address: ClientAddress, max: u32) -> Result<Counted, bool> {
+    fn enter(this: &Arc<Self>, address: ClientAddress, max: u32) -> Result<CountedConnection, bool> {
         let mut addresses = this.0.lock();
         let connections = addresses.entry(address).or_default();
         if connections.count >= max {
             return Err(!std::mem::replace(&mut connections.is_refused, true));
         }
         connections.count += 1;
-        Ok(Counted { address, among: Arc::clone(this) })
+        Ok(CountedConnection { address, among: Arc::clone(this) })
     }
 }
 
 /// A connection that is counted until it is dropped.
 #[derive(Debug)]
-struct Counted {
+struct CountedConnection {
     address: ClientAddress,
     among: Arc<Addresses>,
 }
 
-impl Drop for Counted {
+impl Drop for CountedConnection {
     fn drop(&mut self) {
         let mut addresses = self.among.0.lock();
         if let Some(connections) = addresses.get_mut(&self.address) {

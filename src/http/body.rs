@@ -39,7 +39,7 @@ pub(super) struct Bodies {
 
 /// A body, and the room that it takes as long as it is held.
 #[derive(Default)]
-pub(super) struct Whole {
+pub(super) struct RequestBody {
     pub(super) bytes: Bytes,
     _room: Option<Held>,
 }
@@ -51,8 +51,8 @@ pub(super) async fn read(
     unread: &mut Unread,
     timeout: Duration,
     bodies: &Bodies,
-) -> Result<Whole, Problem> {
-    let Some(body) = unread else { return Ok(Whole::default()) };
+) -> Result<RequestBody, Problem> {
+    let Some(body) = unread else { return Ok(RequestBody::default()) };
     if headers.get(CONTENT_ENCODING).is_some_and(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity")) {
         return Err(Problem::encoded_body());
     }
@@ -70,16 +70,16 @@ pub(super) async fn read(
     Ok(whole)
 }
 
-async fn collect(body: &mut Incoming, has_trailers: &mut bool, bodies: &Bodies) -> Result<Whole, Problem> {
+async fn collect(body: &mut Incoming, has_trailers: &mut bool, bodies: &Bodies) -> Result<RequestBody, Problem> {
     let first = next(body, has_trailers).await?.unwrap_or_default();
     if body.is_end_stream() && first.len() <= LEN_MAX {
-        return Ok(Whole { bytes: first, _room: None });
+        return Ok(RequestBody { bytes: first, _room: None });
     }
     let mut held = bodies.bytes.none();
     let mut whole = BytesMut::new();
     let mut next_piece = Some(first);
     while whole.len() <= LEN_MAX {
-        let Some(piece) = next_piece else { return Ok(Whole { bytes: whole.freeze(), _room: Some(held) }) };
+        let Some(piece) = next_piece else { return Ok(RequestBody { bytes: whole.freeze(), _room: Some(held) }) };
         // A buffer grows by doubling: what it has beyond its bytes is held, too.
         let capacity = whole.capacity();
         whole.extend_from_slice(&piece);

@@ -15,7 +15,7 @@ use crate::supervision::{Supervisor, panic_point};
 
 use super::accept::weight;
 use super::body::Body;
-use super::reply::{Head, Reply};
+use super::response::{Response, ResponseKind};
 
 /// The longest answer that goes as it is, in bytes.
 const LEN_MIN: usize = 2_048;
@@ -40,12 +40,12 @@ impl Compressor {
     }
 
     /// Whether a reply is long enough.
-    pub(super) fn is_for(reply: &Reply) -> bool {
+    pub(super) fn is_for(reply: &Response) -> bool {
         reply.body.len() > LEN_MIN
     }
 
     /// A reply that is long enough, as the client wants it. It says that it could have been compressed, for whoever keeps it.
-    pub(super) async fn apply(&self, headers: &HeaderMap, reply: Reply) -> Reply {
+    pub(super) async fn apply(&self, headers: &HeaderMap, reply: Response) -> Response {
         let reply = reply.with(VARY, HeaderValue::from_static("Accept-Encoding"));
         if !is_wanted(headers) {
             return reply;
@@ -70,10 +70,16 @@ impl Compressor {
         };
         let Some(compressed) = compressed else { return reply };
         let head = match reply.head {
-            Head::State(tag) => Head::Coded(tag),
-            head @ (Head::Empty | Head::Json | Head::Fresh | Head::Coded(_) | Head::Known(_) | Head::Text(_)) => head,
+            ResponseKind::State(tag) => ResponseKind::Coded(tag),
+            head @ (ResponseKind::Empty
+            | ResponseKind::Json
+            | ResponseKind::Fresh
+            | ResponseKind::Coded(_)
+            | ResponseKind::Known(_)
+            | ResponseKind::Text(_)) => head,
         };
-        Reply { head, body: Body::from(compressed), ..reply }.with(CONTENT_ENCODING, HeaderValue::from_static("gzip"))
+        Response { head, body: Body::from(compressed), ..reply }
+            .with(CONTENT_ENCODING, HeaderValue::from_static("gzip"))
     }
 }
 

@@ -20,15 +20,15 @@ use crate::supervision::panic_point;
 use crate::ws;
 
 use super::admission::Scope;
+use super::connection_state::{ConnectionState, Overdue};
 use super::linger;
 use super::peer::Peer;
-use super::phase::{Overdue, Phase};
 use super::service::Service;
-use super::socket::{Answering, Socket};
+use super::socket::{TrackedBody, TrackedSocket};
 
 /// How long what a client does may take.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub struct Timeouts {
     /// How long a connection may wait for a request; for the first one at most as long as its head may take.
     pub idle_timeout: Duration,
     /// How long the head of a request may take.
@@ -40,10 +40,10 @@ pub struct Limits {
 }
 
 /// What connections share.
-pub(super) struct Shared {
+pub(super) struct ServerContext {
     pub(super) service: Service,
-    pub(super) live: ws::Live,
-    pub(super) limits: Limits,
+    pub(super) live: ws::WsContext,
+    pub(super) limits: Timeouts,
     pub(super) clock: Clock,
 }
 
@@ -55,14 +55,20 @@ const HEADERS_MAX: usize = 100;
 const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Serves a client until either side ends it.
-pub(super) async fn serve(tcp: TcpStream, peer: Peer, scope: Scope, shared: Arc<Shared>, mut shutdown: Shutdown) {
+pub(super) async fn serve(
+    tcp: TcpStream,
+    peer: Peer,
+    scope: Scope,
+    shared: Arc<ServerContext>,
+    mut shutdown: Shutdown,
+) {
     panic_point("connection", "");
     let Some((mut tcp, ending)) = requests(tcp, peer, scope, &shared, &mut shutdown).await else { return };
     let mut last_words = Vec::new();
     match ending {
-        Ending::Done => {}
-        Ending::Refused(problem) => last_words = shared.service.refuse(&problem),
-        Ending::Upgrade(invitation, client, read) => {
+        ConnectionEnd::Done => {}
+        ConnectionEnd::Refused(problem) => last_words = shared.service.refuse(&problem),
+        ConnectionEnd::Upgrade(invitation, client, read) => {
             tcp = ws::serve(tcp, read, client, invitation, &shared.live, shutdown).await;
         }
     }
@@ -70,13 +76,13 @@ pub(super) async fn serve(tcp: TcpStream, peer: Peer, scope: Scope, shared: Arc<
 }
 
 /// How the requests of a connection end.
-enum Ending {
+enum ConnectionEnd {
     /// Nothing more to say.
     Done,
     /// What the client sent last is no head of a request, or only the beginning of one.
     Refused(Problem),
     /// The client goes on as a WebSocket, and has sent this already.
-    Upgrade(ws::Invitation, ClientAddress, bytes::Bytes),
+    Upgrade(ws::UpgradeRequest, ClientAddress, bytes::Bytes),
 }
 
 /// Answers requests; `None` when the connection is lost.
@@ -84,11 +90,11 @@ async fn requests(
     tcp: TcpStream,
     peer: Peer,
     scope: Scope,
-    shared: &Shared,
+    shared: &ServerContext,
     shutdown: &mut Shutdown,
-) -> Option<(TcpStream, Ending)> {
+) -> Option<(TcpStream, ConnectionEnd)> {
     let client = peer.address();
-    let phase = Arc::new(Phase::new(shared.clock.clone()));
+    let phase = Arc::new(ConnectionState::new(shared.clock.clone()));
     let (upgrade, caller) = (Mutex::new(None), shared.service.caller(peer, scope));
     let service = service_fn(|request| {
         let (phase, upgrade, caller) = (&phase, &upgrade, &caller);
@@ -99,7 +105,7 @@ async fn requests(
                 *upgrade.lock() = answer.upgrade;
             }
             phase.answering(answer.at);
-            Ok::<_, Infallible>(answer.response.map(|body| Answering::new(body, Arc::clone(phase))))
+            Ok::<_, Infallible>(answer.response.map(|body| TrackedBody::new(body, Arc::clone(phase))))
         }
     });
     let mut connection = http1::Builder::new()
@@ -109,7 +115,7 @@ async fn requests(
         .max_headers(HEADERS_MAX)
         // An answer's head and pieces are put together: one write of a kilobyte costs less than one of four pieces.
         .writev(false)
-        .serve_connection(TokioIo::new(Socket::new(tcp, &phase)), service);
+        .serve_connection(TokioIo::new(TrackedSocket::new(tcp, &phase)), service);
 
     let (idle, head) = match scope {
         Scope::All => (shared.limits.idle_timeout, shared.limits.head_timeout),
@@ -121,18 +127,18 @@ async fn requests(
         tokio::select! {
             biased;
             ended = &mut connection => {
-                let Err(error) = ended else { break Ending::Done };
+                let Err(error) = ended else { break ConnectionEnd::Done };
                 debug!(%client, %error, "a connection ended early");
-                break refusal(&error).filter(|_| phase.is_between_requests()).map_or(Ending::Done, Ending::Refused);
+                break refusal(&error).filter(|_| phase.is_between_requests()).map_or(ConnectionEnd::Done, ConnectionEnd::Refused);
             }
             () = &mut timer => match phase.check(idle, head) {
                 Ok(left) => timer.as_mut().reset(tokio::time::Instant::now() + left),
-                Err(Overdue::Head) => {
-                    break Ending::Refused(Problem::too_slow("The head of the request did not arrive in time"));
+                Err(Overdue::ResponseKind) => {
+                    break ConnectionEnd::Refused(Problem::too_slow("The head of the request did not arrive in time"));
                 }
                 Err(Overdue::Request) => break match scope {
-                    Scope::All => Ending::Done,
-                    Scope::Probes => Ending::Refused(Problem::too_many_connections()),
+                    Scope::All => ConnectionEnd::Done,
+                    Scope::Probes => ConnectionEnd::Refused(Problem::too_many_connections()),
                 },
             },
             () = shutdown.begun(), if !stopping => {
@@ -145,7 +151,9 @@ async fn requests(
     let tcp = parts.io.into_inner().into_inner();
     let invitation = upgrade.lock().take();
     Some(match (invitation, ending) {
-        (Some((invitation, client)), Ending::Done) => (tcp, Ending::Upgrade(invitation, client, parts.read_buf)),
+        (Some((invitation, client)), ConnectionEnd::Done) => {
+            (tcp, ConnectionEnd::Upgrade(invitation, client, parts.read_buf))
+        }
         (_, ending) => (tcp, ending),
     })
 }

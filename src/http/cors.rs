@@ -8,7 +8,7 @@ use hyper::header::{
     HeaderMap, HeaderValue, VARY,
 };
 
-use super::reply::Reply;
+use super::response::Response;
 
 const EXPOSED: HeaderValue = HeaderValue::from_static(
     "ETag, Retry-After, RateLimit-Policy, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset, X-Request-ID, \
@@ -43,8 +43,8 @@ impl Cors {
     }
 
     /// The answer to a preflight request; what it asks to send, it may send.
-    pub(super) fn preflight(request: &HeaderMap) -> Reply {
-        let reply = Reply::empty(StatusCode::NO_CONTENT)
+    pub(super) fn preflight(request: &HeaderMap) -> Response {
+        let reply = Response::empty(StatusCode::NO_CONTENT)
             .with(ACCESS_CONTROL_ALLOW_METHODS, METHODS)
             .with(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
         match request.get(ACCESS_CONTROL_REQUEST_HEADERS) {

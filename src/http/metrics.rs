@@ -19,20 +19,20 @@ const SWITCH_BUCKETS_MS: [f64; 7] = [1.0, 2.0, 3.0, 5.0, 10.0, 25.0, 50.0];
 /// Counters of requests.
 #[derive(Clone, Debug)]
 pub(super) struct Metrics {
-    requests: Family<Answered, Counter>,
-    durations: Family<Asked, Histogram, fn() -> Histogram>,
+    requests: Family<RequestLabels, Counter>,
+    durations: Family<DurationLabels, Histogram, fn() -> Histogram>,
     switches: Histogram,
     active: Gauge,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Asked {
+struct DurationLabels {
     method: Verb,
     route: Template,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Answered {
+struct RequestLabels {
     method: Verb,
     route: Template,
     status_code: u16,
@@ -42,7 +42,7 @@ struct Answered {
 /// connection keeps the last one instead of looking it up.
 #[derive(Debug)]
 pub(super) struct Series {
-    name: Answered,
+    name: RequestLabels,
     requests: Counter,
     durations: Histogram,
 }
@@ -110,13 +110,13 @@ impl Metrics {
         took: Duration,
     ) {
         let (method, route) = (Verb::of(method), Template(resource));
-        let name = Answered { method, route, status_code };
+        let name = RequestLabels { method, route, status_code };
         let series = match last.take().filter(|last| last.name == name) {
             Some(series) => series,
             None => Series {
                 name,
                 requests: self.requests.get_or_create_owned(&name),
-                durations: self.durations.get_or_create_owned(&Asked { method, route }),
+                durations: self.durations.get_or_create_owned(&DurationLabels { method, route }),
             },
         };
         let took_ms = took.as_secs_f64() * 1_000.0;

@@ -16,18 +16,18 @@ use crate::sessions::Sessions;
 use crate::shutdown::Shutdown;
 use crate::store::{self, BytesBudget};
 use crate::supervision::{Ending, Panicked, Supervisor, Task, panic_point};
-use crate::ws::Live;
+use crate::ws::WsContext;
 
-use super::admission::{Admission, Room};
+use super::admission::{Admission, ConnectionLimits};
 use super::answer_log::AnswerLog;
 use super::body::Bodies;
 use super::compression::Compressor;
-use super::connection::{self, Limits, Shared};
+use super::connection::{self, ServerContext, Timeouts};
 use super::cors::Cors;
-use super::head::Heads;
 use super::listener::Listener;
 use super::metrics::Metrics;
 use super::peer::Peer;
+use super::response_headers::HeaderTemplates;
 use super::service::Service;
 
 /// How long to leave the listener alone that could not accept, for want of file descriptors most likely.
@@ -35,13 +35,13 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 
 /// What clients are served by.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct ServerOptions {
     /// Whose pages may read answers.
     pub cors: Cors,
     /// How many connections there may be.
-    pub room: Room,
+    pub room: ConnectionLimits,
     /// How long what a client does may take.
-    pub limits: Limits,
+    pub limits: Timeouts,
     /// Whose word on who asks is taken.
     pub proxies: TrustedProxies,
     /// What all paths begin with, such as `/sync`; empty when nothing.
@@ -65,7 +65,7 @@ pub struct Environment {
 
 /// Serves HTTP on a listener.
 pub struct Server {
-    shared: Arc<Shared>,
+    shared: Arc<ServerContext>,
     admission: Admission,
     shutdown: Shutdown,
     supervisor: Supervisor,
@@ -75,15 +75,15 @@ impl Server {
     /// A server that is not listening yet; it shows what `registry` holds, and what it counts itself.
     pub fn new(
         sessions: Sessions,
-        live: Live,
-        options: Options,
+        live: WsContext,
+        options: ServerOptions,
         mut registry: Registry,
         readiness: Readiness,
         environment: Environment,
     ) -> Self {
         let Environment { clock, shutdown, supervisor } = environment;
-        let Options { cors, room, limits, proxies, base_path, bodies_bytes_max, bounds } = options;
-        let Limits { body_timeout, request_timeout, .. } = limits;
+        let ServerOptions { cors, room, limits, proxies, base_path, bodies_bytes_max, bounds } = options;
+        let Timeouts { body_timeout, request_timeout, .. } = limits;
         let metrics = Metrics::register(&mut registry);
         let bodies = Bodies { bytes: BytesBudget::new(bodies_bytes_max), metrics: bounds };
         let help = "Memory that request bodies on their way take";
@@ -92,7 +92,7 @@ impl Server {
             supervisor: supervisor.clone(),
             sessions,
             bodies,
-            heads: Heads::new(&cors),
+            heads: HeaderTemplates::new(&cors),
             body_timeout,
             request_timeout,
             clock: clock.clone(),
@@ -104,7 +104,7 @@ impl Server {
             answered: AnswerLog::default(),
             compressor: Compressor::new(supervisor.clone()),
         };
-        let shared = Arc::new(Shared { service, live, limits, clock });
+        let shared = Arc::new(ServerContext { service, live, limits, clock });
         Self { shared, admission: Admission::new(room), shutdown, supervisor }
     }
 

@@ -31,21 +31,21 @@ use super::body::{self, Bodies, Unread};
 use super::compression::Compressor;
 use super::cors::Cors;
 use super::framing;
-use super::handlers::about;
 use super::handlers::handling::Handling;
+use super::handlers::meta;
 use super::handlers::sessions;
-use super::head::{self, Heads, Response};
 use super::metrics::{Metrics, Series};
 use super::peer::Peer;
-use super::reply::Reply;
 use super::request_id::RequestIds;
+use super::response::Response;
+use super::response_headers::{self, HeaderTemplates, HyperResponse};
 use super::router::{Endpoint, Route, route};
 
 /// Answers requests.
 pub(super) struct Service {
     pub(super) supervisor: Supervisor,
     pub(super) sessions: Sessions,
-    pub(super) heads: Heads,
+    pub(super) heads: HeaderTemplates,
     pub(super) bodies: Bodies,
     pub(super) body_timeout: Duration,
     pub(super) request_timeout: Duration,
@@ -63,7 +63,7 @@ pub(super) struct Service {
 
 /// A request that leads to an endpoint.
 #[derive(Clone, Copy)]
-struct Asked<'r> {
+struct RequestContext<'r> {
     client: ClientAddress,
     /// As the client asks for them.
     sessions: &'r Sessions,
@@ -81,32 +81,32 @@ pub(super) struct Caller {
     scope: Scope,
     /// As the other end of the connection asks for them.
     sessions: Sessions,
-    remembered: Mutex<Remembered>,
+    remembered: Mutex<ConnectionMemo>,
 }
 
 /// What a connection remembers of one request for the next.
-struct Remembered {
+struct ConnectionMemo {
     /// Where the last one was counted.
     counted: Option<Series>,
     ids: RequestIds,
 }
 
 /// An answer; after it the connection may go on as a WebSocket.
-pub(super) struct Answer {
-    pub(super) response: Response,
-    pub(super) upgrade: Option<(ws::Invitation, ClientAddress)>,
+pub(super) struct HandledRequest {
+    pub(super) response: HyperResponse,
+    pub(super) upgrade: Option<(ws::UpgradeRequest, ClientAddress)>,
     pub(super) at: Moment,
 }
 
 impl Service {
     /// Who asks over one connection.
     pub(super) fn caller(&self, peer: Peer, scope: Scope) -> Caller {
-        let remembered = Mutex::new(Remembered { counted: None, ids: RequestIds::new() });
+        let remembered = Mutex::new(ConnectionMemo { counted: None, ids: RequestIds::new() });
         Caller { peer, scope, sessions: self.sessions.asked_by(peer.address()), remembered }
     }
 
     /// Answers one request, whose head was read at `begun`; says when.
-    pub(super) async fn answer(&self, caller: &Caller, request: Request<Incoming>, begun: Moment) -> Answer {
+    pub(super) async fn answer(&self, caller: &Caller, request: Request<Incoming>, begun: Moment) -> HandledRequest {
         let Caller { peer, scope, remembered, .. } = caller;
         let (parts, body) = request.into_parts();
         let mut unread = body::unread(body);
@@ -120,8 +120,8 @@ impl Service {
         let for_another = (!caller.sessions.is_asked_by(client)).then(|| self.sessions.asked_by(client));
         let sessions = for_another.as_ref().unwrap_or(&caller.sessions);
         let mut reply = match framing::check(&parts) {
-            Err(problem) => Reply::problem(&problem),
-            Ok(()) if !route.is_within(*scope) => Reply::problem(&Problem::too_many_connections()),
+            Err(problem) => Response::problem(&problem),
+            Ok(()) if !route.is_within(*scope) => Response::problem(&Problem::too_many_connections()),
             Ok(()) if parts.method == Method::OPTIONS => Cors::preflight(&parts.headers),
             Ok(()) => self.route(client, sessions, route, &parts, &id, &mut unread).await,
         };
@@ -133,12 +133,12 @@ impl Service {
         self.metrics.answered(&mut remembered.lock().counted, &parts.method, route.resource(), status, at.since(begun));
         self.answered.log(&parts, route, status, &id, at);
         let upgrade = upgrade.map(|invitation| (invitation, client));
-        Answer { response: self.heads.response(reply, id, is_last), upgrade, at }
+        HandledRequest { response: self.heads.response(reply, id, is_last), upgrade, at }
     }
 
     /// The answer to what is no request, as it goes over the wire.
     pub(super) fn refuse(&self, problem: &Problem) -> Vec<u8> {
-        head::raw(self.heads.response(Reply::problem(problem), RequestIds::new().made(), true))
+        response_headers::raw(self.heads.response(Response::problem(problem), RequestIds::new().made(), true))
     }
 
     async fn route(
@@ -149,20 +149,20 @@ impl Service {
         parts: &Parts,
         request_id: &HeaderValue,
         unread: &mut Unread,
-    ) -> Reply {
+    ) -> Response {
         let general = match route {
             Route::Found(resource, ..) | Route::WrongMethod(resource) if !resource.is_limited() => None,
             Route::Found(..) | Route::WrongMethod(_) | Route::Unknown => self.hit_rate_limit(client).await,
         };
         let mut reply = match route {
-            _ if general.is_some_and(|quota| quota.is_exceeded()) => Reply::problem(&Problem::too_many_requests()),
+            _ if general.is_some_and(|quota| quota.is_exceeded()) => Response::problem(&Problem::too_many_requests()),
             Route::Found(_, endpoint, id) => {
                 let handling = Handling::preferred(&parts.method, &parts.headers);
-                let asked = Asked { client, sessions, endpoint, id, handling, parts, request_id };
+                let asked = RequestContext { client, sessions, endpoint, id, handling, parts, request_id };
                 self.serve(asked, unread).await
             }
-            Route::WrongMethod(resource) => Reply::wrong_method(resource.allow()),
-            Route::Unknown => Reply::problem(&Problem::unknown_route()),
+            Route::WrongMethod(resource) => Response::wrong_method(resource.allow()),
+            Route::Unknown => Response::problem(&Problem::unknown_route()),
         };
         // A switch shows its own.
         reply.quota = reply.quota.or(general);
@@ -177,18 +177,18 @@ impl Service {
         })
     }
 
-    async fn serve(&self, asked: Asked<'_>, unread: &mut Unread) -> Reply {
-        let Asked { endpoint, handling, parts, .. } = asked;
+    async fn serve(&self, asked: RequestContext<'_>, unread: &mut Unread) -> Response {
+        let RequestContext { endpoint, handling, parts, .. } = asked;
         if endpoint == Endpoint::WebSocket {
             return match ws::invite(parts).filter(|_| unread.is_none()) {
-                Some(Ok((head, invitation))) => Reply::switch_protocols(head, invitation),
-                Some(Err(why)) => Reply::problem(&Problem::bad_request(why)),
-                None => Reply::upgrade_required(),
+                Some(Ok((head, invitation))) => Response::switch_protocols(head, invitation),
+                Some(Err(why)) => Response::problem(&Problem::bad_request(why)),
+                None => Response::upgrade_required(),
             };
         }
         let body = match body::read(&parts.headers, unread, self.body_timeout, &self.bodies).await {
             Ok(body) => body,
-            Err(problem) => return Reply::problem(&problem),
+            Err(problem) => return Response::problem(&problem),
         };
         // It stays where it is: futures are large, and each layer around one that is not pinned moves it.
         let handled = pin!(self.handle(asked, &body.bytes));
@@ -198,20 +198,20 @@ impl Service {
             Some(Err(_)) => {
                 let request_id = asked.request_id.to_str().unwrap_or_default();
                 error!(method = %parts.method, path = parts.uri.path(), request_id, "a request met a fault of ours");
-                Reply::problem(&Problem::internal())
+                Response::problem(&Problem::internal())
             }
             None => {
                 let request_id = asked.request_id.to_str().unwrap_or_default();
                 error!(method = %parts.method, path = parts.uri.path(), request_id, "a request took too long");
                 let is_safe = parts.method.is_safe();
                 let problem = if is_safe { Problem::unavailable("Too slow") } else { Problem::unknown_outcome() };
-                Reply::problem(&problem)
+                Response::problem(&problem)
             }
         }
     }
 
-    async fn handle(&self, asked: Asked<'_>, body: &Bytes) -> Result<Reply, Problem> {
-        let Asked { client, sessions: all, endpoint, id, handling, parts, .. } = asked;
+    async fn handle(&self, asked: RequestContext<'_>, body: &Bytes) -> Result<Response, Problem> {
+        let RequestContext { client, sessions: all, endpoint, id, handling, parts, .. } = asked;
         panic_point("request", parts.uri.path());
         let headers = &parts.headers;
         let command = match endpoint {
@@ -224,16 +224,16 @@ impl Service {
             }
             Endpoint::Switch => return sessions::switch(all, headers, handling, client, id, body).await,
             Endpoint::Events => return sessions::events(all, id, parts.uri.query().unwrap_or_default()).await,
-            Endpoint::Time => return about::time(all).await,
-            Endpoint::Health => return Ok(about::health()),
-            Endpoint::Ready => return Ok(about::ready(&self.readiness)),
+            Endpoint::Time => return meta::time(all).await,
+            Endpoint::Health => return Ok(meta::health()),
+            Endpoint::Ready => return Ok(meta::ready(&self.readiness)),
             Endpoint::Metrics => {
                 self.metrics.active_sessions(all.running_clocks());
-                return Ok(about::metrics(&self.registry, headers));
+                return Ok(meta::metrics(&self.registry, headers));
             }
-            Endpoint::ApiDocsJson => return Ok(about::api_docs_json()),
-            Endpoint::ApiDocs => return Ok(about::api_docs()),
-            Endpoint::WebSocket => return Ok(Reply::upgrade_required()),
+            Endpoint::ApiDocsJson => return Ok(meta::api_docs_json()),
+            Endpoint::ApiDocs => return Ok(meta::api_docs()),
+            Endpoint::WebSocket => return Ok(Response::upgrade_required()),
             Endpoint::Start => Command::Start,
             Endpoint::Pause => Command::Pause,
             Endpoint::Resume => Command::Resume,

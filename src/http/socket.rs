@@ -11,17 +11,17 @@ use hyper::body::{Body, Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-use super::phase::Phase;
+use super::connection_state::ConnectionState;
 
 /// A client's socket.
 #[derive(Debug)]
-pub(super) struct Socket<'c> {
+pub(super) struct TrackedSocket<'c> {
     tcp: TcpStream,
-    phase: &'c Phase,
+    phase: &'c ConnectionState,
 }
 
-impl<'c> Socket<'c> {
-    pub(super) fn new(tcp: TcpStream, phase: &'c Phase) -> Self {
+impl<'c> TrackedSocket<'c> {
+    pub(super) fn new(tcp: TcpStream, phase: &'c ConnectionState) -> Self {
         Self { tcp, phase }
     }
 
@@ -30,7 +30,7 @@ impl<'c> Socket<'c> {
     }
 }
 
-impl AsyncRead for Socket<'_> {
+impl AsyncRead for TrackedSocket<'_> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         ready!(Pin::new(&mut self.tcp).poll_read(cx, buf))?;
@@ -43,7 +43,7 @@ impl AsyncRead for Socket<'_> {
 
 /// What hyper writes while there is no request is an answer of its own: without a body, and so not as the
 /// contract wants errors to be. It is dropped here; the connection's end says the same as JSON.
-impl AsyncWrite for Socket<'_> {
+impl AsyncWrite for TrackedSocket<'_> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         if self.phase.is_between_requests() {
             return Poll::Ready(Ok(bytes.len()));
@@ -80,24 +80,24 @@ impl AsyncWrite for Socket<'_> {
 
 /// An answer's body that tells the phase when hyper has taken all of it.
 #[derive(Debug)]
-pub(super) struct Answering<B> {
+pub(super) struct TrackedBody<B> {
     body: B,
-    phase: Arc<Phase>,
+    phase: Arc<ConnectionState>,
 }
 
-impl<B> Answering<B> {
-    pub(super) fn new(body: B, phase: Arc<Phase>) -> Self {
+impl<B> TrackedBody<B> {
+    pub(super) fn new(body: B, phase: Arc<ConnectionState>) -> Self {
         Self { body, phase }
     }
 }
 
-impl<B> Drop for Answering<B> {
+impl<B> Drop for TrackedBody<B> {
     fn drop(&mut self) {
         self.phase.answered();
     }
 }
 
-impl<B: Body + Unpin> Body for Answering<B> {
+impl<B: Body + Unpin> Body for TrackedBody<B> {
     type Data = B::Data;
     type Error = B::Error;
 

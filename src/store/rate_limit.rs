@@ -1,4 +1,4 @@
-//! RateLimit limits counted in this process: fixed windows that begin with the first hit. Does not know what
+//! Rate limits counted in this process: fixed windows that begin with the first hit. Does not know what
 //! is limited.
 
 use std::collections::HashMap;

@@ -26,7 +26,7 @@ impl fmt::Display for Undecodable {
 
 /// Reads a state as `encode` wrote it.
 pub fn decode(state: &[u8]) -> Result<Session, Undecodable> {
-    // FieldResult at as a whole, strings need not be one by one.
+    // Looked at as a whole, strings need not be one by one.
     let state = std::str::from_utf8(state).map_err(|error| Undecodable(error.to_string()))?;
     let written: State<'_> = serde_json::from_str(state).map_err(|error| Undecodable(error.to_string()))?;
     session(&written).ok_or_else(|| Undecodable("a name, an instant or an id is not what it should be".to_owned()))

@@ -8,13 +8,13 @@ use prometheus_client::metrics::gauge::Gauge;
 
 /// The bytes that wait, and how many may.
 #[derive(Debug)]
-pub(super) struct Budget {
+pub(super) struct OutboxBudget {
     bytes_max: u64,
     /// It is what is shown, too.
     used: Gauge,
 }
 
-impl Budget {
+impl OutboxBudget {
     /// So many bytes may wait; how many do is told to `used`.
     pub(super) fn new(bytes_max: u64, used: Gauge) -> Arc<Self> {
         Arc::new(Self { bytes_max, used })
@@ -33,19 +33,19 @@ impl Budget {
 
 /// A message for one client or many. Cloning shares it, and its bytes count until the last clone is gone.
 #[derive(Clone, Debug)]
-pub(super) struct Message(Arc<Counted>);
+pub(super) struct QueuedMessage(Arc<CountedBytes>);
 
 #[derive(Debug)]
-struct Counted {
+struct CountedBytes {
     json: Bytes,
-    budget: Arc<Budget>,
+    budget: Arc<OutboxBudget>,
 }
 
-impl Message {
+impl QueuedMessage {
     /// A message, which is JSON.
-    pub(super) fn new(json: Bytes, budget: &Arc<Budget>) -> Self {
+    pub(super) fn new(json: Bytes, budget: &Arc<OutboxBudget>) -> Self {
         budget.add(len(&json));
-        Self(Arc::new(Counted { json, budget: Arc::clone(budget) }))
+        Self(Arc::new(CountedBytes { json, budget: Arc::clone(budget) }))
     }
 
     pub(super) fn bytes(&self) -> &[u8] {
@@ -53,7 +53,7 @@ impl Message {
     }
 }
 
-impl Drop for Counted {
+impl Drop for CountedBytes {
     fn drop(&mut self) {
         self.budget.add(-len(&self.json));
     }
@@ -68,16 +68,16 @@ mod tests {
     use bytes::Bytes;
     use prometheus_client::metrics::gauge::Gauge;
 
-    use super::{Budget, Message};
+    use super::{OutboxBudget, QueuedMessage};
 
     #[test]
     fn what_many_share_counts_once_and_until_the_last_of_them_has_it() {
         let used = Gauge::default();
-        let budget = Budget::new(5, used.clone());
-        let message = Message::new(Bytes::from_static(b"12345"), &budget);
+        let budget = OutboxBudget::new(5, used.clone());
+        let message = QueuedMessage::new(Bytes::from_static(b"12345"), &budget);
         let clones = vec![message; 100];
         assert_eq!((used.get(), budget.is_exceeded()), (5, false));
-        let other = Message::new(Bytes::from_static(b"1"), &budget);
+        let other = QueuedMessage::new(Bytes::from_static(b"1"), &budget);
         assert_eq!((used.get(), budget.is_exceeded()), (6, true));
         drop(clones);
         assert_eq!((used.get(), budget.is_exceeded()), (1, false));

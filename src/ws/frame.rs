@@ -5,7 +5,7 @@ use std::io::IoSlice;
 
 use crate::wire;
 
-use super::budget::Message;
+use super::budget::QueuedMessage;
 
 /// The longest head of a frame that a server sends.
 const HEAD_LEN_MAX: usize = 10;
@@ -22,18 +22,18 @@ pub(super) struct Frame {
     /// What is this client's alone.
     own: Vec<u8>,
     /// What all share, without as many bytes at its beginning.
-    shared: Option<(Message, usize)>,
+    shared: Option<(QueuedMessage, usize)>,
     written: usize,
 }
 
 impl Frame {
     /// A message.
-    pub(super) fn text(message: Message) -> Self {
+    pub(super) fn text(message: QueuedMessage) -> Self {
         Self::new(TEXT, Vec::new(), Some((message, 0)))
     }
 
     /// A STATE_UPDATE that takes the place of so many others.
-    pub(super) fn update(message: Message, skipped: u64) -> Self {
+    pub(super) fn update(message: QueuedMessage, skipped: u64) -> Self {
         if skipped == 0 {
             return Self::text(message);
         }
@@ -51,7 +51,7 @@ impl Frame {
         Self { head: [0; HEAD_LEN_MAX], head_len: 0, own: of.to_vec(), shared: None, written: 0 }
     }
 
-    fn new(first: u8, own: Vec<u8>, shared: Option<(Message, usize)>) -> Self {
+    fn new(first: u8, own: Vec<u8>, shared: Option<(QueuedMessage, usize)>) -> Self {
         let shared_len = shared.as_ref().map_or(0, |(message, replaced)| message.bytes().len() - replaced);
         let (head, head_len) = head(first, own.len() + shared_len);
         Self { head, head_len, own, shared, written: 0 }
@@ -113,7 +113,7 @@ mod tests {
     use bytes::Bytes;
     use prometheus_client::metrics::gauge::Gauge;
 
-    use super::super::budget::{Budget, Message};
+    use super::super::budget::{OutboxBudget, QueuedMessage};
     use super::{Frame, TEXT, head};
 
     #[test]
@@ -145,8 +145,9 @@ mod tests {
 
     #[test]
     fn a_frame_can_be_written_in_any_pieces() {
-        let message =
-            |text: &'static str| Message::new(Bytes::from_static(text.as_bytes()), &Budget::new(0, Gauge::default()));
+        let message = |text: &'static str| {
+            QueuedMessage::new(Bytes::from_static(text.as_bytes()), &OutboxBudget::new(0, Gauge::default()))
+        };
         let update = r#"{"type":"STATE_UPDATE","state":{}}"#;
         assert_eq!(written(Frame::text(message("{}"))), b"\x81\x02{}");
         assert_eq!(written(Frame::update(message(update), 0))[2..], *update.as_bytes());

@@ -16,7 +16,7 @@ use crate::store::{Countdown, Listener, Update};
 use crate::supervision::{Supervisor, panic_point};
 use crate::wire;
 
-use super::budget::{Budget, Message};
+use super::budget::{OutboxBudget, QueuedMessage};
 use super::metrics::Metrics;
 use super::outbox::Outbox;
 use super::topic::Topic;
@@ -33,7 +33,7 @@ pub struct Hub {
     schedule: Mutex<BTreeSet<(usize, Timestamp, SessionId)>>,
     /// Whose clock a session goes by.
     clocks: OnceLock<Clocks>,
-    budget: Arc<Budget>,
+    budget: Arc<OutboxBudget>,
     supervisor: Supervisor,
     /// How many have joined.
     joined: AtomicU64,
@@ -52,7 +52,7 @@ impl Hub {
     pub fn new(registry: &mut Registry, outbox_bytes_max: u64, supervisor: &Supervisor) -> Self {
         let metrics = Metrics::register(registry);
         Self {
-            budget: Budget::new(outbox_bytes_max, metrics.waiting.clone()),
+            budget: OutboxBudget::new(outbox_bytes_max, metrics.waiting.clone()),
             metrics,
             supervisor: supervisor.clone(),
             joined: AtomicU64::new(0),
@@ -86,7 +86,7 @@ impl Hub {
     }
 
     /// The state of a session when a client began to watch it: its warnings count from now on.
-    pub(super) fn prime(&self, id: SessionId, tag: StateTag, countdown: Countdown) {
+    pub(super) fn seed(&self, id: SessionId, tag: StateTag, countdown: Countdown) {
         let mut shard = self.shard(id).lock();
         if let Some(topic) = shard.get_mut(&id) {
             self.schedule(id, topic, tag, countdown);
@@ -213,8 +213,8 @@ impl Hub {
         topic.tell(&self.supervisor, |outbox| outbox.notice(message.clone()));
     }
 
-    fn message(&self, json: &Bytes) -> Message {
-        Message::new(json.clone(), &self.budget)
+    fn message(&self, json: &Bytes) -> QueuedMessage {
+        QueuedMessage::new(json.clone(), &self.budget)
     }
 
     fn shard(&self, id: SessionId) -> &Mutex<HashMap<SessionId, Topic>> {

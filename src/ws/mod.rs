@@ -6,10 +6,10 @@ mod answers;
 mod budget;
 mod frame;
 mod hub;
-mod line;
+mod shared_writer;
 mod metrics;
 mod outbox;
-mod peer;
+mod client;
 mod queue;
 mod socket;
 mod topic;
@@ -21,14 +21,14 @@ use std::time::Duration;
 
 use crate::sessions::Sessions;
 
+pub use client::serve;
 pub use hub::Hub;
-pub use peer::serve;
-pub use upgrade::{Invitation, invite};
+pub use upgrade::{UpgradeRequest, invite};
 pub use warnings::warn;
 
 /// What WebSocket connections share.
 #[derive(Clone)]
-pub struct Live {
+pub struct WsContext {
     /// The sessions that clients watch and command.
     pub sessions: Sessions,
     /// Who watches what.

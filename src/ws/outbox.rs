@@ -12,18 +12,18 @@ use tokio::sync::Notify;
 
 use crate::engine::StateTag;
 
-use super::budget::{Budget, Message};
-use super::line::{Line, Sent};
-use super::queue::{End, Outgoing, Queue};
+use super::budget::{OutboxBudget, QueuedMessage};
+use super::queue::{MessageQueue, OutboxEnd, Outgoing};
+use super::shared_writer::{Sent, SharedWriter};
 
 /// Messages on their way to one client. Where both locks are taken, `sending` is first; it is held while something is
 /// sent, and whoever has something for the client takes the queue's alone.
 #[derive(Debug)]
 pub(super) struct Outbox {
     sending: Mutex<()>,
-    queue: Mutex<Queue>,
-    line: Line,
-    budget: Arc<Budget>,
+    queue: Mutex<MessageQueue>,
+    line: SharedWriter,
+    budget: Arc<OutboxBudget>,
     skipped: Counter,
     /// Something was heard of that is awaited, or an answer was sent.
     moved: Notify,
@@ -35,16 +35,16 @@ pub(super) enum Due {
     /// The socket is full, or takes the end of something.
     Flush,
     /// There is nothing more to send.
-    End(End),
+    OutboxEnd(OutboxEnd),
 }
 
 impl Outbox {
     /// Nothing waits; what will counts in `budget`, and updates that are left out in `skipped`.
-    pub(super) fn new(budget: &Arc<Budget>, skipped: Counter) -> Self {
+    pub(super) fn new(budget: &Arc<OutboxBudget>, skipped: Counter) -> Self {
         Self {
             sending: Mutex::default(),
-            queue: Mutex::new(Queue::new(budget)),
-            line: Line::default(),
+            queue: Mutex::new(MessageQueue::new(budget)),
+            line: SharedWriter::default(),
             budget: Arc::clone(budget),
             skipped,
             moved: Notify::new(),
@@ -52,37 +52,37 @@ impl Outbox {
     }
 
     /// A new state.
-    pub(super) fn state(&self, tag: StateTag, message: Message) {
+    pub(super) fn state(&self, tag: StateTag, message: QueuedMessage) {
         self.put(|queue| queue.state(tag, message));
     }
 
     /// The present state, after newer ones may have been lost.
-    pub(super) fn restored(&self, tag: StateTag, message: Message) {
+    pub(super) fn restored(&self, tag: StateTag, message: QueuedMessage) {
         self.put(|queue| queue.restored(tag, message));
     }
 
     /// A message that must not be lost.
-    pub(super) fn notice(&self, message: Message) {
+    pub(super) fn notice(&self, message: QueuedMessage) {
         self.put(|queue| queue.notice(message));
     }
 
     /// The session was deleted.
-    pub(super) fn deleted(&self, tag: StateTag, message: Message) {
+    pub(super) fn deleted(&self, tag: StateTag, message: QueuedMessage) {
         self.put(|queue| queue.deleted(tag, message));
     }
 
     /// Nothing more can be heard of the session here; what waits is still true.
     pub(super) fn interrupted(&self) {
-        self.put(Queue::interrupted);
+        self.put(MessageQueue::interrupted);
         self.line.stir();
     }
 
     /// Whoever outruns those who send sends.
-    fn put(&self, put: impl FnOnce(&mut Queue)) {
+    fn put(&self, put: impl FnOnce(&mut MessageQueue)) {
         let (is_long, is_awaited) = {
             let mut queue = self.queue.lock();
             put(&mut queue);
-            if queue.end() == Some(End::TooSlow) {
+            if queue.end() == Some(OutboxEnd::TooSlow) {
                 self.line.stir();
             }
             (queue.is_long(), std::mem::take(&mut queue.is_awaited))
@@ -130,8 +130,8 @@ impl Outbox {
         is_asked
     }
 
-    fn message(&self, json: Bytes) -> Message {
-        Message::new(json, &self.budget)
+    fn message(&self, json: Bytes) -> QueuedMessage {
+        QueuedMessage::new(json, &self.budget)
     }
 
     /// Sends what waits, as far as that can be done at once; the rest is the peer's.
@@ -183,16 +183,16 @@ impl Outbox {
     fn is_due(&self) -> Option<Due> {
         let queue = self.queue.lock();
         match queue.end() {
-            Some(End::TooSlow) => Some(Due::End(End::TooSlow)),
+            Some(OutboxEnd::TooSlow) => Some(Due::OutboxEnd(OutboxEnd::TooSlow)),
             _ if queue.is_blocked() || self.line.is_begun() => Some(Due::Flush),
-            Some(End::Deleted | End::Interrupted) if !queue.is_empty() => None,
-            end => end.map(Due::End),
+            Some(OutboxEnd::Deleted | OutboxEnd::Interrupted) if !queue.is_empty() => None,
+            end => end.map(Due::OutboxEnd),
         }
     }
 
     /// Waits until the client has let too much wait.
     pub(super) async fn given_up(&self) {
-        while self.queue.lock().end() != Some(End::TooSlow) {
+        while self.queue.lock().end() != Some(OutboxEnd::TooSlow) {
             self.line.stirred().await;
         }
     }
@@ -248,12 +248,12 @@ impl Outbox {
     /// Nothing more is to be sent.
     pub(super) fn close(&self) {
         let _sending = self.sending.lock();
-        self.queue.lock().close(End::Closed);
+        self.queue.lock().close(OutboxEnd::Closed);
     }
 }
 
-impl AsRef<Line> for Outbox {
-    fn as_ref(&self) -> &Line {
+impl AsRef<SharedWriter> for Outbox {
+    fn as_ref(&self) -> &SharedWriter {
         &self.line
     }
 }
@@ -270,9 +270,9 @@ mod tests {
     use tokio::net::{TcpListener, TcpStream};
     use tokio::time::timeout;
 
-    use super::super::budget::{Budget, Message};
-    use super::super::line::Stream;
-    use super::super::queue::End;
+    use super::super::budget::{OutboxBudget, QueuedMessage};
+    use super::super::queue::OutboxEnd;
+    use super::super::shared_writer::SharedStream;
     use super::{Due, Outbox};
     use crate::engine::StateTag;
 
@@ -281,18 +281,18 @@ mod tests {
     }
 
     /// A client that can be sent something, and its own end.
-    async fn connected(bytes_max: u64) -> (Arc<Outbox>, Stream<Outbox>, TcpStream) {
+    async fn connected(bytes_max: u64) -> (Arc<Outbox>, SharedStream<Outbox>, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("there are ports");
         let client = TcpStream::connect(listener.local_addr().expect("it is bound")).await.expect("it listens");
         let (tcp, _) = listener.accept().await.expect("somebody connects");
-        let outbox = Arc::new(Outbox::new(&Budget::new(bytes_max, Gauge::default()), Counter::default()));
-        let stream = Stream::shared(tcp, Arc::clone(&outbox));
+        let outbox = Arc::new(Outbox::new(&OutboxBudget::new(bytes_max, Gauge::default()), Counter::default()));
+        let stream = SharedStream::shared(tcp, Arc::clone(&outbox));
         (outbox, stream, client)
     }
 
-    fn update(outbox: &Outbox, version: u64, padding: usize) -> Message {
+    fn update(outbox: &Outbox, version: u64, padding: usize) -> QueuedMessage {
         let text = format!(r#"{{"type":"STATE_UPDATE","v":{version},"p":"{}"}}"#, "x".repeat(padding));
-        Message::new(Bytes::from(text), &outbox.budget)
+        QueuedMessage::new(Bytes::from(text), &outbox.budget)
     }
 
     #[tokio::test]
@@ -302,7 +302,7 @@ mod tests {
         outbox.send_now();
         assert!(client.try_read(&mut [0]).is_err(), "nobody was greeted");
         outbox.open(Bytes::from_static(b"hello"), None);
-        outbox.notice(Message::new(Bytes::from_static(b"last"), &outbox.budget));
+        outbox.notice(QueuedMessage::new(Bytes::from_static(b"last"), &outbox.budget));
         outbox.send_now();
         outbox.close();
         outbox.answer(Bytes::from_static(b"late"));
@@ -312,7 +312,7 @@ mod tests {
             [&b"\x81\x05hello\x81\x24"[..], br#"{"type":"STATE_UPDATE","v":1,"p":""}"#, b"\x81\x04last"].concat();
         assert_eq!(String::from_utf8_lossy(&read), String::from_utf8_lossy(&expected));
         assert!(client.try_read(&mut read).is_err(), "nothing else was");
-        assert_eq!(outbox.due().await, Due::End(End::Closed));
+        assert_eq!(outbox.due().await, Due::OutboxEnd(OutboxEnd::Closed));
     }
 
     /// Reads frames of at least 64 KiB, as they come; the versions and how many each replaces.
@@ -392,7 +392,7 @@ mod tests {
         let (outbox, _stream, client) = connected(1_000_000).await;
         outbox.open(Bytes::from_static(b"hello"), None);
         let elsewhere = vec![b'x'; 950_000];
-        let other = Message::new(Bytes::from(elsewhere), &outbox.budget);
+        let other = QueuedMessage::new(Bytes::from(elsewhere), &outbox.budget);
         let mut version = 0;
         while !outbox.is_blocked() && version < 1_000 {
             version += 1;
@@ -402,7 +402,7 @@ mod tests {
         assert!(outbox.is_blocked(), "it reads nothing");
         outbox.state(tag(version + 1), update(&outbox, version + 1, 40_000));
         timeout(Duration::from_secs(5), outbox.given_up()).await.expect("there is no room");
-        assert_eq!(outbox.due().await, Due::End(End::TooSlow));
+        assert_eq!(outbox.due().await, Due::OutboxEnd(OutboxEnd::TooSlow));
         drop((other, client));
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::engine::StateTag;
 
-use super::budget::{Budget, Message};
+use super::budget::{OutboxBudget, QueuedMessage};
 use super::frame::Frame;
 
 /// Bytes of notices that may wait for a client whose socket is full. When a thousand clocks run out in one change they
@@ -24,20 +24,20 @@ const BATCH_LEN_MAX: usize = 65_536;
 #[derive(Clone, Debug)]
 pub(super) enum Outgoing {
     /// A state, which takes the place of so many others.
-    State(StateTag, Message, u64),
+    State(StateTag, QueuedMessage, u64),
     /// What everybody is told beside states.
-    Notice(Message),
+    Notice(QueuedMessage),
     /// The client's alone: an answer to what it asked.
-    Answer(Message),
+    Answer(QueuedMessage),
     /// An answer that shows the state: no newer one may come before it.
-    Sync(Message),
+    Sync(QueuedMessage),
     /// The client must show that it is there.
     Ping,
 }
 
 /// Why nothing is taken in any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum End {
+pub(super) enum OutboxEnd {
     /// The session was deleted; what waits is still sent.
     Deleted,
     /// Nothing more can be heard of the session here; what waits is still sent.
@@ -50,8 +50,8 @@ pub(super) enum End {
 
 /// Messages in order.
 #[derive(Debug)]
-pub(super) struct Queue {
-    budget: Arc<Budget>,
+pub(super) struct MessageQueue {
+    budget: Arc<OutboxBudget>,
     /// What of the budget the places in the queue take; messages count by themselves.
     counted: usize,
     waiting: VecDeque<Outgoing>,
@@ -64,13 +64,13 @@ pub(super) struct Queue {
     is_open: bool,
     /// The socket is full.
     is_blocked: bool,
-    end: Option<End>,
+    end: Option<OutboxEnd>,
     /// Somebody waits for the next change.
     pub(super) is_awaited: bool,
 }
 
-impl Queue {
-    pub(super) fn new(budget: &Arc<Budget>) -> Self {
+impl MessageQueue {
+    pub(super) fn new(budget: &Arc<OutboxBudget>) -> Self {
         Self {
             budget: Arc::clone(budget),
             counted: 0,
@@ -88,7 +88,7 @@ impl Queue {
 
     /// A new state. One that skips versions says so, and one that finds the socket full takes the place of those that wait, so
     /// that what was to follow them follows it.
-    pub(super) fn state(&mut self, tag: StateTag, message: Message) {
+    pub(super) fn state(&mut self, tag: StateTag, message: QueuedMessage) {
         if self.newest >= Some(tag) || self.end.is_some() {
             return;
         }
@@ -125,7 +125,7 @@ impl Queue {
     }
 
     /// The present state, after newer ones may have been lost: from now on they never were.
-    pub(super) fn restored(&mut self, tag: StateTag, message: Message) {
+    pub(super) fn restored(&mut self, tag: StateTag, message: QueuedMessage) {
         if self.newest > Some(tag) {
             self.newest = None;
         }
@@ -133,31 +133,31 @@ impl Queue {
     }
 
     /// A message that must not be lost. One too many, and the client is too slow.
-    pub(super) fn notice(&mut self, message: Message) {
+    pub(super) fn notice(&mut self, message: QueuedMessage) {
         self.push(Outgoing::Notice(message));
     }
 
     /// The session was deleted, unless that is old news: the last message.
-    pub(super) fn deleted(&mut self, tag: StateTag, message: Message) {
+    pub(super) fn deleted(&mut self, tag: StateTag, message: QueuedMessage) {
         if self.newest >= Some(tag) || self.end.is_some() {
             return;
         }
         self.push(Outgoing::Notice(message));
-        self.end = self.end.or(Some(End::Deleted));
+        self.end = self.end.or(Some(OutboxEnd::Deleted));
     }
 
     /// Nothing more can be heard of the session here.
     pub(super) fn interrupted(&mut self) {
-        self.end = self.end.or(Some(End::Interrupted));
+        self.end = self.end.or(Some(OutboxEnd::Interrupted));
     }
 
     /// What the client asked for.
-    pub(super) fn answer(&mut self, message: Message) {
+    pub(super) fn answer(&mut self, message: QueuedMessage) {
         self.push(Outgoing::Answer(message));
     }
 
     /// The state `tag`, which the client asked for: what is not newer need not be sent any more.
-    pub(super) fn sync(&mut self, tag: StateTag, message: Message) {
+    pub(super) fn sync(&mut self, tag: StateTag, message: QueuedMessage) {
         self.newest = self.newest.max(Some(tag));
         self.push(Outgoing::Sync(message));
     }
@@ -176,7 +176,7 @@ impl Queue {
     }
 
     /// What the client is greeted with goes first, and with it the state in which it comes in.
-    pub(super) fn open(&mut self, connected: Message, snapshot: Option<(StateTag, Message)>) {
+    pub(super) fn open(&mut self, connected: QueuedMessage, snapshot: Option<(StateTag, QueuedMessage)>) {
         if let Some((tag, _)) = snapshot {
             self.newest = self.newest.max(Some(tag));
             self.waiting.retain(|waiting| !matches!(waiting, Outgoing::State(old, ..) if *old <= tag));
@@ -243,7 +243,7 @@ impl Queue {
 
     /// The socket is full: what could not be sent goes before what came meanwhile.
     pub(super) fn block(&mut self, unsent: Vec<Outgoing>) {
-        if self.end.is_none_or(|end| end == End::Deleted) {
+        if self.end.is_none_or(|end| end == OutboxEnd::Deleted) {
             for outgoing in unsent.into_iter().rev() {
                 self.count(&outgoing);
                 self.waiting.push_front(outgoing);
@@ -260,7 +260,7 @@ impl Queue {
     }
 
     /// Nothing more is to be sent.
-    pub(super) fn close(&mut self, end: End) {
+    pub(super) fn close(&mut self, end: OutboxEnd) {
         self.end = Some(end);
         self.waiting.clear();
         (self.states, self.answers, self.notices_len) = (0, 0, 0);
@@ -275,12 +275,12 @@ impl Queue {
             self.counted = waits;
         }
         let is_too_much = || self.notices_len > NOTICES_LEN_MAX || self.budget.is_exceeded();
-        if waits > 0 && self.end.is_none_or(|end| end == End::Deleted) && is_too_much() {
-            self.close(End::TooSlow);
+        if waits > 0 && self.end.is_none_or(|end| end == OutboxEnd::Deleted) && is_too_much() {
+            self.close(OutboxEnd::TooSlow);
         }
     }
 
-    pub(super) fn end(&self) -> Option<End> {
+    pub(super) fn end(&self) -> Option<OutboxEnd> {
         self.end
     }
 
@@ -307,7 +307,7 @@ impl Queue {
     }
 }
 
-impl Drop for Queue {
+impl Drop for MessageQueue {
     fn drop(&mut self) {
         self.budget.add(-(self.counted as i64));
     }
@@ -333,7 +333,7 @@ impl Outgoing {
     }
 }
 
-fn notice_len(message: &Message) -> usize {
+fn notice_len(message: &QueuedMessage) -> usize {
     message.bytes().len() + ENTRY_LEN
 }
 
@@ -344,37 +344,37 @@ mod tests {
     use bytes::Bytes;
     use prometheus_client::metrics::gauge::Gauge;
 
-    use super::super::budget::{Budget, Message};
-    use super::{End, NOTICES_LEN_MAX, Outgoing, Queue, STATES_MAX};
+    use super::super::budget::{OutboxBudget, QueuedMessage};
+    use super::{MessageQueue, NOTICES_LEN_MAX, OutboxEnd, Outgoing, STATES_MAX};
     use crate::engine::StateTag;
 
     fn tag(epoch: u64, version: u64) -> StateTag {
         StateTag { epoch, version }
     }
 
-    fn text(text: &str) -> Message {
-        Message::new(Bytes::copy_from_slice(text.as_bytes()), &Budget::new(0, Gauge::default()))
+    fn text(text: &str) -> QueuedMessage {
+        QueuedMessage::new(Bytes::copy_from_slice(text.as_bytes()), &OutboxBudget::new(0, Gauge::default()))
     }
 
-    fn closed() -> Queue {
-        Queue::new(&Budget::new(u64::MAX, Gauge::default()))
+    fn closed() -> MessageQueue {
+        MessageQueue::new(&OutboxBudget::new(u64::MAX, Gauge::default()))
     }
 
-    fn open() -> Queue {
+    fn open() -> MessageQueue {
         let mut queue = closed();
         queue.open(text("hello"), None);
         assert_eq!(drain(&mut queue), "hello");
         queue
     }
 
-    fn blocked() -> Queue {
+    fn blocked() -> MessageQueue {
         let mut queue = open();
         queue.block(Vec::new());
         queue
     }
 
     /// What waits, as it would be sent: states by name, with how many they replace.
-    fn drain(queue: &mut Queue) -> String {
+    fn drain(queue: &mut MessageQueue) -> String {
         queue.unblock();
         let mut all = Vec::new();
         while let Some((first, more)) = queue.take() {
@@ -510,7 +510,7 @@ mod tests {
         queue.deleted(tag(2, 2), text("gone"));
         queue.state(tag(3, 1), text(""));
         queue.notice(text("a"));
-        assert_eq!((drain(&mut queue).as_str(), queue.end()), ("gone", Some(End::Deleted)));
+        assert_eq!((drain(&mut queue).as_str(), queue.end()), ("gone", Some(OutboxEnd::Deleted)));
     }
 
     #[test]
@@ -529,7 +529,7 @@ mod tests {
         }
         assert_eq!(reads.end(), None, "nobody has tried to send it yet");
         queue.block(Vec::new());
-        assert_eq!((queue.end(), queue.is_empty()), (Some(End::TooSlow), true));
+        assert_eq!((queue.end(), queue.is_empty()), (Some(OutboxEnd::TooSlow), true));
         queue.state(tag(1, 1), text(""));
         assert!(queue.is_empty());
     }
@@ -537,9 +537,9 @@ mod tests {
     #[test]
     fn what_waits_takes_room_until_it_is_sent_or_given_up() {
         let used = Gauge::default();
-        let budget = Budget::new(1_000, used.clone());
-        let message = |len: usize| Message::new(Bytes::from(vec![b'x'; len]), &budget);
-        let mut queue = Queue::new(&budget);
+        let budget = OutboxBudget::new(1_000, used.clone());
+        let message = |len: usize| QueuedMessage::new(Bytes::from(vec![b'x'; len]), &budget);
+        let mut queue = MessageQueue::new(&budget);
         queue.open(message(5), None);
         assert_eq!(used.get(), 5, "nothing is known to be in its way");
         assert!(queue.take().is_some());
@@ -551,9 +551,9 @@ mod tests {
         assert_eq!(used.get(), 150 + 2 * 64);
         let other = message(900);
         queue.notice(message(10));
-        assert_eq!((queue.end(), used.get()), (Some(End::TooSlow), 900));
+        assert_eq!((queue.end(), used.get()), (Some(OutboxEnd::TooSlow), 900));
         drop(other);
-        let mut queue = Queue::new(&budget);
+        let mut queue = MessageQueue::new(&budget);
         queue.notice(message(1));
         assert_eq!(used.get(), 65);
         drop(queue);
@@ -562,10 +562,10 @@ mod tests {
 
     #[test]
     fn nobody_is_given_up_who_was_only_not_sent_anything_yet() {
-        let budget = Budget::new(0, Gauge::default());
-        let mut queue = Queue::new(&budget);
-        queue.open(Message::new(Bytes::from_static(b"hello"), &budget), None);
-        let waiting: Vec<_> = (1..=3).map(|version| (version, Message::new(Bytes::new(), &budget))).collect();
+        let budget = OutboxBudget::new(0, Gauge::default());
+        let mut queue = MessageQueue::new(&budget);
+        queue.open(QueuedMessage::new(Bytes::from_static(b"hello"), &budget), None);
+        let waiting: Vec<_> = (1..=3).map(|version| (version, QueuedMessage::new(Bytes::new(), &budget))).collect();
         for (version, message) in waiting {
             queue.state(tag(1, version), message);
         }

@@ -13,8 +13,8 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message};
 
-use super::line::Stream;
 use super::outbox::Outbox;
+use super::shared_writer::SharedStream;
 
 /// The longest message of a client, in bytes.
 const MESSAGE_LEN_MAX: usize = 16 * 1_024;
@@ -27,32 +27,32 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How a connection ends.
 #[derive(Debug)]
-pub(super) enum Ending {
+pub(super) enum CloseReason {
     /// The client closed it or is gone.
     Gone,
     /// The server closes it, and says why.
     Close(CloseCode, &'static str),
 }
 
-pub(super) const TOO_SLOW: Ending = Ending::Close(CloseCode::Again, "Too slow");
-pub(super) const TRY_AGAIN: Ending = Ending::Close(CloseCode::Again, "Try again later");
-pub(super) const SHUTTING_DOWN: Ending = Ending::Close(CloseCode::Away, "Server shutting down");
-pub(super) const DELETED: Ending = Ending::Close(CloseCode::Normal, "Session deleted");
-pub(super) const INTERRUPTED: Ending = Ending::Close(CloseCode::Again, "Updates are interrupted");
+pub(super) const TOO_SLOW: CloseReason = CloseReason::Close(CloseCode::Again, "Too slow");
+pub(super) const TRY_AGAIN: CloseReason = CloseReason::Close(CloseCode::Again, "Try again later");
+pub(super) const SHUTTING_DOWN: CloseReason = CloseReason::Close(CloseCode::Away, "Server shutting down");
+pub(super) const DELETED: CloseReason = CloseReason::Close(CloseCode::Normal, "Session deleted");
+pub(super) const INTERRUPTED: CloseReason = CloseReason::Close(CloseCode::Again, "Updates are interrupted");
 
-impl Ending {
+impl CloseReason {
     /// The client asked for what cannot be.
     pub(super) fn refused(why: &'static str) -> Self {
         Self::Close(CloseCode::Policy, why)
     }
 }
 
-impl From<Error> for Ending {
+impl From<Error> for CloseReason {
     fn from(error: Error) -> Self {
         match error {
-            Error::Capacity(_) => Ending::Close(CloseCode::Size, "Message too big"),
-            Error::Protocol(_) | Error::AttackAttempt => Ending::Close(CloseCode::Protocol, "Protocol error"),
-            Error::Utf8(_) => Ending::Close(CloseCode::Invalid, "Text must be UTF-8"),
+            Error::Capacity(_) => CloseReason::Close(CloseCode::Size, "Message too big"),
+            Error::Protocol(_) | Error::AttackAttempt => CloseReason::Close(CloseCode::Protocol, "Protocol error"),
+            Error::Utf8(_) => CloseReason::Close(CloseCode::Invalid, "Text must be UTF-8"),
             Error::WriteBufferFull(_) => TOO_SLOW,
             Error::ConnectionClosed
             | Error::AlreadyClosed
@@ -60,15 +60,15 @@ impl From<Error> for Ending {
             | Error::Tls(_)
             | Error::Url(_)
             | Error::Http(_)
-            | Error::HttpFormat(_) => Ending::Gone,
+            | Error::HttpFormat(_) => CloseReason::Gone,
         }
     }
 }
 
 /// What messages are read from.
-pub(super) struct Socket(WebSocketStream<Stream<Outbox>>);
+pub(super) struct ClientSocket(WebSocketStream<SharedStream<Outbox>>);
 
-impl Socket {
+impl ClientSocket {
     /// A client that has shaken hands, and has sent `read` already.
     pub(super) async fn new(tcp: TcpStream, read: Bytes, outbox: &Arc<Outbox>) -> Self {
         let config = WebSocketConfig::default()
@@ -77,18 +77,18 @@ impl Socket {
             .max_write_buffer_size(WRITE_LEN_MAX)
             .max_message_size(Some(MESSAGE_LEN_MAX))
             .max_frame_size(Some(MESSAGE_LEN_MAX));
-        let stream = Stream::shared(tcp, Arc::clone(outbox));
+        let stream = SharedStream::shared(tcp, Arc::clone(outbox));
         Self(WebSocketStream::from_partially_read(stream, read.into(), Role::Server, Some(config)).await)
     }
 
     /// The client's next message.
-    pub(super) async fn next(&mut self) -> Result<Message, Ending> {
-        self.0.next().await.ok_or(Ending::Gone)?.map_err(Ending::from)
+    pub(super) async fn next(&mut self) -> Result<Message, CloseReason> {
+        self.0.next().await.ok_or(CloseReason::Gone)?.map_err(CloseReason::from)
     }
 
     /// Ends the connection as it must, and gives the socket back.
-    pub(super) async fn end(mut self, ending: Ending) -> TcpStream {
-        if let Ending::Close(code, reason) = ending {
+    pub(super) async fn end(mut self, ending: CloseReason) -> TcpStream {
+        if let CloseReason::Close(code, reason) = ending {
             self.close(code, reason).await;
         }
         self.0.into_inner().into_inner()

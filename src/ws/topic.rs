@@ -20,7 +20,7 @@ const SENDING: &str = "fan-out";
 /// A session and the clients that watch it.
 #[derive(Default)]
 pub(super) struct Topic {
-    groups: Vec<Arc<Group>>,
+    groups: Vec<Arc<ClientBatch>>,
     /// The newest state that was heard of.
     pub(super) newest: Option<StateTag>,
     /// Warnings that are still to be sent.
@@ -31,7 +31,7 @@ pub(super) struct Topic {
 
 /// Some of a session's clients.
 #[derive(Default)]
-struct Group {
+struct ClientBatch {
     members: Mutex<Arc<Vec<Arc<Outbox>>>>,
     /// Somebody is about to send what they have been given.
     is_due: AtomicBool,
@@ -63,7 +63,7 @@ impl Topic {
     }
 
     pub(super) fn join(&mut self, outbox: Arc<Outbox>) {
-        let has_room = |group: &&Arc<Group>| group.members.lock().len() < GROUP_LEN_MAX;
+        let has_room = |group: &&Arc<ClientBatch>| group.members.lock().len() < GROUP_LEN_MAX;
         let group = match self.groups.iter().find(has_room) {
             Some(group) => group,
             None => self.groups.push_mut(Arc::default()),
@@ -87,7 +87,7 @@ impl Topic {
     }
 }
 
-impl Group {
+impl ClientBatch {
     /// A fault with one client harms that one alone.
     fn send(&self, supervisor: &Supervisor) {
         self.is_due.store(false, Ordering::SeqCst);

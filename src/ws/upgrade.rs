@@ -10,10 +10,10 @@ use crate::wire;
 
 /// What a client that speaks WebSocket asked for: a session, or nothing that makes sense, and then why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Invitation(pub(super) Result<SessionId, &'static str>);
+pub struct UpgradeRequest(pub(super) Result<SessionId, &'static str>);
 
 /// Accepts a handshake, or says what is wrong with it; `None` when the request is none of the version that is spoken.
-pub fn invite(request: &Parts) -> Option<Result<(Response<()>, Invitation), &'static str>> {
+pub fn invite(request: &Parts) -> Option<Result<(Response<()>, UpgradeRequest), &'static str>> {
     let lists = |name, token: &str| {
         let values = request.headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
         values.flat_map(|value| value.split(',')).any(|entry| entry.trim().eq_ignore_ascii_case(token))
@@ -37,7 +37,7 @@ pub fn invite(request: &Parts) -> Option<Result<(Response<()>, Invitation), &'st
     headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
     let accept = derive_accept_key(key.as_bytes());
     headers.insert(SEC_WEBSOCKET_ACCEPT, HeaderValue::try_from(accept).expect("base64 can stand in a header"));
-    Some(Ok((response, Invitation(session(request.uri.query().unwrap_or_default())))))
+    Some(Ok((response, UpgradeRequest(session(request.uri.query().unwrap_or_default())))))
 }
 
 /// Whether a key is 16 bytes in base64 (RFC 4648, section 4).

@@ -1,4 +1,4 @@
-//! RateLimit limits are those of all instances together, and let through what cannot be counted.
+//! Rate limits are those of all instances together, and let through what cannot be counted.
 
 use serde_json::json;
 

@@ -6,7 +6,7 @@ use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::wire::{self, FieldProblems, KnownFields, Object};
 
-use super::super::reply::Reply;
+use super::super::response::Response;
 
 const PREFER: HeaderName = HeaderName::from_static("prefer");
 /// Says what was done as the client wants it.
@@ -40,7 +40,7 @@ impl Handling {
     }
 
     /// The answer to a request that could have had fields, with what was done as its client wants it.
-    pub(in crate::http) fn applied(self, reply: Reply) -> Reply {
+    pub(in crate::http) fn applied(self, reply: Response) -> Response {
         match self {
             Handling::Strict => reply.with(PREFERENCE_APPLIED, STRICT),
             Handling::Lenient => reply,

@@ -11,7 +11,7 @@ use crate::sessions::{Applied, CommandRequest, SessionView, Sessions};
 use crate::store::Arrival;
 use crate::wire::{self, FieldProblems, HistoryQuery, KnownFields, Object};
 
-use super::super::reply::Reply;
+use super::super::response::Response;
 use super::handling::Handling;
 use super::precondition;
 
@@ -19,7 +19,11 @@ use super::precondition;
 pub(in crate::http) const SETTLED: HeaderName = HeaderName::from_static("synckairos-settled");
 const UNSAVED: HeaderValue = HeaderValue::from_static("unsaved");
 
-pub(in crate::http) async fn create(sessions: &Sessions, handling: Handling, body: &Bytes) -> Result<Reply, Problem> {
+pub(in crate::http) async fn create(
+    sessions: &Sessions,
+    handling: Handling,
+    body: &Bytes,
+) -> Result<Response, Problem> {
     let mut problems = FieldProblems::new();
     let object = Object::parse(body, &mut problems)?;
     let new = if problems.is_empty() {
@@ -35,17 +39,17 @@ pub(in crate::http) async fn create(sessions: &Sessions, handling: Handling, bod
     Ok(state(StatusCode::CREATED, &done))
 }
 
-pub(in crate::http) async fn read(sessions: &Sessions, headers: &HeaderMap, id: &str) -> Result<Reply, Problem> {
+pub(in crate::http) async fn read(sessions: &Sessions, headers: &HeaderMap, id: &str) -> Result<Response, Problem> {
     let SessionView { snapshot, now, is_unsaved } = sessions.read(session_id(id)?).await?;
     if is_unsaved {
         // Whoever knows the state of that name does not know what time has done since.
-        let reply = Reply::session(StatusCode::OK, wire::session(snapshot.members, now), snapshot.tag);
+        let reply = Response::session(StatusCode::OK, wire::session(snapshot.members, now), snapshot.tag);
         return Ok(reply.with(SETTLED, UNSAVED));
     }
     if precondition::is_known(headers, snapshot.tag) {
-        return Ok(Reply::not_modified(snapshot.tag));
+        return Ok(Response::not_modified(snapshot.tag));
     }
-    Ok(Reply::session(StatusCode::OK, wire::session(snapshot.members, now), snapshot.tag))
+    Ok(Response::session(StatusCode::OK, wire::session(snapshot.members, now), snapshot.tag))
 }
 
 /// A change that has no fields; whatever the body says is ignored, unless that is not wanted.
@@ -56,7 +60,7 @@ pub(in crate::http) async fn transition(
     id: &str,
     body: &Bytes,
     command: Command,
-) -> Result<Reply, Problem> {
+) -> Result<Response, Problem> {
     let (id, arrival) = without_fields(sessions, handling, id, body)?;
     let request = CommandRequest { precondition: precondition::of_change(headers, None), ..command.into() };
     let done = sessions.change(id, arrival, request).await.result?;
@@ -68,7 +72,7 @@ pub(in crate::http) async fn patch(
     headers: &HeaderMap,
     id: &str,
     body: &Bytes,
-) -> Result<Reply, Problem> {
+) -> Result<Response, Problem> {
     let (id, arrival, patch) = named(sessions, id, body, wire::patch)?;
     let request = CommandRequest {
         command: Command::Patch(patch.settings),
@@ -87,7 +91,7 @@ pub(in crate::http) async fn switch(
     client: ClientAddress,
     id: &str,
     body: &Bytes,
-) -> Result<Reply, Problem> {
+) -> Result<Response, Problem> {
     let (id, arrival, switch) = named(sessions, id, body, |object, problems| {
         let switch = wire::switch(object, problems);
         handling.check(object, KnownFields::SWITCH, problems);
@@ -100,12 +104,12 @@ pub(in crate::http) async fn switch(
     let answer = asked.result.map(|done| match &done.record {
         Some(record) => {
             let text = wire::switched(record.session(), record.encoded(), done.outcome, done.now);
-            Reply::session(StatusCode::OK, text, record.session().tag())
+            Response::session(StatusCode::OK, text, record.session().tag())
         }
-        None => Reply::empty(StatusCode::NO_CONTENT),
+        None => Response::empty(StatusCode::NO_CONTENT),
     });
-    let reply = Reply::from(answer.map_err(Problem::from));
-    Ok(Reply { quota: asked.quota, ..reply })
+    let reply = Response::from(answer.map_err(Problem::from));
+    Ok(Response { quota: asked.quota, ..reply })
 }
 
 /// The end of a session; with `history=1` of all that is known of it.
@@ -116,18 +120,18 @@ pub(in crate::http) async fn delete(
     id: &str,
     query: &str,
     body: &Bytes,
-) -> Result<Reply, Problem> {
+) -> Result<Response, Problem> {
     let (id, arrival) = without_fields(sessions, handling, id, body)?;
     let request = CommandRequest { precondition: precondition::of_change(headers, None), ..Command::Delete.into() };
     sessions.change(id, arrival, request).await.result?;
     if wire::names_history(query) {
         sessions.erase(id).await?;
     }
-    Ok(Reply::empty(StatusCode::NO_CONTENT))
+    Ok(Response::empty(StatusCode::NO_CONTENT))
 }
 
 /// What is written down of a session.
-pub(in crate::http) async fn events(sessions: &Sessions, id: &str, query: &str) -> Result<Reply, Problem> {
+pub(in crate::http) async fn events(sessions: &Sessions, id: &str, query: &str) -> Result<Response, Problem> {
     let mut problems = FieldProblems::new();
     let id = wire::session_id(id, &mut problems);
     let query = wire::history_query(query, &mut problems);
@@ -135,7 +139,7 @@ pub(in crate::http) async fn events(sessions: &Sessions, id: &str, query: &str) 
     let page = sessions.history(id, after, limit).await?;
     let (now, next) = (sessions.now_near(id).await?, page.next(after));
     let jobs = page.changes.iter().map(|change| &change.job[..]);
-    Ok(Reply::fresh(StatusCode::OK, wire::history(jobs, next, page.has_more, page.queued, now)))
+    Ok(Response::fresh(StatusCode::OK, wire::history(jobs, next, page.has_more, page.queued, now)))
 }
 
 /// The session that a path names, the arrival of the request, and what the body asks for; or everything
@@ -185,11 +189,11 @@ fn session_id(id: &str) -> Result<SessionId, Problem> {
     wire::session_id(id, &mut problems).ok_or_else(|| Problem::invalid(problems))
 }
 
-fn state(status: StatusCode, done: &Applied) -> Reply {
+fn state(status: StatusCode, done: &Applied) -> Response {
     match &done.record {
         Some(record) => {
-            Reply::session(status, wire::session(record.encoded().members(), done.now), record.session().tag())
+            Response::session(status, wire::session(record.encoded().members(), done.now), record.session().tag())
         }
-        None => Reply::empty(StatusCode::NO_CONTENT),
+        None => Response::empty(StatusCode::NO_CONTENT),
     }
 }

@@ -1,4 +1,4 @@
-//! RateLimit limits that all instances share: integers that live as long as their window. Does not know what is
+//! Rate limits that all instances share: integers that live as long as their window. Does not know what is
 //! limited.
 
 use std::time::Duration;

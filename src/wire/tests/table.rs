@@ -55,7 +55,7 @@ pub(super) fn parts(body: &str, reader: Reader) -> Result<Vec<String>, String> {
     parts.ok_or_else(|| problems(&found))
 }
 
-/// FieldProblems, one on each line.
+/// Problems, one on each line.
 pub(super) fn problems(problems: &FieldProblems) -> String {
     let told = problems.iter().map(|problem| format!("{} {}", problem.field, problem.code.name()).trim().to_owned());
     told.collect::<Vec<_>>().join("\n")

@@ -1,4 +1,4 @@
-//! Subscribed sessions that outlive their lifetime: when each is to be looked at again, and what whoever watches is told when it
+//! Watched sessions that outlive their lifetime: when each is to be looked at again, and what whoever watches is told when it
 //! is gone. Does not know connections.
 
 use std::collections::BTreeSet;

@@ -15,21 +15,21 @@ use super::body::Body;
 
 /// An answer on its way through the service.
 #[derive(Debug, Default)]
-pub(super) struct Reply {
+pub(super) struct Response {
     pub(super) status: StatusCode,
-    pub(super) head: Head,
+    pub(super) head: ResponseKind,
     pub(super) body: Body,
     /// Headers that few answers have.
     pub(super) more: Option<Box<HeaderMap>>,
     /// The limit that the request was counted against.
     pub(super) quota: Option<RateLimitStatus>,
     /// After this answer the connection goes on as a WebSocket.
-    pub(super) upgrade: Option<ws::Invitation>,
+    pub(super) upgrade: Option<ws::UpgradeRequest>,
 }
 
 /// What the head says of the body.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Head {
+pub(super) enum ResponseKind {
     /// Nothing: there is none.
     #[default]
     Empty,
@@ -47,8 +47,8 @@ pub(super) enum Head {
     Text(&'static str),
 }
 
-impl Reply {
-    fn new(status: StatusCode, head: Head, body: impl Into<Body>) -> Self {
+impl Response {
+    fn new(status: StatusCode, head: ResponseKind, body: impl Into<Body>) -> Self {
         Self { status, head, body: body.into(), ..Self::default() }
     }
 
@@ -59,27 +59,27 @@ impl Reply {
 
     /// JSON that stays true for a while.
     pub(super) fn json(status: StatusCode, body: Bytes) -> Self {
-        Self::new(status, Head::Json, body)
+        Self::new(status, ResponseKind::Json, body)
     }
 
     /// JSON that nobody may keep.
     pub(super) fn fresh(status: StatusCode, body: impl Into<Body>) -> Self {
-        Self::new(status, Head::Fresh, body)
+        Self::new(status, ResponseKind::Fresh, body)
     }
 
-    /// BodyPieces of another kind.
+    /// Text of another kind.
     pub(super) fn text(kind: &'static str, text: Bytes) -> Self {
-        Self::new(StatusCode::OK, Head::Text(kind), text)
+        Self::new(StatusCode::OK, ResponseKind::Text(kind), text)
     }
 
     /// A session's answer.
     pub(super) fn session(status: StatusCode, text: BodyPieces, tag: StateTag) -> Self {
-        Self::new(status, Head::State(tag), text)
+        Self::new(status, ResponseKind::State(tag), text)
     }
 
     /// The client knows this state already.
     pub(super) fn not_modified(tag: StateTag) -> Self {
-        Self::new(StatusCode::NOT_MODIFIED, Head::Known(tag), Body::default())
+        Self::new(StatusCode::NOT_MODIFIED, ResponseKind::Known(tag), Body::default())
     }
 
     /// An error.
@@ -100,7 +100,7 @@ impl Reply {
     }
 
     /// The connection goes on as a WebSocket.
-    pub(super) fn switch_protocols(head: hyper::Response<()>, invitation: ws::Invitation) -> Self {
+    pub(super) fn switch_protocols(head: hyper::Response<()>, invitation: ws::UpgradeRequest) -> Self {
         let (head, ()) = head.into_parts();
         let (status, more) = (head.status, Some(Box::new(head.headers)));
         Self { status, more, upgrade: Some(invitation), ..Self::default() }
@@ -118,8 +118,8 @@ impl Reply {
     }
 }
 
-impl From<Result<Reply, Problem>> for Reply {
-    fn from(result: Result<Reply, Problem>) -> Self {
-        result.unwrap_or_else(|problem| Reply::problem(&problem))
+impl From<Result<Response, Problem>> for Response {
+    fn from(result: Result<Response, Problem>) -> Self {
+        result.unwrap_or_else(|problem| Response::problem(&problem))
     }
 }

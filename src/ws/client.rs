@@ -18,13 +18,13 @@ use crate::shutdown::Shutdown;
 use crate::store::{StoreError, Subscribed, Subscription};
 use crate::wire::{self, ClientMessage};
 
-use super::Live;
+use super::WsContext;
 use super::allowance::Allowance;
 use super::answers::Answers;
 use super::outbox::{Due, Outbox};
-use super::queue::End;
-use super::socket::{DELETED, Ending, INTERRUPTED, SHUTTING_DOWN, Socket, TOO_SLOW, TRY_AGAIN};
-use super::upgrade::Invitation;
+use super::queue::OutboxEnd;
+use super::socket::{ClientSocket, CloseReason, DELETED, INTERRUPTED, SHUTTING_DOWN, TOO_SLOW, TRY_AGAIN};
+use super::upgrade::UpgradeRequest;
 
 /// How long a client that wants to join waits for a store that is busy or away.
 const JOIN_PATIENCE: Duration = Duration::from_secs(5);
@@ -42,20 +42,20 @@ pub async fn serve(
     tcp: TcpStream,
     read: Bytes,
     client: ClientAddress,
-    invitation: Invitation,
-    live: &Live,
+    invitation: UpgradeRequest,
+    live: &WsContext,
     shutdown: Shutdown,
 ) -> TcpStream {
     let outbox = live.hub.outbox();
-    let mut socket = Socket::new(tcp, read, &outbox).await;
+    let mut socket = ClientSocket::new(tcp, read, &outbox).await;
     let ending = match invitation.0 {
         Ok(id) => {
             let _member = live.hub.join(id, Arc::clone(&outbox));
             let sessions = live.sessions.asked_by(client);
             let answers = Answers { id, client, sessions, request_timeout: live.request_timeout };
-            Peer { answers, live, outbox: &outbox, share: live.hub.share() }.run(&mut socket, shutdown).await
+            Client { answers, live, outbox: &outbox, share: live.hub.share() }.run(&mut socket, shutdown).await
         }
-        Err(why) => Ending::refused(why),
+        Err(why) => CloseReason::refused(why),
     };
     debug!(%client, ?ending, "a WebSocket ended");
     outbox.close();
@@ -63,16 +63,16 @@ pub async fn serve(
 }
 
 /// A client that asked for a session.
-struct Peer<'l> {
+struct Client<'l> {
     answers: Answers,
-    live: &'l Live,
+    live: &'l WsContext,
     outbox: &'l Outbox,
     /// The part of the time between the announcement of a stop and the stop that the client stays.
     share: f64,
 }
 
-impl Peer<'_> {
-    async fn run(&self, socket: &mut Socket, mut shutdown: Shutdown) -> Ending {
+impl Client<'_> {
+    async fn run(&self, socket: &mut ClientSocket, mut shutdown: Shutdown) -> CloseReason {
         let joined = tokio::select! {
             joined = self.join() => joined,
             () = shutdown.begun() => Err(SHUTTING_DOWN),
@@ -82,7 +82,7 @@ impl Peer<'_> {
             Ok(joined) => joined,
             Err(ending) => return ending,
         };
-        let ear = Ear {
+        let ear = ClientReader {
             peer: self,
             allowance: Allowance::new(self.live.answer_bytes_per_s, tokio::time::Instant::now()),
             synced: snapshot.map(|tag| (tokio::time::Instant::now(), Some(tag))),
@@ -95,12 +95,12 @@ impl Peer<'_> {
     }
 
     /// Everything that is committed after the first message reaches the client.
-    async fn join(&self) -> Result<(Subscription, Option<StateTag>), Ending> {
+    async fn join(&self) -> Result<(Subscription, Option<StateTag>), CloseReason> {
         let Subscribed { snapshot, countdown, now, watch } = self.watch().await?;
         let id = self.answers.id;
         let tag = snapshot.as_ref().map(|snapshot| snapshot.tag);
         if let Some(tag) = tag {
-            self.live.hub.prime(id, tag, countdown);
+            self.live.hub.seed(id, tag, countdown);
         }
         let sync = snapshot.map(|snapshot| (snapshot.tag, wire::sync(id, &snapshot.members, now)));
         self.outbox.open(wire::connected(id, now), sync);
@@ -108,7 +108,7 @@ impl Peer<'_> {
     }
 
     /// Many who come at once wait for each other, and not in vain.
-    async fn watch(&self) -> Result<Subscribed, Ending> {
+    async fn watch(&self) -> Result<Subscribed, CloseReason> {
         let until = tokio::time::Instant::now() + JOIN_PATIENCE;
         loop {
             match self.answers.sessions.watch(self.answers.id).await {
@@ -139,35 +139,35 @@ impl Peer<'_> {
     }
 
     /// Sends what the socket does not take at once.
-    async fn deliver(&self) -> Ending {
+    async fn deliver(&self) -> CloseReason {
         loop {
             match self.outbox.due().await {
                 Due::Flush => tokio::select! {
                     flushed = self.outbox.flush() => match flushed {
                         Ok(()) => {}
-                        Err(_) => return Ending::Gone,
+                        Err(_) => return CloseReason::Gone,
                     },
                     () = self.outbox.given_up() => return self.too_slow(),
                     () = tokio::time::sleep(self.live.write_timeout) => return self.too_slow(),
                 },
-                Due::End(End::TooSlow) => return self.too_slow(),
-                Due::End(End::Deleted) => return DELETED,
-                Due::End(End::Interrupted) => return INTERRUPTED,
+                Due::OutboxEnd(OutboxEnd::TooSlow) => return self.too_slow(),
+                Due::OutboxEnd(OutboxEnd::Deleted) => return DELETED,
+                Due::OutboxEnd(OutboxEnd::Interrupted) => return INTERRUPTED,
                 // The client closes: whoever hears it sees to the end.
-                Due::End(End::Closed) => std::future::pending().await,
+                Due::OutboxEnd(OutboxEnd::Closed) => std::future::pending().await,
             }
         }
     }
 
-    fn too_slow(&self) -> Ending {
+    fn too_slow(&self) -> CloseReason {
         self.live.hub.metrics.too_slow.inc();
         TOO_SLOW
     }
 }
 
 /// What is heard of a client, and what it may ask for.
-struct Ear<'p, 'l> {
-    peer: &'p Peer<'l>,
+struct ClientReader<'p, 'l> {
+    peer: &'p Client<'l>,
     allowance: Allowance,
     /// When the client was last told the state, and which.
     synced: Option<(tokio::time::Instant, Option<StateTag>)>,
@@ -178,7 +178,7 @@ struct Ear<'p, 'l> {
 /// What happens next on a connection.
 enum Next {
     /// The client said something.
-    Heard(Result<Message, Ending>),
+    Heard(Result<Message, CloseReason>),
     /// The client asked for the state, and has waited long enough.
     Sync,
     /// The client must show that it is there.
@@ -187,10 +187,10 @@ enum Next {
     Stop,
 }
 
-impl Ear<'_, '_> {
+impl ClientReader<'_, '_> {
     /// Hears one message after the other, each when the one before is answered and the answer is on its way.
-    async fn hear(mut self, socket: &mut Socket, mut shutdown: Shutdown) -> Ending {
-        let Peer { live, outbox, .. } = *self.peer;
+    async fn hear(mut self, socket: &mut ClientSocket, mut shutdown: Shutdown) -> CloseReason {
+        let Client { live, outbox, .. } = *self.peer;
         let mut heartbeat = heartbeat(live.heartbeat);
         // Who could not be asked is not given up before it was asked once more.
         let (mut is_answered, mut is_excused) = (true, false);
@@ -229,7 +229,7 @@ impl Ear<'_, '_> {
                 Next::Sync => self.sync().await,
                 Next::Beat if outbox.is_blocked() => is_excused = true,
                 Next::Beat if is_answered || std::mem::take(&mut is_excused) => is_answered = !outbox.ping(),
-                Next::Beat => return Ending::Gone,
+                Next::Beat => return CloseReason::Gone,
                 Next::Heard(Ok(Message::Pong(_))) => is_answered = true,
                 Next::Heard(Ok(message)) => self.take_in(message).await,
                 Next::Heard(Err(ending)) => return ending,
@@ -282,7 +282,7 @@ impl Ear<'_, '_> {
     /// Tells the state. Updates up to it go before, unless they do not come.
     async fn sync(&mut self) {
         self.sync_at = None;
-        let Peer { answers, outbox, .. } = self.peer;
+        let Client { answers, outbox, .. } = self.peer;
         let mut seen = answers.state().await;
         for _ in 1..SYNC_TRIES {
             let Ok(SessionView { snapshot, .. }) = &seen else { break };

@@ -17,7 +17,7 @@ use super::frame::Frame;
 
 /// What is written to.
 #[derive(Debug, Default)]
-pub(super) struct Line {
+pub(super) struct SharedWriter {
     writing: Mutex<Writing>,
     /// There is something to do for whoever sees to the ends of frames.
     due: Notify,
@@ -36,13 +36,13 @@ struct Writing {
 pub(super) enum Sent {
     /// It is on its way.
     Wholly,
-    /// It is begun, and somebody must see to its end with [`Line::poll_flush`].
+    /// It is begun, and somebody must see to its end with [`SharedWriter::poll_flush`].
     Begun,
     /// Nothing was sent of it: the client is behind, or gone.
     Not,
 }
 
-impl Line {
+impl SharedWriter {
     /// Sends a frame, if that can be begun without waiting.
     pub(super) fn try_send(&self, mut frame: Frame) -> Sent {
         let mut writing = self.writing.lock();
@@ -130,12 +130,12 @@ impl Writing {
 
 /// The library's side of the socket. The line is a part of what stands for the client.
 #[derive(Debug)]
-pub(super) struct Stream<C> {
+pub(super) struct SharedStream<C> {
     read: OwnedReadHalf,
     client: Arc<C>,
 }
 
-impl<C: AsRef<Line>> Stream<C> {
+impl<C: AsRef<SharedWriter>> SharedStream<C> {
     /// From now on `tcp` is written to over the client's line too.
     pub(super) fn shared(tcp: TcpStream, client: Arc<C>) -> Self {
         let (read, write) = tcp.into_split();
@@ -154,7 +154,7 @@ impl<C: AsRef<Line>> Stream<C> {
     }
 }
 
-impl<C> AsyncRead for Stream<C> {
+impl<C> AsyncRead for SharedStream<C> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.read).poll_read(cx, buf)
     }
@@ -162,7 +162,7 @@ impl<C> AsyncRead for Stream<C> {
 
 /// The library gives whole frames, and what is taken of them is taken whole: nobody comes between, and the library need not
 /// be asked again.
-impl<C: AsRef<Line>> AsyncWrite for Stream<C> {
+impl<C: AsRef<SharedWriter>> AsyncWrite for SharedStream<C> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, frames: &[u8]) -> Poll<io::Result<usize>> {
         let mut writing = self.writing();
         let socket = ready!(writing.poll_rest(cx))?;
@@ -194,31 +194,31 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::{TcpListener, TcpStream};
 
-    use super::super::budget::{Budget, Message};
+    use super::super::budget::{OutboxBudget, QueuedMessage};
     use super::super::frame::Frame;
-    use super::{Line, Sent, Stream};
+    use super::{Sent, SharedStream, SharedWriter};
 
-    impl AsRef<Line> for Line {
-        fn as_ref(&self) -> &Line {
+    impl AsRef<SharedWriter> for SharedWriter {
+        fn as_ref(&self) -> &SharedWriter {
             self
         }
     }
 
     fn frame(text: &'static str) -> Frame {
-        Frame::text(Message::new(Bytes::from_static(text.as_bytes()), &Budget::new(0, Gauge::default())))
+        Frame::text(QueuedMessage::new(Bytes::from_static(text.as_bytes()), &OutboxBudget::new(0, Gauge::default())))
     }
 
-    async fn connected(line: &Arc<Line>) -> (Stream<Line>, TcpStream) {
+    async fn connected(line: &Arc<SharedWriter>) -> (SharedStream<SharedWriter>, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("there are ports");
         let client = TcpStream::connect(listener.local_addr().expect("it is bound")).await.expect("it listens");
         let (tcp, _) = listener.accept().await.expect("somebody connects");
-        (Stream::shared(tcp, Arc::clone(line)), client)
+        (SharedStream::shared(tcp, Arc::clone(line)), client)
     }
 
     /// The client reads nothing until its buffers are full, in the middle of a frame.
     #[tokio::test]
     async fn a_frame_goes_whole_whoever_writes_the_next_one() {
-        let line = Arc::new(Line::default());
+        let line = Arc::new(SharedWriter::default());
         assert_eq!(line.try_send(frame("early")), Sent::Not, "there is no socket");
         let (mut library, mut client) = connected(&line).await;
 
@@ -260,7 +260,7 @@ mod tests {
     /// What it gives is taken as a whole, although the socket takes a part.
     #[tokio::test]
     async fn nobody_comes_between_what_the_library_has_begun() {
-        let line = Arc::new(Line::default());
+        let line = Arc::new(SharedWriter::default());
         let (mut library, mut client) = connected(&line).await;
         let whole = vec![b'y'; 64 << 20];
         assert_eq!(library.write(&whole).await.expect("the client is there"), whole.len());

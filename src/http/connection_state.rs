@@ -9,7 +9,7 @@ use crate::clock::{Clock, Moment};
 
 /// The phase of one connection and since when it has been in it.
 #[derive(Debug)]
-pub(super) struct Phase {
+pub(super) struct ConnectionState {
     clock: Clock,
     start: Moment,
     /// Milliseconds since `start`, and the phase in the lowest three bits.
@@ -30,10 +30,10 @@ pub(super) enum Overdue {
     /// A request, or the client to read an answer.
     Request,
     /// The rest of a request's head.
-    Head,
+    ResponseKind,
 }
 
-impl Phase {
+impl ConnectionState {
     /// Waiting for the first request.
     pub(super) fn new(clock: Clock) -> Self {
         let start = clock.moment();
@@ -85,7 +85,7 @@ impl Phase {
             // Whoever connects has something to ask.
             FIRST => left(idle.min(head), Overdue::Request),
             WAITING | ANSWERING | FLUSHING => left(idle, Overdue::Request).map(|left| left.min(head)),
-            HEAD => left(head, Overdue::Head),
+            HEAD => left(head, Overdue::ResponseKind),
             _ => Ok(idle.min(head)),
         }
     }

@@ -1,4 +1,4 @@
-//! Heads of answers. What all answers of a kind say is put together once and copied for each; only what differs is
+//! Headers of responses. What all answers of a kind say is put together once and copied for each; only what differs is
 //! written. Does not know what is answered.
 
 use hyper::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue};
@@ -7,12 +7,12 @@ use crate::engine::StateTag;
 
 use super::body::Body;
 use super::cors::Cors;
-use super::quota;
-use super::reply::{Head, Reply};
+use super::rate_limit_headers;
 use super::request_id::X_REQUEST_ID;
+use super::response::{Response, ResponseKind};
 
 /// A response as it goes to hyper.
-pub(super) type Response = hyper::Response<Body>;
+pub(super) type HyperResponse = hyper::Response<Body>;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
@@ -21,7 +21,7 @@ const TAG_LEN_MAX: usize = 2 + 2 * 20 + 3;
 
 /// A head for each kind of answer.
 #[derive(Debug)]
-pub(super) struct Heads {
+pub(super) struct HeaderTemplates {
     empty: HeaderMap,
     json: HeaderMap,
     fresh: HeaderMap,
@@ -29,7 +29,7 @@ pub(super) struct Heads {
     known: HeaderMap,
 }
 
-impl Heads {
+impl HeaderTemplates {
     pub(super) fn new(cors: &Cors) -> Self {
         // What differs from answer to answer stands first: there it is found soonest.
         let heads = |all: &[(_, HeaderValue)]| {
@@ -49,18 +49,18 @@ impl Heads {
     }
 
     /// The response to the request `id` that says `reply`; it may be the connection's last one.
-    pub(super) fn response(&self, reply: Reply, id: HeaderValue, is_last: bool) -> Response {
-        let mut response = Response::new(reply.body);
+    pub(super) fn response(&self, reply: Response, id: HeaderValue, is_last: bool) -> HyperResponse {
+        let mut response = HyperResponse::new(reply.body);
         *response.status_mut() = reply.status;
         let headers = response.headers_mut();
         *headers = match reply.head {
-            Head::Empty => self.empty.clone(),
-            Head::Json => self.json.clone(),
-            Head::Fresh => self.fresh.clone(),
-            Head::State(tag) => tagged(&self.state, "", tag),
-            Head::Coded(tag) => tagged(&self.state, "W/", tag),
-            Head::Known(tag) => tagged(&self.known, "", tag),
-            Head::Text(kind) => {
+            ResponseKind::Empty => self.empty.clone(),
+            ResponseKind::Json => self.json.clone(),
+            ResponseKind::Fresh => self.fresh.clone(),
+            ResponseKind::State(tag) => tagged(&self.state, "", tag),
+            ResponseKind::Coded(tag) => tagged(&self.state, "W/", tag),
+            ResponseKind::Known(tag) => tagged(&self.known, "", tag),
+            ResponseKind::Text(kind) => {
                 let mut headers = self.json.clone();
                 headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
                 headers
@@ -68,7 +68,7 @@ impl Heads {
         };
         fill(headers, &X_REQUEST_ID, id);
         if let Some(quota) = &reply.quota {
-            quota::apply(headers, quota);
+            rate_limit_headers::apply(headers, quota);
         }
         for (name, value) in reply.more.iter().flat_map(|more| more.iter()) {
             headers.append(name, value.clone());
@@ -102,7 +102,7 @@ fn fill(head: &mut HeaderMap, name: &HeaderName, value: HeaderValue) {
 }
 
 /// The last answer of a connection as it goes over the wire, where hyper has none to give.
-pub(super) fn raw(response: Response) -> Vec<u8> {
+pub(super) fn raw(response: HyperResponse) -> Vec<u8> {
     let (parts, body) = response.into_parts();
     let body = body.concat();
     let mut raw = format!("HTTP/1.1 {}\r\n", parts.status).into_bytes();
