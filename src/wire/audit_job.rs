@@ -20,7 +20,7 @@ pub struct JobSummary<'a> {
     pub state: &'a [u8],
 }
 
-/// Reads a job as [`job`] wrote it; `None` when it is none.
+/// Reads a job as [`encode_job`] wrote it; `None` when it is none.
 pub fn read_job(job: &[u8]) -> Option<JobSummary<'_>> {
     #[derive(Deserialize)]
     struct Written<'a> {
@@ -144,7 +144,7 @@ pub struct JobHeader {
     pub at: Timestamp,
 }
 
-/// Reads a job's name, which stands at its beginning as [`job`] wrote it; `None` when it is no job.
+/// Reads a job's name, which stands at its beginning as [`encode_job`] wrote it; `None` when it is no job.
 pub fn read_job_header(job: &[u8]) -> Option<JobHeader> {
     let mut scan = Scan(job);
     scan.literal(br#"{"event_id":"#)?;
