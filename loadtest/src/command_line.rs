@@ -103,7 +103,7 @@ fn subcommand(scenario: &Scenario) -> Command {
             "audit",
             "With Redis, write changes into a PostgreSQL that is started too; with --url: it is audited",
         ))
-        .arg(flag("durable", "Redis and PostgreSQL write to the disk before they response"))
+        .arg(flag("durable", "Redis and PostgreSQL write to the disk before they answer"))
         .args(outputs)
 }
 

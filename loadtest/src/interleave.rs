@@ -20,10 +20,10 @@ pub(crate) type SliceFuture<'t> = Pin<Box<dyn Future<Output = Result<()>> + 't>>
 
 /// Something that can be measured for a slice of time, again and again.
 pub(crate) trait Benchmark {
-    /// The server that it is done to.
+    /// The server that is measured.
     fn target(&self) -> &Arc<Target>;
 
-    /// What is measured: the row that each sample goes into.
+    /// The headings of the rows that its samples go into.
     fn headings(&self) -> Vec<Heading>;
 
     /// Runs for about so long, and records into a sample for each heading.
@@ -36,15 +36,15 @@ pub(crate) struct RequestBenchmark {
     heading: Heading,
     pool: WorkerPool,
     load: Load,
-    /// Each is a change that the audit has to write.
+    /// Whether each is a change, which the audit has to write.
     are_changes: bool,
 }
 
-/// How much is asked for at once.
+/// The load: open loop or closed loop, and its circumstances.
 #[derive(Clone, Debug)]
 pub(crate) struct Load {
     rate: Option<f64>,
-    /// Under what else, if that tells it from others.
+    /// Circumstances that distinguish it from other loads.
     beside: String,
 }
 
@@ -54,12 +54,12 @@ impl Load {
         Self { rate, beside: String::new() }
     }
 
-    /// The same under circumstances that have a name.
+    /// The same load under named circumstances.
     pub(crate) fn beside(self, what: impl Into<String>) -> Self {
         Self { beside: what.into(), ..self }
     }
 
-    /// What it is called.
+    /// Its name in reports.
     pub(crate) fn name(&self, connections: usize) -> String {
         let rate = self.rate.map(|rate| format!("{rate}/s"));
         let beside = (!self.beside.is_empty()).then(|| self.beside.clone());
@@ -68,7 +68,7 @@ impl Load {
     }
 }
 
-/// So many of something.
+/// A count with its noun.
 pub(crate) fn counted(count: usize, what: &str) -> String {
     if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
@@ -133,7 +133,7 @@ impl Benchmark for RequestBenchmark {
     }
 }
 
-/// The baseline under the same load, if the run has one.
+/// A benchmark of the baseline under the same load, if the run has one.
 pub(crate) fn baseline(run: &Run, connections: usize, load: &Load) -> Option<Box<dyn Benchmark>> {
     let baseline = run.fleet.baseline.as_ref()?;
     Some(RequestBenchmark::reads(baseline, "bare hyper, 900 bytes", load, (0..connections).map(|_| Bare::boxed())))

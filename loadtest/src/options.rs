@@ -6,18 +6,18 @@ use std::time::Duration;
 
 use clap::ArgMatches;
 
-/// What a run is told.
+/// The options of a run.
 #[derive(Clone, Debug)]
 pub(crate) struct Options {
-    /// Where the server is; it is started when there are none.
+    /// Where the server is; the run starts one when there are none.
     pub(crate) urls: Vec<SocketAddr>,
     /// Its process, if that is known.
     pub(crate) pid: Option<u32>,
-    /// Others that take turns with it.
+    /// Other servers, which are interleaved with it.
     pub(crate) against: Vec<(String, Vec<SocketAddr>)>,
     /// What a server that is started keeps sessions in.
     pub(crate) backend: Backend,
-    /// Redis and PostgreSQL write to the disk before they response.
+    /// Redis and PostgreSQL write to the disk before they answer.
     pub(crate) is_durable: bool,
     pub(crate) instances: usize,
     pub(crate) connections: Vec<usize>,
@@ -54,7 +54,7 @@ impl Backend {
 }
 
 impl Options {
-    /// What a scenario is told.
+    /// Reads the options of a scenario.
     pub(crate) fn read(matches: &ArgMatches) -> Self {
         let number = |name: &str| matches.try_get_one::<u64>(name).ok().flatten().copied().unwrap_or_default();
         let connections = matches.try_get_many::<u64>("connections").ok().flatten();
@@ -91,7 +91,7 @@ impl Options {
         }
     }
 
-    /// How many turns each of those has that are compared.
+    /// How many slices of each benchmark are measured.
     pub(crate) fn rounds(&self) -> usize {
         self.duration.div_duration_f64(self.slice).ceil().max(1.0) as usize
     }

@@ -3,16 +3,16 @@
 
 use clap::{Arg, value_parser};
 
-/// Something that a scenario can be told, with what it does otherwise.
+/// A parameter of a scenario, with its default.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Parameter {
-    /// SessionIds of connections, each measured by itself.
+    /// Numbers of connections, each measured by itself.
     Connections(&'static str),
     /// Requests a second; an empty text is a closed loop.
     Rate(&'static str),
     /// How long each figure is measured, in seconds.
     DurationS(&'static str),
-    /// How long a turn is, in ms.
+    /// The length of a slice, in ms.
     SliceMs(&'static str),
     Sessions(&'static str),
     /// Clients of each session.

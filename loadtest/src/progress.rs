@@ -11,10 +11,10 @@ use tokio::task::JoinHandle;
 use crate::generator::sample::SharedSample;
 
 const PAUSE: Duration = Duration::from_millis(250);
-/// Where lines stay.
+/// The same where lines stay: in a file or a pipe.
 const PAUSE_IN_FILE: Duration = Duration::from_secs(5);
 
-/// What is being done. Cloning shares it.
+/// What the run is doing. Clones share it.
 #[derive(Clone)]
 pub(crate) struct Progress(Arc<Mutex<Doing>>);
 
@@ -27,7 +27,7 @@ struct Doing {
 }
 
 impl Progress {
-    /// Nothing yet.
+    /// Progress of a run that has just begun.
     pub(crate) fn new() -> Self {
         let now = Instant::now();
         let is_terminal = std::io::stderr().is_terminal();
@@ -40,7 +40,7 @@ impl Progress {
         })))
     }
 
-    /// Something else is being done, which writes into `sample`.
+    /// Begins another phase, which records into `sample`.
     pub(crate) fn set_phase(&self, what: impl Into<String>, sample: Option<&SharedSample>) {
         let mut doing = self.0.lock();
         let now = Instant::now();
@@ -49,7 +49,7 @@ impl Progress {
         doing.since = now;
     }
 
-    /// Says it until the handle is aborted.
+    /// Shows progress until the handle is aborted.
     pub(crate) fn say(&self) -> JoinHandle<()> {
         let this = self.clone();
         let pause = if this.0.lock().is_terminal { PAUSE } else { PAUSE_IN_FILE };
@@ -61,7 +61,7 @@ impl Progress {
         })
     }
 
-    /// Leaves nothing of it on a terminal.
+    /// Clears the line on a terminal.
     pub(crate) fn clear(&self) {
         if self.0.lock().is_terminal {
             eprint!("\r\x1b[K");

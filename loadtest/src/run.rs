@@ -18,12 +18,12 @@ use crate::servers::Fleet;
 use crate::servers::process::files_max;
 use crate::servers::target::Target;
 
-/// Connections over which sessions are made.
+/// Connections that create and start sessions.
 const SETUP_CONNECTIONS: usize = 64;
-/// Files that are open beside connections.
+/// Descriptors that are open beside connections.
 const FILES_BESIDE: usize = 100;
 
-/// What a scenario works with.
+/// What a scenario measures with.
 pub(crate) struct Run {
     pub(crate) options: Options,
     pub(crate) fleet: Fleet,
@@ -32,7 +32,7 @@ pub(crate) struct Run {
     pub(crate) progress: Progress,
 }
 
-/// Makes sessions to work with. Cloning shares their numbers.
+/// Creates and starts sessions. Clones share the ids that are allocated.
 #[derive(Clone)]
 pub(crate) struct SessionFactory {
     pub(crate) session_ids: Arc<SessionIds>,
@@ -45,7 +45,7 @@ impl Run {
         self.fleet.targets.clone()
     }
 
-    /// Says at once when so many connections cannot be opened, instead of in the middle of the run.
+    /// Fails at once, instead of in the middle of the run, when so many connections cannot be opened.
     pub(crate) fn expect_files(&self, connections: usize) -> Result<()> {
         let needed = connections + FILES_BESIDE;
         match files_max() {
@@ -56,14 +56,14 @@ impl Run {
         }
     }
 
-    /// A server's memory at the moment.
+    /// Reports a server's memory at the moment.
     pub(crate) fn memory_figure(&mut self, target: &Target, what: &str) {
         if let Some(memory) = target.memory() {
             self.report.figure(format!("{}: {what}", target.name), memory as f64 / 1e6, "MB");
         }
     }
 
-    /// Shows and writes what the run came to.
+    /// Prints the report, and writes it into files.
     pub(crate) fn write_reports(&self) -> io::Result<()> {
         let write = |path: &Path, text: &str| {
             std::fs::write(path, text)
@@ -81,14 +81,14 @@ impl Run {
 }
 
 impl SessionFactory {
-    /// New sessions on a server, started, whose clocks run for half a day.
+    /// Creates and starts new sessions, whose clocks run for half a day.
     pub(crate) async fn sessions(&self, target: &Target, count: usize) -> Result<Arc<Sessions>> {
         let sessions = self.session_ids.take(count);
         self.make(target, &sessions, 0..count).await?;
         Ok(sessions)
     }
 
-    /// Creates and starts some of the sessions that are to be.
+    /// Creates and starts some of the sessions.
     pub(crate) async fn make(&self, target: &Target, sessions: &Arc<Sessions>, indexes: Range<usize>) -> Result<()> {
         let long = SetupStep::Create(Arc::new(|_| LONG_MS / 2));
         self.step(target, sessions, indexes.clone(), &long).await?;
@@ -98,7 +98,7 @@ impl SessionFactory {
         Ok(())
     }
 
-    /// Creates or starts some sessions.
+    /// Takes one step of the set-up of some sessions.
     pub(crate) async fn step(
         &self,
         target: &Target,

@@ -11,9 +11,9 @@ use crate::servers::Needs;
 /// One way to load a server.
 pub(crate) struct Scenario {
     pub(crate) name: &'static str,
-    /// In a line.
+    /// The help in one line.
     pub(crate) about: &'static str,
-    /// What it does, what it checks, what its figures say.
+    /// The help: what it does, what it checks, what its figures say.
     pub(crate) details: &'static str,
     pub(crate) parameters: &'static [Parameter],
     pub(crate) needs: Needs,

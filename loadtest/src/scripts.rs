@@ -12,7 +12,7 @@ use crate::support::outer_run;
 struct Script {
     name: &'static str,
     about: &'static str,
-    /// What it can be told, in the order in which it takes it, and what that is for.
+    /// Its arguments in order, and their help.
     arguments: &'static [(&'static str, &'static str)],
 }
 
@@ -33,7 +33,7 @@ const SCRIPTS: [Script; 2] = [
     },
 ];
 
-/// The part of the command line that names them.
+/// The subcommands of the scripts.
 pub(crate) fn commands() -> impl Iterator<Item = Command> {
     SCRIPTS.iter().map(|Script { name, about, arguments }| {
         let arguments = arguments.iter().map(|(name, help)| Arg::new(*name).help(*help));

@@ -8,7 +8,7 @@ use std::path::Path;
 /// The source code of each file, by the path of its module.
 type Modules = BTreeMap<Vec<String>, String>;
 
-/// All files below a directory, but for tests.
+/// All files below a directory, without tests.
 fn modules(directory: &Path, inside: &[String], found: &mut Modules) {
     for entry in fs::read_dir(directory).expect("it is a directory") {
         let path = entry.expect("it can be read").path();
@@ -21,6 +21,7 @@ fn modules(directory: &Path, inside: &[String], found: &mut Modules) {
             modules(&path, &module, found);
         } else if path.extension().is_some_and(|extension| extension == "rs") && stem != "tests" {
             let text = fs::read_to_string(&path).expect("it can be read");
+            let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
             let code = text.lines().map(|line| line.split("//").next().unwrap_or_default());
             found.insert(module, code.collect::<Vec<_>>().join("\n"));
         }

@@ -18,7 +18,7 @@ pub(super) const NEAR: usize = 220;
 pub(super) struct Checks(u64);
 
 impl Checks {
-    /// A state of a session on which there was nothing but a start and switches.
+    /// Checks the state of a session that was only started and switched.
     pub(super) fn check_state(&mut self, response: &Response<'_>, status: u16, id: &str, version: u64) -> Result<()> {
         let head = &response.body[..response.body.len().min(NEAR)];
         let is_right = is_at(head, b"\"session_id\":\"", id)
@@ -27,7 +27,7 @@ impl Checks {
         self.check(response, is_right, Expected { status, id, version, active })
     }
 
-    /// What a switch to a version comes to.
+    /// Checks the result of a switch.
     pub(super) fn check_switch(&mut self, response: &Response<'_>, id: &str, version: u64) -> Result<()> {
         let (head, tail) = (response.body.len().min(NEAR), response.body.len().saturating_sub(NEAR));
         let (head, tail) = (&response.body[..head], &response.body[tail..]);
@@ -54,7 +54,7 @@ impl Checks {
     }
 }
 
-/// What must come.
+/// What a response must say.
 struct Expected<'e> {
     status: u16,
     id: &'e str,

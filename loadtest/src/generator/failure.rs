@@ -3,29 +3,29 @@
 use std::fmt;
 use std::io;
 
-/// What went wrong.
+/// Why a run ends.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// The server said what is not so: whatever was measured counts for nothing.
+    /// A response is wrong: no measurement counts.
     Wrong(String),
-    /// A server, a connection or this machine is not as it should be.
+    /// A server, a connection or this machine fails: nothing can be measured.
     Broken(io::Error),
 }
 
-/// What comes out of everything that asks a server.
+/// The result of whatever talks to a server.
 pub(crate) type Result<T> = std::result::Result<T, Failure>;
 
 /// How much of a wrong response is shown.
 const SHOWN_LEN_MAX: usize = 2_000;
 
 impl Failure {
-    /// A response that is wrong, and in what.
+    /// A wrong response, and why it is wrong.
     pub(crate) fn wrong(why: impl fmt::Display, response: &[u8]) -> Self {
         let shown = &response[..response.len().min(SHOWN_LEN_MAX)];
         Self::Wrong(format!("{why}: {}", String::from_utf8_lossy(shown)))
     }
 
-    /// Something that cannot be gone on with.
+    /// A failure that ends the run.
     pub(crate) fn broken(why: impl Into<String>) -> Self {
         Self::Broken(io::Error::other(why.into()))
     }

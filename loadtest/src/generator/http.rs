@@ -11,13 +11,13 @@ use tokio::net::TcpStream;
 use super::failure::{Failure, Result};
 use super::scan;
 
-/// A connection.
+/// A keep-alive connection.
 pub(crate) struct Client {
     tcp: TcpStream,
     read: Vec<u8>,
 }
 
-/// What came back.
+/// A response, borrowed from the connection's buffer.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Response<'a> {
     pub(crate) status: u16,
@@ -25,14 +25,14 @@ pub(crate) struct Response<'a> {
 }
 
 impl Response<'_> {
-    /// It is not what it must be.
+    /// A failure: this response is wrong.
     pub(crate) fn wrong(&self, why: impl std::fmt::Display) -> Failure {
         Failure::wrong(format_args!("{why}; came {}", self.status), self.body)
     }
 }
 
 impl Client {
-    /// A connection that is open.
+    /// Opens a connection.
     pub(crate) async fn open(address: SocketAddr) -> Result<Self> {
         let tcp = TcpStream::connect(address).await?;
         tcp.set_nodelay(true)?;
@@ -73,7 +73,7 @@ pub(crate) fn request(method: &str, path: &str, body: &str) -> Vec<u8> {
     format!("{method} {path} HTTP/1.1\r\nhost: loadtest\r\n{len}\r\n{body}").into_bytes()
 }
 
-/// What is known of a response before its body.
+/// The head of a response, as far as it is read.
 struct Head {
     status: u16,
     len: usize,
@@ -81,7 +81,7 @@ struct Head {
 }
 
 impl Head {
-    /// `None` when it has not wholly come.
+    /// `None` when it is incomplete.
     fn read(bytes: &[u8]) -> Result<Option<Self>> {
         const LENGTH: &[u8] = b"content-length:";
         let wrong = || Failure::wrong("not the head of a response", bytes);

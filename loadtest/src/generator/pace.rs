@@ -24,7 +24,7 @@ pub(crate) enum Pace {
     Count(u64),
 }
 
-/// The requests of a slice, given out one by one.
+/// Schedules the requests of a slice, and hands them out one by one.
 pub(crate) struct Schedule {
     pace: Pace,
     start: Instant,
@@ -79,7 +79,7 @@ impl Schedule {
         }
     }
 
-    /// When each request was to be sent that nobody has taken.
+    /// The intended instants of requests that no connection has taken.
     pub(crate) fn unsent(&self) -> impl Iterator<Item = Instant> {
         let (rate, from) = match self.pace {
             Pace::Open(rate, _) => (rate, self.given.load(Ordering::Relaxed)),
@@ -114,7 +114,7 @@ fn intended(number: u64, rate: f64) -> Duration {
     Duration::from_secs_f64(number as f64 / rate)
 }
 
-/// Says of each request when its time has come; a thread that sleeps.
+/// A thread that releases each request when it is due.
 struct Clockwork {
     start: Instant,
     rate: f64,
@@ -134,7 +134,7 @@ impl Clockwork {
             said = said.max(due);
             thread::sleep((self.start + intended(said, self.rate)).saturating_duration_since(Instant::now()));
         }
-        // Whoever still waits learns that there are no more.
+        // Connections that still wait learn that no more requests come.
         self.due.add_permits(self.waiters);
     }
 }

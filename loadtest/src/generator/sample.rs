@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 use hdrhistogram::Histogram;
 use parking_lot::Mutex;
 
-/// Digits of a latency that are kept.
+/// Significant digits of recorded latencies.
 const DIGITS: u8 = 3;
-/// Requests are counted by so much time.
+/// The resolution of throughput over time.
 pub(crate) const TICK: Duration = Duration::from_millis(100);
 
-/// What a slice of time came to.
+/// The latencies and the throughput of a slice of time.
 #[derive(Clone, Debug)]
 pub(crate) struct Sample {
     /// From when a request was to be sent until its response was there, in ns. In a closed loop that is when it was sent.
@@ -28,11 +28,11 @@ pub(crate) struct Sample {
     start: Instant,
 }
 
-/// What several connections write into.
+/// A sample that several connections record into.
 pub(crate) type SharedSample = Arc<Mutex<Sample>>;
 
 impl Sample {
-    /// Nothing yet; time begins now.
+    /// An empty sample that begins now.
     pub(crate) fn new() -> Self {
         let histogram = || Histogram::new(DIGITS).expect("the number of digits is one that there is");
         Self {
@@ -45,17 +45,17 @@ impl Sample {
         }
     }
 
-    /// The same, for several to write into.
+    /// The same for several connections.
     pub(crate) fn shared() -> SharedSample {
         Arc::new(Mutex::new(Self::new()))
     }
 
-    /// Time begins at `start`.
+    /// Begins at `start`.
     pub(crate) fn begin(&mut self, start: Instant) {
         self.start = start;
     }
 
-    /// One more is done at `now`.
+    /// Records a request that is done at `now`.
     pub(crate) fn add(&mut self, now: Instant, latency: Duration, service: Option<Duration>) {
         self.latency_ns += latency.as_nanos() as u64;
         if let Some(service) = service {
@@ -68,23 +68,23 @@ impl Sample {
         self.ticks[tick] += 1;
     }
 
-    /// One that was never sent has waited at least so long.
+    /// Records a request that was never sent and has waited for at least so long.
     pub(crate) fn add_unsent(&mut self, latency: Duration) {
         self.latency_ns += latency.as_nanos() as u64;
         self.unsent += 1;
     }
 
-    /// Nothing more is done after `now`.
+    /// Ends at `now`.
     pub(crate) fn end(&mut self, now: Instant) {
         self.took = now.saturating_duration_since(self.start);
     }
 
-    /// How many were done.
+    /// How many requests were done.
     pub(crate) fn done(&self) -> u64 {
         self.latency_ns.len() - self.unsent
     }
 
-    /// How many were done a second.
+    /// Requests a second.
     pub(crate) fn rate(&self) -> f64 {
         self.done() as f64 / self.took.as_secs_f64().max(f64::MIN_POSITIVE)
     }

@@ -9,18 +9,18 @@ use serde_json::Value;
 
 use super::failure::{Failure, Result};
 
-/// Who plays.
+/// The participants of every session.
 pub(crate) const PLAYERS: [&str; 2] = ["11111111-1111-4111-8111-000000000000", "11111111-1111-4111-8111-000000000001"];
-/// What a session is created with, in version 1, and started, in version 2.
+/// The version of a session that was created, and of one that was started.
 pub(crate) const CREATED: u64 = 1;
 pub(crate) const STARTED: u64 = 2;
-/// What each player has, so that no clock runs out.
+/// A time so long that no clock runs out.
 pub(crate) const LONG_MS: u64 = 86_400_000;
 
-/// Sessions of a server's, one after the other.
+/// Sessions with consecutive ids, and the newest known version of each.
 #[derive(Debug)]
 pub(crate) struct Sessions {
-    /// What all their ids begin with: what an earlier run left behind is not in the way.
+    /// The prefix of all ids of a run: sessions that an earlier run left do not collide with it.
     run: u32,
     /// The number of the first; the others follow.
     first: u64,
@@ -28,7 +28,7 @@ pub(crate) struct Sessions {
     versions: Vec<AtomicU64>,
 }
 
-/// Makes numbers of sessions, none twice.
+/// Allocates session ids, none twice.
 #[derive(Debug)]
 pub(crate) struct SessionIds {
     run: u32,
@@ -36,7 +36,7 @@ pub(crate) struct SessionIds {
 }
 
 impl SessionIds {
-    /// From 0 on, for a run that begins now.
+    /// The ids of a run that begins now.
     pub(crate) fn new() -> Arc<Self> {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Arc::new(Self { run: (since.as_millis() as u32).rotate_left(16), next: AtomicU64::new(0) })
@@ -47,7 +47,7 @@ impl SessionIds {
         id(self.run, self.next.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// The ids of a number of new sessions, none of which is created or known.
+    /// Allocates ids for new sessions, which nobody has created yet.
     pub(crate) fn take(&self, count: usize) -> Arc<Sessions> {
         let first = self.next.fetch_add(count as u64, Ordering::Relaxed);
         Arc::new(Sessions { run: self.run, first, versions: (0..count).map(|_| AtomicU64::new(STARTED)).collect() })
@@ -63,17 +63,17 @@ impl Sessions {
         id(self.run, self.first + index as u64)
     }
 
-    /// What each of some connections sees to.
+    /// Partitions the sessions over connections.
     pub(crate) fn shares(&self, connections: usize) -> Vec<Vec<usize>> {
         (0..connections).map(|from| (from..self.len()).step_by(connections).collect()).collect()
     }
 
-    /// The version that the session has.
+    /// The newest known version of a session.
     pub(crate) fn version(&self, index: usize) -> u64 {
         self.versions[index].load(Ordering::Relaxed)
     }
 
-    /// It has another one now.
+    /// Records a newer version.
     pub(crate) fn saw(&self, index: usize, version: u64) {
         self.versions[index].store(version, Ordering::Relaxed);
     }
@@ -104,7 +104,7 @@ pub(crate) fn body(id: &str, time_ms: u64) -> String {
     )
 }
 
-/// Reads a session in full, a state or what a switch comes to, and says what is wrong with it.
+/// Checks all of a session, a state or the result of a switch, and says what is wrong with it.
 pub(crate) fn read_in_full(data: &Value, id: &str, version: u64, status: &str, active: Option<&str>) -> Result<()> {
     let wrong =
         |what: &str| Err(Failure::wrong(format_args!("{id}, version {version}: {what}"), data.to_string().as_bytes()));
@@ -133,7 +133,7 @@ pub(crate) fn read_in_full(data: &Value, id: &str, version: u64, status: &str, a
             return wrong("who is active is not whose turn it is");
         }
         let sum = ms("time_remaining_ms").zip(ms("time_used_ms")).map(|(left, used)| left + used);
-        // Earlier versions do not say what there was at first.
+        // Earlier releases do not send the initial time.
         if sum.is_none() || ms("initial_time_ms").is_some_and(|initial| sum != Some(initial)) {
             return wrong("time was made or lost");
         }

@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 use super::failure::{Failure, Result};
 use super::scan;
 
-/// What is read at once at least, in bytes: a small session's update.
+/// The least room for a read, in bytes: a small session's update.
 const READ_LEN_MIN: usize = 2_048;
 /// The response to the key of [`Socket::open`] (RFC 6455, section 1.3).
 const ACCEPTED: &[u8] = b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
@@ -34,7 +34,7 @@ struct Frame {
 }
 
 impl Socket {
-    /// Shakes hands and waits for the first message.
+    /// Connects, upgrades and waits for the first message.
     pub(crate) async fn open(address: SocketAddr, id: &str) -> Result<Self> {
         let mut tcp = TcpStream::connect(address).await?;
         tcp.set_nodelay(true)?;
@@ -134,7 +134,7 @@ impl Socket {
 }
 
 impl Frame {
-    /// The frame that begins at `start` and where it ends; `None` when it has not wholly come.
+    /// The frame that begins at `start` and where it ends; `None` when it is incomplete.
     fn read(bytes: &[u8], start: usize) -> Result<Option<(Self, usize)>> {
         const FIN: u8 = 0x80;
         let Some(&[first, second]) = bytes[start..].first_chunk() else { return Ok(None) };
@@ -169,7 +169,7 @@ pub(crate) fn session(message: &[u8]) -> Option<&str> {
     scan::text(scan::after(&message[..message.len().min(160)], b"\"sessionId\":\"")?)
 }
 
-/// A mask must be there; one of zeros leaves the payload as it is.
+/// A client's frame. The mask of zeros leaves the payload as it is.
 fn frame(opcode: u8, payload: &[u8]) -> Vec<u8> {
     const FIN: u8 = 0x80;
     const MASKED: u8 = 0x80;

@@ -17,13 +17,13 @@ use super::socket;
 use super::watchers::UpdateTracker;
 use super::workload::{RoundRobin, Workload};
 
-/// How many results a client may have before an update.
+/// How many results a client may receive ahead of an update.
 const UPDATES_LATE_MAX: u64 = 8;
 /// Switches sessions that nobody else switches: each response must have the version after the last one.
 pub(crate) struct Switch {
     sessions: Arc<Sessions>,
     requests: RoundRobin,
-    /// Those who watch, and have to be told when a switch was to be sent.
+    /// Learns when each switch was to be sent, if clients watch.
     tracker: Option<Arc<UpdateTracker>>,
     checks: Checks,
 }
@@ -123,9 +123,9 @@ pub(crate) struct SwitchTogether {
     checks: Checks,
 }
 
-/// The versions of a session that several connections were given.
+/// The versions of a session in the responses of several connections.
 pub(crate) struct AnsweredVersions {
-    /// All up to this one.
+    /// Every version up to this one was in a response.
     all_to: u64,
     more: BTreeSet<u64>,
     connections: usize,
@@ -145,19 +145,19 @@ impl SwitchTogether {
 }
 
 impl AnsweredVersions {
-    /// One more; `false` when it was given before, or when more are missing than can still come.
+    /// Adds a version; `false` when it is a duplicate, or when more are missing than can still come.
     fn add(&mut self, version: u64) -> bool {
         let is_new = version > self.all_to && self.more.insert(version);
         while self.more.remove(&(self.all_to + 1)) {
             self.all_to += 1;
         }
-        // Each of the others may have been given one that it has not read yet, for however long.
+        // Each other connection may have one response under way, for however long.
         let newest = self.more.last().copied().unwrap_or(self.all_to);
         let missing = newest - self.all_to - self.more.len() as u64;
         is_new && missing < self.connections as u64
     }
 
-    /// Whether none is missing, when all requests were answered.
+    /// Whether no version is missing after all requests were answered.
     pub(crate) fn is_whole(&self) -> bool {
         self.more.is_empty()
     }

@@ -30,7 +30,7 @@ fn server() -> ServerProcess {
 /// Asks for something as somebody else, and returns what was answered.
 async fn ask(address: SocketAddr, method: &str, path: &str) -> String {
     let mut client = Client::open(address).await.expect("the server accepts");
-    let response = client.ask(&request(method, path, "")).await.expect("the server responses");
+    let response = client.ask(&request(method, path, "")).await.expect("the server answers");
     assert_eq!(response.status, 200, "{method} {path}");
     String::from_utf8(response.body.to_vec()).expect("it is text")
 }

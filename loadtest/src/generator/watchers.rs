@@ -15,25 +15,25 @@ use super::scan;
 use super::sessions::Sessions;
 use super::socket::{self, Socket};
 
-/// How long the last changes may take to reach everybody.
+/// How long the last updates may take to reach every client.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// What is known of changes that clients have to be shown.
+/// Tracks updates until every client of their session has received them.
 pub(crate) struct UpdateTracker {
     sessions: Vec<Mutex<WatchedSession>>,
     /// How many watch each session.
     watchers: usize,
     /// From a change to one client, and to all of a session.
     samples: Mutex<[SharedSample; 2]>,
-    /// Changes that somebody has not seen.
+    /// Updates that some client has not received.
     underway: AtomicU64,
-    /// How often a client was shown a newer state instead.
+    /// How often a client received a newer state instead.
     skipped: AtomicU64,
 }
 
-/// The changes of one session that somebody has not seen.
+/// The updates of one session that some client has not received.
 struct WatchedSession {
-    /// The version that all have seen.
+    /// The newest version that all clients have received.
     seen_by_all: u64,
     changes: VecDeque<Change>,
 }
@@ -41,12 +41,12 @@ struct WatchedSession {
 struct Change {
     intended: Instant,
     seen_by: usize,
-    /// What the first client was shown.
+    /// The state that the first client received.
     state: Option<Box<[u8]>>,
 }
 
 impl UpdateTracker {
-    /// `watchers` for each session.
+    /// Tracks sessions with `watchers` clients each.
     pub(crate) fn new(sessions: &Sessions, watchers: usize) -> Arc<Self> {
         let session =
             |index| Mutex::new(WatchedSession { seen_by_all: sessions.version(index), changes: VecDeque::new() });
@@ -59,7 +59,7 @@ impl UpdateTracker {
         })
     }
 
-    /// From now on latencies are taken down there: to one client, to all.
+    /// Records latencies into these samples from now on: until one client has an update, until all have it.
     pub(crate) fn begin(&self, samples: [SharedSample; 2]) {
         for sample in &samples {
             sample.lock().begin(Instant::now());
@@ -75,7 +75,7 @@ impl UpdateTracker {
         self.underway.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Waits until everybody has seen everything; how often somebody was shown a newer state instead.
+    /// Waits until all clients have received all updates; returns how often one received a newer state instead.
     pub(crate) async fn wait_until_seen(&self) -> Result<u64> {
         let start = Instant::now();
         while self.underway.load(Ordering::Relaxed) > 0 {
@@ -92,7 +92,7 @@ impl UpdateTracker {
         Ok(self.skipped.swap(0, Ordering::Relaxed))
     }
 
-    /// A client that had seen `last` is shown `version`.
+    /// A client whose newest version was `last` receives `version`.
     fn show(&self, index: usize, last: u64, version: u64, message: &[u8]) -> Result<()> {
         let now = Instant::now();
         let wrong = |why: &str| Failure::wrong(format_args!("{why} after version {last}"), message);
@@ -125,7 +125,7 @@ impl UpdateTracker {
     }
 }
 
-/// Watches one session until something is wrong.
+/// Watches one session until a message is wrong.
 pub(crate) async fn watch(
     mut socket: Socket,
     sessions: Arc<Sessions>,

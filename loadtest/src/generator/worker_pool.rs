@@ -18,20 +18,20 @@ use super::workload::Workload;
 /// How long after the end of a slice responses may still come.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Workloads, each with a connection of its own.
+/// Workloads, each of which runs over a connection of its own.
 pub(crate) struct WorkerPool {
     addresses: Vec<SocketAddr>,
     workloads: Vec<Box<dyn Workload>>,
 }
 
-/// A connection that is open.
+/// An open connection.
 enum Connection {
     Http(Client),
     Socket(Socket),
 }
 
 impl WorkerPool {
-    /// Connections are divided over the addresses.
+    /// Distributes connections over the addresses, round robin.
     pub(crate) fn new(addresses: &[SocketAddr], workloads: impl IntoIterator<Item = Box<dyn Workload>>) -> Self {
         Self { addresses: addresses.to_vec(), workloads: workloads.into_iter().collect() }
     }
@@ -41,7 +41,7 @@ impl WorkerPool {
         self.workloads.len()
     }
 
-    /// Opens the connections, works for a slice of time, and takes down in `sample` what it came to.
+    /// Opens the connections, runs all workloads for a slice of time, and records latencies into `sample`.
     pub(crate) async fn work(&mut self, pace: Pace, sample: &SharedSample) -> Result<()> {
         let mut connections = Vec::with_capacity(self.workloads.len());
         for (index, workload) in self.workloads.iter().enumerate() {
@@ -70,7 +70,7 @@ impl WorkerPool {
         };
         let limit = match pace {
             Pace::Closed(duration) | Pace::Open(_, duration) => duration + PATIENCE,
-            // So slow is nothing that is worth waiting for.
+            // No server that is worth waiting for takes 1 ms a request and a minute more.
             Pace::Count(count) => PATIENCE + Duration::from_millis(count),
         };
         let too_late = |_| Failure::broken(format!("responses are missing {PATIENCE:?} after the end of a slice"));

@@ -16,10 +16,10 @@ pub(crate) trait Workload: Send {
     /// The bytes to send next, which were to be sent at `intended`.
     fn next(&mut self, intended: Instant) -> &[u8];
 
-    /// Whether their response is right.
+    /// Checks the response.
     fn check(&mut self, response: Response<'_>) -> Result<()>;
 
-    /// Whether a message is right that came by itself, over a WebSocket.
+    /// Checks a message that the server pushed over the WebSocket.
     fn hear(&mut self, message: &[u8]) -> Result<()> {
         let _ = message;
         Ok(())
@@ -31,7 +31,7 @@ pub(crate) trait Workload: Send {
     }
 }
 
-/// Reads what the baseline has.
+/// Reads the 900 bytes of the baseline.
 pub(crate) struct Bare(Vec<u8>);
 
 impl Bare {
@@ -90,12 +90,12 @@ pub(crate) struct Setup {
     checks: Checks,
 }
 
-/// What is done to given sessions.
+/// A step of the set-up of sessions.
 #[derive(Clone)]
 pub(crate) enum SetupStep {
-    /// They are created, each player with a time that depends on the session's index.
+    /// Creates them, with a time for each player that depends on the session's index.
     Create(Arc<dyn Fn(usize) -> u64 + Send + Sync>),
-    /// They are started.
+    /// Starts them.
     Start,
 }
 
@@ -136,7 +136,7 @@ impl Workload for Setup {
     }
 }
 
-/// Reads sessions, each of which must be as its last switch left it.
+/// Reads sessions and checks that each is as its last switch left it.
 pub(crate) struct Read {
     sessions: Arc<Sessions>,
     requests: RoundRobin,
@@ -162,7 +162,7 @@ impl Workload for Read {
     }
 }
 
-/// The requests of a connection, one for each of its sessions, in turns.
+/// The requests of a connection, one for each of its sessions, round robin.
 pub(super) struct RoundRobin {
     requests: Vec<(usize, Vec<u8>)>,
     now: usize,
@@ -175,14 +175,14 @@ impl RoundRobin {
         Self { requests: requests.collect(), now: 0, next: 0 }
     }
 
-    /// The next session's turn.
+    /// Moves on to the next session, and returns its index.
     pub(super) fn advance(&mut self) -> usize {
         self.now = self.next;
         self.next = (self.now + 1) % self.requests.len();
         self.index()
     }
 
-    /// The session whose turn it is.
+    /// The index of the current session.
     pub(super) fn index(&self) -> usize {
         self.requests[self.now].0
     }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// What is known of it.
+/// What is known of the machine.
 #[derive(Debug)]
 pub(crate) struct Machine {
     pub(crate) cores: usize,
@@ -16,7 +16,7 @@ pub(crate) struct Machine {
 }
 
 impl Machine {
-    /// This one, now.
+    /// Reads this machine's.
     pub(crate) fn read() -> Self {
         let text = |path: &str| fs::read_to_string(path).unwrap_or_default();
         let processor = text("/proc/cpuinfo");
@@ -31,7 +31,7 @@ impl Machine {
         }
     }
 
-    /// In a line.
+    /// The machine in a line.
     pub(crate) fn line(&self) -> String {
         let Self { cores, processor, system, load, .. } = self;
         format!("{cores} cores of {processor}, {system}, load {load} before the run; server and generator share them")

@@ -15,7 +15,7 @@ use crate::generator::sample::Sample;
 use crate::servers::target::Usage;
 use machine::Machine;
 
-/// All that is known when a run is over.
+/// The result of a run.
 #[derive(Debug)]
 pub(crate) struct Report {
     pub(crate) scenario: &'static str,
@@ -44,11 +44,11 @@ pub(crate) struct Heading {
     /// Such as `64 connections`.
     pub(crate) load: String,
     pub(crate) merit: Merit,
-    /// Processor time is told for so many of them.
+    /// Whether the processor time of a request is told.
     pub(crate) has_cost: bool,
 }
 
-/// What says which of two is better.
+/// The figure by which two rows are compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Merit {
     /// Requests a second: more is better.
@@ -57,17 +57,17 @@ pub(crate) enum Merit {
     Latency,
 }
 
-/// What was taken down in one slice of time.
+/// The measurements of one slice of time.
 #[derive(Debug)]
 pub(crate) struct Slice {
     pub(crate) sample: Sample,
-    /// `None` when it was used for something else too.
+    /// Processor time; `None` when the target did something else too.
     pub(crate) usage: Option<Usage>,
-    /// How long the audit wrote on afterwards; `None` when there was nothing to write.
+    /// How long the audit took afterwards to write everything; `None` when there was nothing to write.
     pub(crate) drained: Option<Duration>,
 }
 
-/// One number with its name.
+/// A single figure.
 #[derive(Debug)]
 pub(crate) struct Figure {
     pub(crate) name: String,
@@ -84,7 +84,7 @@ pub(crate) struct Series {
     pub(crate) points: Vec<(f64, f64)>,
 }
 
-/// A figure over several slices.
+/// The median and the range of a figure over several slices.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Spread {
     pub(crate) median: f64,
@@ -98,12 +98,12 @@ impl Report {
         self.rows.is_empty() && self.figures.is_empty()
     }
 
-    /// One more figure.
+    /// Adds a figure.
     pub(crate) fn figure(&mut self, name: impl Into<String>, value: f64, unit: &'static str) {
         self.figures.push(Figure { name: name.into(), value, unit });
     }
 
-    /// What else has to be said.
+    /// Adds a note.
     pub(crate) fn note(&mut self, text: impl Into<String>) {
         self.notes.push(text.into());
     }
@@ -141,7 +141,7 @@ impl Row {
         Spread::of(self.slices.iter().map(|slice| slice.sample.rate()))
     }
 
-    /// Requests a second when the time is counted in that the audit wrote on.
+    /// Requests a second, the time included that the audit took to write everything.
     pub(crate) fn audited_rate(&self) -> Option<f64> {
         self.median(|slice| {
             let took = slice.sample.took + slice.drained?;
@@ -154,7 +154,7 @@ impl Row {
         self.median(|slice| Some(per_1000(slice.usage.as_ref()?.server_s?, slice)))
     }
 
-    /// Processor time for 1,000 requests of what works for the server, in seconds.
+    /// Processor time of a helper for 1,000 requests, in seconds.
     pub(crate) fn helper_s(&self, name: &str) -> Option<f64> {
         self.median(|slice| {
             let (_, used_s) = slice.usage.as_ref()?.helpers_s.iter().find(|(helper, _)| *helper == name)?;
@@ -178,7 +178,7 @@ impl Row {
         self.slices.iter().map(|slice| slice.sample.unsent).sum()
     }
 
-    /// Its merit as a ratio to another's, slice by slice: those that ran next to each other are compared.
+    /// Its merit as a ratio to another row's, slice by slice: slices that ran next to each other are compared.
     pub(crate) fn ratio_to(&self, other: &Row) -> Spread {
         let merit = |slice: &Slice| match self.heading.merit {
             Merit::Rate => slice.sample.rate(),

@@ -8,7 +8,7 @@ pub(crate) struct Table {
     pub(crate) rows: Vec<Vec<String>>,
 }
 
-/// All rows, with the columns that say something.
+/// All rows, without columns that are empty.
 pub(crate) fn table(report: &Report) -> Table {
     type Cell = Box<dyn Fn(&Row) -> Option<String>>;
     let percentile = |quantile: f64| -> Cell {
@@ -81,7 +81,7 @@ pub(crate) fn text(report: &Report) -> String {
     text
 }
 
-/// What has to be said about figures for them to be understood.
+/// The notes that explain the figures.
 pub(crate) fn notes(report: &Report) -> Vec<String> {
     let mut notes = report.notes.clone();
     let has = |is: &dyn Fn(&Row) -> bool| report.rows.iter().any(is);
@@ -111,7 +111,7 @@ pub(crate) fn spread(Spread { median, least, most }: Spread) -> String {
     if least == most { format!("{median:.2}") } else { format!("{median:.2} ({least:.2} to {most:.2})") }
 }
 
-/// A number of a size that is not known beforehand.
+/// A number with as many digits as its size needs.
 pub(crate) fn value(value: f64) -> String {
     match value.abs() {
         size if size >= 1_000.0 => format!("{value:.0}"),

@@ -26,7 +26,7 @@ const CONNECTIONS: usize = 64;
 const PAUSE: Duration = Duration::from_millis(100);
 /// Sessions whose history is read back.
 const READ_BACK: usize = 20;
-/// What is asked for when the rate is not given, of what was written while as much as possible was made.
+/// The default rate, as a share of what the audit kept up with.
 const EASE: f64 = 0.9;
 
 pub(super) const SCENARIO: Scenario = Scenario {
@@ -68,14 +68,14 @@ async fn measure(run: &mut Run) -> Result<()> {
     Ok(())
 }
 
-/// Changes wait, then are written with nothing else to do.
+/// Measures how fast a backlog of changes is written when the server does nothing else.
 async fn drain(run: &mut Run, target: &Arc<Target>, pool: &mut WorkerPool) -> Result<()> {
     let changes = run.options.changes;
     signal(run, "STOP").await;
     let sample = Sample::shared();
     run.progress.set_phase(format!("making {changes} changes while PostgreSQL is halted"), Some(&sample));
     let made = pool.work(Pace::Count(changes), &sample).await;
-    // Whatever happened: one that is halted does not end.
+    // In any case: a halted process does not end.
     signal(run, "CONT").await;
     made?;
     target.add_changes(changes);
@@ -151,7 +151,7 @@ async fn keep_up(run: &mut Run, target: &Arc<Target>, pool: &mut WorkerPool, pac
     Ok(kept_up)
 }
 
-/// How many changes wait to be written, after a little.
+/// Pauses, then returns how many changes wait to be written.
 async fn waiting(target: &Target, sample: &SharedSample) -> Result<f64> {
     tokio::time::sleep(PAUSE).await;
     // What is done is counted first: what is written meanwhile makes the difference smaller, not negative.
@@ -159,7 +159,7 @@ async fn waiting(target: &Target, sample: &SharedSample) -> Result<f64> {
     Ok(target.unwritten_of(done).await? as f64)
 }
 
-/// By how much something grows a second over the second half of its points: the slope of the line that fits best.
+/// The growth a second over the second half of the points: the slope of the least-squares line.
 fn growth(points: &[(f64, f64)]) -> f64 {
     let points = &points[points.len() / 2..];
     let count = points.len().max(1) as f64;

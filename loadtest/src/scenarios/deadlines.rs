@@ -24,7 +24,7 @@ use crate::servers::Needs;
 use crate::servers::target::Target;
 use crate::support::instant;
 
-/// How long after its deadline a client may wait until it counts as forgotten.
+/// How long after its deadline a client waits for the message.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How long clients listen on when all clocks have run out: nothing may come twice.
 const ENCORE: Duration = Duration::from_millis(500);
@@ -63,7 +63,7 @@ async fn measure(run: &mut Run) -> Result<()> {
     interleave_rounds(run, benchmarks, rounds, false).await
 }
 
-/// Sessions that expire, and their clients.
+/// Lets sessions expire while clients watch them.
 struct Clocks {
     target: Arc<Target>,
     offset: Offset,
@@ -71,7 +71,7 @@ struct Clocks {
     count: usize,
 }
 
-/// What the server's clock shows when this machine's shows 0: somewhere in between, in ms.
+/// The bounds of the offset of the server's clock from this machine's, in ms.
 #[derive(Clone, Copy, Debug)]
 struct Offset {
     least_ms: f64,
@@ -101,7 +101,7 @@ impl Offset {
         wall_ms() + (self.least_ms + self.most_ms) / 2.0
     }
 
-    /// How wrong that may be.
+    /// The error of the offset.
     fn error_ms(self) -> f64 {
         // Clocks that drifted apart while they were asked leave nothing in between.
         ((self.most_ms - self.least_ms) / 2.0).abs()
@@ -172,13 +172,13 @@ impl Benchmark for Clocks {
     }
 }
 
-/// How late somebody was told.
+/// How late a client was notified.
 struct Lateness {
     known: Duration,
     said: Duration,
 }
 
-/// Who waits for a clock to run out.
+/// A client that waits for a clock to run out.
 struct Client {
     id: String,
     offset: Offset,

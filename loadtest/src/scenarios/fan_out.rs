@@ -118,7 +118,7 @@ async fn measure(run: &mut Run) -> Result<()> {
     interleave(run, benchmarks).await
 }
 
-/// Switches, and those who watch.
+/// Switches sessions while clients watch them.
 struct Watched {
     target: Arc<Target>,
     pool: WorkerPool,

@@ -12,14 +12,14 @@ use crate::run::Run;
 use crate::scenario::Scenario;
 use crate::servers::Needs;
 
-/// Some heartbeats long, so that whoever does not response them is dropped.
+/// Some heartbeats long, so that whoever does not answer them is dropped.
 const HELD: Duration = Duration::from_secs(12);
 
 pub(super) const SCENARIO: Scenario = Scenario {
     name: "idle-sockets",
     about: "10,000 WebSockets that do nothing, and what one of them takes in memory",
     details: "\
-Each watches a session of its own that is never created, and responses heartbeats. Nothing must be sent to them, and none may be \
+Each watches a session of its own that is never created, and answers heartbeats. Nothing must be sent to them, and none may be \
 dropped, for two heartbeats. Memory is that of the server's process; its processor time is told as a share of one core.",
     parameters: &[Parameter::Clients("10000")],
     needs: Needs { instances: 1, backend: Backend::Memory, settings: &[], has_baseline: false },

@@ -28,14 +28,14 @@ use crate::support::dice::Dice;
 use super::players::{Player, SharedSessions};
 
 const CONNECTIONS: usize = 64;
-/// How often memory is looked at.
+/// How often memory is sampled.
 const PAUSE: Duration = Duration::from_secs(1);
 /// How long somebody watches a session at most.
 const VISIT: Duration = Duration::from_secs(1);
 /// By how much memory may grow from the middle third of a run to the last.
 const GROWTH_MAX: f64 = 0.05;
 const GROWTH_MAX_BYTES: f64 = 4e6;
-/// Looks at memory without which nothing can be said about it.
+/// The least number of samples of memory for a verdict.
 const LOOKS_MIN: usize = 12;
 
 pub(super) const SCENARIO: Scenario = Scenario {
@@ -108,7 +108,7 @@ fn thirds(points: &[(f64, f64)]) -> Option<(f64, f64)> {
     Some((median(&points[third..2 * third]), median(&points[2 * third..])))
 }
 
-/// Players, and those who come to watch.
+/// Runs players, and visitors who watch.
 struct Mixed {
     target: Arc<Target>,
     pool: WorkerPool,
@@ -155,7 +155,7 @@ impl Benchmark for Mixed {
     }
 }
 
-/// Watches one session after the other until something is wrong.
+/// Watches one session after the other until a message is wrong.
 async fn visit(target: Arc<Target>, shared: Arc<SharedSessions>, mut dice: Dice) -> Failure {
     loop {
         let chance = dice.below(1 << 20) as usize;

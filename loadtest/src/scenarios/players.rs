@@ -14,38 +14,38 @@ use crate::generator::sessions::{CREATED, LONG_MS, PLAYERS, SessionIds, body, re
 use crate::generator::workload::Workload;
 use crate::support::dice::Dice;
 
-/// What players and visitors share.
+/// The sessions that players and visitors share.
 pub(super) struct SharedSessions {
-    /// Sessions that there are at the moment, or will be.
+    /// Sessions that exist, or are about to.
     ids: Mutex<Vec<String>>,
-    /// Changes that were made of them.
+    /// How many changes were made.
     pub(super) changes: AtomicU64,
-    /// Visitors who could not be let in.
+    /// Visitors whom the server told to come back later.
     pub(super) sent_away: AtomicU64,
 }
 
 impl SharedSessions {
-    /// Somebody's session.
+    /// The id of some player's session.
     pub(super) fn id(&self, index: usize) -> String {
         let ids = self.ids.lock();
         ids[index % ids.len()].clone()
     }
 }
 
-/// One connection's sessions.
+/// Plays the sessions of one connection.
 pub(super) struct Player {
     session_ids: Arc<SessionIds>,
     shared: Arc<SharedSessions>,
-    /// Where its sessions stand on the table.
+    /// The index of its first session among the shared ones.
     first: usize,
     sessions: Vec<PlayerSession>,
     dice: Dice,
-    /// What was asked for last, and of which session.
+    /// The session and the action of the last request.
     asked: (usize, Action),
     request: Vec<u8>,
 }
 
-/// What is known of a session.
+/// The model of a session: what its next state must show.
 struct PlayerSession {
     id: String,
     stage: Stage,
@@ -54,7 +54,7 @@ struct PlayerSession {
     turn: usize,
 }
 
-/// How far a session is.
+/// The stage of a session's life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
     Absent,
@@ -66,7 +66,7 @@ enum Stage {
     Deleted,
 }
 
-/// What can be done.
+/// What a player can do to a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Action {
     Create,
@@ -81,7 +81,7 @@ enum Action {
     Delete,
 }
 
-/// What is done to a running session, out of a hundred times.
+/// The mix of actions on a running session, in percent.
 const GAME: [(u64, Action); 7] = [
     (55, Action::Switch),
     (25, Action::Read),
@@ -93,7 +93,7 @@ const GAME: [(u64, Action); 7] = [
 ];
 
 impl Player {
-    /// Players for a number of connections, and their sessions, none of which there is.
+    /// Players for a number of connections, and their sessions, none of which exists yet.
     pub(super) fn boxed(
         session_ids: &Arc<SessionIds>,
         connections: usize,

@@ -9,7 +9,7 @@ use crate::run::Run;
 use crate::scenario::Scenario;
 use crate::servers::Needs;
 
-/// SessionIds of sessions, as far as the run is told to go.
+/// Numbers of stored sessions, up to that of the options.
 const STEPS: [usize; 4] = [1_000, 10_000, 100_000, 1_000_000];
 /// Sessions that are switched, spread over all that are stored.
 const SWITCHED: usize = 1_000;

@@ -22,16 +22,16 @@ use process::Process;
 use server_process::{ServerProcess, binary};
 use target::{Audit, Target};
 
-/// What a scenario asks of the servers that are started for it.
+/// What a scenario needs of the servers that a run starts for it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Needs {
-    /// Instances at least.
+    /// The least number of instances.
     pub(crate) instances: usize,
-    /// What they keep sessions in at least.
+    /// The least backend.
     pub(crate) backend: Backend,
-    /// Settings of theirs.
+    /// Settings of the server.
     pub(crate) settings: &'static [(&'static str, &'static str)],
-    /// Whether figures are told as ratios to the baseline.
+    /// Whether the baseline is measured too.
     pub(crate) has_baseline: bool,
 }
 
@@ -46,7 +46,7 @@ pub(crate) struct Fleet {
     pub(crate) targets: Vec<Arc<Target>>,
     _children: Vec<ServerProcess>,
     _redis: Option<Redis>,
-    /// The database that was started here.
+    /// The PostgreSQL that the run started.
     pub(crate) postgres: Option<Arc<Mutex<Postgres>>>,
     _data: Option<Directory>,
 }
@@ -127,7 +127,7 @@ impl Fleet {
     }
 }
 
-/// The server that was said to be there already.
+/// The server that `--url` names.
 fn given(options: &Options) -> Target {
     let mut target = Target::at("server", options.urls.clone());
     target.instances.extend(options.pid.map(Process));

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io;
 
-/// How the kernel counts processor time for programs: the same on all machines.
+/// The unit of processor time in /proc, the same on all machines.
 const TICKS_PER_S: f64 = 100.0;
 
 /// A process.
@@ -11,7 +11,7 @@ const TICKS_PER_S: f64 = 100.0;
 pub(crate) struct Process(pub(crate) u32);
 
 impl Process {
-    /// This one.
+    /// This process.
     pub(crate) fn own() -> Self {
         Self(std::process::id())
     }
@@ -21,7 +21,7 @@ impl Process {
         Ok(Stat::read(self.0)?.cpu_s)
     }
 
-    /// The same with that of all it has started, those that have ended included.
+    /// The same with that of its children, those that have ended included.
     pub(crate) fn tree_cpu_s(self) -> io::Result<f64> {
         let own = Stat::read(self.0)?;
         let numbers = fs::read_dir("/proc")?.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());

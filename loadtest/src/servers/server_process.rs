@@ -29,7 +29,7 @@ impl ServerProcess {
         let mut line = String::new();
         BufReader::new(child.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?).read_line(&mut line)?;
         let address = line.trim().parse().map_err(io::Error::other);
-        // Held before anything can fail, so that the child does not outlive it.
+        // Owned before anything can fail, so that the child is killed.
         let mut started = Self { child, address: SocketAddr::from(([0; 4], 0)) };
         started.address = address?;
         Ok(started)
@@ -39,7 +39,7 @@ impl ServerProcess {
     pub(crate) fn synckairos(settings: &[(&str, String)]) -> io::Result<Self> {
         let mut command = Command::new(binary()?);
         command.args(["--port", "0", "--rate-limit-switch", "0", "--log-format", "json", "--max-sessions", "4000000"]);
-        // Older servers do not know the option, but mind no environment.
+        // Older servers refuse an option that they do not know, but no variable.
         command.env("RATE_LIMIT_ANSWER_BYTES", "0");
         command.envs(settings.iter().map(|(name, value)| (name, value)));
         let mut child = command.stderr(Stdio::piped()).spawn()?;
@@ -95,7 +95,7 @@ impl Drop for ServerProcess {
     }
 }
 
-/// Shows what a server complains of; the rest of its log would only be in the way.
+/// Shows warnings and errors of a server's log.
 fn complain(line: &str) {
     if !line.contains("\"INFO\"") {
         eprintln!("{}", line.trim_end());

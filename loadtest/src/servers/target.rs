@@ -13,26 +13,26 @@ use super::process::Process;
 
 /// How long the audit may take to write what a slice of time has made.
 const AUDIT_PATIENCE: Duration = Duration::from_secs(300);
-/// How often it is asked how far it is.
+/// How often its metrics are read meanwhile.
 const AUDIT_PAUSE: Duration = Duration::from_millis(20);
 
-/// What is measured.
+/// A server that is measured.
 #[derive(Debug)]
 pub(crate) struct Target {
     pub(crate) name: String,
-    /// Where its instances listen.
+    /// The addresses of its instances.
     pub(crate) addresses: Vec<SocketAddr>,
     /// The processes of its instances, as far as they are known.
     pub(crate) instances: Vec<Process>,
-    /// Others that work for it.
+    /// Processes that work for it: Redis, PostgreSQL.
     pub(crate) helpers: Vec<(&'static str, Process)>,
     pub(crate) audit: Option<Audit>,
 }
 
-/// How far the audit is.
+/// The progress of the audit.
 #[derive(Debug, Default)]
 pub(crate) struct Audit {
-    /// What was written before the run.
+    /// Changes that were written before the run.
     before: AtomicU64,
     /// Changes that were made since.
     made: AtomicU64,
@@ -49,7 +49,7 @@ pub(crate) struct Usage {
 }
 
 impl Usage {
-    /// What was used since.
+    /// The time used since.
     pub(crate) fn since(&self, before: &Self) -> Self {
         let helpers = self.helpers_s.iter().zip(&before.helpers_s);
         Self {
@@ -61,14 +61,14 @@ impl Usage {
 }
 
 impl Audit {
-    /// What must be counted as written in the end.
+    /// What the server must count as written in the end.
     fn all(&self) -> u64 {
         self.before.load(Ordering::Relaxed) + self.made.load(Ordering::Relaxed)
     }
 }
 
 impl Target {
-    /// A server of which nothing is known but where it is.
+    /// A server of which only the addresses are known.
     pub(crate) fn at(name: &str, addresses: Vec<SocketAddr>) -> Self {
         Self { name: name.to_owned(), addresses, instances: Vec::new(), helpers: Vec::new(), audit: None }
     }
@@ -108,19 +108,19 @@ impl Target {
         Ok(sum)
     }
 
-    /// Changes were made that the audit has to write.
+    /// Counts changes that the audit has to write.
     pub(crate) fn add_changes(&self, changes: u64) {
         if let Some(audit) = &self.audit {
             audit.made.fetch_add(changes, Ordering::Relaxed);
         }
     }
 
-    /// How many changes were made, as far as it was told.
+    /// How many changes were counted.
     pub(crate) fn changes(&self) -> u64 {
         self.audit.as_ref().map_or(0, |audit| audit.made.load(Ordering::Relaxed))
     }
 
-    /// From now on it is counted what the audit writes.
+    /// Counts what the audit writes from now on.
     pub(crate) async fn begin_audit(&self) -> Result<()> {
         if let Some(audit) = &self.audit {
             audit.before.store(self.written().await?, Ordering::Relaxed);
@@ -133,7 +133,7 @@ impl Target {
         self.unwritten_of(0).await
     }
 
-    /// The same when `more` were made that it was not told of.
+    /// The same with `more` changes that were not counted yet.
     pub(crate) async fn unwritten_of(&self, more: u64) -> Result<u64> {
         let Some(audit) = &self.audit else { return Ok(0) };
         Ok((audit.all() + more).saturating_sub(self.written().await?))
