@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use synckairos::clock::Clock;
 use synckairos::engine::{Command, Millis, SessionId};
-use synckairos::redis::{Certificates, Keyspace, Queue, Server};
+use synckairos::redis::{Certificates, Keyspace, QueueKey, RedisServer};
 use synckairos::sessions::{RateLimits, Sessions};
 use synckairos::store::memory::{Limit, Memory};
 use synckairos::store::redis::{Budget, Options, RecordFormat, RedisStore};
@@ -36,7 +36,7 @@ fn commit(criterion: &mut Criterion) {
     for (name, audit) in [("redis", None), ("redis_audited", Some(Budget { bytes_max: u64::MAX }))] {
         let keyspace = Keyspace::new(name, 1);
         let options = Options {
-            server: Server::parse(&redis.url(), &Certificates::default(), Duration::from_secs(1)).expect("a URL"),
+            server: RedisServer::parse(&redis.url(), &Certificates::default(), Duration::from_secs(1)).expect("a URL"),
             keyspace: keyspace.clone(),
             timeout: Duration::from_secs(2),
             tombstone_ttl: HOUR,
@@ -48,7 +48,7 @@ fn commit(criterion: &mut Criterion) {
         };
         let store = runtime.block_on(async { RedisStore::new(&Clock::system(), &options, &(Arc::new(Nobody) as _)) });
         // Nobody writes the audit down here: what is queued would only take up room.
-        let waiting = keyspace.all().map(|partition| keyspace.queue(partition, Queue::Wait)).collect::<Vec<_>>();
+        let waiting = keyspace.all().map(|partition| keyspace.queue(partition, QueueKey::Wait)).collect::<Vec<_>>();
         let forget = || ::redis::cmd("DEL").arg(&waiting).exec(&mut redis.connect());
         let sessions = Sessions::new(Arc::new(store), RateLimits::default());
         switches(criterion, &runtime, name, sessions, || forget().expect("it answers"));

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::audit::{AuditQueue, QueueAdmin, QueueStats};
 use crate::config;
-use crate::redis::{Keyspace, Server};
+use crate::redis::{Keyspace, RedisServer};
 use crate::wire;
 
 /// How long Redis may take to answer somebody who waits at a terminal.
@@ -65,6 +65,6 @@ pub async fn run(redis: &config::Redis, command: QueueCommand, out: &mut (dyn Wr
 }
 
 fn open_queue(redis: &config::Redis) -> Result<QueueAdmin, String> {
-    let server = Server::open(&redis.access, REPLY_TIMEOUT)?;
+    let server = RedisServer::open(&redis.access, REPLY_TIMEOUT)?;
     Ok(QueueAdmin::new(AuditQueue::all(&server, &Keyspace::new(&redis.prefix, redis.partitions))))
 }

@@ -23,7 +23,7 @@ use crate::memory_limit;
 use crate::postgres::{self, PostgresArchive, PostgresSink, Server as Database, Tables};
 use crate::process::{self, ProcessCollector};
 use crate::readiness::{Finding, Readiness};
-use crate::redis::{Bell, Keyspace, Server};
+use crate::redis::{Keyspace, RedisServer, WakeUp};
 use crate::sessions::{RateLimits, Recovery, RecoveryOptions, Sessions};
 use crate::shutdown::{self, Trigger};
 use crate::store::file::DataDir;
@@ -98,14 +98,14 @@ pub async fn start(config: Config) -> Result<Running, Failure> {
         DataDir::open(path, clock, config.request_timeout, metrics)
     });
     let data = data.transpose().map_err(Failure::Store)?;
-    let redis = config.redis.as_ref().map(|redis| Server::open(&redis.access, REDIS_REPLY_TIMEOUT));
+    let redis = config.redis.as_ref().map(|redis| RedisServer::open(&redis.access, REDIS_REPLY_TIMEOUT));
     let redis = redis.transpose().map_err(|why| Failure::Store(io::Error::other(why)))?;
     let mut readiness = Readiness::default();
     readiness.add("server", {
         let shutdown = shutdown.clone();
         move || shutdown.is_announced().then(|| Finding::NotReady("it is about to stop".to_owned()))
     });
-    let Kept { store, bells, record_format } =
+    let Kept { store, wake_ups, record_format } =
         Kept::new(&config, &clock, &hub, metrics.clone(), data.as_ref(), redis.as_ref(), &mut readiness)
             .map_err(Failure::Store)?;
     let mut agents = JoinSet::new();
@@ -123,7 +123,7 @@ pub async fn start(config: Config) -> Result<Running, Failure> {
         agents.spawn(supervisor.keep(Task::auxiliary("lease"), move || instances.clone().keep()));
     }
     let watched = Watched { registry: &mut registry, readiness: &mut readiness, supervisor: &supervisor };
-    let audit = Audit::new(&config, &clock, watched, &mut agents, redis, bells).map_err(Failure::Store)?;
+    let audit = Audit::new(&config, &clock, watched, &mut agents, redis, wake_ups).map_err(Failure::Store)?;
     let Audit { archive, consumer } = audit;
     readiness.add("tasks", {
         let supervisor = supervisor.clone();
@@ -279,7 +279,7 @@ impl Running {
 fn instances(
     config: &Config,
     redis: &config::Redis,
-    server: &Server,
+    server: &RedisServer,
     address: &Address,
     format: RecordFormat,
 ) -> Instances {
@@ -312,7 +312,7 @@ struct Kept {
     /// In which form they are written, where that may change.
     record_format: RecordFormat,
     /// Rung when there is something to be written down.
-    bells: Vec<Bell>,
+    wake_ups: Vec<WakeUp>,
 }
 
 impl Kept {
@@ -322,7 +322,7 @@ impl Kept {
         hub: &Arc<Hub>,
         metrics: Metrics,
         data: Option<&DataDir>,
-        server: Option<&Server>,
+        server: Option<&RedisServer>,
         readiness: &mut Readiness,
     ) -> io::Result<Self> {
         let tombstone_ttl = Millis::new(config.tombstone_ttl.as_millis() as u64);
@@ -338,7 +338,7 @@ impl Kept {
             };
             let asked = memory.clone();
             readiness.add("store", move || asked.unready_reason().map(Finding::NotReady));
-            return Ok(Self { store: Arc::new(memory), record_format, bells: Vec::new() });
+            return Ok(Self { store: Arc::new(memory), record_format, wake_ups: Vec::new() });
         };
         let (server, keyspace) = (server.clone(), Keyspace::new(&redis.prefix, redis.partitions));
         let bytes_max = config.audit.as_ref().map(|audit| audit.queue_bytes_max / u64::from(redis.partitions));
@@ -356,12 +356,12 @@ impl Kept {
             metrics,
         };
         let store = RedisStore::new(clock, &options, &listener);
-        let bells = store.bells();
+        let wake_ups = store.wake_ups();
         let asked = store.clone();
         let missing =
             move || asked.unready_reason().map(Finding::NotReady).or_else(|| asked.impaired().map(Finding::Degraded));
         readiness.add("store", missing);
-        Ok(Self { store: Arc::new(store), record_format, bells })
+        Ok(Self { store: Arc::new(store), record_format, wake_ups })
     }
 }
 
@@ -385,8 +385,8 @@ impl Audit {
         clock: &Clock,
         watched: Watched<'_>,
         agents: &mut JoinSet<()>,
-        server: Option<Server>,
-        bells: Vec<Bell>,
+        server: Option<RedisServer>,
+        wake_ups: Vec<WakeUp>,
     ) -> io::Result<Self> {
         let metrics = AuditMetrics::register(watched.registry, watched.supervisor.clone());
         let (Some(redis), Some(server), Some(audit)) = (&config.redis, server, &config.audit) else {
@@ -404,7 +404,7 @@ impl Audit {
             agents.spawn(watched.supervisor.keep(Task::auxiliary("retention"), forget));
         }
         let queues = AuditQueue::all(&server, &Keyspace::new(&redis.prefix, redis.partitions));
-        let queues = queues.into_iter().zip(bells).map(|(queue, bell)| queue.with_bell(bell)).collect();
+        let queues = queues.into_iter().zip(wake_ups).map(|(queue, wake_up)| queue.with_wake_up(wake_up)).collect();
         let sinks = Sinks::new(audit.threads, || Box::new(PostgresSink::new(database.clone())));
         let consumer = Consumer::new(clock, queues, sinks, audit.queue_bytes_max / 5, &metrics)?;
         let health = consumer.health();

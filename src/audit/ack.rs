@@ -1,7 +1,7 @@
 //! The acknowledgement of a batch: the arguments of `scripts/ack.lua`, made of what each job came to. Does not know when the
 //! script runs.
 
-use crate::redis::{Commands, Word};
+use crate::redis::{Pipeline, ToArg};
 use crate::wire;
 
 use super::queued_job::{JobOutcome, QueuedJob, pending_field};
@@ -63,7 +63,7 @@ impl AckArguments {
     }
 
     /// Appends the arguments to the script's call, after the batch's name.
-    pub(super) fn append_to(&self, call: &mut Commands) {
+    pub(super) fn append_to(&self, call: &mut Pipeline) {
         call.arg(self.written_bytes).arg(DONE_MAX);
         append_list(call, &self.sessions);
         append_list(call, &self.tags);
@@ -77,6 +77,6 @@ impl AckArguments {
 }
 
 /// Appends a list as its length and its elements.
-fn append_list<W: Word>(call: &mut Commands, elements: &[W]) {
+fn append_list<W: ToArg>(call: &mut Pipeline, elements: &[W]) {
     call.arg(elements.len()).args(elements);
 }

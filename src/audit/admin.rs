@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::redis::{Commands, LinkError, Partition, Queue as QueueKey};
+use crate::redis::{Partition, Pipeline, QueueKey, RedisError};
 use crate::wire::{self, DeadLetter};
 
 use super::inspect::QueueStats;
@@ -24,7 +24,7 @@ impl QueueAdmin {
     }
 
     /// How many jobs wait, are leased, delayed and dead.
-    pub async fn stats(&mut self) -> Result<QueueStats, LinkError> {
+    pub async fn stats(&mut self) -> Result<QueueStats, RedisError> {
         let mut all = Vec::new();
         for queue in &mut self.0 {
             all.push(queue.stats().await?);
@@ -33,7 +33,7 @@ impl QueueAdmin {
     }
 
     /// The oldest dead letters, `most` of them at most.
-    pub async fn dead(&mut self, most: usize) -> Result<Vec<DeadLetter>, LinkError> {
+    pub async fn dead(&mut self, most: usize) -> Result<Vec<DeadLetter>, RedisError> {
         let mut dead = Vec::new();
         for queue in &mut self.0 {
             dead.extend(queue.dead(most - dead.len()).await?);
@@ -42,7 +42,7 @@ impl QueueAdmin {
     }
 
     /// Redrives dead letters: those of these events, or all; returns how many.
-    pub async fn redrive(&mut self, events: &[String]) -> Result<u64, LinkError> {
+    pub async fn redrive(&mut self, events: &[String]) -> Result<u64, RedisError> {
         let mut count = 0;
         for queue in &mut self.0 {
             count += queue.redrive(events).await?;
@@ -51,7 +51,7 @@ impl QueueAdmin {
     }
 
     /// Deletes the dead letter of an event for good; returns whether there was one.
-    pub async fn drop_dead(&mut self, event: &str) -> Result<bool, LinkError> {
+    pub async fn drop_dead(&mut self, event: &str) -> Result<bool, RedisError> {
         for queue in &mut self.0 {
             if queue.drop_dead(event).await? {
                 return Ok(true);
@@ -63,18 +63,18 @@ impl QueueAdmin {
 
 impl AuditQueue {
     /// How many jobs wait, are leased, delayed and dead.
-    pub async fn stats(&mut self) -> Result<QueueStats, LinkError> {
+    pub async fn stats(&mut self) -> Result<QueueStats, RedisError> {
         Ok(self.inspect().await?.stats)
     }
 
     /// The oldest dead letters, `most` of them at most.
-    pub async fn dead(&mut self, most: usize) -> Result<Vec<DeadLetter>, LinkError> {
+    pub async fn dead(&mut self, most: usize) -> Result<Vec<DeadLetter>, RedisError> {
         let found = self.dead_entries(most).await?;
         Ok(found.into_iter().filter_map(|(_, entry)| wire::read_dead_letter(&entry)).collect())
     }
 
     /// Redrives dead letters: those of these events, or all; returns how many.
-    pub async fn redrive(&mut self, events: &[String]) -> Result<u64, LinkError> {
+    pub async fn redrive(&mut self, events: &[String]) -> Result<u64, RedisError> {
         let mut count = 0;
         for (partition, entry) in self.dead_entries(usize::MAX).await? {
             let Some(DeadLetter { job, .. }) = wire::read_dead_letter(&entry) else { continue };
@@ -91,7 +91,7 @@ impl AuditQueue {
     }
 
     /// Deletes the dead letter of an event for good; returns whether there was one.
-    pub async fn drop_dead(&mut self, event: &str) -> Result<bool, LinkError> {
+    pub async fn drop_dead(&mut self, event: &str) -> Result<bool, RedisError> {
         let events = [event.to_owned()];
         for (partition, entry) in self.dead_entries(usize::MAX).await? {
             let Some(DeadLetter { job, .. }) = wire::read_dead_letter(&entry) else { continue };
@@ -109,13 +109,13 @@ impl AuditQueue {
         Ok(false)
     }
 
-    async fn dead_entries(&mut self, most: usize) -> Result<Vec<(Partition, Bytes)>, LinkError> {
+    async fn dead_entries(&mut self, most: usize) -> Result<Vec<(Partition, Bytes)>, RedisError> {
         let mut found = Vec::new();
         for partition in self.keyspace.all() {
             let (key, mut start) = (self.key(partition, QueueKey::Dead), 0);
             while found.len() < most {
                 let count = PAGE.min(most - found.len());
-                let mut commands = Commands::new();
+                let mut commands = Pipeline::new();
                 commands.cmd("LRANGE").arg(&key).arg(start).arg(start + count - 1);
                 let entries: Vec<_> = self.ask(&commands).await?.into_iter().flat_map(list).collect();
                 start += entries.len();

@@ -7,7 +7,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tracing::{debug, error, info, warn};
 
-use crate::redis::LinkError;
+use crate::redis::RedisError;
 
 use super::inspect::QueueStats;
 use super::metrics::AuditMetrics;
@@ -51,7 +51,7 @@ impl AuditHealth {
     }
 
     /// Records whether a queue can be reached. Logs when the first cannot, and when all can again: many have one cause.
-    pub(super) fn record_reached(&self, queue: usize, result: &Result<(), LinkError>) {
+    pub(super) fn record_reached(&self, queue: usize, result: &Result<(), RedisError>) {
         let mut state = self.0.lock();
         match result {
             Ok(()) if state.unreachable.remove(&queue) && state.unreachable.is_empty() => {

@@ -4,7 +4,7 @@
 use std::iter::Sum;
 
 use crate::engine::Timestamp;
-use crate::redis::{Commands, LinkError, Partition, Queue as QueueKey, Reply};
+use crate::redis::{Partition, Pipeline, QueueKey, RedisError, resp::Value};
 
 use super::queue::AuditQueue;
 use super::queued_job::QueuedJob;
@@ -67,9 +67,9 @@ enum FollowUp {
 
 impl AuditQueue {
     /// Inspects all partitions.
-    pub(super) async fn inspect(&mut self) -> Result<QueueInspection, LinkError> {
+    pub(super) async fn inspect(&mut self) -> Result<QueueInspection, RedisError> {
         let all: Vec<_> = self.keyspace.all().collect();
-        let mut commands = Commands::new();
+        let mut commands = Pipeline::new();
         for partition in &all {
             commands.cmd("LLEN").arg(self.key(*partition, QueueKey::Wait));
             commands.cmd("ZCARD").arg(self.key(*partition, QueueKey::Delayed));
@@ -78,7 +78,7 @@ impl AuditQueue {
             commands.cmd("ZRANGE").arg(self.key(*partition, QueueKey::Lease)).arg(0).arg(-1).arg("WITHSCORES");
         }
         let replies = self.ask(&commands).await?;
-        let (mut inspection, mut follow_ups, mut commands) = (QueueInspection::default(), Vec::new(), Commands::new());
+        let (mut inspection, mut follow_ups, mut commands) = (QueueInspection::default(), Vec::new(), Pipeline::new());
         commands.cmd("TIME");
         for (partition, replies) in all.into_iter().zip(replies.chunks(COMMANDS)) {
             let [waiting, delayed, dead, bytes, leases] = replies else { continue };
@@ -118,7 +118,7 @@ impl AuditQueue {
 }
 
 impl QueueInspection {
-    fn add(&mut self, follow_up: FollowUp, reply: Reply) {
+    fn add(&mut self, follow_up: FollowUp, reply: Value) {
         match follow_up {
             FollowUp::Oldest => {
                 let entries = if reply.list().is_empty() { vec![reply.into_bytes()] } else { list(reply) };

@@ -10,7 +10,7 @@ use tracing::{error, warn};
 
 use crate::clock::{Clock, Moment};
 use crate::engine::Timestamp;
-use crate::redis::LinkError;
+use crate::redis::RedisError;
 use crate::supervision::panic_point;
 
 use super::health::AuditHealth;
@@ -80,7 +80,7 @@ impl Processor {
         let mut stop = std::pin::pin!(stop);
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let bell = self.queue.bell();
+        let wake_up = self.queue.wake_up();
         // Until the next fetch; `None` while the queue is empty as far as is known.
         let mut pause = None;
         loop {
@@ -104,7 +104,7 @@ impl Processor {
                     pause = Some(Duration::ZERO);
                     self.acknowledge(report, true).await
                 }
-                () = bell.rung(), if pause.is_none() => {
+                () = wake_up.notified(), if pause.is_none() => {
                     // Jobs that come meanwhile are one batch.
                     pause = Some(self.gather_pause);
                     Ok(())
@@ -128,7 +128,7 @@ impl Processor {
     }
 
     /// Fetches a batch for an idle thread; returns when to fetch again, `None` when the queue was empty.
-    async fn fetch_for(&mut self, thread: IdleThread) -> Result<Option<Duration>, LinkError> {
+    async fn fetch_for(&mut self, thread: IdleThread) -> Result<Option<Duration>, RedisError> {
         let least = self.batch_jobs_min(None);
         match self.queue.fetch(least).await? {
             Some(batch) => {
@@ -147,7 +147,7 @@ impl Processor {
 
     /// Acknowledges a batch, or releases one that was not written; keeps the report for the next tick when Redis does not
     /// answer.
-    async fn acknowledge(&mut self, report: BatchReport, wants_more: bool) -> Result<(), LinkError> {
+    async fn acknowledge(&mut self, report: BatchReport, wants_more: bool) -> Result<(), RedisError> {
         let BatchReport { batch, outcomes } = &report;
         let acknowledged = match outcomes {
             Some(outcomes) => {
@@ -213,7 +213,7 @@ impl Processor {
     }
 
     /// Acknowledges what Redis missed, renews leases, reaps and inspects; returns whether there may be jobs to fetch.
-    async fn tick(&mut self) -> Result<bool, LinkError> {
+    async fn tick(&mut self) -> Result<bool, RedisError> {
         panic_point("audit_agent", "");
         while let Some(report) = self.unacknowledged.pop() {
             self.acknowledge(report, false).await?;

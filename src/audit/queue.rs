@@ -5,7 +5,9 @@ use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
 use crate::engine::Timestamp;
-use crate::redis::{Bell, Commands, Keyspace, Link, LinkError, Partition, Queue as QueueKey, Reply, Server};
+use crate::redis::{
+    Keyspace, Partition, Pipeline, QueueKey, RedisConnection, RedisError, RedisServer, WakeUp, resp::Value,
+};
 
 use super::ack::AckArguments;
 use super::leased_batch::LeasedBatch;
@@ -26,25 +28,25 @@ const REAPED_MAX: usize = 100;
 
 /// The queue of one Redis server, in some partitions.
 pub struct AuditQueue {
-    server: Server,
+    server: RedisServer,
     pub(super) keyspace: Keyspace,
     /// This process' name, with which its batches' names begin.
     worker: String,
     batches: u64,
     /// Fetches whose reply was lost: the batch may be leased with nobody to write it.
     unacknowledged_fetches: Vec<(Partition, String)>,
-    connected: Option<(Link, Scripts)>,
-    bell: Bell,
+    connected: Option<(RedisConnection, Scripts)>,
+    wake_up: WakeUp,
 }
 
 impl AuditQueue {
     /// The queues of a keyspace: one for each server that holds a part of it.
-    pub fn all(server: &Server, keyspace: &Keyspace) -> Vec<Self> {
-        server.shares(keyspace).into_iter().map(|(server, keyspace)| Self::new(server, keyspace)).collect()
+    pub fn all(server: &RedisServer, keyspace: &Keyspace) -> Vec<Self> {
+        server.shards(keyspace).into_iter().map(|(server, keyspace)| Self::new(server, keyspace)).collect()
     }
 
     /// The queue on a server.
-    pub fn new(server: Server, keyspace: Keyspace) -> Self {
+    pub fn new(server: RedisServer, keyspace: Keyspace) -> Self {
         // The standard library's hash keys are random: no two processes have the same name.
         let worker = format!("{:016x}", RandomState::new().hash_one(0_u8));
         Self {
@@ -54,17 +56,17 @@ impl AuditQueue {
             batches: 0,
             unacknowledged_fetches: Vec::new(),
             connected: None,
-            bell: Bell::default(),
+            wake_up: WakeUp::default(),
         }
     }
 
-    /// The same, woken by a bell when a job is queued.
-    pub fn with_bell(self, bell: Bell) -> Self {
-        Self { bell, ..self }
+    /// The same, woken when a job is queued.
+    pub fn with_wake_up(self, wake_up: WakeUp) -> Self {
+        Self { wake_up, ..self }
     }
 
-    pub(super) fn bell(&self) -> Bell {
-        self.bell.clone()
+    pub(super) fn wake_up(&self) -> WakeUp {
+        self.wake_up.clone()
     }
 
     /// How many jobs as long as those of `like` fill a batch, divided by the number of partitions.
@@ -75,11 +77,11 @@ impl AuditQueue {
     }
 
     /// Leases a batch of any partition: one delayed job that is due, or new jobs where at least `least` wait.
-    pub(super) async fn fetch(&mut self, least: usize) -> Result<Option<LeasedBatch>, LinkError> {
+    pub(super) async fn fetch(&mut self, least: usize) -> Result<Option<LeasedBatch>, RedisError> {
         // A delayed job may not be due yet: then jobs that wait have their turn.
         for _ in 0..2 {
             let Some(partition) = self.most_urgent().await? else { return Ok(None) };
-            let mut commands = Commands::new();
+            let mut commands = Pipeline::new();
             let name = self.add_fetch(partition, least, &mut commands).await?;
             let reply = self.ask(&commands).await;
             let batch = self.fetched(partition, name, reply.map(|mut replies| replies.pop()))?;
@@ -91,19 +93,19 @@ impl AuditQueue {
     }
 
     /// The partition to fetch from: by turns the one with most delayed jobs and the one where most jobs wait.
-    async fn most_urgent(&mut self) -> Result<Option<Partition>, LinkError> {
+    async fn most_urgent(&mut self) -> Result<Option<Partition>, RedisError> {
         let all: Vec<_> = self.keyspace.all().collect();
         if let [only] = all[..] {
             return Ok(Some(only));
         }
         let is_turn_of_delayed = self.is_turn_of_delayed();
-        let mut commands = Commands::new();
+        let mut commands = Pipeline::new();
         for partition in &all {
             commands.cmd("LLEN").arg(self.key(*partition, QueueKey::Wait));
             commands.cmd("ZCARD").arg(self.key(*partition, QueueKey::Delayed));
         }
         let replies = self.ask(&commands).await?;
-        let urgency = |replies: &[Reply]| {
+        let urgency = |replies: &[Value]| {
             let [waiting, delayed] = replies else { return (0, 0) };
             let (waiting, delayed) = (number(waiting), number(delayed));
             if is_turn_of_delayed { (delayed, waiting) } else { (waiting, delayed) }
@@ -122,8 +124,8 @@ impl AuditQueue {
         &mut self,
         partition: Partition,
         least: usize,
-        commands: &mut Commands,
-    ) -> Result<String, LinkError> {
+        commands: &mut Pipeline,
+    ) -> Result<String, RedisError> {
         let is_turn_of_delayed = u8::from(self.is_turn_of_delayed());
         self.batches += 1;
         let name = format!("{}:{}", self.worker, self.batches);
@@ -148,8 +150,8 @@ impl AuditQueue {
         &mut self,
         partition: Partition,
         name: String,
-        reply: Result<Option<Reply>, LinkError>,
-    ) -> Result<Option<LeasedBatch>, LinkError> {
+        reply: Result<Option<Value>, RedisError>,
+    ) -> Result<Option<LeasedBatch>, RedisError> {
         let reply = match reply {
             Ok(reply) => reply,
             Err(error) => {
@@ -162,7 +164,7 @@ impl AuditQueue {
     }
 
     /// Releases the batches of fetches whose reply was lost.
-    pub(super) async fn release_unacknowledged_fetches(&mut self) -> Result<(), LinkError> {
+    pub(super) async fn release_unacknowledged_fetches(&mut self) -> Result<(), RedisError> {
         while let Some((partition, name)) = self.unacknowledged_fetches.last().cloned() {
             self.release_named(partition, &name).await?;
             self.unacknowledged_fetches.pop();
@@ -177,13 +179,13 @@ impl AuditQueue {
         batch: &LeasedBatch,
         outcomes: &[JobOutcome],
         wanted: Option<usize>,
-    ) -> Result<(Option<Timestamp>, Option<LeasedBatch>), LinkError> {
+    ) -> Result<(Option<Timestamp>, Option<LeasedBatch>), RedisError> {
         let partition = batch.partition;
         let names =
             [QueueKey::Lease, QueueKey::Pending, QueueKey::Bytes, QueueKey::Done, QueueKey::Delayed, QueueKey::Dead];
         let mut keys = vec![self.batch(partition, &batch.name)];
         keys.extend(names.map(|key| self.key(partition, key)));
-        let mut commands = Commands::new();
+        let mut commands = Pipeline::new();
         let (_, scripts) = self.connected().await?;
         let call = scripts.call(Script::Ack, &keys, &mut commands);
         AckArguments::of(&batch.jobs, outcomes).append_to(call.arg(&batch.name));
@@ -202,11 +204,11 @@ impl AuditQueue {
     }
 
     /// Releases a batch: its jobs wait again, in their old order.
-    pub(super) async fn release(&mut self, batch: &LeasedBatch) -> Result<(), LinkError> {
+    pub(super) async fn release(&mut self, batch: &LeasedBatch) -> Result<(), RedisError> {
         self.release_named(batch.partition, &batch.name).await
     }
 
-    async fn release_named(&mut self, partition: Partition, name: &str) -> Result<(), LinkError> {
+    async fn release_named(&mut self, partition: Partition, name: &str) -> Result<(), RedisError> {
         let rest = [QueueKey::Lease, QueueKey::Wait, QueueKey::Delayed].map(|key| self.key(partition, key));
         let keys = [&[self.batch(partition, name)], &rest[..]].concat();
         let released = self.run(Script::Release, &keys, |call| {
@@ -216,7 +218,7 @@ impl AuditQueue {
     }
 
     /// Renews the leases of batches.
-    pub(super) async fn renew(&mut self, batches: &[&LeasedBatch]) -> Result<(), LinkError> {
+    pub(super) async fn renew(&mut self, batches: &[&LeasedBatch]) -> Result<(), RedisError> {
         for partition in self.keyspace.all() {
             let held: Vec<_> = batches.iter().filter(|batch| batch.partition == partition).collect();
             if held.is_empty() {
@@ -232,12 +234,12 @@ impl AuditQueue {
     }
 
     /// Reaps batches whose lease has expired; returns how many jobs are retried, and how many are dead.
-    pub(super) async fn reap(&mut self, expired: &[(Partition, String)]) -> Result<(u64, u64), LinkError> {
+    pub(super) async fn reap(&mut self, expired: &[(Partition, String)]) -> Result<(u64, u64), RedisError> {
         let (mut retried, mut dead) = (0, 0);
         for (partition, name) in expired.iter().take(REAPED_MAX) {
-            let mut first = Commands::new();
+            let mut first = Pipeline::new();
             first.cmd("LINDEX").arg(self.batch(*partition, name)).arg(0);
-            let first = self.ask(&first).await?.pop().map(Reply::into_bytes).unwrap_or_default();
+            let first = self.ask(&first).await?.pop().map(Value::into_bytes).unwrap_or_default();
             let session = QueuedJob::parse(first).header.map(pending_field).unwrap_or_default().0;
             let names = [QueueKey::Lease, QueueKey::Delayed, QueueKey::Dead, QueueKey::Pending];
             let mut keys = vec![self.batch(*partition, name)];
@@ -265,20 +267,20 @@ impl AuditQueue {
         &mut self,
         script: Script,
         keys: &[String],
-        arguments: impl FnOnce(&mut Commands),
-    ) -> Result<Reply, LinkError> {
-        let mut commands = Commands::new();
+        arguments: impl FnOnce(&mut Pipeline),
+    ) -> Result<Value, RedisError> {
+        let mut commands = Pipeline::new();
         let (_, scripts) = self.connected().await?;
         arguments(scripts.call(script, keys, &mut commands));
         let reply = self.ask(&commands).await?.pop();
-        reply.ok_or_else(|| LinkError::Lost("a reply is missing".to_owned()))
+        reply.ok_or_else(|| RedisError::Io("a reply is missing".to_owned()))
     }
 
     /// The replies to commands; the first error reply fails all of them.
-    pub(super) async fn ask(&mut self, commands: &Commands) -> Result<Vec<Reply>, LinkError> {
+    pub(super) async fn ask(&mut self, commands: &Pipeline) -> Result<Vec<Value>, RedisError> {
         let (link, _) = self.connected().await?;
-        let replies = link.ask(commands).await.and_then(|replies| match replies.iter().find_map(Reply::refusal) {
-            Some(why) => Err(LinkError::Refused(why.to_owned())),
+        let replies = link.ask(commands).await.and_then(|replies| match replies.iter().find_map(Value::error) {
+            Some(why) => Err(RedisError::Server(why.to_owned())),
             None => Ok(replies),
         });
         if replies.is_err() {
@@ -288,12 +290,12 @@ impl AuditQueue {
         replies
     }
 
-    async fn connected(&mut self) -> Result<&mut (Link, Scripts), LinkError> {
+    async fn connected(&mut self) -> Result<&mut (RedisConnection, Scripts), RedisError> {
         if self.connected.is_none() {
             let mut link = self.server.connect().await?;
             let scripts = Scripts::load(&mut link).await?;
             return Ok(self.connected.insert((link, scripts)));
         }
-        self.connected.as_mut().ok_or_else(|| LinkError::Lost("it was never made".to_owned()))
+        self.connected.as_mut().ok_or_else(|| RedisError::Io("it was never made".to_owned()))
     }
 }

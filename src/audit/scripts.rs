@@ -2,7 +2,7 @@
 //! never drain then: the scripts have the flag `allow-oom`. A block at the top of each names its keys, arguments and
 //! result. They move bytes and do not look into jobs.
 
-use crate::redis::{Commands, Link, LinkError, Reply};
+use crate::redis::{Pipeline, RedisConnection, RedisError, resp::Value};
 
 /// A script.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,21 +31,21 @@ pub(super) struct Scripts(Vec<(Script, String)>);
 
 impl Scripts {
     /// Loads all scripts; a server loses them when it restarts.
-    pub(super) async fn load(link: &mut Link) -> Result<Self, LinkError> {
-        let mut commands = Commands::new();
+    pub(super) async fn load(link: &mut RedisConnection) -> Result<Self, RedisError> {
+        let mut commands = Pipeline::new();
         for (_, source) in SOURCES {
             commands.cmd("SCRIPT").arg("LOAD").arg(source);
         }
         let replies = link.ask(&commands).await?;
-        let digest = |((script, _), reply): (&(Script, &str), Reply)| match reply.text() {
+        let digest = |((script, _), reply): (&(Script, &str), Value)| match reply.text() {
             Some(digest) => Ok((*script, digest.to_owned())),
-            None => Err(LinkError::Refused(format!("SCRIPT LOAD answered {reply:?}"))),
+            None => Err(RedisError::Server(format!("SCRIPT LOAD answered {reply:?}"))),
         };
         SOURCES.iter().zip(replies).map(digest).collect::<Result<_, _>>().map(Self)
     }
 
     /// Begins the call of a script on keys; its arguments follow.
-    pub(super) fn call<'p>(&self, script: Script, keys: &[String], commands: &'p mut Commands) -> &'p mut Commands {
+    pub(super) fn call<'p>(&self, script: Script, keys: &[String], commands: &'p mut Pipeline) -> &'p mut Pipeline {
         let digest = self.0.iter().find(|(known, _)| *known == script).map_or("", |(_, digest)| digest);
         commands.cmd("EVALSHA").arg(digest).arg(keys.len()).args(keys)
     }

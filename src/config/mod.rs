@@ -12,7 +12,7 @@ use std::time::Duration;
 use crate::client_address::TrustedProxies;
 use crate::engine::OnTimeout;
 use crate::postgres;
-use crate::redis::Access as RedisAccess;
+use crate::redis::RedisAccess;
 
 use reader::Reader;
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tracing::level_filters::LevelFilter;
 
 use crate::postgres;
-use crate::redis::{Access as RedisAccess, Certificates, Server as RedisServer};
+use crate::redis::{Certificates, RedisAccess, RedisServer};
 use crate::secret::{self, Source};
 
 use super::{Audit, Kind, LogFormat, Redis, SETTINGS, Setting};

@@ -12,7 +12,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tracing::{info, warn};
 
-use crate::redis::{Commands, Keyspace, Link, LinkError, Reply, Server};
+use crate::redis::{Keyspace, Pipeline, RedisConnection, RedisError, RedisServer, resp::Value};
 use crate::store::redis::RecordFormat;
 use crate::supervision::panic_point;
 
@@ -30,7 +30,7 @@ const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 pub struct Instances(Arc<Inner>);
 
 struct Inner {
-    server: Server,
+    server: RedisServer,
     keyspace: Keyspace,
     run: String,
     /// In which format states are to be written, when everybody reads it.
@@ -45,7 +45,7 @@ impl Instances {
     /// An instance called `run`, among those that share a keyspace; it is to write `wanted` if everybody reads it, and
     /// tells in `format` what it writes until then.
     pub fn new(
-        server: &Server,
+        server: &RedisServer,
         keyspace: &Keyspace,
         run: String,
         lease: Lease,
@@ -53,7 +53,7 @@ impl Instances {
         format: RecordFormat,
     ) -> Self {
         // One place for all: where the first partition is.
-        let shares = server.shares(keyspace);
+        let shares = server.shards(keyspace);
         let (server, keyspace) = shares.into_iter().next().unwrap_or((server.clone(), keyspace.clone()));
         let (lease, differs) = (Mutex::new(lease), Mutex::default());
         Self(Arc::new(Inner { server, keyspace, run, wanted, format, lease, differs }))
@@ -86,7 +86,7 @@ impl Instances {
         }
     }
 
-    async fn renew(&self, link: &mut Option<Link>) -> Result<(), LinkError> {
+    async fn renew(&self, link: &mut Option<RedisConnection>) -> Result<(), RedisError> {
         let Inner { server, keyspace, run, lease, .. } = &*self.0;
         let link = match link {
             Some(link) => link,
@@ -94,26 +94,26 @@ impl Instances {
         };
         let (index, own) = (keyspace.instances(), keyspace.instance(run));
         let text = lease.lock().text();
-        let mut commands = Commands::new();
+        let mut commands = Pipeline::new();
         commands.cmd("TIME");
         let replies = link.ask(&commands).await?;
         let now_s = replies.first().and_then(|reply| reply.list().first()?.number::<u64>()).unwrap_or_default();
-        let mut commands = Commands::new();
+        let mut commands = Pipeline::new();
         commands.cmd("SETEX").arg(&own).arg(LEASE_S).arg(text.as_bytes());
         commands.cmd("ZADD").arg(&index).arg("NX").arg(now_s).arg(run.as_str());
         commands.cmd("ZRANGE").arg(&index).arg(0).arg(-1);
         let replies = link.ask(&commands).await?;
-        if let Some(why) = replies.iter().find_map(Reply::refusal) {
-            return Err(LinkError::Refused(why.to_owned()));
+        if let Some(why) = replies.iter().find_map(Value::error) {
+            return Err(RedisError::Server(why.to_owned()));
         }
-        let runs = replies.last().map(Reply::list).unwrap_or_default();
+        let runs = replies.last().map(Value::list).unwrap_or_default();
         let runs: Vec<_> = runs.iter().filter_map(|run| run.text().map(str::to_owned)).collect();
-        let mut commands = Commands::new();
+        let mut commands = Pipeline::new();
         commands.cmd("MGET").args(runs.iter().map(|run| keyspace.instance(run)));
         let replies = link.ask(&commands).await?;
-        let found = replies.first().map(Reply::list).unwrap_or_default();
+        let found = replies.first().map(Value::list).unwrap_or_default();
         let mut leases = Vec::new();
-        let mut over = Commands::new();
+        let mut over = Pipeline::new();
         for (run, reply) in runs.iter().zip(found) {
             match reply.text().map(Lease::read) {
                 Some(lease) => leases.push((run.as_str(), lease)),
@@ -161,7 +161,7 @@ mod tests {
     use std::time::Duration;
 
     use super::{Fingerprint, Instances, Lease};
-    use crate::redis::{Certificates, Keyspace, Server};
+    use crate::redis::{Certificates, Keyspace, RedisServer};
     use crate::store::redis::RecordFormat;
 
     fn lease(formats_max: u8, audit: &str) -> Lease {
@@ -171,7 +171,7 @@ mod tests {
 
     #[test]
     fn who_was_there_first_decides_and_nobody_writes_what_another_cannot_read() {
-        let server = Server::parse("redis://localhost", &Certificates::default(), Duration::from_secs(1));
+        let server = RedisServer::parse("redis://localhost", &Certificates::default(), Duration::from_secs(1));
         let (server, format) = (server.expect("a URL"), RecordFormat::default());
         let here = lease(2, "on");
         let all = Instances::new(&server, &Keyspace::new("", 1), "b".into(), here.clone(), 2, format.clone());

@@ -1,41 +1,43 @@
-//! What a server of a Cluster says of who answers for which slots (`CLUSTER SLOTS`). Does not know other servers.
+//! The view that one node of a Cluster has of the topology (`CLUSTER SLOTS`). Does not know other nodes.
 
-use super::client::Client;
-use super::commands::Commands;
-use super::exchange::Exchange;
-use super::fitness;
-use super::link::{LinkError, Unfit};
-use super::nodes::Told;
-use super::reply::Reply;
-use super::table::{Node, Table};
+use super::endpoint::RedisEndpoint;
+use super::error::{Misconfigured, RedisError};
+use super::info;
+use super::pipeline::Pipeline;
+use super::resp::Value;
+use super::slot_map::{Node, SlotMap, TopologyView};
+use super::transport::Transport;
 
-/// Asks a server that was reached as `client`.
-pub(super) async fn ask(exchange: &mut Exchange, client: &Client) -> Result<Told, LinkError> {
-    let mut commands = Commands::new();
+/// Asks the node behind `endpoint` for its view.
+pub(super) async fn ask(transport: &mut Transport, endpoint: &RedisEndpoint) -> Result<TopologyView, RedisError> {
+    let mut commands = Pipeline::new();
     commands.cmd("CLUSTER").arg("INFO").cmd("CLUSTER").arg("SLOTS");
-    let replies = exchange.ask(&commands).await?;
-    match replies.iter().find_map(Reply::refusal) {
+    let replies = transport.ask(&commands).await?;
+    match replies.iter().find_map(Value::error) {
         Some(why) if why.contains("cluster support disabled") => {
-            let why = fitness::misplaced("standalone", true).unwrap_or_default();
-            return Err(LinkError::Unfit(Unfit { why: format!("the server at {client} {why}"), is_lasting: true }));
+            let why = info::misplaced("standalone", true).unwrap_or_default();
+            return Err(RedisError::Misconfigured(Misconfigured {
+                why: format!("the server at {endpoint} {why}"),
+                is_lasting: true,
+            }));
         }
-        Some(why) => return Err(LinkError::Refused(format!("{why} ({client})"))),
+        Some(why) => return Err(RedisError::Server(format!("{why} ({endpoint})"))),
         None => {}
     }
-    let [Reply::Text(_), Reply::List(slots)] = &replies[..] else {
-        return Err(LinkError::Refused(format!("{client} does not say who answers for which slots")));
+    let [Value::Text(_), Value::List(slots)] = &replies[..] else {
+        return Err(RedisError::Server(format!("{endpoint} does not say who answers for which slots")));
     };
     let info = replies[0].text().unwrap_or_default();
     let epoch = info.lines().find_map(|line| line.strip_prefix("cluster_current_epoch:")?.trim().parse().ok());
     let ranges = slots.iter().filter_map(|range| {
         let [first, last, master, ..] = range.list() else { return None };
-        Some((first.number()?..=last.number()?, node(master, client.host()?)?))
+        Some((first.number()?..=last.number()?, node(master, endpoint.host()?)?))
     });
-    Ok(Told { epoch: epoch.unwrap_or_default(), table: Table(ranges.collect()) })
+    Ok(TopologyView { epoch: epoch.unwrap_or_default(), slots: SlotMap(ranges.collect()) })
 }
 
-/// Where a MOVED or ASK sends to (`3999 127.0.0.1:6381`): the slot and the server; one without a name is that which
-/// says so, at another port.
+/// The slot and the node of a MOVED or ASK redirection (`3999 127.0.0.1:6381`); a node without a name is the one that
+/// replied, at another port.
 pub(super) fn redirection(details: &str, host: Option<&str>) -> Option<(u16, Node)> {
     let (slot, address) = details.split_once(' ')?;
     let (name, port) = address.trim().rsplit_once(':')?;
@@ -43,8 +45,8 @@ pub(super) fn redirection(details: &str, host: Option<&str>) -> Option<(u16, Nod
     Some((slot.parse().ok()?, Node { host: host.to_owned(), port: port.parse().ok()? }))
 }
 
-/// A server that does not know its own name is where it was reached.
-fn node(master: &Reply, reached: &str) -> Option<Node> {
+/// A node that does not know its own name is where it was reached.
+fn node(master: &Value, reached: &str) -> Option<Node> {
     let [name, port, ..] = master.list() else { return None };
     let host = name.text().filter(|name| !name.is_empty() && *name != "?").unwrap_or(reached);
     Some(Node { host: host.to_owned(), port: port.number()? })

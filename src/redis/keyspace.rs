@@ -12,8 +12,8 @@ use crate::engine::SessionId;
 pub struct Keyspace {
     prefix: String,
     partitions: u16,
-    /// All that is kept where these names lead to; `None` is everything.
-    share: Option<Partition>,
+    /// The only partition that these names lead to; `None` is all of them.
+    shard: Option<Partition>,
 }
 
 /// A part of the sessions whose keys lie in one hash slot.
@@ -22,7 +22,7 @@ pub struct Partition(u16);
 
 /// A part of the audit queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Queue {
+pub enum QueueKey {
     /// Jobs that wait, new ones (list).
     Wait,
     /// Session -> newest `epoch.version` that is queued and not written yet (hash).
@@ -39,30 +39,37 @@ pub enum Queue {
     Done,
 }
 
-impl Queue {
+impl QueueKey {
     /// Every part.
-    pub const ALL: [Queue; 7] =
-        [Queue::Wait, Queue::Pending, Queue::Bytes, Queue::Lease, Queue::Delayed, Queue::Dead, Queue::Done];
+    pub const ALL: [QueueKey; 7] = [
+        QueueKey::Wait,
+        QueueKey::Pending,
+        QueueKey::Bytes,
+        QueueKey::Lease,
+        QueueKey::Delayed,
+        QueueKey::Dead,
+        QueueKey::Done,
+    ];
 
     /// The Redis type of its key.
     pub const fn kind(self) -> &'static str {
         match self {
-            Queue::Wait | Queue::Dead | Queue::Done => "list",
-            Queue::Pending => "hash",
-            Queue::Bytes => "string",
-            Queue::Lease | Queue::Delayed => "zset",
+            QueueKey::Wait | QueueKey::Dead | QueueKey::Done => "list",
+            QueueKey::Pending => "hash",
+            QueueKey::Bytes => "string",
+            QueueKey::Lease | QueueKey::Delayed => "zset",
         }
     }
 
     const fn name(self) -> &'static str {
         match self {
-            Queue::Wait => "wait",
-            Queue::Pending => "pending",
-            Queue::Bytes => "bytes",
-            Queue::Lease => "lease",
-            Queue::Delayed => "delayed",
-            Queue::Dead => "dead",
-            Queue::Done => "done",
+            QueueKey::Wait => "wait",
+            QueueKey::Pending => "pending",
+            QueueKey::Bytes => "bytes",
+            QueueKey::Lease => "lease",
+            QueueKey::Delayed => "delayed",
+            QueueKey::Dead => "dead",
+            QueueKey::Done => "done",
         }
     }
 }
@@ -70,17 +77,17 @@ impl Queue {
 impl Keyspace {
     /// Names that begin with `prefix`, over so many partitions; at least one.
     pub fn new(prefix: &str, partitions: u16) -> Self {
-        Self { prefix: prefix.to_owned(), partitions: partitions.max(1), share: None }
+        Self { prefix: prefix.to_owned(), partitions: partitions.max(1), shard: None }
     }
 
     /// The names in one partition alone, for a server that need not keep any other.
-    pub fn share(&self, partition: Partition) -> Self {
-        Self { share: Some(partition), ..self.clone() }
+    pub fn shard(&self, partition: Partition) -> Self {
+        Self { shard: Some(partition), ..self.clone() }
     }
 
     /// The hash slot of a partition.
     pub fn slot(&self, partition: Partition) -> u16 {
-        super::table::slot(self.deadlines(partition).as_bytes())
+        super::slot_map::key_slot(self.deadlines(partition).as_bytes())
     }
 
     /// How many partitions there are.
@@ -88,17 +95,17 @@ impl Keyspace {
         self.partitions
     }
 
-    /// Every partition, or the one that is its share.
+    /// Every partition, or the only one of a shard.
     pub fn all(&self) -> impl Iterator<Item = Partition> + use<> {
-        match self.share {
+        match self.shard {
             Some(Partition(number)) => number..number + 1,
             None => 0..self.partitions,
         }
         .map(Partition)
     }
 
-    /// The place of a session's partition among [`Keyspace::all`].
-    pub fn place(&self, id: SessionId) -> usize {
+    /// The index of a session's partition among [`Keyspace::all`].
+    pub fn partition_index(&self, id: SessionId) -> usize {
         usize::from(self.partition(id).0)
     }
 
@@ -124,11 +131,11 @@ impl Keyspace {
 
     /// What the clock of the server is corrected by that keeps all this (string).
     pub fn clock(&self) -> String {
-        self.name("clock", self.share, &[])
+        self.name("clock", self.shard, &[])
     }
 
     /// A part of a partition's audit queue.
-    pub fn queue(&self, partition: Partition, part: Queue) -> String {
+    pub fn queue(&self, partition: Partition, part: QueueKey) -> String {
         self.name("db-writes", Some(partition), &[part.name()])
     }
 
@@ -139,17 +146,17 @@ impl Keyspace {
 
     /// How many partitions there are, for every instance to agree (string).
     pub fn partition_count(&self) -> String {
-        self.name("partitions", self.share, &[])
+        self.name("partitions", self.shard, &[])
     }
 
     /// What an instance says of itself (string with a TTL).
     pub fn instance(&self, run: &str) -> String {
-        self.name("instance", self.share, &[run])
+        self.name("instance", self.shard, &[run])
     }
 
     /// All instances (sorted set: run -> start in s).
     pub fn instances(&self) -> String {
-        self.name("instances", self.share, &[])
+        self.name("instances", self.shard, &[])
     }
 
     /// The switches of a session in this window (integer with a TTL).
@@ -164,40 +171,40 @@ impl Keyspace {
 
     /// The requests of a client in this window (integer with a TTL).
     pub fn general_limit(&self, client: ClientAddress) -> String {
-        self.name("rl:general", self.share, &[&client.to_string()])
+        self.name("rl:general", self.shard, &[&client.to_string()])
     }
 
-    /// The command that publishes: in a share only to those who ask its server, since others would pay for it too.
+    /// The command that publishes: in a shard to the subscribers of its own server, since every other would pay for it.
     pub fn publish(&self) -> &'static str {
-        if self.share.is_some() { "SPUBLISH" } else { "PUBLISH" }
+        if self.shard.is_some() { "SPUBLISH" } else { "PUBLISH" }
     }
 
     /// The channel that carries every change.
     pub fn updates_channel(&self) -> String {
-        self.name("session-updates", self.share, &[])
+        self.name("session-updates", self.shard, &[])
     }
 
     /// The channel that carries a session's messages.
     pub fn session_channel(&self, id: SessionId) -> String {
-        self.name("ws", self.share, &[text(&id.0.text())])
+        self.name("ws", self.shard, &[text(&id.0.text())])
     }
 
     /// A channel on which an instance hears itself.
     pub fn probe_channel(&self, instance: u64) -> String {
-        self.name("probe", self.share, &[&format!("{instance:016x}")])
+        self.name("probe", self.shard, &[&format!("{instance:016x}")])
     }
 
     /// The session whose channel this is.
     pub fn session_of_channel(&self, channel: &str) -> Option<SessionId> {
         let mut name = channel.strip_prefix(self.prefix.as_str())?.strip_prefix("ws:")?;
-        if let Some(tag) = self.share_tag() {
+        if let Some(tag) = self.shard_tag() {
             name = name.strip_prefix(tag.as_str())?.strip_prefix(':')?;
         }
         crate::engine::Uuid::parse(name).map(SessionId)
     }
 
-    fn share_tag(&self) -> Option<String> {
-        self.share.filter(|_| self.partitions > 1).map(|Partition(number)| format!("{{p{number:03}}}"))
+    fn shard_tag(&self) -> Option<String> {
+        self.shard.filter(|_| self.partitions > 1).map(|Partition(number)| format!("{{p{number:03}}}"))
     }
 
     /// The kind of thing, the tag of its partition if there are several, and what else there is to say, all between

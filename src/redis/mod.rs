@@ -1,32 +1,37 @@
-//! What everything in Redis shares: names, who keeps them, how a connection is made, and whether a server can be
+//! Our Redis client: names of keys, the topology of a deployment, how a connection is made, and whether a server can be
 //! used at all. Does not know what is kept there.
 
-mod address;
-mod bell;
-mod client;
+mod access;
+mod acl;
+mod circuit_breaker;
 mod cluster;
-mod commands;
-mod exchange;
-mod fitness;
-mod gate;
+mod connection;
+mod credentials;
+mod deployment;
+mod endpoint;
+mod error;
+mod info;
 mod keyspace;
-mod link;
-mod nodes;
-mod privileges;
-mod reply;
+mod pipeline;
+mod preflight;
+pub mod resp;
+mod route;
 mod sentinel;
 mod server;
+mod slot_map;
 mod subscriber;
-mod table;
+mod topology;
+mod transport;
 mod url;
+mod wake_up;
 
-pub use address::{Access, Certificates};
-pub use bell::Bell;
-pub use commands::{Commands, Word};
-pub use fitness::{Fitness, ask_keys, examine, is_addable, judge_keys, not_addable};
-pub use gate::Gate;
-pub use keyspace::{Keyspace, Partition, Queue};
-pub use link::{Link, LinkError, Unfit};
-pub use reply::Reply;
-pub use server::Server;
+pub use access::{Certificates, RedisAccess};
+pub use circuit_breaker::CircuitBreaker;
+pub use connection::RedisConnection;
+pub use error::{Misconfigured, RedisError};
+pub use keyspace::{Keyspace, Partition, QueueKey};
+pub use pipeline::{Pipeline, ToArg};
+pub use preflight::{PreflightReport, check_key_types, is_addable, not_addable, preflight, query_key_types};
+pub use server::RedisServer;
 pub use subscriber::{PendingSubscribe, Subscriber};
+pub use wake_up::WakeUp;

@@ -1,5 +1,5 @@
-//! A connection that is told what is published: by Redis to everybody, or in a Cluster by the server that keeps the
-//! keys to those who ask there (sharded Pub/Sub). Does not know what is published.
+//! A Pub/Sub connection: to any server, or in a Cluster to the node that keeps the keys (sharded Pub/Sub). Does not know
+//! what is published.
 
 use std::pin::Pin;
 use std::time::Duration;
@@ -9,72 +9,72 @@ use redis::aio::{MultiplexedConnection, PubSubSink, PubSubStream};
 use redis::{Msg, PushInfo, PushKind};
 use tokio::sync::mpsc;
 
-use super::client::{Client, Connection};
-use super::link::LinkError;
-use super::server::Place;
+use super::endpoint::{PushConnection, RedisEndpoint};
+use super::error::RedisError;
+use super::route::KeyRoute;
 
-/// How long a subscription may take.
+/// How long Redis may take to confirm a subscription.
 const TIMEOUT: Duration = Duration::from_secs(1);
 
-/// A change of what is heard, on its way.
-pub type PendingSubscribe = Pin<Box<dyn Future<Output = Result<(), LinkError>> + Send>>;
+/// A SUBSCRIBE or UNSUBSCRIBE that is not confirmed yet.
+pub type PendingSubscribe = Pin<Box<dyn Future<Output = Result<(), RedisError>> + Send>>;
 
-/// A connection of one's own.
+/// An exclusive Pub/Sub connection.
 pub struct Subscriber {
-    lines: Lines,
-    place: Place,
+    transport: PubSubTransport,
+    route: KeyRoute,
 }
 
-enum Lines {
+enum PubSubTransport {
     Plain(PubSubSink, PubSubStream),
-    Sharded(Connection, mpsc::UnboundedReceiver<PushInfo>),
+    Sharded(PushConnection, mpsc::UnboundedReceiver<PushInfo>),
 }
 
 impl Subscriber {
-    pub(super) async fn connect(client: &Client, place: Place) -> Result<Self, LinkError> {
-        let lines = if place.is_of_cluster() { sharded(client).await } else { plain(client).await };
-        Ok(Self { lines: lines?, place })
+    pub(super) async fn connect(endpoint: &RedisEndpoint, route: KeyRoute) -> Result<Self, RedisError> {
+        let transport = if route.is_of_cluster() { sharded(endpoint).await } else { plain(endpoint).await };
+        Ok(Self { transport: transport?, route })
     }
 
-    /// Whether it leads to the right server, as far as is known.
+    /// Whether its server still answers for the keys, as far as is known.
     pub fn is_current(&self) -> bool {
-        self.place.is_current()
+        self.route.is_current()
     }
 
-    /// Hears what is published on these channels from when this has come to its end, all in one round trip; what is
-    /// published on others can be heard meanwhile.
+    /// Subscribes to channels in one round trip; messages on them come once the future is done. Messages on other
+    /// channels can be received meanwhile.
     pub fn subscribe(&self, channels: Vec<String>) -> PendingSubscribe {
-        match &self.lines {
-            Lines::Plain(sink, _) => {
+        match &self.transport {
+            PubSubTransport::Plain(sink, _) => {
                 let mut sink = sink.clone();
                 Box::pin(async move { in_time(sink.subscribe(&channels)).await })
             }
-            Lines::Sharded(connection, _) => {
-                let mut wire = connection.wire.clone();
-                Box::pin(async move { in_time(each(&mut wire, "SSUBSCRIBE", &channels)).await })
+            PubSubTransport::Sharded(connection, _) => {
+                let mut client = connection.client.clone();
+                Box::pin(async move { in_time(each(&mut client, "SSUBSCRIBE", &channels)).await })
             }
         }
     }
 
-    /// Does not any more.
+    /// Unsubscribes from channels.
     pub fn unsubscribe(&self, channels: Vec<String>) -> PendingSubscribe {
-        match &self.lines {
-            Lines::Plain(sink, _) => {
+        match &self.transport {
+            PubSubTransport::Plain(sink, _) => {
                 let mut sink = sink.clone();
                 Box::pin(async move { in_time(sink.unsubscribe(&channels)).await })
             }
-            Lines::Sharded(connection, _) => {
-                let mut wire = connection.wire.clone();
-                Box::pin(async move { in_time(each(&mut wire, "SUNSUBSCRIBE", &channels)).await })
+            PubSubTransport::Sharded(connection, _) => {
+                let mut client = connection.client.clone();
+                Box::pin(async move { in_time(each(&mut client, "SUNSUBSCRIBE", &channels)).await })
             }
         }
     }
 
-    /// What is published next; `None` when the connection was closed.
+    /// The next message; `None` when the connection was closed.
     pub async fn next(&mut self) -> Option<Msg> {
-        match &mut self.lines {
-            Lines::Plain(_, stream) => stream.next().await,
-            Lines::Sharded(_, pushed) => loop {
+        match &mut self.transport {
+            PubSubTransport::Plain(_, stream) => stream.next().await,
+            PubSubTransport::Sharded(_, pushed) => loop {
                 let push = pushed.recv().await?;
                 if push.kind == PushKind::Disconnection {
                     return None;
@@ -87,18 +87,18 @@ impl Subscriber {
     }
 }
 
-async fn plain(client: &Client) -> Result<Lines, LinkError> {
-    let (sink, stream) = client.subscribe().await?.split();
-    Ok(Lines::Plain(sink, stream))
+async fn plain(endpoint: &RedisEndpoint) -> Result<PubSubTransport, RedisError> {
+    let (sink, stream) = endpoint.subscribe().await?.split();
+    Ok(PubSubTransport::Plain(sink, stream))
 }
 
-async fn sharded(client: &Client) -> Result<Lines, LinkError> {
-    // Nothing else bounds it: Redis ends a connection whose reader is too slow, and this one only passes on.
+async fn sharded(endpoint: &RedisEndpoint) -> Result<PubSubTransport, RedisError> {
+    // Redis bounds it: the server closes the connection of a slow reader, and this one only forwards.
     let (push, pushed) = mpsc::unbounded_channel();
-    Ok(Lines::Sharded(client.subscribe_sharded(push).await?, pushed))
+    Ok(PubSubTransport::Sharded(endpoint.subscribe_sharded(push).await?, pushed))
 }
 
-/// A command for each channel, since each is answered by itself.
+/// One command per channel, since Redis replies to each channel by itself.
 async fn each(connection: &mut MultiplexedConnection, command: &str, channels: &[String]) -> redis::RedisResult<()> {
     let mut commands = redis::pipe();
     for channel in channels {
@@ -107,9 +107,9 @@ async fn each(connection: &mut MultiplexedConnection, command: &str, channels: &
     commands.exec_async(connection).await
 }
 
-async fn in_time<T>(asked: impl Future<Output = redis::RedisResult<T>>) -> Result<T, LinkError> {
+async fn in_time<T>(asked: impl Future<Output = redis::RedisResult<T>>) -> Result<T, RedisError> {
     match tokio::time::timeout(TIMEOUT, asked).await {
         Ok(answered) => Ok(answered?),
-        Err(_) => Err(LinkError::Lost("no answer to a subscription".to_owned())),
+        Err(_) => Err(RedisError::Io("no answer to a subscription".to_owned())),
     }
 }

@@ -1,28 +1,41 @@
-//! What a URL of Redis says (`address.rs` has all forms). What is wrong with one is said without any part of it, since
+//! What a URL of Redis says (`access.rs` has all forms). What is wrong with one is said without any part of it, since
 //! where its password ends is not known then. Does not know how a connection is made.
 
 use std::path::PathBuf;
 
 use crate::secret::Secret;
 
-use super::client::{At, Login};
-
 /// A URL that was understood.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Url {
+pub(super) struct RedisUrl {
     pub(super) is_encrypted: bool,
-    pub(super) topology: Topology,
-    /// Whom to ask first: the server, the Sentinels, or some of a Cluster.
-    pub(super) named: Vec<At>,
+    pub(super) kind: DeploymentKind,
+    /// Whom to ask first: the server, the Sentinels, or some nodes of a Cluster.
+    pub(super) seeds: Vec<EndpointAddress>,
     /// What servers that keep data ask for.
     pub(super) login: Login,
     /// What Sentinels ask for.
     pub(super) sentinel_login: Login,
 }
 
-/// How servers belong together.
+/// The user, the password and the database.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Login {
+    pub(super) user: Option<String>,
+    pub(super) password: Option<Secret>,
+    pub(super) database: i64,
+}
+
+/// Where a server listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Topology {
+pub(super) enum EndpointAddress {
+    Tcp { host: String, port: u16 },
+    Socket(PathBuf),
+}
+
+/// How the servers of a deployment belong together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum DeploymentKind {
     /// There is one.
     Single,
     /// Sentinels know which server is the master of this name.
@@ -34,12 +47,12 @@ pub(super) enum Topology {
 /// How a password's special characters are written.
 const ESCAPES: &str = "in a user or password, ? is written as %3F, # as %23, / as %2F, @ as %40, : as %3A";
 
-impl Url {
+impl RedisUrl {
     /// Reads a URL; `Err` says what is wrong with it, and never the password.
     pub(super) fn parse(url: &str) -> Result<Self, String> {
         let (scheme, rest) = url.split_once("://").ok_or("it does not begin with redis://")?;
-        let (scheme, kind) = scheme.split_once('+').unwrap_or((scheme, ""));
-        if !matches!((scheme, kind), ("redis" | "rediss", "" | "sentinel" | "cluster") | ("unix", "")) {
+        let (scheme, form) = scheme.split_once('+').unwrap_or((scheme, ""));
+        if !matches!((scheme, form), ("redis" | "rediss", "" | "sentinel" | "cluster") | ("unix", "")) {
             return Err("it begins with none of redis://, rediss://, unix://, redis+sentinel:// and redis+cluster://"
                 .to_owned());
         }
@@ -56,17 +69,17 @@ impl Url {
         }
         let (user, hosts) = authority.rsplit_once('@').unwrap_or(("", authority));
         let mut login = Login::from_userinfo(user)?;
-        let port = if kind == "sentinel" { 26_379 } else { 6_379 };
-        let named = match kind {
+        let port = if form == "sentinel" { 26_379 } else { 6_379 };
+        let seeds = match form {
             "" => vec![host(hosts, port)?],
             _ => hosts.split(',').map(|one| host(one, port)).collect::<Result<_, _>>()?,
         };
         let mut sentinel_login = Login::default();
-        let topology = match kind {
+        let kind = match form {
             "" => {
                 known_only(query, &[])?;
                 login.database = database(path.trim_matches('/'))?;
-                Topology::Single
+                DeploymentKind::Single
             }
             "sentinel" => {
                 let (master, number) = path.split_once('/').unwrap_or((path, ""));
@@ -78,17 +91,17 @@ impl Url {
                 sentinel_login.user = value("sentinel_user")?;
                 sentinel_login.password = value("sentinel_password")?.map(|text| Secret::new(&text));
                 login.database = database(number.trim_matches('/'))?;
-                Topology::Sentinel { master: master.to_owned() }
+                DeploymentKind::Sentinel { master: master.to_owned() }
             }
             _ => {
                 known_only(query, &[])?;
                 if !matches!(path, "" | "0") {
                     return Err("a Cluster has no databases but 0".to_owned());
                 }
-                Topology::Cluster
+                DeploymentKind::Cluster
             }
         };
-        Ok(Self { is_encrypted: scheme == "rediss", topology, named, login, sentinel_login })
+        Ok(Self { is_encrypted: scheme == "rediss", kind, seeds, login, sentinel_login })
     }
 
     fn socket(path: &str, query: &str) -> Result<Self, String> {
@@ -101,9 +114,9 @@ impl Url {
         let value = |name| parameter(query, name).map(|text| unescaped(&text.replace('+', " "))).transpose();
         let password = value("pass")?.map(|text| Secret::new(&text));
         let login = Login { user: value("user")?, password, database: database(&value("db")?.unwrap_or_default())? };
-        let named = vec![At::Socket(PathBuf::from(unescaped(path)?))];
-        let (topology, sentinel_login) = (Topology::Single, Login::default());
-        Ok(Self { is_encrypted: false, topology, named, login, sentinel_login })
+        let seeds = vec![EndpointAddress::Socket(PathBuf::from(unescaped(path)?))];
+        let (kind, sentinel_login) = (DeploymentKind::Single, Login::default());
+        Ok(Self { is_encrypted: false, kind, seeds, login, sentinel_login })
     }
 }
 
@@ -117,7 +130,7 @@ impl Login {
 }
 
 /// A host, with its port or the usual one.
-fn host(text: &str, port: u16) -> Result<At, String> {
+fn host(text: &str, port: u16) -> Result<EndpointAddress, String> {
     let (host, told) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         Some((address, rest)) => (address, rest),
         None => text.split_at(text.find(':').unwrap_or(text.len())),
@@ -130,7 +143,7 @@ fn host(text: &str, port: u16) -> Result<At, String> {
         Some(port) => port.parse().map_err(|_| format!("its port is not a number from 1 to 65535; {ESCAPES}"))?,
         None => port,
     };
-    Ok(At::Tcp { host: host.to_owned(), port })
+    Ok(EndpointAddress::Tcp { host: host.to_owned(), port })
 }
 
 fn database(text: &str) -> Result<i64, String> {
@@ -181,7 +194,7 @@ fn unescaped(text: &str) -> Result<String, String> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::Url;
+    use super::RedisUrl;
 
     #[test]
     fn says_what_is_wrong_and_never_the_password() {
@@ -227,7 +240,7 @@ mod tests {
             ("unix:///run/redis.sock?pass=x&hunter2", "%3F"),
             ("rediss://u:hunter2@a#insecure", "%23"),
         ] {
-            let error = Url::parse(url).expect_err(url);
+            let error = RedisUrl::parse(url).expect_err(url);
             assert!(error.contains(why) && !error.contains("hunter2"), "{url}: {error}");
         }
     }
@@ -242,7 +255,7 @@ mod tests {
             end in "(@h|@h:6379|@h:port/0|@a,b/m|%40h|@|@h/0\\?x=1|)",
         ) {
             let url = format!("{start}{}{end}", parts.join(&between));
-            if let Err(error) = Url::parse(&url) {
+            if let Err(error) = RedisUrl::parse(&url) {
                 for part in parts {
                     prop_assert!(!error.contains(&part[..4]), "{url}: {error}");
                 }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use serde_json::Value;
-use synckairos::redis::Queue as Part;
+use synckairos::redis::QueueKey;
 
 use crate::support::cluster::Cluster;
 use crate::support::http::Connection;
@@ -100,8 +100,8 @@ async fn are_enough_for_a_whole_life_and_nothing_in_them_is_too_much() {
         passed += 1;
         let other = format!(r#"{{"metadata":{{"passed":{passed}}}}}"#);
         client.ask("PATCH", &format!("/v1/sessions/{}", id(3)), &other).await;
-        rig.hasten(Part::Delayed);
-        rig.queued(Part::Dead) == 2
+        rig.hasten(QueueKey::Delayed);
+        rig.queued(QueueKey::Dead) == 2
     })
     .await;
     let (code, said) = rig.operate(&["queue", "dead"]).await;
@@ -117,7 +117,7 @@ async fn are_enough_for_a_whole_life_and_nothing_in_them_is_too_much() {
     // What a process cannot write is given back; what one held that died is taken back.
     rig.postgres(|postgres| postgres.stop()).await;
     client.post(&id(3), "start", &Value::Null).await;
-    wait::until("it is given back", async || (rig.queued(Part::Lease), rig.queued(Part::Wait)) == (0, 1)).await;
+    wait::until("it is given back", async || (rig.queued(QueueKey::Lease), rig.queued(QueueKey::Wait)) == (0, 1)).await;
     drop(client);
     for instance in [&one, &other] {
         instance.signal("TERM");
@@ -129,10 +129,10 @@ async fn are_enough_for_a_whole_life_and_nothing_in_them_is_too_much() {
     rig.drained().await;
     rig.postgres(|postgres| postgres.signal("STOP")).await;
     Connection::open(third.address).await.post(&id(3), "pause", &Value::Null).await;
-    wait::until("somebody holds it", async || rig.queued(Part::Lease) > 0).await;
+    wait::until("somebody holds it", async || rig.queued(QueueKey::Lease) > 0).await;
     third.child.kill().expect("it runs");
     third.ended().await;
-    rig.hasten(Part::Lease);
+    rig.hasten(QueueKey::Lease);
     rig.postgres(|postgres| postgres.signal("CONT")).await;
     let fourth = rig.instance(&limits).await;
     rig.drained().await;

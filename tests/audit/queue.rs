@@ -9,7 +9,7 @@ use serde_json::Value;
 use synckairos::audit::{AuditMetrics, AuditQueue, Consumer, QueueStats, Sink, Sinks, WriteError};
 use synckairos::clock::Clock;
 use synckairos::engine::Timestamp;
-use synckairos::redis::{Certificates, Keyspace, Server};
+use synckairos::redis::{Certificates, Keyspace, RedisServer};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -69,7 +69,7 @@ fn push(redis: &Redis, numbers: impl Iterator<Item = u64>) {
 
 fn queue(redis: &Redis) -> AuditQueue {
     AuditQueue::new(
-        Server::parse(&redis.url(), &Certificates::default(), Duration::from_secs(1)).expect("a URL"),
+        RedisServer::parse(&redis.url(), &Certificates::default(), Duration::from_secs(1)).expect("a URL"),
         Keyspace::new("", 1),
     )
 }

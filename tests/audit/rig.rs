@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use serde_json::Value;
 
 use synckairos::engine::{SessionId, Uuid};
-use synckairos::redis::{Keyspace, Partition, Queue as Part};
+use synckairos::redis::{Keyspace, Partition, QueueKey};
 
 use crate::support::certificates::Authority;
 use crate::support::cluster::Cluster;
@@ -176,7 +176,7 @@ impl Rig {
     }
 
     /// How much is in a part of the queue.
-    pub(super) fn queued(&self, part: Part) -> u64 {
+    pub(super) fn queued(&self, part: QueueKey) -> u64 {
         let keyspace = self.keyspace();
         let count = if part.kind() == "zset" { "ZCARD" } else { "LLEN" };
         let length = |partition| -> u64 {
@@ -191,12 +191,12 @@ impl Rig {
         let keyspace = self.keyspace();
         let first = keyspace.all().next().expect("there is one");
         let mut command = redis::cmd("ZRANGE");
-        command.arg(keyspace.queue(first, Part::Lease)).arg(0).arg(-1).arg("WITHSCORES");
+        command.arg(keyspace.queue(first, QueueKey::Lease)).arg(0).arg(-1).arg("WITHSCORES");
         command.query(&mut self.connect(first)).expect("it answers")
     }
 
     /// Lets what is delayed, or held under a lease, be over now.
-    pub(super) fn hasten(&self, part: Part) {
+    pub(super) fn hasten(&self, part: QueueKey) {
         let keyspace = self.keyspace();
         for partition in keyspace.all() {
             let (mut connection, key) = (self.connect(partition), keyspace.queue(partition, part));
@@ -254,7 +254,7 @@ impl Rig {
     /// Waits until nothing is queued but what is dead.
     pub(super) async fn drained(&self) {
         wait::until("the queue is empty", async || {
-            [Part::Wait, Part::Lease, Part::Delayed].into_iter().all(|part| self.queued(part) == 0)
+            [QueueKey::Wait, QueueKey::Lease, QueueKey::Delayed].into_iter().all(|part| self.queued(part) == 0)
         })
         .await;
     }

@@ -1,7 +1,7 @@
 //! From a request to a row: what is audited, and how it is read back.
 
 use serde_json::{Value, json};
-use synckairos::redis::Queue as Part;
+use synckairos::redis::QueueKey;
 
 use crate::metrics::value as series;
 use crate::support::http::Connection;
@@ -180,7 +180,7 @@ async fn whatever_is_accepted_can_be_audited(rig: Rig) {
     .await;
     let said = rig.operate(&["queue", "dead"]).await.1;
     assert_eq!(said, "");
-    assert_eq!(rig.queued(Part::Delayed), 0);
+    assert_eq!(rig.queued(QueueKey::Delayed), 0);
     assert_eq!(rig.number("select count(*) from sync_events").await, accepted);
 }
 
@@ -212,7 +212,7 @@ async fn an_orderly_stop_under_load_leaves_no_lease_behind_and_loses_nothing(rig
     while let Some(client) = clients.join_next().await {
         acknowledged += client.expect("the client ends well");
     }
-    assert_eq!(rig.queued(Part::Lease), 0);
+    assert_eq!(rig.queued(QueueKey::Lease), 0);
     let _other = rig.instance(&[]).await;
     rig.drained().await;
     assert_eq!(rig.number("select count(*) from sync_events").await, acknowledged);

@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 
 use synckairos::clock::Clock;
 use synckairos::engine::{Command, Millis, SessionId, Uuid};
-use synckairos::redis::{Certificates, Keyspace, Server};
+use synckairos::redis::{Certificates, Keyspace, RedisServer};
 use synckairos::sessions::{Failure, RateLimits, Sessions};
 use synckairos::store::redis::{Budget, Options, RecordFormat, RedisStore};
 use synckairos::store::{Lifetimes, Listener, Metrics, Store, StoreError};
@@ -48,7 +48,7 @@ impl Backend for Encrypted {
         let authority = Authority::new();
         let redis = Setup::forgetful().encrypted("localhost", &authority).start();
         let certificates = Certificates { authority: Some(authority.file().into()), client: None };
-        let server = Server::parse(&redis.url(), &certificates, Duration::from_secs(1)).expect("a URL");
+        let server = RedisServer::parse(&redis.url(), &certificates, Duration::from_secs(1)).expect("a URL");
         let options = Options { server, lifetimes, ..options(&redis.url(), Keyspace::new("", 1), true) };
         let store = RedisStore::new(&Clock::system(), &options, &listener);
         store.now(None).await.expect("the server answers");
@@ -94,7 +94,7 @@ fn shared_cluster() -> Arc<Cluster> {
 
 fn options(url: &str, keyspace: Keyspace, is_audited: bool) -> Options {
     Options {
-        server: Server::parse(url, &Certificates::default(), Duration::from_secs(1)).expect("a URL"),
+        server: RedisServer::parse(url, &Certificates::default(), Duration::from_secs(1)).expect("a URL"),
         keyspace,
         timeout: Duration::from_secs(2),
         tombstone_ttl: Millis::new(3_600_000),

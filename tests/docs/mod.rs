@@ -293,7 +293,7 @@ fn urls_of_redis_are_as_the_page_says() {
     let urls = page.iter().find(|block| block.text.starts_with("redis://")).expect("it is there");
     let mut count = 0;
     for url in urls.text.split_whitespace() {
-        let server = synckairos::redis::Server::parse(url, &Default::default(), Duration::ZERO);
+        let server = synckairos::redis::RedisServer::parse(url, &Default::default(), Duration::ZERO);
         assert!(server.is_ok(), "{url}: {server:?}");
         count += 1;
     }

@@ -10,7 +10,7 @@ use synckairos::clock::Clock;
 use synckairos::engine::{
     Command, Millis, Mode, NewParticipant, NewSession, OnTimeout, ParticipantId, SessionId, Uuid,
 };
-use synckairos::redis::{Certificates, Keyspace, Server};
+use synckairos::redis::{Certificates, Keyspace, RedisServer};
 use synckairos::sessions::{Failure, RateLimits, Sessions};
 use synckairos::store::redis::{Budget, Options, RecordFormat, RedisStore};
 use synckairos::store::{Lifetimes, Listener, Metrics, StoreError, Update};
@@ -27,7 +27,7 @@ impl Listener for Nobody {
 
 fn sessions(url: &str, partitions: u16) -> Sessions {
     let options = Options {
-        server: Server::parse(url, &Certificates::default(), Duration::from_secs(1)).expect("a URL"),
+        server: RedisServer::parse(url, &Certificates::default(), Duration::from_secs(1)).expect("a URL"),
         keyspace: Keyspace::new("", partitions),
         timeout: Duration::from_secs(2),
         tombstone_ttl: Millis::new(3_600_000),

@@ -2,7 +2,7 @@
 //! them. Does not know what becomes of them.
 
 use crate::engine::{SessionId, StateTag};
-use crate::redis::{Commands, Keyspace, Partition, Queue};
+use crate::redis::{Keyspace, Partition, Pipeline, QueueKey};
 
 use super::change::Change;
 
@@ -42,18 +42,18 @@ pub(super) fn queue<'c>(
     changes: impl Iterator<Item = (SessionId, &'c [Change])> + Clone,
     keyspace: &Keyspace,
     partition: Partition,
-    transaction: &mut Commands,
+    transaction: &mut Pipeline,
 ) {
     let mut bytes = 0;
-    transaction.cmd("RPUSH").arg(keyspace.queue(partition, Queue::Wait));
+    transaction.cmd("RPUSH").arg(keyspace.queue(partition, QueueKey::Wait));
     for (id, changes) in changes.clone() {
         bytes += changes.iter().map(|change| change.audit(id, transaction)).sum::<usize>();
     }
-    transaction.cmd("HSET").arg(keyspace.queue(partition, Queue::Pending));
+    transaction.cmd("HSET").arg(keyspace.queue(partition, QueueKey::Pending));
     for (id, changes) in changes {
         if let Some(StateTag { epoch, version }) = changes.last().map(|newest| newest.tag) {
             transaction.arg(id.0.text().as_slice()).arg(format!("{epoch}.{version}"));
         }
     }
-    transaction.cmd("INCRBY").arg(keyspace.queue(partition, Queue::Bytes)).arg(bytes);
+    transaction.cmd("INCRBY").arg(keyspace.queue(partition, QueueKey::Bytes)).arg(bytes);
 }

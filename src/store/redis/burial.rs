@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use crate::redis::{Commands, LinkError, Queue, Reply};
+use crate::redis::{Pipeline, QueueKey, RedisError, resp::Value};
 use crate::store::metrics::Operation;
 
 use super::Shared;
@@ -47,20 +47,22 @@ pub(super) enum Buried {
 
 /// The name by which the server knows the script, which it forgets when it is restarted; `None` when it does not say.
 pub(super) async fn load(line: &mut Line, shared: &Arc<Shared>) -> Option<String> {
-    let mut commands = Commands::new();
+    let mut commands = Pipeline::new();
     commands.cmd("SCRIPT").arg("LOAD").arg(SCRIPT);
     let reply = line.ask(shared, Operation::Commit, &commands).await.ok()?.replies.pop()?;
     reply.text().map(str::to_owned)
 }
 
 /// The command that deletes a session whose only change in a group is its end.
-pub(super) fn bury(script: &str, shared: &Shared, slot: &Slot, ending: &Ending<'_>, reading: &Reading) -> Commands {
+pub(super) fn bury(script: &str, shared: &Shared, slot: &Slot, ending: &Ending<'_>, reading: &Reading) -> Pipeline {
     let keyspace = &shared.keyspace;
     let mut keys = vec![slot.key.clone(), keyspace.deadlines(slot.partition)];
     if shared.audit.is_some() {
-        keys.extend([Queue::Wait, Queue::Pending, Queue::Bytes].map(|part| keyspace.queue(slot.partition, part)));
+        keys.extend(
+            [QueueKey::Wait, QueueKey::Pending, QueueKey::Bytes].map(|part| keyspace.queue(slot.partition, part)),
+        );
     }
-    let mut commands = Commands::new();
+    let mut commands = Pipeline::new();
     let id = slot.id.0.text();
     let call = commands.cmd("EVALSHA").arg(script).arg(keys.len()).args(&keys);
     call.arg(&ending.loaded[..]).arg(ending.seconds).arg(&ending.tombstone[..]).arg(id.as_slice());
@@ -81,7 +83,7 @@ pub(super) fn bury(script: &str, shared: &Shared, slot: &Slot, ending: &Ending<'
 pub(super) async fn carry_out(
     line: &mut Line,
     shared: &Arc<Shared>,
-    burials: Vec<(usize, Commands)>,
+    burials: Vec<(usize, Pipeline)>,
 ) -> Vec<(usize, Buried)> {
     let mut all = Vec::with_capacity(burials.len());
     for (place, commands) in burials {
@@ -89,13 +91,13 @@ pub(super) async fn carry_out(
             Ok(Asked { mut replies, .. }) => {
                 let is_replicated = shared.replicas.have_it(&mut replies);
                 match replies.pop() {
-                    Some(Reply::Int(1)) if is_replicated => Buried::Yes,
-                    Some(Reply::Int(1)) => Buried::Unknown,
+                    Some(Value::Int(1)) if is_replicated => Buried::Yes,
+                    Some(Value::Int(1)) => Buried::Unknown,
                     Some(_) | None => Buried::No,
                 }
             }
-            Err(LinkError::Lost(_) | LinkError::Unfit(_)) => Buried::Unknown,
-            Err(LinkError::Refused(_) | LinkError::Elsewhere(_) | LinkError::NotNow(_)) => Buried::No,
+            Err(RedisError::Io(_) | RedisError::Misconfigured(_)) => Buried::Unknown,
+            Err(RedisError::Server(_) | RedisError::Moved(_) | RedisError::TryAgain(_)) => Buried::No,
         };
         all.push((place, buried));
     }

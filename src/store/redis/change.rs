@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::engine::{ChangeRecord, SessionId, StateTag, Timestamp, Uuid};
-use crate::redis::{Commands, Keyspace};
+use crate::redis::{Keyspace, Pipeline};
 use crate::store::Record;
 use crate::wire;
 
@@ -34,11 +34,11 @@ pub(super) enum Made {
 
 impl Change {
     /// Adds what tells of it at `now`.
-    pub(super) fn publish(&self, id: SessionId, keyspace: &Keyspace, now: Timestamp, transaction: &mut Commands) {
+    pub(super) fn publish(&self, id: SessionId, keyspace: &Keyspace, now: Timestamp, transaction: &mut Pipeline) {
         let channel = keyspace.session_channel(id);
         let mut tell = |message: &[u8]| {
             let command = transaction.cmd(keyspace.publish()).arg(&channel);
-            command.written(message.len() + 150, |out| wire::publish(out, self.tag, id, message, now));
+            command.arg_with(message.len() + 150, |out| wire::publish(out, self.tag, id, message, now));
         };
         match &self.made {
             Made::State(notices) => {
@@ -52,9 +52,9 @@ impl Change {
             Made::State(_) => {
                 let members = self.record.encoded().members();
                 let len = members.len() + members.len() / 8 + 100;
-                command.written(len, |out| wire::publish_update(out, id, &members, now))
+                command.arg_with(len, |out| wire::publish_update(out, id, &members, now))
             }
-            Made::End(_) => command.written(99, |out| wire::publish_deleted(out, id, now)),
+            Made::End(_) => command.arg_with(99, |out| wire::publish_deleted(out, id, now)),
         };
     }
 
@@ -70,10 +70,10 @@ impl Change {
     }
 
     /// Adds what is audited to a command; returns how many bytes that are.
-    pub(super) fn audit(&self, id: SessionId, command: &mut Commands) -> usize {
+    pub(super) fn audit(&self, id: SessionId, command: &mut Pipeline) -> usize {
         let members = self.record.encoded().members();
         let mut len = 0;
-        command.written(members.len() + ENVELOPE_LEN, |out| {
+        command.arg_with(members.len() + ENVELOPE_LEN, |out| {
             let start = out.len();
             wire::encode_job(out, self.event, id, self.tag, &self.entry, &members);
             len = out.len() - start;

@@ -16,7 +16,7 @@ use tokio::sync::{OwnedMutexGuard, mpsc};
 use tracing::debug;
 
 use crate::clock::Moment;
-use crate::redis::LinkError;
+use crate::redis::RedisError;
 use crate::store::metrics::{Operation, Role};
 use crate::supervision::panic_point;
 
@@ -197,14 +197,14 @@ impl Committer {
         let run_id = match self.line.run_id(&self.shared).await {
             Ok(run_id) => run_id,
             // Where there are several servers another one is asked next.
-            Err(LinkError::Elsewhere(_)) if self.shared.server.changes() > 0 => return Tried::Elsewhere(jobs),
+            Err(RedisError::Moved(_)) if self.shared.server.changes() > 0 => return Tried::Elsewhere(jobs),
             Err(_) => return Tried::Lost { jobs, was_used: false },
         };
         let mut group = Group::new(&self.shared, run_id, jobs);
         let load = self.line.ask(&self.shared, Operation::Load, &group.load()).await;
         let reading = match load.and_then(|asked| group.loaded(asked, &self.recent)) {
             Ok(reading) => reading,
-            Err(error @ (LinkError::Elsewhere(_) | LinkError::NotNow(_))) => {
+            Err(error @ (RedisError::Moved(_) | RedisError::TryAgain(_))) => {
                 debug!(%error, "cannot load sessions there");
                 return Tried::Elsewhere(group.into_jobs());
             }
@@ -234,7 +234,7 @@ impl Committer {
                     group.take_down(failed);
                 }
                 self.shared.faults.refuses(None);
-                self.shared.bell.ring();
+                self.shared.wake_up.notify();
                 group.leave(&mut self.recent);
                 Self::acknowledge(&self.shared, &mut self.line, group, &reading, is_replicated).await
             }
@@ -242,10 +242,10 @@ impl Committer {
                 self.shared.metrics.conflict();
                 Tried::Overtaken(group.into_overtaken(&reading))
             }
-            Err(LinkError::Refused(why)) => {
+            Err(RedisError::Server(why)) => {
                 let is_known = PASSING.iter().any(|code| why.starts_with(code));
                 if !is_known {
-                    self.shared.failed(&LinkError::Refused(why.clone()));
+                    self.shared.failed(&RedisError::Server(why.clone()));
                 }
                 self.shared.faults.refuses(Some(&why));
                 let is_needed = why.starts_with(FULL) && group.endings().next().is_some();
@@ -259,11 +259,11 @@ impl Committer {
                 }
                 Tried::Done
             }
-            Err(error @ (LinkError::Elsewhere(_) | LinkError::NotNow(_))) => {
+            Err(error @ (RedisError::Moved(_) | RedisError::TryAgain(_))) => {
                 debug!(%error, "a transaction was not carried out");
                 Tried::Elsewhere(group.into_overtaken(&reading))
             }
-            Err(error @ (LinkError::Lost(_) | LinkError::Unfit(_))) => {
+            Err(error @ (RedisError::Io(_) | RedisError::Misconfigured(_))) => {
                 debug!(%error, "the outcome of a transaction is not known yet");
                 Tried::Lost { jobs: group.into_attempts(), was_used }
             }

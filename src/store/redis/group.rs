@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use crate::engine::SessionId;
-use crate::redis::{Commands, LinkError, Partition, Queue, is_addable, not_addable};
+use crate::redis::{Partition, Pipeline, QueueKey, RedisError, is_addable, not_addable};
 use crate::store::{Committed, RateLimit, RateLimitStatus, StoreError};
 
 use super::Shared;
@@ -57,7 +57,7 @@ pub(super) struct Unsettled {
 /// What a group wants to have done.
 pub(super) struct Decided {
     /// The transaction; `None` when nothing changes.
-    pub(super) transaction: Option<Commands>,
+    pub(super) transaction: Option<Pipeline>,
     /// Commands that must wait for others that arrived before a deadline.
     pub(super) deferred: Vec<Job>,
     /// Commands for the next group.
@@ -95,8 +95,8 @@ impl<'s> Group<'s> {
     }
 
     /// The commands that load the group. A limit is counted in the same round trip, and only once.
-    pub(super) fn load(&self) -> Commands {
-        let mut load = Commands::new();
+    pub(super) fn load(&self) -> Pipeline {
+        let mut load = Pipeline::new();
         for (pending, rate) in self.uncounted() {
             let key = self.shared.keyspace.switch_limit(pending.job.commit.id);
             match pending.is_suspect {
@@ -116,7 +116,7 @@ impl<'s> Group<'s> {
     /// the time.
     fn bytes_keys(&self) -> Vec<String> {
         let keyspace = &self.shared.keyspace;
-        self.partitions.iter().map(|partition| keyspace.queue(*partition, Queue::Bytes)).collect()
+        self.partitions.iter().map(|partition| keyspace.queue(*partition, QueueKey::Bytes)).collect()
     }
 
     fn uncounted(&self) -> impl Iterator<Item = (&Pending, RateLimit)> {
@@ -125,7 +125,7 @@ impl<'s> Group<'s> {
     }
 
     /// Takes in the replies to [`Group::load`].
-    pub(super) fn loaded(&mut self, asked: Asked, recent: &Recent) -> Result<Reading, LinkError> {
+    pub(super) fn loaded(&mut self, asked: Asked, recent: &Recent) -> Result<Reading, RedisError> {
         let Asked { replies, sent, received } = asked;
         let mut replies = replies.into_iter();
         for pending in self.jobs.iter_mut().filter(|pending| pending.job.quota.is_none()) {
@@ -157,7 +157,7 @@ impl<'s> Group<'s> {
         let bytes = values.as_slice();
         for (partition, number) in self.partitions.iter().zip(bytes) {
             if number.as_ref().is_some_and(|number| !is_addable(number)) {
-                let key = self.shared.keyspace.queue(*partition, Queue::Bytes);
+                let key = self.shared.keyspace.queue(*partition, QueueKey::Bytes);
                 self.shared.fault(*partition, not_addable(&key));
             }
         }
@@ -217,11 +217,11 @@ impl<'s> Group<'s> {
         Decided { transaction: self.transaction(reading), deferred, surplus }
     }
 
-    fn transaction(&mut self, reading: &Reading) -> Option<Commands> {
+    fn transaction(&mut self, reading: &Reading) -> Option<Pipeline> {
         if !self.slots.iter().any(Slot::is_to_be_written) {
             return None;
         }
-        let mut transaction = Commands::with_capacity(CHANGE_LEN * self.jobs.len());
+        let mut transaction = Pipeline::with_capacity(CHANGE_LEN * self.jobs.len());
         transaction.cmd("MULTI");
         for slot in self.slots.iter_mut().filter(|slot| slot.is_to_be_written()) {
             // MULTI is none of them.
@@ -260,7 +260,7 @@ impl<'s> Group<'s> {
     }
 
     /// The commands that end them with a script, by their place.
-    pub(super) fn burials(&self, script: &str, reading: &Reading) -> Vec<(usize, Commands)> {
+    pub(super) fn burials(&self, script: &str, reading: &Reading) -> Vec<(usize, Pipeline)> {
         let bury = |(place, slot, ending)| (place, burial::bury(script, self.shared, slot, &ending, reading));
         self.endings().map(bury).collect()
     }

@@ -12,7 +12,7 @@ use tracing::{error, info};
 
 use crate::clock::Moment;
 use crate::engine::{SessionId, StateTag};
-use crate::redis::{Commands, Link, LinkError};
+use crate::redis::{Pipeline, RedisConnection, RedisError};
 use crate::wire::{self, RecordBody};
 
 use super::{Shared, replies};
@@ -123,12 +123,12 @@ impl Recent {
 
 /// Compares what was acknowledged with what is there, tells what is behind, and begins anew. Until then nothing is
 /// committed there, and what was committed elsewhere is not acknowledged any more.
-pub(super) async fn compare(shared: &Shared, link: &mut Link) -> Result<(), LinkError> {
+pub(super) async fn compare(shared: &Shared, link: &mut RedisConnection) -> Result<(), RedisError> {
     shared.history.begin(link.run_id());
     let acknowledged = shared.history.recent(shared.clock.moment());
     let (checked, mut behind) = (acknowledged.len(), 0);
     for some in acknowledged.chunks(CHUNK) {
-        let mut commands = Commands::new();
+        let mut commands = Pipeline::new();
         commands.cmd("MGET").args(some.iter().map(|(id, _)| shared.keyspace.session(*id)));
         let mut replies = link.ask(&commands).await?.into_iter();
         let values = replies::values(replies::next(&mut replies)?, some.len())?;

@@ -2,7 +2,7 @@
 //! would take a change, what its clock is corrected by, and whether keys that were found unfit are mended. Everything goes with the sweep's own
 //! commands. Does not know when it is asked.
 
-use crate::redis::{Commands, LinkError, Reply, ask_keys, judge_keys};
+use crate::redis::{Pipeline, RedisError, check_key_types, query_key_types, resp::Value};
 
 use super::time::agreement;
 use super::{Shared, replies};
@@ -24,7 +24,7 @@ pub(super) struct Inspection {
 
 impl Inspection {
     /// Adds what is asked in a round.
-    pub(super) fn begin(shared: &Shared, round: u64, commands: &mut Commands) -> Self {
+    pub(super) fn begin(shared: &Shared, round: u64, commands: &mut Pipeline) -> Self {
         let is_whole = shared.keyspace.all().count() == usize::from(shared.keyspace.partitions());
         let is_due = |(whole, part)| round.is_multiple_of(if is_whole { whole } else { part });
         let number = is_due(NUMBER_ROUNDS);
@@ -39,7 +39,7 @@ impl Inspection {
             commands.cmd("MULTI").cmd("ZADD").arg(shared.keyspace.deadlines(partition)).arg(0).arg("").cmd("DISCARD");
         }
         for partition in &partitions {
-            ask_keys(commands, &shared.keyspace, *partition);
+            query_key_types(commands, &shared.keyspace, *partition);
         }
         if clock {
             agreement::look(&shared.keyspace, commands);
@@ -51,20 +51,20 @@ impl Inspection {
     pub(super) fn end(
         self,
         shared: &Shared,
-        replies: &mut impl Iterator<Item = Reply>,
-        mend: &mut Commands,
-    ) -> Result<(), LinkError> {
+        replies: &mut impl Iterator<Item = Value>,
+        mend: &mut Pipeline,
+    ) -> Result<(), RedisError> {
         if self.number {
             let ours = shared.keyspace.partitions().to_string();
             match replies::next(replies)? {
                 // Somebody has emptied the server: whoever comes next must find it.
-                Reply::Nil => {
+                Value::Nil => {
                     tracing::warn!(partitions = ours, "the number of partitions was missing in Redis: it is written");
                     mend.cmd("SET").arg(shared.keyspace.partition_count()).arg(ours).arg("NX");
                 }
-                Reply::Text(theirs) if theirs == ours.as_bytes() => shared.faults.everywhere(None),
-                other @ (Reply::Int(_) | Reply::Status(_) | Reply::Text(_) | Reply::List(_) | Reply::Error(_)) => {
-                    let theirs = other.text().or(other.refusal()).unwrap_or_default();
+                Value::Text(theirs) if theirs == ours.as_bytes() => shared.faults.everywhere(None),
+                other @ (Value::Int(_) | Value::Status(_) | Value::Text(_) | Value::List(_) | Value::Error(_)) => {
+                    let theirs = other.text().or(other.error()).unwrap_or_default();
                     let why = format!("Redis holds {theirs} partitions, and PARTITIONS says {ours}");
                     shared.faults.everywhere(Some(why));
                 }
@@ -72,10 +72,10 @@ impl Inspection {
         }
         if self.change {
             let (_begun, queued, _over) = (replies::next(replies)?, replies::next(replies)?, replies::next(replies)?);
-            shared.faults.refuses(queued.refusal());
+            shared.faults.refuses(queued.error());
         }
         for partition in self.partitions {
-            if judge_keys(&shared.keyspace, partition, replies).is_none() {
+            if check_key_types(&shared.keyspace, partition, replies).is_none() {
                 shared.faults.mended(partition);
             }
         }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::redis::{Commands, Reply};
+use crate::redis::{Pipeline, resp::Value};
 use crate::store::{RateLimit, RateLimitStatus, StoreError};
 
 /// How many replies there are to each of these.
@@ -11,24 +11,24 @@ pub(super) const REPLIES: usize = 3;
 
 /// Counts one more hit. The window begins with the first; a key never stays without an end, whatever was
 /// interrupted before.
-pub(super) fn count(commands: &mut Commands, key: &str, rate: RateLimit) {
+pub(super) fn count(commands: &mut Pipeline, key: &str, rate: RateLimit) {
     commands.cmd("INCR").arg(key);
     last(commands, key, rate);
 }
 
 /// Looks where it stands, without a hit.
-pub(super) fn look(commands: &mut Commands, key: &str, rate: RateLimit) {
+pub(super) fn look(commands: &mut Pipeline, key: &str, rate: RateLimit) {
     commands.cmd("INCRBY").arg(key).arg(0);
     last(commands, key, rate);
 }
 
 /// Takes so many hits back.
-pub(super) fn give_back(commands: &mut Commands, key: &str, hits: usize, rate: RateLimit) {
+pub(super) fn give_back(commands: &mut Pipeline, key: &str, hits: usize, rate: RateLimit) {
     commands.cmd("DECRBY").arg(key).arg(hits);
     last(commands, key, rate);
 }
 
-fn last(commands: &mut Commands, key: &str, rate: RateLimit) {
+fn last(commands: &mut Pipeline, key: &str, rate: RateLimit) {
     // A key is there until the end of its last millisecond, and none longer than a window, whatever the clock was set to.
     commands.cmd("PEXPIRE").arg(key).arg(u64::from(rate.window_s) * 1_000 - 1).arg("LT");
     commands.cmd("PTTL").arg(key);
@@ -41,10 +41,10 @@ pub(super) struct Counted {
 }
 
 /// The replies to any of these. A server that is full refuses to count, which is no reason to refuse anything else.
-pub(super) fn counted(replies: &mut impl Iterator<Item = Reply>, rate: RateLimit) -> Result<Counted, StoreError> {
+pub(super) fn counted(replies: &mut impl Iterator<Item = Value>, rate: RateLimit) -> Result<Counted, StoreError> {
     let [hits, _, left_ms] = [replies.next(), replies.next(), replies.next()];
     match (hits, left_ms) {
-        (Some(Reply::Int(hits)), Some(Reply::Int(left_ms))) => {
+        (Some(Value::Int(hits)), Some(Value::Int(left_ms))) => {
             // Whatever stood there before: no window is longer, and no count is larger.
             let left_ms = left_ms.max(0).unsigned_abs().min(u64::from(rate.window_s) * 1_000);
             let hits = u32::try_from(hits.max(0)).unwrap_or(u32::MAX);

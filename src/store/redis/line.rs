@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use crate::clock::Moment;
-use crate::redis::{Commands, Link, LinkError, Reply};
+use crate::redis::{Pipeline, RedisConnection, RedisError, resp::Value};
 use crate::store::metrics::{Operation, Role};
 
 use super::Shared;
@@ -12,13 +12,13 @@ use super::Shared;
 /// A connection of one's own.
 pub(super) struct Line {
     role: Role,
-    link: Option<Link>,
+    link: Option<RedisConnection>,
     was_lost: bool,
 }
 
 /// What came back, and when.
 pub(super) struct Asked {
-    pub(super) replies: Vec<Reply>,
+    pub(super) replies: Vec<Value>,
     pub(super) sent: Moment,
     pub(super) received: Moment,
 }
@@ -34,7 +34,7 @@ impl Line {
     }
 
     /// The run of the server that it leads to; makes it if it has to.
-    pub(super) async fn run_id(&mut self, shared: &Arc<Shared>) -> Result<Arc<str>, LinkError> {
+    pub(super) async fn run_id(&mut self, shared: &Arc<Shared>) -> Result<Arc<str>, RedisError> {
         Ok(Arc::clone(self.made(shared).await?.run_id()))
     }
 
@@ -48,8 +48,8 @@ impl Line {
         &mut self,
         shared: &Arc<Shared>,
         operation: Operation,
-        commands: &Commands,
-    ) -> Result<Asked, LinkError> {
+        commands: &Pipeline,
+    ) -> Result<Asked, RedisError> {
         let link = self.made(shared).await?;
         let sent = shared.clock.moment();
         match link.ask(commands).await {
@@ -60,7 +60,7 @@ impl Line {
             }
             Err(error) => {
                 // While keys are on their way it is still the one to ask for those that are not.
-                if !matches!(error, LinkError::NotNow(_)) {
+                if !matches!(error, RedisError::TryAgain(_)) {
                     self.lose();
                 }
                 Err(error)
@@ -72,8 +72,8 @@ impl Line {
     pub(super) async fn ask_following(
         &mut self,
         shared: &Arc<Shared>,
-        commands: &Commands,
-    ) -> Result<Asked, LinkError> {
+        commands: &Pipeline,
+    ) -> Result<Asked, RedisError> {
         let link = self.made(shared).await?;
         let sent = shared.clock.moment();
         let replies = link.ask_following(commands).await.inspect_err(|_| self.lose())?;
@@ -81,7 +81,7 @@ impl Line {
     }
 
     /// The connection; makes it if it has to. Whoever meets an error on it loses it.
-    pub(super) async fn made(&mut self, shared: &Arc<Shared>) -> Result<&mut Link, LinkError> {
+    pub(super) async fn made(&mut self, shared: &Arc<Shared>) -> Result<&mut RedisConnection, RedisError> {
         if self.link.is_none() {
             let link = shared.connect().await?;
             if std::mem::take(&mut self.was_lost) {
@@ -89,6 +89,6 @@ impl Line {
             }
             return Ok(self.link.insert(link));
         }
-        self.link.as_mut().ok_or_else(|| LinkError::Lost("it was never made".to_owned()))
+        self.link.as_mut().ok_or_else(|| RedisError::Io("it was never made".to_owned()))
     }
 }

@@ -40,7 +40,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use crate::client_address::ClientAddress;
 use crate::clock::Clock;
 use crate::engine::{Millis, SessionId, Timestamp};
-use crate::redis::{Bell, Keyspace, Server};
+use crate::redis::{Keyspace, RedisServer, WakeUp};
 
 use super::arrival::Arrival;
 use super::metrics::Metrics;
@@ -59,7 +59,7 @@ const CLOCK_PATIENCE: Duration = Duration::from_millis(25);
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Where Redis is.
-    pub server: Server,
+    pub server: RedisServer,
     /// Names in it.
     pub keyspace: Keyspace,
     /// How long a command may wait.
@@ -104,7 +104,7 @@ impl RecordFormat {
 /// Sessions in Redis. Cloning shares the connections, which end with the last clone.
 #[derive(Clone)]
 pub struct RedisStore {
-    server: Server,
+    server: RedisServer,
     keyspace: Keyspace,
     /// All of them, or one for each partition, in order.
     shares: Arc<[Share]>,
@@ -120,13 +120,13 @@ impl RedisStore {
             let options = Options { server, keyspace, ..options.clone() };
             Share::new(clock.clone(), options, Arc::clone(listener), Arc::clone(&log))
         };
-        let shares = all.shares(&whole).into_iter().map(share).collect();
+        let shares = all.shards(&whole).into_iter().map(share).collect();
         Self { server: all, keyspace: whole, shares, answers: Arc::default() }
     }
 
     /// Of each queue of audit jobs, in the order of what keeps them, what is rung when some were put there.
-    pub fn bells(&self) -> Vec<Bell> {
-        self.shares.iter().map(Share::bell).collect()
+    pub fn wake_ups(&self) -> Vec<WakeUp> {
+        self.shares.iter().map(Share::wake_up).collect()
     }
 
     /// What of the store cannot be reached although the rest can be served.
@@ -189,7 +189,7 @@ impl Store for RedisStore {
     fn partition(&self, id: SessionId) -> usize {
         match &*self.shares {
             [_] => 0,
-            _ => self.keyspace.place(id),
+            _ => self.keyspace.partition_index(id),
         }
     }
 

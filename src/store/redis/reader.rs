@@ -10,7 +10,7 @@ use tracing::debug;
 
 use crate::client_address::ClientAddress;
 use crate::engine::{SessionId, Timestamp};
-use crate::redis::{Commands, LinkError, Queue as Part, Reply as Said};
+use crate::redis::{Pipeline, QueueKey, RedisError, resp::Value};
 use crate::store::metrics::{Operation, Role};
 use crate::store::{PendingAudit, RateLimit, RateLimitStatus, Read, Snapshot, StoreError};
 use crate::supervision::panic_point;
@@ -147,16 +147,16 @@ impl Batch {
 
     /// Asks Redis, then tells everybody what they asked. A connection that had served before may have been lost
     /// while nobody used it: then it is asked once more, but nothing is counted twice.
-    async fn look_up(mut self, shared: &Arc<Shared>, line: &mut Line, checked: &mut Checked) -> Result<(), LinkError> {
+    async fn look_up(mut self, shared: &Arc<Shared>, line: &mut Line, checked: &mut Checked) -> Result<(), RedisError> {
         let was_used = line.is_made();
         let mut asked = line.ask(shared, Operation::Read, &self.commands(shared)).await;
-        if let Err(LinkError::Lost(_) | LinkError::Elsewhere(_)) = asked
+        if let Err(RedisError::Io(_) | RedisError::Moved(_)) = asked
             && was_used
         {
             self.counts.clear();
             asked = line.ask(shared, Operation::Read, &self.commands(shared)).await;
         }
-        if let Err(LinkError::NotNow(_)) = asked {
+        if let Err(RedisError::TryAgain(_)) = asked {
             self.counts.clear();
             self.is_moving = true;
             asked = line.ask_following(shared, &self.commands(shared)).await;
@@ -178,7 +178,7 @@ impl Batch {
         let values = match (self.keys.len(), self.is_moving) {
             (0, _) => Vec::new(),
             (count, false) => replies::values(replies::next(&mut replies)?, count)?,
-            (count, true) => replies::values(Said::List(replies.by_ref().take(count).collect()), count)?,
+            (count, true) => replies::values(Value::List(replies.by_ref().take(count).collect()), count)?,
         };
         let raw = Raw { us: replies::time_us(&replies::next(&mut replies)?)?, sent, received };
         let now = shared.authority.read(raw).now();
@@ -219,8 +219,8 @@ impl Batch {
         Ok(())
     }
 
-    fn commands(&self, shared: &Shared) -> Commands {
-        let mut commands = Commands::new();
+    fn commands(&self, shared: &Shared) -> Pipeline {
+        let mut commands = Pipeline::new();
         for (key, rate, _) in &self.counts {
             limits::count(&mut commands, key, *rate);
         }
@@ -229,8 +229,8 @@ impl Batch {
         }
         for (id, _) in &self.queued {
             let part = |part| shared.keyspace.queue(shared.keyspace.partition(*id), part);
-            commands.cmd("HMGET").arg(part(Part::Pending)).arg(id.to_string()).arg(format!("{id}:apart"));
-            commands.cmd("ZCARD").arg(part(Part::Lease)).cmd("ZCARD").arg(part(Part::Delayed));
+            commands.cmd("HMGET").arg(part(QueueKey::Pending)).arg(id.to_string()).arg(format!("{id}:apart"));
+            commands.cmd("ZCARD").arg(part(QueueKey::Lease)).cmd("ZCARD").arg(part(QueueKey::Delayed));
         }
         if self.is_moving {
             for key in &self.keys {

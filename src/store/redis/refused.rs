@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use crate::client_address::ClientAddress;
 use crate::clock::Moment;
 use crate::engine::SessionId;
-use crate::redis::{Commands, Reply};
+use crate::redis::{Pipeline, resp::Value};
 use crate::store::metrics::Operation;
 use crate::store::{Commit, Committed, REFUSALS, RateLimit, RateLimitStatus, StoreError};
 
@@ -83,7 +83,7 @@ impl Refused {
 /// Counts what was refused, and tells everybody. What cannot be counted is told as it is.
 pub(super) async fn settle(shared: &Arc<Shared>, line: &mut Line, refused: Vec<Refused>) {
     let now = shared.clock.moment();
-    let (mut commands, mut given_back) = (Commands::new(), Vec::<(SessionId, RateLimit, usize)>::new());
+    let (mut commands, mut given_back) = (Pipeline::new(), Vec::<(SessionId, RateLimit, usize)>::new());
     let is_given_back = |one: &&Refused| one.window.is_some_and(|ends| ends.since(now) > LEFT_MIN);
     for one in refused.iter().filter(is_given_back) {
         match given_back.iter_mut().find(|(id, ..)| *id == one.id) {
@@ -125,7 +125,7 @@ pub(super) async fn settle(shared: &Arc<Shared>, line: &mut Line, refused: Vec<R
 
 fn learn(
     shared: &Shared,
-    replies: &mut impl Iterator<Item = Reply>,
+    replies: &mut impl Iterator<Item = Value>,
     key: (SessionId, ClientAddress),
 ) -> Option<RateLimitStatus> {
     let quota = limits::counted(replies, REFUSALS).ok()?.quota;
@@ -135,7 +135,7 @@ fn learn(
 
 /// Counts what suspects had carried out; nobody waits for it.
 pub(super) async fn count(shared: &Arc<Shared>, line: &mut Line, carried_out: Vec<(SessionId, RateLimit)>) {
-    let mut commands = Commands::new();
+    let mut commands = Pipeline::new();
     for (id, rate) in carried_out {
         limits::count(&mut commands, &shared.keyspace.switch_limit(id), rate);
     }

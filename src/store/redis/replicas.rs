@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tracing::{info, warn};
 
-use crate::redis::{Commands, Reply};
+use crate::redis::{Pipeline, resp::Value};
 
 /// How long they may take, in milliseconds: less than a connection waits for its replies.
 const TIME_MAX_MS: u64 = 500;
@@ -29,7 +29,7 @@ impl Replicas {
     }
 
     /// Adds the wait for them behind a transaction.
-    pub(super) fn wait(&self, transaction: &mut Commands) {
+    pub(super) fn wait(&self, transaction: &mut Pipeline) {
         if self.min > 0 {
             transaction.cmd("WAIT").arg(self.min).arg(TIME_MAX_MS);
         }
@@ -37,12 +37,12 @@ impl Replicas {
 
     /// Takes the reply to [`Replicas::wait`] from those to a transaction; whether enough of them have what was done
     /// before.
-    pub(super) fn have_it(&self, replies: &mut Vec<Reply>) -> bool {
+    pub(super) fn have_it(&self, replies: &mut Vec<Value>) -> bool {
         if self.min == 0 {
             return true;
         }
         let reply = replies.pop();
-        let is_enough = matches!(reply, Some(Reply::Int(count)) if count >= i64::from(self.min));
+        let is_enough = matches!(reply, Some(Value::Int(count)) if count >= i64::from(self.min));
         let was_lacking = self.lacking.swap(!is_enough, Ordering::Relaxed);
         match (was_lacking, is_enough) {
             (false, false) => warn!(min = self.min, ?reply, "too few replicas have a change: it is not acknowledged"),

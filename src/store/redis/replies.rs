@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use crate::engine::StateTag;
-use crate::redis::{LinkError, Reply};
+use crate::redis::{RedisError, resp::Value};
 use crate::store::PendingAudit;
 
 /// What came of a transaction.
@@ -18,30 +18,29 @@ pub(super) enum Executed {
 }
 
 /// What came of `MULTI ... EXEC`; `Err` when Redis refused to take the transaction, so that nothing was done.
-pub(super) fn executed(mut replies: Vec<Reply>) -> Result<Executed, LinkError> {
+pub(super) fn executed(mut replies: Vec<Value>) -> Result<Executed, RedisError> {
     match replies.pop() {
-        Some(Reply::List(done)) => {
-            let failed =
-                done.iter().enumerate().filter_map(|(place, reply)| Some((place, reply.refusal()?.to_owned())));
+        Some(Value::List(done)) => {
+            let failed = done.iter().enumerate().filter_map(|(place, reply)| Some((place, reply.error()?.to_owned())));
             let failed: Vec<_> = failed.collect();
             Ok(if failed.is_empty() { Executed::Yes } else { Executed::Broken(failed) })
         }
-        Some(Reply::Nil) => Ok(Executed::Overtaken),
-        other => match replies.iter().chain(&other).find_map(Reply::refusal) {
-            Some(why) => Err(LinkError::Refused(why.to_owned())),
+        Some(Value::Nil) => Ok(Executed::Overtaken),
+        other => match replies.iter().chain(&other).find_map(Value::error) {
+            Some(why) => Err(RedisError::Server(why.to_owned())),
             // Nobody knows what was done.
-            None => Err(LinkError::Lost(format!("EXEC answered {other:?}"))),
+            None => Err(RedisError::Io(format!("EXEC answered {other:?}"))),
         },
     }
 }
 
 /// The reply that must come next.
-pub(super) fn next(replies: &mut impl Iterator<Item = Reply>) -> Result<Reply, LinkError> {
-    replies.next().ok_or_else(|| LinkError::Lost("a reply is missing".to_owned()))
+pub(super) fn next(replies: &mut impl Iterator<Item = Value>) -> Result<Value, RedisError> {
+    replies.next().ok_or_else(|| RedisError::Io("a reply is missing".to_owned()))
 }
 
 /// The microseconds of TIME.
-pub(super) fn time_us(reply: &Reply) -> Result<u64, LinkError> {
+pub(super) fn time_us(reply: &Value) -> Result<u64, RedisError> {
     match reply.list() {
         [seconds, micros] => seconds.number::<u64>().zip(micros.number::<u64>()),
         _ => None,
@@ -51,22 +50,22 @@ pub(super) fn time_us(reply: &Reply) -> Result<u64, LinkError> {
 }
 
 /// It was done.
-pub(super) fn ok(command: &str, reply: &Reply) -> Result<(), LinkError> {
+pub(super) fn ok(command: &str, reply: &Value) -> Result<(), RedisError> {
     if reply.is_ok() { Ok(()) } else { Err(unexpected(command, reply)) }
 }
 
 /// The values of MGET, so many.
-pub(super) fn values(reply: Reply, count: usize) -> Result<Vec<Option<Bytes>>, LinkError> {
-    let Reply::List(values) = reply else { return Err(unexpected("MGET", &reply)) };
+pub(super) fn values(reply: Value, count: usize) -> Result<Vec<Option<Bytes>>, RedisError> {
+    let Value::List(values) = reply else { return Err(unexpected("MGET", &reply)) };
     if values.len() != count {
-        return Err(LinkError::Lost(format!("{} values of {count} keys", values.len())));
+        return Err(RedisError::Io(format!("{} values of {count} keys", values.len())));
     }
     let value = |value| match value {
-        Reply::Text(bytes) => Ok(Some(bytes)),
-        Reply::Nil => Ok(None),
+        Value::Text(bytes) => Ok(Some(bytes)),
+        Value::Nil => Ok(None),
         // What MGET says of a key of another type is that there is nothing; GET says why.
-        Reply::Error(why) if why.starts_with("WRONGTYPE") => Ok(None),
-        other @ (Reply::Int(_) | Reply::Status(_) | Reply::List(_) | Reply::Error(_)) => {
+        Value::Error(why) if why.starts_with("WRONGTYPE") => Ok(None),
+        other @ (Value::Int(_) | Value::Status(_) | Value::List(_) | Value::Error(_)) => {
             Err(unexpected("MGET", &other))
         }
     };
@@ -80,7 +79,7 @@ pub(super) fn decimal(digits: &Bytes) -> u64 {
 
 /// What of a session is queued: the newest tag, and how many stand apart. What is being written, or tried alone, by
 /// whomever it is, may be of the session too, and older.
-pub(super) fn queued(reply: &Reply, out_of_order: &[Reply]) -> PendingAudit {
+pub(super) fn queued(reply: &Value, out_of_order: &[Value]) -> PendingAudit {
     let [newest, apart] = reply.list() else { return PendingAudit::default() };
     let tag = |text: &str| {
         let (epoch, version) = text.split_once('.')?;
@@ -90,7 +89,7 @@ pub(super) fn queued(reply: &Reply, out_of_order: &[Reply]) -> PendingAudit {
     PendingAudit { newest: newest.text().and_then(tag), has_stragglers: apart.number::<u64>().is_some() || others }
 }
 
-fn unexpected(command: &str, reply: &Reply) -> LinkError {
-    let why = reply.refusal().map(str::to_owned);
-    LinkError::Refused(why.unwrap_or_else(|| format!("{command} answered {reply:?}")))
+fn unexpected(command: &str, reply: &Value) -> RedisError {
+    let why = reply.error().map(str::to_owned);
+    RedisError::Server(why.unwrap_or_else(|| format!("{command} answered {reply:?}")))
 }

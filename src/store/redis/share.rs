@@ -10,7 +10,7 @@ use tokio::sync::{Mutex as AsyncMutex, mpsc, oneshot};
 use crate::client_address::ClientAddress;
 use crate::clock::Clock;
 use crate::engine::{Millis, SessionId, Timestamp};
-use crate::redis::Bell;
+use crate::redis::WakeUp;
 use crate::store::arrival::Arrival;
 use crate::store::{
     BoxFuture, Commit, Committed, Listener, PendingAudit, RateLimit, RateLimitStatus, Read, Store, StoreError,
@@ -100,8 +100,8 @@ impl Share {
         self.shared.impaired()
     }
 
-    pub(super) fn bell(&self) -> Bell {
-        self.shared.bell.clone()
+    pub(super) fn wake_up(&self) -> WakeUp {
+        self.shared.wake_up.clone()
     }
 
     async fn ask<T>(&self, lookup: impl FnOnce(reader::Reply<T>) -> Lookup) -> Result<T, StoreError> {

@@ -11,7 +11,10 @@ use tokio::sync::Mutex as AsyncMutex;
 use crate::client_address::ClientAddress;
 use crate::clock::Clock;
 use crate::engine::{Millis, SessionId, Timestamp};
-use crate::redis::{Bell, Fitness, Keyspace, Link, LinkError, Partition, Server, Subscriber, Unfit, examine};
+use crate::redis::{
+    Keyspace, Misconfigured, Partition, PreflightReport, RedisConnection, RedisError, RedisServer, Subscriber, WakeUp,
+    preflight,
+};
 use crate::store::arrival::Arrivals;
 use crate::store::metrics::{Metrics, Rejected};
 use crate::store::rate_limit::Limits;
@@ -36,7 +39,7 @@ const SLEEP_UNKNOWN: Duration = Duration::from_millis(10);
 /// What they have in common.
 pub(super) struct Shared {
     pub(super) clock: Clock,
-    pub(super) server: Server,
+    pub(super) server: RedisServer,
     pub(super) keyspace: Keyspace,
     pub(super) authority: Authority,
     pub(super) arrivals: Arc<Arrivals>,
@@ -48,7 +51,7 @@ pub(super) struct Shared {
     pub(super) timeout: Duration,
     pub(super) audit: Option<Budget>,
     /// Rung when audit jobs were queued.
-    pub(super) bell: Bell,
+    pub(super) wake_up: WakeUp,
     pub(super) replicas: Replicas,
     pub(super) history: History,
     pub(super) metrics: Metrics,
@@ -99,7 +102,7 @@ impl Shared {
             record_format,
             timeout,
             audit,
-            bell: Bell::default(),
+            wake_up: WakeUp::default(),
             replicas: Replicas::new(replicas_min),
             history: History::default(),
             metrics,
@@ -147,7 +150,7 @@ impl Shared {
     }
 
     /// A connection; whether it could be made decides whether the server is ready.
-    pub(super) async fn connect(self: &Arc<Self>) -> Result<Link, LinkError> {
+    pub(super) async fn connect(self: &Arc<Self>) -> Result<RedisConnection, RedisError> {
         let changes = self.server.changes();
         if self.changes.swap(changes, Ordering::Relaxed) != changes {
             self.standing.is_another();
@@ -164,21 +167,21 @@ impl Shared {
     }
 
     /// A connection that is told what is published, when the others can be made.
-    pub(super) async fn subscribe(&self) -> Result<Subscriber, LinkError> {
+    pub(super) async fn subscribe(&self) -> Result<Subscriber, RedisError> {
         match self.standing.trouble() {
             Some(error) => Err(error),
             None => self.server.subscribe().await,
         }
     }
 
-    async fn examined(&self, mut link: Link) -> Result<Link, LinkError> {
+    async fn examined(&self, mut link: RedisConnection) -> Result<RedisConnection, RedisError> {
         // Whoever comes second waits: nothing is committed to another run before what it may have forgotten is known.
         let mut run = self.run.lock().await;
         let is_same = run.as_ref() == Some(link.run_id());
         if !is_same || !self.is_examined.load(Ordering::Relaxed) {
-            let examined = examine(&mut link, &self.keyspace).await;
-            let Fitness { cautions, faults } = examined.map_err(|error| self.excused(error))?;
-            cautions.into_iter().for_each(|what| self.log.caution(what));
+            let examined = preflight(&mut link, &self.keyspace).await;
+            let PreflightReport { warnings, faults } = examined.map_err(|error| self.excused(error))?;
+            warnings.into_iter().for_each(|what| self.log.caution(what));
             faults.into_iter().for_each(|(partition, why)| self.fault(partition, why));
             self.is_examined.store(true, Ordering::Relaxed);
             self.was_fit.store(true, Ordering::Relaxed);
@@ -198,34 +201,34 @@ impl Shared {
     }
 
     /// Whoever has served with what it was told was told right: others have changed what is there, and may put it right.
-    fn excused(&self, error: LinkError) -> LinkError {
+    fn excused(&self, error: RedisError) -> RedisError {
         match error {
-            LinkError::Unfit(Unfit { why, is_lasting }) => {
+            RedisError::Misconfigured(Misconfigured { why, is_lasting }) => {
                 let is_lasting = is_lasting && !self.was_fit.load(Ordering::Relaxed);
-                LinkError::Unfit(Unfit { why, is_lasting })
+                RedisError::Misconfigured(Misconfigured { why, is_lasting })
             }
-            LinkError::Lost(_) | LinkError::Refused(_) | LinkError::Elsewhere(_) | LinkError::NotNow(_) => error,
+            RedisError::Io(_) | RedisError::Server(_) | RedisError::Moved(_) | RedisError::TryAgain(_) => error,
         }
     }
 
     /// Something failed on a connection that stood. What was refused may be for a reason that `/ready` should tell: whoever
     /// connects next has another look, and not at once, since it may be refused again.
-    pub(super) fn failed(&self, error: &LinkError) {
+    pub(super) fn failed(&self, error: &RedisError) {
         match error {
-            LinkError::Refused(_) => {
+            RedisError::Server(_) => {
                 self.is_examined.store(false, Ordering::Relaxed);
                 self.standing.refused(error, self.clock.moment());
             }
-            LinkError::Lost(_) | LinkError::Unfit(_) | LinkError::Elsewhere(_) | LinkError::NotNow(_) => {}
+            RedisError::Io(_) | RedisError::Misconfigured(_) | RedisError::Moved(_) | RedisError::TryAgain(_) => {}
         }
     }
 
     /// What came of looking at the server now and then.
-    pub(super) fn looked(&self, result: &Result<(), LinkError>) {
+    pub(super) fn looked(&self, result: &Result<(), RedisError>) {
         match result {
             Ok(()) => self.standing.is_well(),
             // Whoever connects again finds out, and tells.
-            Err(LinkError::Lost(_)) => {}
+            Err(RedisError::Io(_)) => {}
             Err(error) => self.standing.tell(error, self.clock.moment()),
         }
     }

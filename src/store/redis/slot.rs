@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use crate::clock::Moment;
 use crate::engine::{Millis, Refusal, SessionId, StateTag, Timestamp, Uuid};
-use crate::redis::{Commands, Keyspace, Partition};
+use crate::redis::{Keyspace, Partition, Pipeline};
 use crate::store::{Decision, DecisionContext, Mutation, Record, Verdict};
 use crate::wire::{self, EventIds, RecordBody, RecordHeader};
 
@@ -354,7 +354,7 @@ impl Slot {
     }
 
     /// Adds what commits the session to a transaction, but for what is audited.
-    pub(super) fn commit(&mut self, shared: &Shared, run_id: &Arc<str>, reading: &Reading, transaction: &mut Commands) {
+    pub(super) fn commit(&mut self, shared: &Shared, run_id: &Arc<str>, reading: &Reading, transaction: &mut Pipeline) {
         let (deadlines, name) = (shared.keyspace.deadlines(self.partition), self.id.0.text());
         let wake_at = self.record.as_ref().and_then(|record| record.wake_at());
         if !self.is_changed() {
@@ -380,7 +380,7 @@ impl Slot {
         match &self.record {
             Some(record) => {
                 let members = record.encoded().members();
-                command.written(members.len() + MARK_LEN, |out| {
+                command.arg_with(members.len() + MARK_LEN, |out| {
                     let start = out.len();
                     wire::begin(shared.record_format.get(), out);
                     wire::encode_header(out, &self.mark);
@@ -390,7 +390,7 @@ impl Slot {
             }
             None => {
                 let tag = self.buried.unwrap_or(StateTag { epoch: 0, version: 0 });
-                command.written(MARK_LEN, |out| {
+                command.arg_with(MARK_LEN, |out| {
                     wire::begin(shared.record_format.get(), out);
                     wire::encode_tombstone(out, &self.mark, tag);
                 });

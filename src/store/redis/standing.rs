@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use tracing::{error, info, warn};
 
 use crate::clock::Moment;
-use crate::redis::{Gate, LinkError, Unfit};
+use crate::redis::{CircuitBreaker, Misconfigured, RedisError};
 
 /// How long a server is left alone that refused what it was asked.
 const REFUSED_PAUSE: Duration = Duration::from_millis(100);
@@ -27,9 +27,9 @@ struct Known {
     /// Somebody has connected.
     is_known: bool,
     /// Why the last connection could not be made.
-    away: Option<LinkError>,
+    away: Option<RedisError>,
     /// The way to have another look at it.
-    gate: Gate,
+    breaker: CircuitBreaker,
     /// It is not known to be well since something else was said, or ever.
     is_ill: bool,
 }
@@ -38,7 +38,7 @@ impl Standing {
     /// Nothing is known of the server.
     pub(super) fn new(log: Arc<Log>) -> Self {
         log.0.lock().ill += 1;
-        let known = Known { is_known: false, away: None, gate: Gate::default(), is_ill: true };
+        let known = Known { is_known: false, away: None, breaker: CircuitBreaker::default(), is_ill: true };
         Self { log, known: Mutex::new(known) }
     }
 
@@ -53,53 +53,53 @@ impl Standing {
 
     /// Whether waiting does not help.
     pub(super) fn is_misled(&self) -> bool {
-        matches!(self.known.lock().away, Some(LinkError::Unfit(Unfit { is_lasting: true, .. })))
+        matches!(self.known.lock().away, Some(RedisError::Misconfigured(Misconfigured { is_lasting: true, .. })))
     }
 
     /// Why the last connection could not be made, or was not fit.
-    pub(super) fn trouble(&self) -> Option<LinkError> {
+    pub(super) fn trouble(&self) -> Option<RedisError> {
         self.known.lock().away.clone()
     }
 
     /// Lets somebody have a look at the server, or says why not yet.
-    pub(super) fn enter(&self, now: Moment) -> Result<(), LinkError> {
-        self.known.lock().gate.enter(now)
+    pub(super) fn enter(&self, now: Moment) -> Result<(), RedisError> {
+        self.known.lock().breaker.try_acquire(now)
     }
 
     /// Another server is to be asked now: nobody has failed there yet.
     pub(super) fn is_another(&self) {
-        self.known.lock().gate.open();
+        self.known.lock().breaker.close();
     }
 
     /// It was found fit.
     pub(super) fn fit(&self) {
         let mut known = self.known.lock();
         (known.is_known, known.away) = (true, None);
-        known.gate.open();
+        known.breaker.close();
     }
 
     /// It was looked at and found unfit.
-    pub(super) fn unfit(&self, error: &LinkError, now: Moment) {
-        self.known.lock().gate.fail(error, now);
+    pub(super) fn unfit(&self, error: &RedisError, now: Moment) {
+        self.known.lock().breaker.record_failure(error, now);
         self.away(error, now);
     }
 
     /// It could not be reached. Whoever hears so from `/ready` finds it in the log, too.
-    pub(super) fn away(&self, error: &LinkError, now: Moment) {
+    pub(super) fn away(&self, error: &RedisError, now: Moment) {
         self.tell(error, now);
         self.known.lock().away = Some(error.clone());
     }
 
     /// The server refused what it was asked on a connection that stood.
-    pub(super) fn refused(&self, error: &LinkError, now: Moment) {
+    pub(super) fn refused(&self, error: &RedisError, now: Moment) {
         let mut known = self.known.lock();
         if known.away.is_none() {
-            known.gate.hold(error, REFUSED_PAUSE, now);
+            known.breaker.trip(error, REFUSED_PAUSE, now);
         }
     }
 
     /// Says why the server is waited for.
-    pub(super) fn tell(&self, error: &LinkError, now: Moment) {
+    pub(super) fn tell(&self, error: &RedisError, now: Moment) {
         let was_ill = std::mem::replace(&mut self.known.lock().is_ill, true);
         self.log.tell(error, now, was_ill);
     }
@@ -125,7 +125,7 @@ struct Told {
 }
 
 impl Log {
-    fn tell(&self, error: &LinkError, now: Moment, was_ill: bool) {
+    fn tell(&self, error: &RedisError, now: Moment, was_ill: bool) {
         let reason = error.to_string();
         let mut told = self.0.lock();
         told.ill += usize::from(!was_ill);
@@ -134,8 +134,8 @@ impl Log {
             return;
         }
         match error {
-            LinkError::Unfit(_) => error!(why = reason, "Redis cannot be used as it is"),
-            LinkError::Lost(_) | LinkError::Refused(_) | LinkError::Elsewhere(_) | LinkError::NotNow(_) => {
+            RedisError::Misconfigured(_) => error!(why = reason, "Redis cannot be used as it is"),
+            RedisError::Io(_) | RedisError::Server(_) | RedisError::Moved(_) | RedisError::TryAgain(_) => {
                 warn!(why = reason, "waiting for Redis");
             }
         }

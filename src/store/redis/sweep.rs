@@ -7,7 +7,7 @@ use std::time::Duration;
 use tracing::warn;
 
 use crate::engine::{SessionId, Timestamp, Uuid};
-use crate::redis::{Commands, LinkError, Partition, Reply};
+use crate::redis::{Partition, Pipeline, RedisError, resp::Value};
 use crate::store::metrics::{Operation, Rejected, Role};
 use crate::supervision::panic_point;
 
@@ -46,10 +46,10 @@ pub(super) async fn sweep(shared: &Arc<Shared>) {
     }
 }
 
-async fn look(shared: &Arc<Shared>, line: &mut Line, round: u64) -> Result<(), LinkError> {
+async fn look(shared: &Arc<Shared>, line: &mut Line, round: u64) -> Result<(), RedisError> {
     let overdue = jitter::between_us(OVERDUE_US.0, OVERDUE_US.1).as_millis() as u64;
     let until_ms = shared.estimate().as_ms().saturating_sub(overdue);
-    let (mut commands, mut mend) = (Commands::new(), Commands::new());
+    let (mut commands, mut mend) = (Pipeline::new(), Pipeline::new());
     for partition in shared.keyspace.all() {
         let key = shared.keyspace.deadlines(partition);
         commands.cmd("ZRANGE").arg(key).arg("-inf").arg(until_ms).arg("BYSCORE");
@@ -60,13 +60,13 @@ async fn look(shared: &Arc<Shared>, line: &mut Line, round: u64) -> Result<(), L
     let mut replies = replies.into_iter();
     for partition in shared.keyspace.all() {
         match replies::next(&mut replies)? {
-            Reply::List(found) => take_up(shared, partition, &found, &mut mend),
-            Reply::Error(why) if why.starts_with("WRONGTYPE") => {
+            Value::List(found) => take_up(shared, partition, &found, &mut mend),
+            Value::Error(why) if why.starts_with("WRONGTYPE") => {
                 let key = shared.keyspace.deadlines(partition);
                 shared.fault(partition, format!("the key {key:?} in Redis is of another type than zset"));
             }
-            other @ (Reply::Nil | Reply::Int(_) | Reply::Status(_) | Reply::Text(_) | Reply::Error(_)) => {
-                return Err(LinkError::Refused(other.refusal().map_or_else(|| format!("{other:?}"), str::to_owned)));
+            other @ (Value::Nil | Value::Int(_) | Value::Status(_) | Value::Text(_) | Value::Error(_)) => {
+                return Err(RedisError::Server(other.error().map_or_else(|| format!("{other:?}"), str::to_owned)));
             }
         }
     }
@@ -84,7 +84,7 @@ async fn look(shared: &Arc<Shared>, line: &mut Line, round: u64) -> Result<(), L
 
 /// Hands members of the index to the timers. Who has put something there that names no session has hidden others behind
 /// it: that is removed. A session whose deadline is no time is looked at now, and then its own is written.
-fn take_up(shared: &Shared, partition: Partition, found: &[Reply], mend: &mut Commands) {
+fn take_up(shared: &Shared, partition: Partition, found: &[Value], mend: &mut Pipeline) {
     let mut junk = 0_u64;
     for pair in found.chunks(2) {
         let [name, score] = pair else { continue };
@@ -95,7 +95,7 @@ fn take_up(shared: &Shared, partition: Partition, found: &[Reply], mend: &mut Co
         match id {
             Some(id) => shared.timers.found(id, deadline.unwrap_or_default()),
             None => {
-                let (Reply::Text(name) | Reply::Status(name)) = name else { continue };
+                let (Value::Text(name) | Value::Status(name)) = name else { continue };
                 mend.cmd("ZREM").arg(shared.keyspace.deadlines(partition)).arg(&name[..]);
             }
         }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::super::reader::{self, Lookup};
 use super::{Ask, DEAF, Feed, Joined, TOGETHER_MAX, lapses};
 use crate::engine::SessionId;
-use crate::redis::{LinkError, PendingSubscribe, Subscriber};
+use crate::redis::{PendingSubscribe, RedisError, Subscriber};
 use crate::store::{Read, Snapshot, StoreError, Subscription};
 
 /// A change of what is heard that is on its way, one at a time.
@@ -20,12 +20,12 @@ pub(super) enum Operation {
 
 /// The states of sessions when their subscriptions stood.
 pub(super) type Reads =
-    Pin<Box<dyn Future<Output = Result<HashMap<SessionId, Result<Read, StoreError>>, LinkError>> + Send>>;
+    Pin<Box<dyn Future<Output = Result<HashMap<SessionId, Result<Read, StoreError>>, RedisError>> + Send>>;
 
 /// What came of it.
 pub(super) enum Finished {
-    Joined(Result<HashMap<SessionId, Result<Read, StoreError>>, LinkError>),
-    Left(Result<(), LinkError>),
+    Joined(Result<HashMap<SessionId, Result<Read, StoreError>>, RedisError>),
+    Left(Result<(), RedisError>),
 }
 
 impl Feed {

@@ -21,7 +21,7 @@ use tracing::{debug, info, warn};
 
 use crate::clock::Moment;
 use crate::engine::SessionId;
-use crate::redis::LinkError;
+use crate::redis::RedisError;
 use crate::store::ids;
 use crate::store::metrics::Role;
 use crate::store::{Read, StoreError, Subscription, Update};
@@ -132,7 +132,7 @@ impl Feed {
     pub(super) async fn run(&mut self) {
         if self.run.is_some() {
             // Whoever ran before met a fault of ours: what was under way is not, and what was published since is lost.
-            self.lost(&LinkError::Lost("updates met a fault of ours".to_owned()));
+            self.lost(&RedisError::Io("updates met a fault of ours".to_owned()));
         }
         loop {
             match self.connected().await {
@@ -146,7 +146,7 @@ impl Feed {
     }
 
     /// Serves one connection; returns when nobody can ask any more.
-    async fn connected(&mut self) -> Result<(), LinkError> {
+    async fn connected(&mut self) -> Result<(), RedisError> {
         let mut subscriber = self.shared.subscribe().await?;
         let mut channels = vec![self.probe.clone()];
         let heard = self.topics.iter().filter(|(_, topic)| topic.is_heard);
@@ -191,16 +191,16 @@ impl Feed {
                             looks.push(self.look(id, Why::Doubt));
                         }
                     }
-                    None => return Err(LinkError::Lost("the connection for updates was closed".to_owned())),
+                    None => return Err(RedisError::Io("the connection for updates was closed".to_owned())),
                 },
                 _ = tick.tick() => {
                     panic_point("updates", "");
                     if !subscriber.is_current() {
-                        return Err(LinkError::Elsewhere("updates are published by another server now".to_owned()));
+                        return Err(RedisError::Moved("updates are published by another server now".to_owned()));
                     }
                     let silence = self.shared.clock.moment().since(heard);
                     if silence >= SILENCE_MAX {
-                        return Err(LinkError::Lost("the connection for updates is silent".to_owned()));
+                        return Err(RedisError::Io("the connection for updates is silent".to_owned()));
                     }
                     if silence >= QUIET_MAX && !std::mem::replace(&mut probed, true) {
                         // Its answer is that it is heard.
@@ -234,7 +234,7 @@ impl Feed {
     }
 
     /// The connection was lost, or could not be made.
-    fn lost(&mut self, error: &LinkError) {
+    fn lost(&mut self, error: &RedisError) {
         match self.run {
             None => debug!(%error, "updates are not connected yet"),
             Some(_) if std::mem::replace(&mut self.interrupted, true) => debug!(%error, "still interrupted"),

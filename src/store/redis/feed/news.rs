@@ -5,7 +5,7 @@ use bytes::Bytes;
 use tracing::{debug, warn};
 
 use crate::engine::{Event, SessionId, Timestamp};
-use crate::redis::LinkError;
+use crate::redis::RedisError;
 use crate::store::metrics::Rejected;
 use crate::store::{Countdown, Snapshot, StoreError, Update};
 use crate::wire::{self, PubSubMessage, RecordBody};
@@ -17,9 +17,9 @@ use super::{Feed, Look, Looked, TOGETHER_MAX, Why, lapses};
 impl Feed {
     /// Reads every watched session again: what was published meanwhile is lost, but a state is whole. Another
     /// run of the server may have forgotten states, and then clients are told what is true now.
-    pub(super) async fn catch_up(&mut self) -> Result<(), LinkError> {
+    pub(super) async fn catch_up(&mut self) -> Result<(), RedisError> {
         let run = reader::ask(&self.readers, self.shared.patience(), Lookup::Run).await;
-        let run = run.map_err(|_| LinkError::Lost("nobody says which run of the server this is".to_owned()))?;
+        let run = run.map_err(|_| RedisError::Io("nobody says which run of the server this is".to_owned()))?;
         let is_other = self.run.as_ref().is_some_and(|before| *before != run);
         let heard = self.topics.iter().filter(|(_, topic)| topic.is_heard);
         let ids: Vec<_> = heard.map(|(id, _)| *id).collect();
@@ -77,10 +77,10 @@ impl Feed {
         }
     }
 
-    async fn find(&mut self, ids: &[SessionId]) -> Result<Vec<(SessionId, Found)>, LinkError> {
+    async fn find(&mut self, ids: &[SessionId]) -> Result<Vec<(SessionId, Found)>, RedisError> {
         let begin = |&id| Some((id, reader::begin(&self.readers, |reply| Lookup::RecordBody(id, reply)).ok()?));
         let asked: Option<Vec<_>> = ids.iter().map(begin).collect();
-        let away = || LinkError::Lost("watched sessions cannot be read".to_owned());
+        let away = || RedisError::Io("watched sessions cannot be read".to_owned());
         let mut all = Vec::with_capacity(ids.len());
         for (id, answer) in asked.ok_or_else(away)? {
             match tokio::time::timeout(self.shared.patience(), answer).await {

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use tracing::{debug, info};
 
 use crate::clock::Moment;
-use crate::redis::{Commands, Keyspace, Link, LinkError, Reply};
+use crate::redis::{Keyspace, Pipeline, RedisConnection, RedisError, resp::Value};
 
 use super::Shared;
 use super::authority::Raw;
@@ -47,21 +47,21 @@ pub(in crate::store::redis) struct Proposal {
 
 /// Adds what is asked to look at the correction, in this order: whoever reads the clock last sees the step that the
 /// correction is about.
-pub(in crate::store::redis) fn look(keyspace: &Keyspace, commands: &mut Commands) {
+pub(in crate::store::redis) fn look(keyspace: &Keyspace, commands: &mut Pipeline) {
     commands.cmd("GET").arg(keyspace.clock()).cmd("TIME");
 }
 
 /// Takes in the replies; returns what is to be proposed.
 pub(in crate::store::redis) fn looked(
     shared: &Shared,
-    replies: &mut impl Iterator<Item = Reply>,
+    replies: &mut impl Iterator<Item = Value>,
     sent: Moment,
     received: Moment,
-) -> Result<Option<Proposal>, LinkError> {
+) -> Result<Option<Proposal>, RedisError> {
     // What is of another type is replaced as what is no correction.
     let found = match replies::next(replies)? {
-        Reply::Error(why) if !why.starts_with("WRONGTYPE") => return Err(LinkError::Refused(why)),
-        found @ (Reply::Nil | Reply::Int(_) | Reply::Status(_) | Reply::Text(_) | Reply::List(_) | Reply::Error(_)) => {
+        Value::Error(why) if !why.starts_with("WRONGTYPE") => return Err(RedisError::Server(why)),
+        found @ (Value::Nil | Value::Int(_) | Value::Status(_) | Value::Text(_) | Value::List(_) | Value::Error(_)) => {
             found.into_bytes()
         }
     };
@@ -71,8 +71,8 @@ pub(in crate::store::redis) fn looked(
 }
 
 /// Looks at it, and proposes what is to be proposed, on a connection that leads to a server nobody has asked before.
-pub(in crate::store::redis) async fn begin(shared: &Shared, link: &mut Link) -> Result<(), LinkError> {
-    let mut commands = Commands::new();
+pub(in crate::store::redis) async fn begin(shared: &Shared, link: &mut RedisConnection) -> Result<(), RedisError> {
+    let mut commands = Pipeline::new();
     look(&shared.keyspace, &mut commands);
     let sent = shared.clock.moment();
     let replies = link.ask(&commands).await?;
@@ -85,30 +85,30 @@ pub(in crate::store::redis) async fn begin(shared: &Shared, link: &mut Link) -> 
 /// Proposes, and takes over what is there then. A server that takes no changes is asked again later.
 pub(in crate::store::redis) async fn propose(
     shared: &Shared,
-    link: &mut Link,
+    link: &mut RedisConnection,
     proposal: Proposal,
-) -> Result<(), LinkError> {
-    let mut load = Commands::new();
+) -> Result<(), RedisError> {
+    let mut load = Pipeline::new();
     load.cmd("SCRIPT").arg("LOAD").arg(SCRIPT);
     let loaded = link.ask(&load).await?;
-    let Some(script) = loaded.first().filter(|reply| reply.refusal().is_none()).and_then(Reply::text) else {
+    let Some(script) = loaded.first().filter(|reply| reply.error().is_none()).and_then(Value::text) else {
         debug!(?loaded, "a correction of the clock of Redis cannot be written");
         return Ok(());
     };
     let mut next = Some(proposal);
     for _ in 0..TRIES_MAX {
         let Some(Proposal { found, correction }) = next else { return Ok(()) };
-        let mut commands = Commands::new();
+        let mut commands = Pipeline::new();
         let call = commands.cmd("EVALSHA").arg(script).arg(1).arg(shared.keyspace.clock());
         call.arg(&found[..]).arg(correction.text()).cmd("TIME");
         let sent = shared.clock.moment();
         let replies = link.ask(&commands).await?;
         let received = shared.clock.moment();
-        if let Some(why) = replies.first().and_then(Reply::refusal) {
+        if let Some(why) = replies.first().and_then(Value::error) {
             debug!(why, "a correction of the clock of Redis cannot be written");
             return Ok(());
         }
-        if replies.first().and_then(Reply::text) == Some(correction.text().as_str()) {
+        if replies.first().and_then(Value::text) == Some(correction.text().as_str()) {
             info!(correction = correction.text(), "all instances correct the clock of Redis from now on");
         }
         next = looked(shared, &mut replies.into_iter(), sent, received)?;

@@ -1,53 +1,53 @@
-//! What the server may do in Redis: every command that it uses later (those that a connection begins with were used by
-//! then) is queued in a transaction that is then discarded, on the keys and channels that it would be used on. An ACL
-//! judges a command when it is queued, so that what is not permitted is known, and nothing is carried out. Does not know
-//! what the commands are for.
+//! Finds out what the ACL of our Redis user permits: it queues every command that is used later, on the keys and
+//! channels that it is used on, in a transaction, and discards that. Redis checks the ACL when a command is queued, so
+//! that every missing permission is known, and no command is carried out. Does not know what the commands are for.
 
 use bytes::Bytes;
 
 use crate::client_address::ClientAddress;
 use crate::engine::{SessionId, Uuid};
 
-use super::commands::Commands;
-use super::link::LinkError;
-use super::reply::Reply;
-use super::{Keyspace, Link, Partition, Queue};
+use super::connection::RedisConnection;
+use super::error::RedisError;
+use super::keyspace::{Keyspace, Partition, QueueKey};
+use super::pipeline::Pipeline;
+use super::resp::Value;
 
-/// Names of what is missing that are told at once.
-const TOLD_MAX: usize = 12;
+/// MissingPermissions permissions that are named in one error.
+const NAMED_MAX: usize = 12;
 
-/// Says what the user that is logged in lacks; `None` when it lacks nothing.
-pub(super) async fn missing(
-    link: &mut Link,
+/// Says which permissions the user that is logged in lacks; `None` when it lacks none.
+pub(super) async fn missing_permissions(
+    connection: &mut RedisConnection,
     keyspace: &Keyspace,
     partition: Partition,
-) -> Result<Option<String>, LinkError> {
-    let mut lacking = Lacking::default();
-    let mut begin = Commands::new();
+) -> Result<Option<String>, RedisError> {
+    let mut missing = MissingPermissions::default();
+    let mut begin = Pipeline::new();
     begin.cmd("WATCH").arg(keyspace.deadlines(partition));
     begin.cmd("UNWATCH").cmd("MULTI").cmd("EXEC").cmd("MULTI");
-    let replies = link.ask(&begin).await?;
-    let is_begun = replies.last().is_some_and(Reply::is_ok);
-    lacking.note(&begin, &replies);
+    let replies = connection.ask(&begin).await?;
+    let is_begun = replies.last().is_some_and(Value::is_ok);
+    missing.note(&begin, &replies);
     // Without a transaction all that follows would be carried out.
     if is_begun {
-        let mut commands = queued(keyspace, partition, link.is_of_cluster());
+        let mut commands = every_command(keyspace, partition, connection.is_of_cluster());
         commands.cmd("DISCARD");
-        let replies = link.ask(&commands).await?;
-        lacking.note(&commands, &replies);
-        let is_over = replies.last().is_some_and(Reply::is_ok);
-        if !is_over && lacking.is_empty() {
-            return Err(LinkError::Refused(format!("DISCARD answered {:?}", replies.last())));
+        let replies = connection.ask(&commands).await?;
+        missing.note(&commands, &replies);
+        let is_over = replies.last().is_some_and(Value::is_ok);
+        if !is_over && missing.is_empty() {
+            return Err(RedisError::Server(format!("DISCARD answered {:?}", replies.last())));
         }
-    } else if lacking.is_empty() {
-        return Err(LinkError::Refused(format!("MULTI answered {:?}", replies.last())));
+    } else if missing.is_empty() {
+        return Err(RedisError::Server(format!("MULTI answered {:?}", replies.last())));
     }
-    Ok(lacking.told())
+    Ok(missing.describe())
 }
 
-/// One of each command on one of each kind of name.
-fn queued(keyspace: &Keyspace, partition: Partition, is_of_cluster: bool) -> Commands {
-    let mut commands = Commands::new();
+/// Each command, on one key or channel of each kind that it is used on.
+fn every_command(keyspace: &Keyspace, partition: Partition, is_of_cluster: bool) -> Pipeline {
+    let mut commands = Pipeline::new();
     let id = (0..).map(|n| SessionId(Uuid::from_bits(n))).find(|id| keyspace.partition(*id) == partition);
     let id = id.unwrap_or(SessionId(Uuid::from_bits(0)));
     let queue = |part| keyspace.queue(partition, part);
@@ -67,18 +67,19 @@ fn queued(keyspace: &Keyspace, partition: Partition, is_of_cluster: bool) -> Com
     commands.cmd("SETEX").arg(&instance).arg(1).arg("").cmd("MGET").arg(&instance);
     commands.cmd("ZADD").arg(&instances).arg(0).arg("").cmd("ZRANGE").arg(&instances).arg(0).arg(0);
     commands.cmd("ZREM").arg(&instances).arg("");
-    let lists = [queue(Queue::Wait), queue(Queue::Dead), queue(Queue::Done), keyspace.batch(partition, "name")];
+    let lists =
+        [queue(QueueKey::Wait), queue(QueueKey::Dead), queue(QueueKey::Done), keyspace.batch(partition, "name")];
     for list in &lists {
         commands.cmd("RPUSH").arg(list).arg("").cmd("LPUSH").arg(list).arg("").cmd("LREM").arg(list).arg(1).arg("");
         commands.cmd("LLEN").arg(list).cmd("LINDEX").arg(list).arg(0);
         commands.cmd("LRANGE").arg(list).arg(0).arg(0).cmd("LTRIM").arg(list).arg(0).arg(0);
     }
-    commands.cmd("RENAME").arg(queue(Queue::Wait)).arg(keyspace.batch(partition, "name"));
-    commands.cmd("EXPIRE").arg(queue(Queue::Done)).arg(1);
-    for index in [queue(Queue::Lease), queue(Queue::Delayed)] {
+    commands.cmd("RENAME").arg(queue(QueueKey::Wait)).arg(keyspace.batch(partition, "name"));
+    commands.cmd("EXPIRE").arg(queue(QueueKey::Done)).arg(1);
+    for index in [queue(QueueKey::Lease), queue(QueueKey::Delayed)] {
         commands.cmd("ZRANGE").arg(&index).arg(0).arg(0).cmd("ZCARD").arg(&index).cmd("ZSCORE").arg(&index).arg("");
     }
-    let pending = queue(Queue::Pending);
+    let pending = queue(QueueKey::Pending);
     commands
         .cmd("HSET")
         .arg(&pending)
@@ -91,7 +92,7 @@ fn queued(keyspace: &Keyspace, partition: Partition, is_of_cluster: bool) -> Com
         .arg(&pending)
         .arg("");
     commands.cmd("HMGET").arg(&pending).arg("").cmd("HINCRBY").arg(&pending).arg("").arg(1);
-    let bytes = queue(Queue::Bytes);
+    let bytes = queue(QueueKey::Bytes);
     commands.cmd("INCRBY").arg(&bytes).arg(1).cmd("DECRBY").arg(&bytes).arg(1).cmd("DEL").arg(&bytes);
     let (subscribe, unsubscribe) =
         if is_of_cluster { ("SSUBSCRIBE", "SUNSUBSCRIBE") } else { ("SUBSCRIBE", "UNSUBSCRIBE") };
@@ -107,22 +108,22 @@ fn queued(keyspace: &Keyspace, partition: Partition, is_of_cluster: bool) -> Com
     commands
 }
 
-/// What is not permitted, or not there.
+/// What the ACL does not permit, and what the server does not have.
 #[derive(Default)]
-struct Lacking {
+struct MissingPermissions {
     denied: Vec<String>,
     unknown: Vec<String>,
 }
 
-impl Lacking {
+impl MissingPermissions {
     fn is_empty(&self) -> bool {
         self.denied.is_empty() && self.unknown.is_empty()
     }
 
-    fn note(&mut self, commands: &Commands, replies: &[Reply]) {
+    fn note(&mut self, commands: &Pipeline, replies: &[Value]) {
         for (command, reply) in commands.each().zip(replies) {
-            let Some(why) = reply.refusal() else { continue };
-            // What EXEC is refused for stands behind what it did then.
+            let Some(why) = reply.error() else { continue };
+            // The error of EXEC ends with the error of the command that aborted it.
             let why = why.strip_prefix("EXECABORT Transaction discarded because of: ").unwrap_or(why);
             let words = words(command);
             let (list, what) = if why.starts_with("ERR unknown") {
@@ -141,10 +142,10 @@ impl Lacking {
         }
     }
 
-    fn told(self) -> Option<String> {
+    fn describe(self) -> Option<String> {
         let listed = |names: Vec<String>| {
-            let more = names.len().saturating_sub(TOLD_MAX);
-            let told = names.into_iter().take(TOLD_MAX).collect::<Vec<_>>().join(", ");
+            let more = names.len().saturating_sub(NAMED_MAX);
+            let told = names.into_iter().take(NAMED_MAX).collect::<Vec<_>>().join(", ");
             if more > 0 { format!("{told} and {more} more") } else { told }
         };
         match (self.denied.is_empty(), self.unknown.is_empty()) {
@@ -166,13 +167,13 @@ fn name(words: &[String]) -> String {
 
 /// The key or channel that a command is about.
 fn name_of_key(words: &[String]) -> String {
-    let place = if words.first().is_some_and(|first| first == "EVALSHA") { 3 } else { 1 };
-    words.get(place).cloned().unwrap_or_default()
+    let index = if words.first().is_some_and(|first| first == "EVALSHA") { 3 } else { 1 };
+    words.get(index).cloned().unwrap_or_default()
 }
 
-/// A command as it is sent is written like an answer.
+/// The arguments of an encoded command, which is an array of bulk strings like a reply.
 fn words(command: &[u8]) -> Vec<String> {
-    let command = Reply::take(&mut Bytes::copy_from_slice(command), 1).unwrap_or_default();
-    let words = command.first().map_or(&[][..], Reply::list);
+    let command = Value::decode(&mut Bytes::copy_from_slice(command), 1).unwrap_or_default();
+    let words = command.first().map_or(&[][..], Value::list);
     words.iter().filter_map(|word| word.text().map(str::to_owned)).collect()
 }

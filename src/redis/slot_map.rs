@@ -1,5 +1,5 @@
-//! Who answers for which hash slot, as far as is known. With one master it answers for all of them. Does not know
-//! how that is found out.
+//! Which node answers for which hash slot; a single master answers for all of them. Does not know how that is found
+//! out.
 
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -7,7 +7,7 @@ use std::ops::RangeInclusive;
 /// Hash slots of a Redis Cluster (specification, "Key distribution model").
 pub(super) const SLOTS: u16 = 16_384;
 
-/// A server, as others call it.
+/// The address by which servers name one another.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Node {
     pub(super) host: String,
@@ -23,23 +23,31 @@ impl fmt::Display for Node {
     }
 }
 
-/// Who answers for which slots.
+/// What one Sentinel or node tells of the topology.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Table(pub(super) Vec<(RangeInclusive<u16>, Node)>);
+pub(super) struct TopologyView {
+    /// A newer view has a higher epoch.
+    pub(super) epoch: u64,
+    pub(super) slots: SlotMap,
+}
 
-impl Table {
-    /// One server answers for everything.
-    pub(super) fn whole(node: Node) -> Self {
+/// Ranges of hash slots, each with the node that answers for it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct SlotMap(pub(super) Vec<(RangeInclusive<u16>, Node)>);
+
+impl SlotMap {
+    /// One node answers for every slot.
+    pub(super) fn single(node: Node) -> Self {
         Self(vec![(0..=SLOTS - 1, node)])
     }
 
-    /// Who answers for a slot, if anybody does.
+    /// The node that answers for a slot, if one does.
     pub(super) fn node(&self, slot: u16) -> Option<&Node> {
         self.0.iter().find(|(slots, _)| slots.contains(&slot)).map(|(_, node)| node)
     }
 
-    /// Somebody else answers for one slot.
-    pub(super) fn moved(&mut self, slot: u16, node: Node) {
+    /// Another node answers for one slot from now on.
+    pub(super) fn reassign(&mut self, slot: u16, node: Node) {
         let mut ranges = vec![(slot..=slot, node)];
         for (slots, node) in std::mem::take(&mut self.0) {
             let (first, last) = slots.into_inner();
@@ -53,7 +61,12 @@ impl Table {
         self.0 = ranges;
     }
 
-    /// Every server, each once.
+    /// Whether nothing is known.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Every node, each once.
     pub(super) fn nodes(&self) -> Vec<&Node> {
         let mut nodes = Vec::new();
         for (_, node) in &self.0 {
@@ -67,7 +80,7 @@ impl Table {
 
 /// The slot of a key: CRC-16/XMODEM of what stands between its first braces, or of all of it (specification, "Hash
 /// tags").
-pub(super) fn slot(key: &[u8]) -> u16 {
+pub(super) fn key_slot(key: &[u8]) -> u16 {
     let tag = key.iter().position(|byte| *byte == b'{').and_then(|open| {
         let rest = &key[open + 1..];
         let length = rest.iter().position(|byte| *byte == b'}').filter(|length| *length > 0)?;
@@ -86,7 +99,7 @@ pub(super) fn slot(key: &[u8]) -> u16 {
 
 #[cfg(test)]
 mod tests {
-    use super::{Node, SLOTS, Table, slot};
+    use super::{Node, SLOTS, SlotMap, key_slot};
 
     fn node(name: &str) -> Node {
         Node { host: name.to_owned(), port: 1 }
@@ -95,19 +108,19 @@ mod tests {
     #[test]
     fn a_slot_is_that_of_the_tag() {
         // From the specification, and `redis-cli cluster keyslot`.
-        assert_eq!(slot(b"123456789"), 0x31c3);
-        assert_eq!(slot(b"foo"), 12_182);
-        assert_eq!(slot(b"{user1000}.following"), slot(b"{user1000}.followers"));
-        assert_eq!(slot(b"foo{{bar}}zap"), slot(b"{bar"));
-        assert_eq!(slot(b"foo{}{bar}"), slot(b"foo{}{bar}"));
-        assert_ne!(slot(b"foo{}{bar}"), slot(b"bar"));
+        assert_eq!(key_slot(b"123456789"), 0x31c3);
+        assert_eq!(key_slot(b"foo"), 12_182);
+        assert_eq!(key_slot(b"{user1000}.following"), key_slot(b"{user1000}.followers"));
+        assert_eq!(key_slot(b"foo{{bar}}zap"), key_slot(b"{bar"));
+        assert_eq!(key_slot(b"foo{}{bar}"), key_slot(b"foo{}{bar}"));
+        assert_ne!(key_slot(b"foo{}{bar}"), key_slot(b"bar"));
     }
 
     #[test]
     fn a_slot_moves_alone() {
-        let mut table = Table(vec![(0..=99, node("a")), (100..=SLOTS - 1, node("b"))]);
+        let mut map = SlotMap(vec![(0..=99, node("a")), (100..=SLOTS - 1, node("b"))]);
         for slot in [0, 50, 99, 100, SLOTS - 1] {
-            table.moved(slot, node("c"));
+            map.reassign(slot, node("c"));
         }
         for slot in 0..SLOTS {
             let expected = match slot {
@@ -116,14 +129,14 @@ mod tests {
                 1..=98 => "a",
                 _ => "b",
             };
-            assert_eq!(table.node(slot), Some(&node(expected)), "{slot}");
+            assert_eq!(map.node(slot), Some(&node(expected)), "{slot}");
         }
-        assert_eq!(table.nodes().len(), 3);
+        assert_eq!(map.nodes().len(), 3);
     }
 
     #[test]
     fn nobody_answers_for_what_is_not_covered() {
-        assert_eq!(Table::default().node(7), None);
-        assert_eq!(Table::whole(node("a")).node(SLOTS - 1), Some(&node("a")));
+        assert_eq!(SlotMap::default().node(7), None);
+        assert_eq!(SlotMap::single(node("a")).node(SLOTS - 1), Some(&node("a")));
     }
 }
