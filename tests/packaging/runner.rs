@@ -25,7 +25,7 @@ fn run(programs: &[&str]) -> Output {
     for name in programs {
         program(name, "exit 1");
     }
-    program("cargo", "echo \"open files: $(ulimit -Sn), told: $*\"");
+    program("cargo", "echo \"open files: $(ulimit -Sn), server: $SYNCKAIROS_BIN, told: $*\"");
     program("id", "echo 1000");
     let places = std::env::var_os("PATH").unwrap_or_default();
     for name in ["bash", "dirname", "uname", "sh"] {
@@ -47,6 +47,9 @@ fn it_lets_tests_open_as_many_files_as_they_may() {
     let most = said.strip_prefix("open files: ").and_then(|rest| rest.split(',').next()).expect("it says how many");
     assert!(most == "unlimited" || most.parse::<u64>().is_ok_and(|most| most > 100), "{said}");
     assert!(said.ends_with("told: test --locked --workspace --no-fail-fast -- some_test\n"), "{said}");
+    // Tests of other crates than the server's are told where it is built, wherever they run.
+    let server = format!("server: {}, ", path("target/debug/synckairos").display());
+    assert!(said.contains(&server), "{said}");
 }
 
 #[test]
