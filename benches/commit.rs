@@ -15,7 +15,7 @@ use synckairos::engine::{Command, Millis, SessionId};
 use synckairos::redis::{Certificates, Keyspace, QueueKey, RedisServer};
 use synckairos::sessions::{RateLimits, Sessions};
 use synckairos::store::memory::{Limit, Memory};
-use synckairos::store::redis::{Budget, Options, RecordFormat, RedisStore};
+use synckairos::store::redis::{QueueBudget, RecordFormat, RedisStore, RedisStoreOptions};
 use synckairos::store::{Lifetimes, Listener, Metrics, Update};
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
@@ -33,9 +33,9 @@ fn commit(criterion: &mut Criterion) {
     switches(criterion, &runtime, "embedded", Sessions::new(Arc::new(memory), RateLimits::default()), || {});
 
     let redis = redis::Redis::start();
-    for (name, audit) in [("redis", None), ("redis_audited", Some(Budget { bytes_max: u64::MAX }))] {
+    for (name, audit) in [("redis", None), ("redis_audited", Some(QueueBudget { bytes_max: u64::MAX }))] {
         let keyspace = Keyspace::new(name, 1);
-        let options = Options {
+        let options = RedisStoreOptions {
             server: RedisServer::parse(&redis.url(), &Certificates::default(), Duration::from_secs(1)).expect("a URL"),
             keyspace: keyspace.clone(),
             timeout: Duration::from_secs(2),

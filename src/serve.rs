@@ -28,7 +28,7 @@ use crate::sessions::{RateLimits, Recovery, RecoveryOptions, Sessions};
 use crate::shutdown::{self, Trigger};
 use crate::store::file::DataDir;
 use crate::store::memory::{self, Memory};
-use crate::store::redis::{Budget, Options, RecordFormat, RedisStore};
+use crate::store::redis::{QueueBudget, RecordFormat, RedisStore, RedisStoreOptions};
 use crate::store::{Archive, Lifetimes, Listener, Metrics, RateLimit, Store};
 use crate::supervision::{Ending, Panicked, Supervisor, Task, Trouble};
 use crate::timekeeping::Timekeeper;
@@ -342,9 +342,9 @@ impl Kept {
         };
         let (server, keyspace) = (server.clone(), Keyspace::new(&redis.prefix, redis.partitions));
         let bytes_max = config.audit.as_ref().map(|audit| audit.queue_bytes_max / u64::from(redis.partitions));
-        let audit = bytes_max.map(|bytes_max| Budget { bytes_max });
+        let audit = bytes_max.map(|bytes_max| QueueBudget { bytes_max });
         let (timeout, replicas_min) = (config.request_timeout, redis.replicas_min);
-        let options = Options {
+        let options = RedisStoreOptions {
             server,
             keyspace,
             timeout,

@@ -26,12 +26,12 @@ const ANSWER_TIMEOUT: Duration = Duration::from_millis(300);
 const REFRESH_PAUSE: Duration = Duration::from_millis(50);
 
 /// A task that listens to a Sentinel.
-type Listener = Pin<Box<dyn Future<Output = ()> + Send>>;
+type SentinelListener = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Announcements of failovers; dropping them ends the listeners.
 pub(super) struct Announcements {
     told: mpsc::Receiver<()>,
-    listeners: FuturesUnordered<Listener>,
+    listeners: FuturesUnordered<SentinelListener>,
 }
 
 impl Announcements {
@@ -133,7 +133,7 @@ impl Topology {
     /// Announces failovers, where Sentinels do.
     pub(super) fn listen(&self) -> Announcements {
         let (tell, told) = mpsc::channel(1);
-        let listeners = FuturesUnordered::<Listener>::new();
+        let listeners = FuturesUnordered::<SentinelListener>::new();
         if matches!(self.deployment.kind, DeploymentKind::Sentinel { .. }) {
             for sentinel in &self.deployment.seeds {
                 listeners.push(Box::pin(sentinel::listen(sentinel.clone(), tell.clone())));

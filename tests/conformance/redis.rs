@@ -10,7 +10,7 @@ use synckairos::clock::Clock;
 use synckairos::engine::{Command, Millis, SessionId, Uuid};
 use synckairos::redis::{Certificates, Keyspace, RedisServer};
 use synckairos::sessions::{Failure, RateLimits, Sessions};
-use synckairos::store::redis::{Budget, Options, RecordFormat, RedisStore};
+use synckairos::store::redis::{QueueBudget, RecordFormat, RedisStore, RedisStoreOptions};
 use synckairos::store::{Lifetimes, Listener, Metrics, Store, StoreError};
 use tokio::task::JoinSet;
 
@@ -29,7 +29,7 @@ struct Alone<const PARTITIONS: u16, const AUDITED: bool>(
 impl<const PARTITIONS: u16, const AUDITED: bool> Backend for Alone<PARTITIONS, AUDITED> {
     async fn open(listener: Arc<dyn Listener>, lifetimes: Lifetimes) -> Self {
         let redis = Redis::start();
-        let options = Options { lifetimes, ..options(&redis.url(), Keyspace::new("", PARTITIONS), AUDITED) };
+        let options = RedisStoreOptions { lifetimes, ..options(&redis.url(), Keyspace::new("", PARTITIONS), AUDITED) };
         let store = RedisStore::new(&Clock::system(), &options, &listener);
         store.now(None).await.expect("the server answers");
         Self(store, redis)
@@ -49,7 +49,7 @@ impl Backend for Encrypted {
         let redis = Setup::forgetful().encrypted("localhost", &authority).start();
         let certificates = Certificates { authority: Some(authority.file().into()), client: None };
         let server = RedisServer::parse(&redis.url(), &certificates, Duration::from_secs(1)).expect("a URL");
-        let options = Options { server, lifetimes, ..options(&redis.url(), Keyspace::new("", 1), true) };
+        let options = RedisStoreOptions { server, lifetimes, ..options(&redis.url(), Keyspace::new("", 1), true) };
         let store = RedisStore::new(&Clock::system(), &options, &listener);
         store.now(None).await.expect("the server answers");
         Self(store, redis)
@@ -71,7 +71,7 @@ impl<const AUDITED: bool> Backend for Divided<AUDITED> {
         static CASES: AtomicU32 = AtomicU32::new(0);
         let cluster = tokio::task::spawn_blocking(shared_cluster).await.expect("it starts");
         let prefix = format!("{}:", CASES.fetch_add(1, Ordering::Relaxed));
-        let options = Options { lifetimes, ..options(&cluster.url(), Keyspace::new(&prefix, 8), AUDITED) };
+        let options = RedisStoreOptions { lifetimes, ..options(&cluster.url(), Keyspace::new(&prefix, 8), AUDITED) };
         let store = RedisStore::new(&Clock::system(), &options, &listener);
         store.now(None).await.expect("the servers answer");
         Self(store, cluster)
@@ -92,15 +92,15 @@ fn shared_cluster() -> Arc<Cluster> {
     })
 }
 
-fn options(url: &str, keyspace: Keyspace, is_audited: bool) -> Options {
-    Options {
+fn options(url: &str, keyspace: Keyspace, is_audited: bool) -> RedisStoreOptions {
+    RedisStoreOptions {
         server: RedisServer::parse(url, &Certificates::default(), Duration::from_secs(1)).expect("a URL"),
         keyspace,
         timeout: Duration::from_secs(2),
         tombstone_ttl: Millis::new(3_600_000),
         lifetimes: Lifetimes::default(),
         record_format: RecordFormat::default(),
-        audit: is_audited.then_some(Budget { bytes_max: 1 << 30 }),
+        audit: is_audited.then_some(QueueBudget { bytes_max: 1 << 30 }),
         replicas_min: 0,
         metrics: Metrics::default(),
     }

@@ -12,7 +12,7 @@ use synckairos::engine::{
 };
 use synckairos::redis::{Certificates, Keyspace, RedisServer};
 use synckairos::sessions::{Failure, RateLimits, Sessions};
-use synckairos::store::redis::{Budget, Options, RecordFormat, RedisStore};
+use synckairos::store::redis::{QueueBudget, RecordFormat, RedisStore, RedisStoreOptions};
 use synckairos::store::{Lifetimes, Listener, Metrics, StoreError, Update};
 use tokio::task::JoinSet;
 
@@ -26,14 +26,14 @@ impl Listener for Nobody {
 }
 
 fn sessions(url: &str, partitions: u16) -> Sessions {
-    let options = Options {
+    let options = RedisStoreOptions {
         server: RedisServer::parse(url, &Certificates::default(), Duration::from_secs(1)).expect("a URL"),
         keyspace: Keyspace::new("", partitions),
         timeout: Duration::from_secs(2),
         tombstone_ttl: Millis::new(3_600_000),
         lifetimes: Lifetimes::default(),
         record_format: RecordFormat::default(),
-        audit: Some(Budget { bytes_max: 1 << 30 }),
+        audit: Some(QueueBudget { bytes_max: 1 << 30 }),
         replicas_min: 0,
         metrics: Metrics::default(),
     };

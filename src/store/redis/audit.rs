@@ -1,21 +1,21 @@
-//! How the changes of a group are queued to be audited, those of a partition in one go; and how much room is left for
+//! How the changes of a batch are queued to be audited, those of a partition in one go; and how much room is left for
 //! them. Does not know what becomes of them.
 
 use crate::engine::{SessionId, StateTag};
 use crate::redis::{Keyspace, Partition, Pipeline, QueueKey};
 
-use super::change::Change;
+use super::change::SessionChange;
 
-/// How many bytes of jobs may wait to be written.
+/// The bound of the audit queue, in bytes of jobs that wait to be written.
 #[derive(Clone, Copy, Debug)]
-pub struct Budget {
+pub struct QueueBudget {
     /// In each partition.
     pub bytes_max: u64,
 }
 
-/// What the jobs that wait leave room for.
+/// What back-pressure of the audit queue still lets through.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Room {
+pub(super) enum Backpressure {
     /// Everything.
     #[default]
     Ample,
@@ -25,21 +25,21 @@ pub(super) enum Room {
     None,
 }
 
-impl Budget {
-    /// What is left when so many bytes wait.
-    pub(super) fn room(self, bytes: u64) -> Room {
+impl QueueBudget {
+    /// The back-pressure when so many bytes wait.
+    pub(super) fn backpressure(self, bytes: u64) -> Backpressure {
         let percent = bytes.saturating_mul(100) / self.bytes_max.max(1);
         match percent {
-            0..80 => Room::Ample,
-            80..95 => Room::Scarce,
-            95.. => Room::None,
+            0..80 => Backpressure::Ample,
+            80..95 => Backpressure::Scarce,
+            95.. => Backpressure::None,
         }
     }
 }
 
 /// Adds what queues the changes of some sessions to a transaction; all of them are of one partition.
 pub(super) fn queue<'c>(
-    changes: impl Iterator<Item = (SessionId, &'c [Change])> + Clone,
+    changes: impl Iterator<Item = (SessionId, &'c [SessionChange])> + Clone,
     keyspace: &Keyspace,
     partition: Partition,
     transaction: &mut Pipeline,

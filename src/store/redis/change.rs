@@ -14,25 +14,25 @@ use crate::wire;
 const ENVELOPE_LEN: usize = 600;
 
 /// A change.
-pub(super) struct Change {
+pub(super) struct SessionChange {
     pub(super) event: Uuid,
     /// What the state, or the deletion, is called.
     pub(super) tag: StateTag,
     /// The state that it made, or ended.
     pub(super) record: Arc<Record>,
-    pub(super) made: Made,
+    pub(super) effect: ChangeEffect,
     pub(super) entry: ChangeRecord,
 }
 
 /// What it made, as the session's clients are told.
-pub(super) enum Made {
+pub(super) enum ChangeEffect {
     /// A state, and these messages after it.
     State(Vec<Bytes>),
     /// An end, which this message tells.
     End(Bytes),
 }
 
-impl Change {
+impl SessionChange {
     /// Adds what tells of it at `now`.
     pub(super) fn publish(&self, id: SessionId, keyspace: &Keyspace, now: Timestamp, transaction: &mut Pipeline) {
         let channel = keyspace.session_channel(id);
@@ -40,30 +40,30 @@ impl Change {
             let command = transaction.cmd(keyspace.publish()).arg(&channel);
             command.arg_with(message.len() + 150, |out| wire::publish(out, self.tag, id, message, now));
         };
-        match &self.made {
-            Made::State(notices) => {
+        match &self.effect {
+            ChangeEffect::State(notices) => {
                 tell(&self.record.encoded().frame());
                 notices.iter().for_each(|notice| tell(notice));
             }
-            Made::End(notice) => tell(notice),
+            ChangeEffect::End(notice) => tell(notice),
         }
         let command = transaction.cmd(keyspace.publish()).arg(keyspace.updates_channel());
-        match &self.made {
-            Made::State(_) => {
+        match &self.effect {
+            ChangeEffect::State(_) => {
                 let members = self.record.encoded().members();
                 let len = members.len() + members.len() / 8 + 100;
                 command.arg_with(len, |out| wire::publish_update(out, id, &members, now))
             }
-            Made::End(_) => command.arg_with(99, |out| wire::publish_deleted(out, id, now)),
+            ChangeEffect::End(_) => command.arg_with(99, |out| wire::publish_deleted(out, id, now)),
         };
     }
 
     /// The channels and messages that tell of an end at `now`; none of anything else.
     pub(super) fn end(&self, id: SessionId, keyspace: &Keyspace, now: Timestamp) -> Vec<(String, Vec<u8>)> {
         let (mut own, mut all) = (Vec::new(), Vec::new());
-        match &self.made {
-            Made::State(_) => return Vec::new(),
-            Made::End(notice) => wire::publish(&mut own, self.tag, id, notice, now),
+        match &self.effect {
+            ChangeEffect::State(_) => return Vec::new(),
+            ChangeEffect::End(notice) => wire::publish(&mut own, self.tag, id, notice, now),
         }
         wire::publish_deleted(&mut all, id, now);
         vec![(keyspace.session_channel(id), own), (keyspace.updates_channel(), all)]

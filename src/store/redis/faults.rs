@@ -15,11 +15,11 @@ use crate::redis::Partition;
 pub(super) struct Faults {
     /// Something is wrong with a key: most of the time nothing is.
     is_any: AtomicBool,
-    known: Mutex<Known>,
+    known: Mutex<KnownFaults>,
 }
 
 #[derive(Default)]
-struct Known {
+struct KnownFaults {
     /// Why nothing may be written, wherever it belongs to.
     everywhere: Option<String>,
     partitions: BTreeMap<Partition, String>,
@@ -113,7 +113,7 @@ impl Faults {
     }
 }
 
-impl Known {
+impl KnownFaults {
     fn is_any(&self) -> bool {
         self.everywhere.is_some() || !self.partitions.is_empty()
     }

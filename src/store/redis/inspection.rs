@@ -5,7 +5,7 @@
 use crate::redis::{Pipeline, RedisError, check_key_types, query_key_types, resp::Value};
 
 use super::time::agreement;
-use super::{Shared, replies};
+use super::{ShardContext, replies};
 
 /// In which of its rounds the sweep looks at the number of partitions, and in which at the correction of the clock and
 /// tries whether changes are taken:
@@ -24,12 +24,12 @@ pub(super) struct Inspection {
 
 impl Inspection {
     /// Adds what is asked in a round.
-    pub(super) fn begin(shared: &Shared, round: u64, commands: &mut Pipeline) -> Self {
+    pub(super) fn begin(shared: &ShardContext, round: u64, commands: &mut Pipeline) -> Self {
         let is_whole = shared.keyspace.all().count() == usize::from(shared.keyspace.partitions());
         let is_due = |(whole, part)| round.is_multiple_of(if is_whole { whole } else { part });
         let number = is_due(NUMBER_ROUNDS);
         let change = is_due(CHANGE_ROUNDS) || shared.faults.is_refused();
-        let clock = is_due(CHANGE_ROUNDS) || shared.authority.is_in_doubt();
+        let clock = is_due(CHANGE_ROUNDS) || shared.server_clock.is_in_doubt();
         let partitions = shared.faults.partitions();
         if number {
             commands.cmd("GET").arg(shared.keyspace.partition_count());
@@ -50,7 +50,7 @@ impl Inspection {
     /// Takes in the replies, and adds what has to be put right.
     pub(super) fn end(
         self,
-        shared: &Shared,
+        shared: &ShardContext,
         replies: &mut impl Iterator<Item = Value>,
         mend: &mut Pipeline,
     ) -> Result<(), RedisError> {

@@ -35,13 +35,13 @@ fn last(commands: &mut Pipeline, key: &str, rate: RateLimit) {
 }
 
 /// Where a limit stands, and for how long.
-pub(super) struct Counted {
+pub(super) struct CountedHit {
     pub(super) quota: RateLimitStatus,
     pub(super) left: Duration,
 }
 
 /// The replies to any of these. A server that is full refuses to count, which is no reason to refuse anything else.
-pub(super) fn counted(replies: &mut impl Iterator<Item = Value>, rate: RateLimit) -> Result<Counted, StoreError> {
+pub(super) fn counted(replies: &mut impl Iterator<Item = Value>, rate: RateLimit) -> Result<CountedHit, StoreError> {
     let [hits, _, left_ms] = [replies.next(), replies.next(), replies.next()];
     match (hits, left_ms) {
         (Some(Value::Int(hits)), Some(Value::Int(left_ms))) => {
@@ -49,7 +49,7 @@ pub(super) fn counted(replies: &mut impl Iterator<Item = Value>, rate: RateLimit
             let left_ms = left_ms.max(0).unsigned_abs().min(u64::from(rate.window_s) * 1_000);
             let hits = u32::try_from(hits.max(0)).unwrap_or(u32::MAX);
             let quota = RateLimitStatus { rate, hits, reset_s: left_ms.div_ceil(1_000) as u32 };
-            Ok(Counted { quota, left: Duration::from_millis(left_ms) })
+            Ok(CountedHit { quota, left: Duration::from_millis(left_ms) })
         }
         _ => Err(StoreError::Unavailable("it cannot be counted")),
     }

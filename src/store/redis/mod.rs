@@ -2,30 +2,30 @@
 //! them; does not know how one of these is spoken to.
 
 mod audit;
-mod burial;
+mod deletion_script;
 mod change;
-mod checked;
-mod claim;
+mod validated;
+mod cancellation;
 mod committer;
 mod faults;
-mod feed;
-mod group;
-mod history;
+mod subscriptions;
+mod commit_batch;
+mod loss_detector;
 mod inspection;
 mod jitter;
-mod job;
+mod pending_commit;
 mod limits;
-mod line;
+mod connection;
 mod quarantine;
 mod reader;
 mod refused;
-mod recent;
+mod state_cache;
 mod replicas;
 mod replies;
-mod share;
-mod shared;
-mod slot;
-mod standing;
+mod shard;
+mod shard_context;
+mod batch_session;
+mod server_health;
 mod sweep;
 mod time;
 mod timers;
@@ -48,16 +48,16 @@ use super::{
     BoxFuture, Commit, Committed, Lifetimes, Listener, PendingAudit, RateLimit, RateLimitStatus, Read, Store,
     StoreError, StoreFuture, Subscribed,
 };
-pub use audit::Budget;
-use share::Share;
-use shared::Shared;
+pub use audit::QueueBudget;
+use shard::RedisShard;
+use shard_context::ShardContext;
 
 /// How long to wait for a clock before another one is asked, too.
 const CLOCK_PATIENCE: Duration = Duration::from_millis(25);
 
 /// What the store can be told.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct RedisStoreOptions {
     /// Where Redis is.
     pub server: RedisServer,
     /// Names in it.
@@ -69,7 +69,7 @@ pub struct Options {
     /// How long any other is.
     pub lifetimes: Lifetimes,
     /// How much may wait to be audited; `None` when changes are not.
-    pub audit: Option<Budget>,
+    pub audit: Option<QueueBudget>,
     /// How many replicas must have a change before it is acknowledged.
     pub replicas_min: u32,
     /// In which form states are written.
@@ -107,58 +107,58 @@ pub struct RedisStore {
     server: RedisServer,
     keyspace: Keyspace,
     /// All of them, or one for each partition, in order.
-    shares: Arc<[Share]>,
+    shards: Arc<[RedisShard]>,
     /// The one whose clock answered last.
     answers: Arc<AtomicUsize>,
 }
 
 impl RedisStore {
     /// The store on servers that need not answer yet. Its tasks run until the last clone is dropped.
-    pub fn new(clock: &Clock, options: &Options, listener: &Arc<dyn Listener>) -> Self {
+    pub fn new(clock: &Clock, options: &RedisStoreOptions, listener: &Arc<dyn Listener>) -> Self {
         let (whole, all, log) = (options.keyspace.clone(), options.server.clone(), Arc::default());
-        let share = |(server, keyspace)| {
-            let options = Options { server, keyspace, ..options.clone() };
-            Share::new(clock.clone(), options, Arc::clone(listener), Arc::clone(&log))
+        let shard = |(server, keyspace)| {
+            let options = RedisStoreOptions { server, keyspace, ..options.clone() };
+            RedisShard::new(clock.clone(), options, Arc::clone(listener), Arc::clone(&log))
         };
-        let shares = all.shards(&whole).into_iter().map(share).collect();
-        Self { server: all, keyspace: whole, shares, answers: Arc::default() }
+        let shards = all.shards(&whole).into_iter().map(shard).collect();
+        Self { server: all, keyspace: whole, shards, answers: Arc::default() }
     }
 
     /// Of each queue of audit jobs, in the order of what keeps them, what is rung when some were put there.
     pub fn wake_ups(&self) -> Vec<WakeUp> {
-        self.shares.iter().map(Share::wake_up).collect()
+        self.shards.iter().map(RedisShard::wake_up).collect()
     }
 
     /// What of the store cannot be reached although the rest can be served.
     pub fn impaired(&self) -> Option<String> {
-        let all = self.shares.len();
+        let all = self.shards.len();
         let told = |said: Vec<String>| {
             let first = said.first()?;
             Some(if all == 1 { first.clone() } else { format!("{} of {all} partitions: {first}", said.len()) })
         };
-        let missing: Vec<_> = self.shares.iter().filter_map(Share::unready_reason).collect();
+        let missing: Vec<_> = self.shards.iter().filter_map(RedisShard::unready_reason).collect();
         if !missing.is_empty() && missing.len() < all {
             return told(missing);
         }
-        let impaired = told(self.shares.iter().filter_map(Share::impaired).collect());
-        impaired.or_else(|| self.shares.iter().find_map(Share::caution))
+        let impaired = told(self.shards.iter().filter_map(RedisShard::impaired).collect());
+        impaired.or_else(|| self.shards.iter().find_map(RedisShard::caution))
     }
 
-    fn of(&self, id: SessionId) -> &Share {
-        &self.shares[self.partition(id)]
+    fn of(&self, id: SessionId) -> &RedisShard {
+        &self.shards[self.partition(id)]
     }
 
     /// The time of the first clock that answers. One after the other is asked, and none waits for those before it for
     /// long: the one that answered last goes first next time.
     async fn any_now(&self, near: Option<usize>) -> Result<Timestamp, StoreError> {
-        let all = self.shares.len();
+        let all = self.shards.len();
         let first = near.unwrap_or_else(|| self.answers.load(Ordering::Relaxed)) % all;
         let (mut asked, mut next) = (FuturesUnordered::new(), 0);
         let mut last = Err(StoreError::Unavailable("the store does not answer"));
         loop {
             if next < all {
                 let place = (first + next) % all;
-                asked.push(async move { (place, self.shares[place].now_of(0).await) });
+                asked.push(async move { (place, self.shards[place].now_of(0).await) });
                 next += 1;
             }
             let patience = if next < all { CLOCK_PATIENCE } else { Duration::MAX };
@@ -183,11 +183,11 @@ impl Store for RedisStore {
     }
 
     fn now_of(&self, partition: usize) -> StoreFuture<'_, Timestamp> {
-        self.shares[partition].now_of(0)
+        self.shards[partition].now_of(0)
     }
 
     fn partition(&self, id: SessionId) -> usize {
-        match &*self.shares {
+        match &*self.shards {
             [_] => 0,
             _ => self.keyspace.partition_index(id),
         }
@@ -210,19 +210,19 @@ impl Store for RedisStore {
     }
 
     fn sleep_until(&self, partition: usize, at: Timestamp) -> BoxFuture<'_, ()> {
-        self.shares[partition].sleep_until(0, at)
+        self.shards[partition].sleep_until(0, at)
     }
 
     fn partitions(&self) -> usize {
-        self.shares.len()
+        self.shards.len()
     }
 
     fn overdue(&self, partition: usize) -> BoxFuture<'_, Vec<SessionId>> {
-        self.shares[partition].overdue(0)
+        self.shards[partition].overdue(0)
     }
 
     fn postpone(&self, partition: usize, id: SessionId, pause: Duration) {
-        self.shares[partition].postpone(0, id, pause);
+        self.shards[partition].postpone(0, id, pause);
     }
 
     fn queued(&self, id: SessionId) -> StoreFuture<'_, PendingAudit> {
@@ -230,19 +230,19 @@ impl Store for RedisStore {
     }
 
     fn running_clocks(&self) -> usize {
-        self.shares.iter().map(Store::running_clocks).sum()
+        self.shards.iter().map(Store::running_clocks).sum()
     }
 
     fn hit_rate_limit(&self, client: ClientAddress, rate: RateLimit) -> StoreFuture<'_, RateLimitStatus> {
-        // Every instance must come to the same share: this hasher has no seed.
+        // Every instance must come to the same shard: this hasher has no seed.
         let mut hasher = DefaultHasher::new();
         client.hash(&mut hasher);
-        self.shares[hasher.finish() as usize % self.shares.len()].hit_rate_limit(client, rate)
+        self.shards[hasher.finish() as usize % self.shards.len()].hit_rate_limit(client, rate)
     }
 
     fn run(&self) -> BoxFuture<'_, ()> {
         Box::pin(async {
-            let mut runs: FuturesUnordered<_> = self.shares.iter().map(Store::run).collect();
+            let mut runs: FuturesUnordered<_> = self.shards.iter().map(Store::run).collect();
             tokio::select! {
                 // One that is of no use any more is a fault of all.
                 _ = runs.next() => {}
@@ -253,8 +253,8 @@ impl Store for RedisStore {
 
     fn unready_reason(&self) -> Option<String> {
         let mut missing = None;
-        for share in &*self.shares {
-            missing = Some(share.unready_reason()?);
+        for shard in &*self.shards {
+            missing = Some(shard.unready_reason()?);
         }
         missing
     }

@@ -16,43 +16,43 @@ use crate::store::{PendingAudit, RateLimit, RateLimitStatus, Read, Snapshot, Sto
 use crate::supervision::panic_point;
 use crate::wire::{self, RecordBody};
 
-use super::Shared;
-use super::checked::Checked;
-use super::line::{Asked, Line};
-use super::time::Raw;
+use super::ShardContext;
+use super::connection::{LazyConnection, RoundTrip};
+use super::time::RawReading;
+use super::validated::ValidatedValues;
 use super::{limits, replies};
 
 /// Sessions that are read together at most.
 const BATCH_MAX: usize = 256;
 
 /// Where an answer is waited for.
-pub(super) type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
+pub(super) type ReplyTo<T> = oneshot::Sender<Result<T, StoreError>>;
 
 /// Something that is asked without changing a session.
 pub(super) enum Lookup {
     /// The state of a session.
-    State(SessionId, Reply<Read>),
+    State(SessionId, ReplyTo<Read>),
     /// The state of a session, deleted ones included.
-    RecordBody(SessionId, Reply<Found>),
+    RecordBody(SessionId, ReplyTo<StoredRecord>),
     /// What of a session waits to be audited.
-    PendingAudit(SessionId, Reply<PendingAudit>),
+    PendingAudit(SessionId, ReplyTo<PendingAudit>),
     /// The time.
-    Time(Reply<Timestamp>),
+    Time(ReplyTo<Timestamp>),
     /// The run of the server.
-    Run(Reply<Arc<str>>),
+    Run(ReplyTo<Arc<str>>),
     /// One more hit on a limit.
-    Count(ClientAddress, RateLimit, Reply<RateLimitStatus>),
+    Count(ClientAddress, RateLimit, ReplyTo<RateLimitStatus>),
     /// Something published on a channel, for whoever listens to it.
     Probe(String),
 }
 
 /// What is kept of a session.
-pub(super) struct Found {
+pub(super) struct StoredRecord {
     /// With its deadline.
     pub(super) kept: Option<(Option<Timestamp>, RecordBody)>,
     /// When that was written.
     pub(super) written_at: Option<Timestamp>,
-    /// The authority's time at reading.
+    /// The server clock's time at reading.
     pub(super) now: Timestamp,
 }
 
@@ -60,7 +60,7 @@ pub(super) struct Found {
 pub(super) async fn ask<T>(
     readers: &[mpsc::Sender<Lookup>],
     patience: Duration,
-    lookup: impl FnOnce(Reply<T>) -> Lookup,
+    lookup: impl FnOnce(ReplyTo<T>) -> Lookup,
 ) -> Result<T, StoreError> {
     match tokio::time::timeout(patience, begin(readers, lookup)?).await {
         Ok(answered) => answered.unwrap_or(Err(AWAY)),
@@ -71,7 +71,7 @@ pub(super) async fn ask<T>(
 /// Asks one of the readers; the answer comes later.
 pub(super) fn begin<T>(
     readers: &[mpsc::Sender<Lookup>],
-    lookup: impl FnOnce(Reply<T>) -> Lookup,
+    lookup: impl FnOnce(ReplyTo<T>) -> Lookup,
 ) -> Result<oneshot::Receiver<Result<T, StoreError>>, StoreError> {
     let (reply, answer) = oneshot::channel();
     // The emptier one: neither is ever far behind.
@@ -83,10 +83,14 @@ pub(super) fn begin<T>(
 const AWAY: StoreError = StoreError::Unavailable("the store does not answer");
 
 /// Answers over one connection until nobody can ask any more.
-pub(super) async fn serve(shared: Arc<Shared>, mut inbox: OwnedMutexGuard<mpsc::Receiver<Lookup>>, readers: usize) {
-    let (mut line, mut checked) = (Line::new(Role::Reads), Checked::new(readers));
+pub(super) async fn serve(
+    shared: Arc<ShardContext>,
+    mut inbox: OwnedMutexGuard<mpsc::Receiver<Lookup>>,
+    readers: usize,
+) {
+    let (mut connection, mut checked) = (LazyConnection::new(Role::Reads), ValidatedValues::new(readers));
     while let Some(first) = inbox.recv().await {
-        let mut batch = Batch::default();
+        let mut batch = ReadBatch::default();
         batch.add(&shared, first);
         panic_point("reader", "");
         while batch.len < BATCH_MAX
@@ -94,46 +98,46 @@ pub(super) async fn serve(shared: Arc<Shared>, mut inbox: OwnedMutexGuard<mpsc::
         {
             batch.add(&shared, lookup);
         }
-        if let Err(error) = batch.look_up(&shared, &mut line, &mut checked).await {
+        if let Err(error) = batch.look_up(&shared, &mut connection, &mut checked).await {
             debug!(%error, "cannot read");
             shared.failed(&error);
-            line.lose();
+            connection.discard();
         }
     }
 }
 
 /// Who wants a state, and how much of it.
-enum Want {
-    Read(Reply<Read>),
-    RecordBody(Reply<Found>),
+enum WantedForm {
+    Read(ReplyTo<Read>),
+    RecordBody(ReplyTo<StoredRecord>),
 }
 
 /// What is asked in one round trip. Whoever is not answered when it is dropped learns that the store is away.
 #[derive(Default)]
-struct Batch {
+struct ReadBatch {
     len: usize,
     /// Keys are on their way to another server, so that each is asked for by itself.
     is_moving: bool,
     keys: Vec<String>,
-    states: Vec<(SessionId, Want)>,
-    times: Vec<Reply<Timestamp>>,
-    runs: Vec<Reply<Arc<str>>>,
-    queued: Vec<(SessionId, Reply<PendingAudit>)>,
+    states: Vec<(SessionId, WantedForm)>,
+    times: Vec<ReplyTo<Timestamp>>,
+    runs: Vec<ReplyTo<Arc<str>>>,
+    queued: Vec<(SessionId, ReplyTo<PendingAudit>)>,
     probes: Vec<String>,
-    counts: Vec<(String, RateLimit, Reply<RateLimitStatus>)>,
+    counts: Vec<(String, RateLimit, ReplyTo<RateLimitStatus>)>,
 }
 
-impl Batch {
-    fn add(&mut self, shared: &Shared, lookup: Lookup) {
+impl ReadBatch {
+    fn add(&mut self, shared: &ShardContext, lookup: Lookup) {
         self.len += 1;
         match lookup {
             Lookup::State(id, reply) => {
                 self.keys.push(shared.keyspace.session(id));
-                self.states.push((id, Want::Read(reply)));
+                self.states.push((id, WantedForm::Read(reply)));
             }
             Lookup::RecordBody(id, reply) => {
                 self.keys.push(shared.keyspace.session(id));
-                self.states.push((id, Want::RecordBody(reply)));
+                self.states.push((id, WantedForm::RecordBody(reply)));
             }
             Lookup::PendingAudit(id, reply) => self.queued.push((id, reply)),
             Lookup::Time(reply) => self.times.push(reply),
@@ -147,22 +151,27 @@ impl Batch {
 
     /// Asks Redis, then tells everybody what they asked. A connection that had served before may have been lost
     /// while nobody used it: then it is asked once more, but nothing is counted twice.
-    async fn look_up(mut self, shared: &Arc<Shared>, line: &mut Line, checked: &mut Checked) -> Result<(), RedisError> {
-        let was_used = line.is_made();
-        let mut asked = line.ask(shared, Operation::Read, &self.commands(shared)).await;
+    async fn look_up(
+        mut self,
+        shared: &Arc<ShardContext>,
+        connection: &mut LazyConnection,
+        checked: &mut ValidatedValues,
+    ) -> Result<(), RedisError> {
+        let was_used = connection.is_made();
+        let mut asked = connection.ask(shared, Operation::Read, &self.commands(shared)).await;
         if let Err(RedisError::Io(_) | RedisError::Moved(_)) = asked
             && was_used
         {
             self.counts.clear();
-            asked = line.ask(shared, Operation::Read, &self.commands(shared)).await;
+            asked = connection.ask(shared, Operation::Read, &self.commands(shared)).await;
         }
         if let Err(RedisError::TryAgain(_)) = asked {
             self.counts.clear();
             self.is_moving = true;
-            asked = line.ask_following(shared, &self.commands(shared)).await;
+            asked = connection.ask_following(shared, &self.commands(shared)).await;
         }
-        let Asked { replies, sent, received } = asked?;
-        let run_id = line.run_id(shared).await?;
+        let RoundTrip { replies, sent, received } = asked?;
+        let run_id = connection.run_id(shared).await?;
         let mut replies = replies.into_iter();
         for (_, rate, reply) in self.counts {
             let _ = reply.send(limits::counted(&mut replies, rate).map(|counted| counted.quota));
@@ -180,8 +189,8 @@ impl Batch {
             (count, false) => replies::values(replies::next(&mut replies)?, count)?,
             (count, true) => replies::values(Value::List(replies.by_ref().take(count).collect()), count)?,
         };
-        let raw = Raw { us: replies::time_us(&replies::next(&mut replies)?)?, sent, received };
-        let now = shared.authority.read(raw).now();
+        let raw = RawReading { us: replies::time_us(&replies::next(&mut replies)?)?, sent, received };
+        let now = shared.server_clock.read(raw).now();
         for reply in self.times {
             let _ = reply.send(Ok(now));
         }
@@ -202,14 +211,14 @@ impl Batch {
             };
             let value = value.map(admit).transpose();
             match want {
-                Want::Read(reply) => {
+                WantedForm::Read(reply) => {
                     let _ = reply.send(value.and_then(|value| read(value, now)));
                 }
-                Want::RecordBody(reply) => {
+                WantedForm::RecordBody(reply) => {
                     let found = value.and_then(|value| {
                         let written_at = value.as_ref().and_then(wire::written_at);
                         let kept = value.map(|value| wire::peek(&value)).transpose();
-                        let found = |kept| Found { kept, written_at, now };
+                        let found = |kept| StoredRecord { kept, written_at, now };
                         kept.map(found).map_err(|wire::NotARecord| StoreError::Unreadable)
                     });
                     let _ = reply.send(found);
@@ -219,7 +228,7 @@ impl Batch {
         Ok(())
     }
 
-    fn commands(&self, shared: &Shared) -> Pipeline {
+    fn commands(&self, shared: &ShardContext) -> Pipeline {
         let mut commands = Pipeline::new();
         for (key, rate, _) in &self.counts {
             limits::count(&mut commands, key, *rate);

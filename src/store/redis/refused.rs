@@ -16,15 +16,15 @@ use crate::redis::{Pipeline, resp::Value};
 use crate::store::metrics::Operation;
 use crate::store::{Commit, Committed, REFUSALS, RateLimit, RateLimitStatus, StoreError};
 
-use super::Shared;
+use super::ShardContext;
+use super::connection::LazyConnection;
 use super::limits;
-use super::line::Line;
 
 /// A window that ends sooner is left as it is: it could be over when the count gets there.
 const LEFT_MIN: Duration = Duration::from_millis(50);
 
 /// A command that has a limit of its own and was refused.
-pub(super) struct Refused {
+pub(super) struct RefusedCommit {
     id: SessionId,
     rate: RateLimit,
     client: Option<ClientAddress>,
@@ -35,15 +35,15 @@ pub(super) struct Refused {
 }
 
 /// Whether it was refused too often already who asks.
-pub(super) fn is_suspect(shared: &Shared, commit: &Commit) -> bool {
+pub(super) fn is_suspect(shared: &ShardContext, commit: &Commit) -> bool {
     standing(shared, commit.id, commit.client).is_some()
 }
 
-fn standing(shared: &Shared, id: SessionId, client: Option<ClientAddress>) -> Option<RateLimitStatus> {
+fn standing(shared: &ShardContext, id: SessionId, client: Option<ClientAddress>) -> Option<RateLimitStatus> {
     shared.refusals.reached(&(id, client?), REFUSALS, shared.clock.now())
 }
 
-impl Refused {
+impl RefusedCommit {
     /// What is still to be settled of a command; whose has no limit is told at once.
     pub(super) fn of(
         commit: &Commit,
@@ -81,10 +81,10 @@ impl Refused {
 }
 
 /// Counts what was refused, and tells everybody. What cannot be counted is told as it is.
-pub(super) async fn settle(shared: &Arc<Shared>, line: &mut Line, refused: Vec<Refused>) {
+pub(super) async fn settle(shared: &Arc<ShardContext>, connection: &mut LazyConnection, refused: Vec<RefusedCommit>) {
     let now = shared.clock.moment();
     let (mut commands, mut given_back) = (Pipeline::new(), Vec::<(SessionId, RateLimit, usize)>::new());
-    let is_given_back = |one: &&Refused| one.window.is_some_and(|ends| ends.since(now) > LEFT_MIN);
+    let is_given_back = |one: &&RefusedCommit| one.window.is_some_and(|ends| ends.since(now) > LEFT_MIN);
     for one in refused.iter().filter(is_given_back) {
         match given_back.iter_mut().find(|(id, ..)| *id == one.id) {
             Some((.., hits)) => *hits += 1,
@@ -110,7 +110,9 @@ pub(super) async fn settle(shared: &Arc<Shared>, line: &mut Line, refused: Vec<R
         }
     }
     let asked = match commands.is_empty() {
-        false => line.ask(shared, Operation::Load, &commands).await.map(|asked| asked.replies).unwrap_or_default(),
+        false => {
+            connection.ask(shared, Operation::Load, &commands).await.map(|asked| asked.replies).unwrap_or_default()
+        }
         true => Vec::new(),
     };
     let mut replies = asked.into_iter().skip(given_back.len() * limits::REPLIES);
@@ -124,7 +126,7 @@ pub(super) async fn settle(shared: &Arc<Shared>, line: &mut Line, refused: Vec<R
 }
 
 fn learn(
-    shared: &Shared,
+    shared: &ShardContext,
     replies: &mut impl Iterator<Item = Value>,
     key: (SessionId, ClientAddress),
 ) -> Option<RateLimitStatus> {
@@ -134,11 +136,15 @@ fn learn(
 }
 
 /// Counts what suspects had carried out; nobody waits for it.
-pub(super) async fn count(shared: &Arc<Shared>, line: &mut Line, carried_out: Vec<(SessionId, RateLimit)>) {
+pub(super) async fn count(
+    shared: &Arc<ShardContext>,
+    connection: &mut LazyConnection,
+    carried_out: Vec<(SessionId, RateLimit)>,
+) {
     let mut commands = Pipeline::new();
     for (id, rate) in carried_out {
         limits::count(&mut commands, &shared.keyspace.switch_limit(id), rate);
     }
     // What cannot be counted lets through.
-    let _ = line.ask(shared, Operation::Load, &commands).await;
+    let _ = connection.ask(shared, Operation::Load, &commands).await;
 }

@@ -12,7 +12,7 @@ pub(super) enum Executed {
     /// Everything was done.
     Yes,
     /// A watched key had changed: nothing was done.
-    Overtaken,
+    Conflict,
     /// Commands failed, and Redis does not roll back: their places in the transaction, and why.
     Broken(Vec<(usize, String)>),
 }
@@ -25,7 +25,7 @@ pub(super) fn executed(mut replies: Vec<Value>) -> Result<Executed, RedisError> 
             let failed: Vec<_> = failed.collect();
             Ok(if failed.is_empty() { Executed::Yes } else { Executed::Broken(failed) })
         }
-        Some(Value::Nil) => Ok(Executed::Overtaken),
+        Some(Value::Nil) => Ok(Executed::Conflict),
         other => match replies.iter().chain(&other).find_map(Value::error) {
             Some(why) => Err(RedisError::Server(why.to_owned())),
             // Nobody knows what was done.

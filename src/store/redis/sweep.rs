@@ -11,10 +11,10 @@ use crate::redis::{Partition, Pipeline, RedisError, resp::Value};
 use crate::store::metrics::{Operation, Rejected, Role};
 use crate::supervision::panic_point;
 
+use super::connection::{LazyConnection, RoundTrip};
 use super::inspection::Inspection;
-use super::line::{Asked, Line};
 use super::time::agreement;
-use super::{Shared, jitter, replies};
+use super::{ShardContext, jitter, replies};
 
 /// How often to look.
 const INTERVAL: Duration = Duration::from_millis(100);
@@ -26,11 +26,11 @@ const OVERDUE_US: (u64, u64) = (50_000, 150_000);
 const FOUND_MAX: usize = 1_024;
 
 /// Hands what it finds to the timers; runs until it is dropped, or is of no use.
-pub(super) async fn sweep(shared: &Arc<Shared>) {
-    let (mut line, mut round) = (Line::new(Role::Sweep), 0);
+pub(super) async fn sweep(shared: &Arc<ShardContext>) {
+    let (mut connection, mut round) = (LazyConnection::new(Role::Sweep), 0);
     loop {
         panic_point("upkeep", "");
-        let looked = look(shared, &mut line, round).await;
+        let looked = look(shared, &mut connection, round).await;
         round += 1;
         shared.looked(&looked);
         let pause = match looked {
@@ -38,7 +38,7 @@ pub(super) async fn sweep(shared: &Arc<Shared>) {
             Err(_) if shared.is_misled() => return,
             Err(error) => {
                 shared.failed(&error);
-                line.lose();
+                connection.discard();
                 RETRY_INTERVAL
             }
         };
@@ -46,7 +46,7 @@ pub(super) async fn sweep(shared: &Arc<Shared>) {
     }
 }
 
-async fn look(shared: &Arc<Shared>, line: &mut Line, round: u64) -> Result<(), RedisError> {
+async fn look(shared: &Arc<ShardContext>, connection: &mut LazyConnection, round: u64) -> Result<(), RedisError> {
     let overdue = jitter::between_us(OVERDUE_US.0, OVERDUE_US.1).as_millis() as u64;
     let until_ms = shared.estimate().as_ms().saturating_sub(overdue);
     let (mut commands, mut mend) = (Pipeline::new(), Pipeline::new());
@@ -56,7 +56,7 @@ async fn look(shared: &Arc<Shared>, line: &mut Line, round: u64) -> Result<(), R
         commands.arg("LIMIT").arg(0).arg(FOUND_MAX).arg("WITHSCORES");
     }
     let inspection = Inspection::begin(shared, round, &mut commands);
-    let Asked { replies, sent, received } = line.ask(shared, Operation::Sweep, &commands).await?;
+    let RoundTrip { replies, sent, received } = connection.ask(shared, Operation::Sweep, &commands).await?;
     let mut replies = replies.into_iter();
     for partition in shared.keyspace.all() {
         match replies::next(&mut replies)? {
@@ -73,18 +73,18 @@ async fn look(shared: &Arc<Shared>, line: &mut Line, round: u64) -> Result<(), R
     let looks_at_clock = inspection.clock;
     inspection.end(shared, &mut replies, &mut mend)?;
     if looks_at_clock && let Some(proposal) = agreement::looked(shared, &mut replies, sent, received)? {
-        agreement::propose(shared, line.made(shared).await?, proposal).await?;
+        agreement::propose(shared, connection.made(shared).await?, proposal).await?;
     }
     if !mend.is_empty() {
         // What is refused is found again.
-        line.ask(shared, Operation::Sweep, &mend).await?;
+        connection.ask(shared, Operation::Sweep, &mend).await?;
     }
     Ok(())
 }
 
 /// Hands members of the index to the timers. Who has put something there that names no session has hidden others behind
 /// it: that is removed. A session whose deadline is no time is looked at now, and then its own is written.
-fn take_up(shared: &Shared, partition: Partition, found: &[Value], mend: &mut Pipeline) {
+fn take_up(shared: &ShardContext, partition: Partition, found: &[Value], mend: &mut Pipeline) {
     let mut junk = 0_u64;
     for pair in found.chunks(2) {
         let [name, score] = pair else { continue };

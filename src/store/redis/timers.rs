@@ -14,13 +14,13 @@ const TIMERS_MAX: usize = 200_000;
 /// Deadlines by session and by time.
 #[derive(Debug, Default)]
 pub(super) struct Timers {
-    known: Mutex<Known>,
+    known: Mutex<KnownDeadlines>,
     /// The earliest deadline may have moved.
     pub(super) moved: Notify,
 }
 
 #[derive(Debug, Default)]
-struct Known {
+struct KnownDeadlines {
     deadlines: HashMap<SessionId, Timestamp>,
     order: BTreeSet<(Timestamp, SessionId)>,
     /// Those that are to be left alone until then.

@@ -13,10 +13,10 @@ use tracing::{debug, info};
 use crate::clock::Moment;
 use crate::redis::{Keyspace, Pipeline, RedisConnection, RedisError, resp::Value};
 
-use super::Shared;
-use super::authority::Raw;
+use super::ShardContext;
 use super::correction::Correction;
 use super::replies;
+use super::server_clock::RawReading;
 
 /// How often it is tried to write a correction, or to find another's right.
 const TRIES_MAX: usize = 3;
@@ -53,7 +53,7 @@ pub(in crate::store::redis) fn look(keyspace: &Keyspace, commands: &mut Pipeline
 
 /// Takes in the replies; returns what is to be proposed.
 pub(in crate::store::redis) fn looked(
-    shared: &Shared,
+    shared: &ShardContext,
     replies: &mut impl Iterator<Item = Value>,
     sent: Moment,
     received: Moment,
@@ -65,32 +65,35 @@ pub(in crate::store::redis) fn looked(
             found.into_bytes()
         }
     };
-    let raw = Raw { us: replies::time_us(&replies::next(replies)?)?, sent, received };
-    let correction = shared.authority.judge(Correction::read(&found), raw);
+    let raw = RawReading { us: replies::time_us(&replies::next(replies)?)?, sent, received };
+    let correction = shared.server_clock.judge(Correction::read(&found), raw);
     Ok(correction.map(|correction| Proposal { found: Bytes::copy_from_slice(&found), correction }))
 }
 
 /// Looks at it, and proposes what is to be proposed, on a connection that leads to a server nobody has asked before.
-pub(in crate::store::redis) async fn begin(shared: &Shared, link: &mut RedisConnection) -> Result<(), RedisError> {
+pub(in crate::store::redis) async fn begin(
+    shared: &ShardContext,
+    connection: &mut RedisConnection,
+) -> Result<(), RedisError> {
     let mut commands = Pipeline::new();
     look(&shared.keyspace, &mut commands);
     let sent = shared.clock.moment();
-    let replies = link.ask(&commands).await?;
+    let replies = connection.ask(&commands).await?;
     match looked(shared, &mut replies.into_iter(), sent, shared.clock.moment())? {
-        Some(proposal) => propose(shared, link, proposal).await,
+        Some(proposal) => propose(shared, connection, proposal).await,
         None => Ok(()),
     }
 }
 
 /// Proposes, and takes over what is there then. A server that takes no changes is asked again later.
 pub(in crate::store::redis) async fn propose(
-    shared: &Shared,
-    link: &mut RedisConnection,
+    shared: &ShardContext,
+    connection: &mut RedisConnection,
     proposal: Proposal,
 ) -> Result<(), RedisError> {
     let mut load = Pipeline::new();
     load.cmd("SCRIPT").arg("LOAD").arg(SCRIPT);
-    let loaded = link.ask(&load).await?;
+    let loaded = connection.ask(&load).await?;
     let Some(script) = loaded.first().filter(|reply| reply.error().is_none()).and_then(Value::text) else {
         debug!(?loaded, "a correction of the clock of Redis cannot be written");
         return Ok(());
@@ -102,7 +105,7 @@ pub(in crate::store::redis) async fn propose(
         let call = commands.cmd("EVALSHA").arg(script).arg(1).arg(shared.keyspace.clock());
         call.arg(&found[..]).arg(correction.text()).cmd("TIME");
         let sent = shared.clock.moment();
-        let replies = link.ask(&commands).await?;
+        let replies = connection.ask(&commands).await?;
         let received = shared.clock.moment();
         if let Some(why) = replies.first().and_then(Value::error) {
             debug!(why, "a correction of the clock of Redis cannot be written");

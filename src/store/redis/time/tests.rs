@@ -5,8 +5,8 @@ use std::time::Duration;
 use crate::clock::{Clock, Moment};
 use crate::store::Metrics;
 
-use super::authority::{Authority, Raw};
 use super::correction::{Cause, Correction};
+use super::server_clock::{RawReading, ServerClock};
 
 const START_MS: i64 = 1_800_000_000_000;
 const ROUND_TRIP_MS: i64 = 2;
@@ -19,7 +19,7 @@ struct Fleet {
     ahead: i64,
     key: Option<Correction>,
     /// And for how long the machine of each stood still.
-    instances: Vec<(Authority, i64)>,
+    instances: Vec<(ServerClock, i64)>,
 }
 
 impl Fleet {
@@ -32,16 +32,16 @@ impl Fleet {
     }
 
     fn join(&mut self) -> usize {
-        self.instances.push((Authority::new(&Clock::system(), Metrics::default()), 0));
+        self.instances.push((ServerClock::new(&Clock::system(), Metrics::default()), 0));
         self.look(self.instances.len() - 1);
         self.instances.len() - 1
     }
 
-    fn raw(&self, place: usize) -> Raw {
+    fn raw(&self, place: usize) -> RawReading {
         let sent = self.now - self.instances[place].1;
         let at = |ms: i64| self.start + Duration::from_millis(ms.unsigned_abs());
         let us = (START_MS + self.now + ROUND_TRIP_MS / 2 + self.ahead).unsigned_abs() * 1_000;
-        Raw { us, sent: at(sent), received: at(sent + ROUND_TRIP_MS) }
+        RawReading { us, sent: at(sent), received: at(sent + ROUND_TRIP_MS) }
     }
 
     /// What the sweep does.

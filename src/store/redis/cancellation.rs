@@ -1,5 +1,4 @@
-//! Who disposes of a command: its sender may withdraw it until a committer takes it up. Does not know what
-//! it asks for.
+//! Cancellation of a commit: its sender may withdraw it until a committer takes it up. Does not know what is committed.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -7,11 +6,11 @@ const WAITING: u8 = 0;
 const TAKEN: u8 = 1;
 const WITHDRAWN: u8 = 2;
 
-/// Where a command stands between its sender and its committer.
+/// Whether a commit waits, was taken up, or was withdrawn.
 #[derive(Debug, Default)]
-pub(super) struct Claim(AtomicU8);
+pub(super) struct Cancellation(AtomicU8);
 
-impl Claim {
+impl Cancellation {
     /// The committer takes it up: from now on it may have been carried out. `false` when it was withdrawn.
     pub(super) fn take(&self) -> bool {
         !matches!(self.0.compare_exchange(WAITING, TAKEN, Ordering::AcqRel, Ordering::Acquire), Err(WITHDRAWN))
@@ -31,15 +30,15 @@ impl Claim {
 
 #[cfg(test)]
 mod tests {
-    use super::Claim;
+    use super::Cancellation;
 
     #[test]
     fn what_was_withdrawn_is_never_taken_and_what_is_taken_never_withdrawn() {
-        let claim = Claim::default();
-        assert!(claim.take() && claim.take() && !claim.withdraw());
-        claim.release();
-        assert!(claim.withdraw() && !claim.take());
-        claim.release();
-        assert!(!claim.take());
+        let cancellation = Cancellation::default();
+        assert!(cancellation.take() && cancellation.take() && !cancellation.withdraw());
+        cancellation.release();
+        assert!(cancellation.withdraw() && !cancellation.take());
+        cancellation.release();
+        assert!(!cancellation.take());
     }
 }

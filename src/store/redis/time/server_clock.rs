@@ -1,4 +1,4 @@
-//! The time authority: Redis TIME with the correction that all instances agree on, and how this process's monotonic clock
+//! The server clock: Redis TIME with the correction that all instances agree on, and how this process's monotonic clock
 //! maps to it. A step of Redis' own clock does not move it: a reading that shows one is not believed, time goes on by the
 //! monotonic clock, and a correction is asked for (`agreement.rs`). Does not know what the time is for.
 
@@ -19,16 +19,16 @@ const STEP_TOLD_FOR: Duration = Duration::from_secs(60);
 /// How many times what a reading explains another's correction must be off before it is taken back.
 const CONTRADICTION: u64 = 4;
 
-/// Maps moments to the authority's time.
+/// Maps moments to the server clock's time.
 #[derive(Debug)]
-pub(in crate::store::redis) struct Authority {
+pub(in crate::store::redis) struct ServerClock {
     origin: Moment,
     metrics: Metrics,
-    known: Mutex<Known>,
+    known: Mutex<ClockState>,
 }
 
 #[derive(Debug)]
-struct Known {
+struct ClockState {
     raw: RawClock,
     correction: Correction,
     /// Something disagrees with what is known, and is to be agreed on.
@@ -39,7 +39,7 @@ struct Known {
     stepped: Option<(Moment, i64)>,
 }
 
-/// One reading of the authority's clock: microseconds since the Unix epoch, taken between two moments.
+/// One reading of the server clock's clock: microseconds since the Unix epoch, taken between two moments.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::store::redis) struct Reading {
     pub(in crate::store::redis) time_us: u64,
@@ -49,14 +49,14 @@ pub(in crate::store::redis) struct Reading {
 
 /// What Redis' own clock said between two moments.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::store::redis) struct Raw {
+pub(in crate::store::redis) struct RawReading {
     pub(in crate::store::redis) us: u64,
     pub(in crate::store::redis) sent: Moment,
     pub(in crate::store::redis) received: Moment,
 }
 
 impl Reading {
-    /// The authority's time when the reading arrived, at least.
+    /// The server clock's time when the reading arrived, at least.
     pub(in crate::store::redis) fn now(&self) -> Timestamp {
         Timestamp::from_ms(self.time_us / 1_000)
     }
@@ -67,9 +67,9 @@ impl Reading {
     }
 }
 
-impl Authority {
+impl ServerClock {
     pub(in crate::store::redis) fn new(clock: &Clock, metrics: Metrics) -> Self {
-        let known = Known {
+        let known = ClockState {
             raw: RawClock::default(),
             correction: Correction::NONE,
             is_in_doubt: false,
@@ -90,8 +90,8 @@ impl Authority {
         self.known.lock().is_in_doubt
     }
 
-    /// The authority's time as Redis' own clock tells it, unless that was set: then as the monotonic clock does.
-    pub(in crate::store::redis) fn read(&self, raw: Raw) -> Reading {
+    /// The server clock's time as Redis' own clock tells it, unless that was set: then as the monotonic clock does.
+    pub(in crate::store::redis) fn read(&self, raw: RawReading) -> Reading {
         let sample = self.sample(raw);
         let mut known = self.known.lock();
         let time_us = if !known.raw.is_known() {
@@ -109,7 +109,7 @@ impl Authority {
 
     /// Compares what is known with the correction that was found in Redis, just before its clock was read. Takes it over,
     /// or returns what is to be written instead, if nobody else was faster.
-    pub(super) fn judge(&self, found: Option<Correction>, raw: Raw) -> Option<Correction> {
+    pub(super) fn judge(&self, found: Option<Correction>, raw: RawReading) -> Option<Correction> {
         let sample = self.sample(raw);
         let theirs = found.unwrap_or(Correction::NONE);
         let mut known = self.known.lock();
@@ -151,12 +151,12 @@ impl Authority {
         None
     }
 
-    /// The authority's time at a moment, in microseconds, as far as it is known; `None` before the first reading.
+    /// The server clock's time at a moment, in microseconds, as far as it is known; `None` before the first reading.
     pub(in crate::store::redis) fn estimate_us(&self, moment: Moment) -> Option<u64> {
         self.known.lock().at(self.elapsed_us(moment))
     }
 
-    /// The authority's time at a moment before `reading` arrived, in microseconds: the estimate, within what the reading allows.
+    /// The server clock's time at a moment before `reading` arrived, in microseconds: the estimate, within what the reading allows.
     pub(in crate::store::redis) fn at_us(&self, moment: Moment, reading: &Reading) -> u64 {
         let time_us = reading.time_us as i64;
         let between = |later: Moment, earlier: Moment| {
@@ -169,7 +169,7 @@ impl Authority {
     }
 
     /// Tells of a step, once.
-    fn tell(&self, known: &mut Known, step_us: i64, at: Moment) {
+    fn tell(&self, known: &mut ClockState, step_us: i64, at: Moment) {
         if known.told_us.replace(step_us).is_none() {
             warn!(by_ms = step_us / 1_000, "the clock of Redis was set: sessions go on without it");
             self.metrics.clock_jumped();
@@ -177,8 +177,8 @@ impl Authority {
         }
     }
 
-    fn sample(&self, raw: Raw) -> Sample {
-        let Raw { us, sent, received } = raw;
+    fn sample(&self, raw: RawReading) -> Sample {
+        let RawReading { us, sent, received } = raw;
         Sample { raw_us: us, sent_us: self.elapsed_us(sent), received_us: self.elapsed_us(received) }
     }
 
@@ -187,7 +187,7 @@ impl Authority {
     }
 }
 
-impl Known {
+impl ClockState {
     fn at(&self, monotonic_us: i64) -> Option<u64> {
         Some(self.correction.applied_to(self.raw.at(monotonic_us)?))
     }

@@ -1,5 +1,5 @@
-//! Whether the server of a share can be used, as its last connection told: why not, who must not try again yet, and
-//! what is said of it in the log. Does not know how a connection is made.
+//! The health of the server of a shard, as the last connection found it: why it cannot be used, when a circuit breaker
+//! lets the next attempt through, and what is logged of it. Does not know how a connection is made.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,13 +17,13 @@ const TELL_AGAIN: Duration = Duration::from_secs(60);
 /// Reasons that are remembered for that.
 const TOLD_MAX: usize = 64;
 
-/// Whether a server can be used.
-pub(super) struct Standing {
-    log: Arc<Log>,
-    known: Mutex<Known>,
+/// The health of a server.
+pub(super) struct ServerHealth {
+    log: Arc<HealthLog>,
+    known: Mutex<KnownHealth>,
 }
 
-struct Known {
+struct KnownHealth {
     /// Somebody has connected.
     is_known: bool,
     /// Why the last connection could not be made.
@@ -34,11 +34,11 @@ struct Known {
     is_ill: bool,
 }
 
-impl Standing {
+impl ServerHealth {
     /// Nothing is known of the server.
-    pub(super) fn new(log: Arc<Log>) -> Self {
+    pub(super) fn new(log: Arc<HealthLog>) -> Self {
         log.0.lock().ill += 1;
-        let known = Known { is_known: false, away: None, breaker: CircuitBreaker::default(), is_ill: true };
+        let known = KnownHealth { is_known: false, away: None, breaker: CircuitBreaker::default(), is_ill: true };
         Self { log, known: Mutex::new(known) }
     }
 
@@ -112,19 +112,19 @@ impl Standing {
     }
 }
 
-/// What was said in the log of all shares: many meet the same at once.
+/// What was said in the log of all shards: many meet the same at once.
 #[derive(Default)]
-pub(super) struct Log(Mutex<Told>);
+pub(super) struct HealthLog(Mutex<HealthLogState>);
 
 #[derive(Default)]
-struct Told {
-    /// How many shares are not well.
+struct HealthLogState {
+    /// How many shards are not well.
     ill: usize,
     reasons: Vec<(String, Moment)>,
     cautions: Vec<&'static str>,
 }
 
-impl Log {
+impl HealthLog {
     fn tell(&self, error: &RedisError, now: Moment, was_ill: bool) {
         let reason = error.to_string();
         let mut told = self.0.lock();

@@ -1,5 +1,4 @@
-//! Values that a reader has found to be what they should be: one that is found again as it was is neither looked at
-//! again nor copied. Bounded by bytes: two generations, of which the older one is forgotten when the younger is full.
+//! Values that a reader has validated: one that is read again unchanged is neither validated again nor copied. Bounded by bytes: two generations, of which the older one is forgotten when the younger is full.
 //! Does not know what is in them.
 
 use std::collections::HashMap;
@@ -14,7 +13,7 @@ const BYTES_MAX: usize = 4 << 20;
 const ENTRY_LEN: usize = 80;
 
 /// Values by session.
-pub(super) struct Checked {
+pub(super) struct ValidatedValues {
     /// In a generation.
     bytes_max: usize,
     young: HashMap<SessionId, Bytes>,
@@ -23,7 +22,7 @@ pub(super) struct Checked {
     bytes: usize,
 }
 
-impl Checked {
+impl ValidatedValues {
     /// Nothing yet; there are so many readers.
     pub(super) fn new(readers: usize) -> Self {
         let bytes_max = BYTES_MAX / readers.max(1);
@@ -63,12 +62,12 @@ impl Checked {
 mod tests {
     use bytes::Bytes;
 
-    use super::{Checked, ENTRY_LEN};
+    use super::{ENTRY_LEN, ValidatedValues};
     use crate::engine::{SessionId, Uuid};
 
     #[test]
     fn a_value_is_looked_at_when_it_is_another_one_and_bytes_are_bounded() {
-        let mut checked = Checked::new(64);
+        let mut checked = ValidatedValues::new(64);
         let id = |n: u64| SessionId(Uuid::from_bits(u128::from(n)));
         let mut looks = 0;
         for (n, value, expected) in [(1, "a", 1), (1, "a", 1), (2, "a", 2), (1, "b", 3), (1, "b", 3), (1, "a", 4)] {

@@ -15,7 +15,7 @@ use crate::engine::{SessionId, StateTag};
 use crate::redis::{Pipeline, RedisConnection, RedisError};
 use crate::wire::{self, RecordBody};
 
-use super::{Shared, replies};
+use super::{ShardContext, replies};
 
 /// How long before the last change others are remembered: `everysec` loses a second or two, and a master that was cut
 /// off takes changes for as long as its replicas may be behind (`min-replicas-max-lag`, 10 s unless it is set).
@@ -29,12 +29,12 @@ const CHUNK: usize = 256;
 
 /// The newest state of each session that was acknowledged in the last seconds.
 #[derive(Debug, Default)]
-pub(super) struct History {
-    kept: Mutex<Recent>,
+pub(super) struct LossDetector {
+    kept: Mutex<RecentCommits>,
 }
 
 #[derive(Debug, Default)]
-struct Recent {
+struct RecentCommits {
     /// The run of the server that all of it was committed to.
     run: Option<Arc<str>>,
     newest: HashMap<SessionId, Acknowledged>,
@@ -51,7 +51,7 @@ pub(super) struct Acknowledged {
     is_deleted: bool,
 }
 
-impl History {
+impl LossDetector {
     /// From now on only what is committed to this run of the server is acknowledged.
     pub(super) fn begin(&self, run: &Arc<str>) {
         self.kept.lock().run = Some(Arc::clone(run));
@@ -100,12 +100,12 @@ impl History {
                 kept.newest.remove(id);
             }
         }
-        let Recent { newest, order, .. } = &mut *kept;
+        let RecentCommits { newest, order, .. } = &mut *kept;
         order.retain(|(_, id)| newest.contains_key(id));
     }
 }
 
-impl Recent {
+impl RecentCommits {
     fn forget_old(&mut self, now: Moment) {
         while let Some(&(at, id)) = self.order.front()
             && (now.since(at) > AGE_MAX || self.order.len() > SESSIONS_MAX)
@@ -123,14 +123,14 @@ impl Recent {
 
 /// Compares what was acknowledged with what is there, tells what is behind, and begins anew. Until then nothing is
 /// committed there, and what was committed elsewhere is not acknowledged any more.
-pub(super) async fn compare(shared: &Shared, link: &mut RedisConnection) -> Result<(), RedisError> {
-    shared.history.begin(link.run_id());
-    let acknowledged = shared.history.recent(shared.clock.moment());
+pub(super) async fn compare(shared: &ShardContext, connection: &mut RedisConnection) -> Result<(), RedisError> {
+    shared.loss_detector.begin(connection.run_id());
+    let acknowledged = shared.loss_detector.recent(shared.clock.moment());
     let (checked, mut behind) = (acknowledged.len(), 0);
     for some in acknowledged.chunks(CHUNK) {
         let mut commands = Pipeline::new();
         commands.cmd("MGET").args(some.iter().map(|(id, _)| shared.keyspace.session(*id)));
-        let mut replies = link.ask(&commands).await?.into_iter();
+        let mut replies = connection.ask(&commands).await?.into_iter();
         let values = replies::values(replies::next(&mut replies)?, some.len())?;
         behind += some.iter().zip(values).filter(|((_, was), value)| is_behind(*was, value.as_ref())).count() as u64;
     }
@@ -140,7 +140,7 @@ pub(super) async fn compare(shared: &Shared, link: &mut RedisConnection) -> Resu
         shared.metrics.behind(behind);
         error!(behind, checked, "Redis was restarted or replaced, and forgot acknowledged changes");
     }
-    shared.history.forget(&acknowledged);
+    shared.loss_detector.forget(&acknowledged);
     Ok(())
 }
 
@@ -173,7 +173,7 @@ mod tests {
 
     use bytes::Bytes;
 
-    use super::{AGE_MAX, Acknowledged, History, LIFETIME_MIN, SESSIONS_MAX, is_behind};
+    use super::{AGE_MAX, Acknowledged, LIFETIME_MIN, LossDetector, SESSIONS_MAX, is_behind};
     use crate::clock::{Clock, Moment};
     use crate::engine::{SessionId, StateTag, Uuid};
     use crate::wire::{self, RecordHeader};
@@ -186,11 +186,11 @@ mod tests {
         StateTag { epoch, version }
     }
 
-    fn remember(history: &History, n: usize, version: u64, now: Moment) {
+    fn remember(history: &LossDetector, n: usize, version: u64, now: Moment) {
         assert!(history.remember(&Arc::from("run"), [(id(n), tag(1, version), false)].into_iter(), now));
     }
 
-    fn recent(history: &History, now: Moment) -> Vec<(SessionId, StateTag)> {
+    fn recent(history: &LossDetector, now: Moment) -> Vec<(SessionId, StateTag)> {
         let mut recent: Vec<_> = history.recent(now).into_iter().map(|(id, was)| (id, was.tag)).collect();
         recent.sort_unstable();
         recent
@@ -198,7 +198,7 @@ mod tests {
 
     #[test]
     fn remembers_the_newest_state_of_the_last_seconds() {
-        let (history, start) = (History::default(), Clock::system().moment());
+        let (history, start) = (LossDetector::default(), Clock::system().moment());
         remember(&history, 1, 1, start);
         remember(&history, 2, 1, start);
         let later = start + AGE_MAX;
@@ -221,7 +221,7 @@ mod tests {
 
     #[test]
     fn is_bounded_by_sessions_and_not_by_changes() {
-        let (history, start) = (History::default(), Clock::system().moment());
+        let (history, start) = (LossDetector::default(), Clock::system().moment());
         let at = |ms: usize| start + Duration::from_millis(ms as u64);
         remember(&history, 0, 1, start);
         for n in 0..SESSIONS_MAX {
@@ -240,7 +240,7 @@ mod tests {
 
     #[test]
     fn admits_what_is_committed_to_the_present_run() {
-        let (history, now) = (History::default(), Clock::system().moment());
+        let (history, now) = (LossDetector::default(), Clock::system().moment());
         let (old, new) = (Arc::from("old"), Arc::from("new"));
         let state = || [(id(1), tag(1, 1), false)].into_iter();
         assert!(history.remember(&old, state(), now));
@@ -251,9 +251,9 @@ mod tests {
     #[test]
     fn tells_what_is_missing_from_what_others_made_of_it() {
         let state = |base: StateTag, StateTag { epoch, version }: StateTag| {
-            let mark = RecordHeader { base, ..RecordHeader::default() };
+            let header = RecordHeader { base, ..RecordHeader::default() };
             let mut value = Vec::new();
-            wire::encode_header(&mut value, &mark);
+            wire::encode_header(&mut value, &header);
             value.extend_from_slice(format!(r#""version":{version},"epoch":{epoch}}}"#).as_bytes());
             Bytes::from(value)
         };

@@ -1,5 +1,5 @@
-//! One session of a group: what is stored of it, the commands that are judged on it one after the other, and
-//! what commits the outcome. Does not know the rest of the group.
+//! One session of a batch: what is stored of it, the commands that are decided on it one after the other, and the Redis
+//! commands that write the outcome. Does not know the rest of the batch.
 
 use std::sync::Arc;
 
@@ -11,14 +11,14 @@ use crate::redis::{Keyspace, Partition, Pipeline};
 use crate::store::{Decision, DecisionContext, Mutation, Record, Verdict};
 use crate::wire::{self, EventIds, RecordBody, RecordHeader};
 
-use super::Shared;
-use super::audit::Room;
-use super::change::{Change, Made};
-use super::job::{Attempt, Job};
-use super::recent::{Left, Recent};
+use super::ShardContext;
+use super::audit::Backpressure;
+use super::change::{ChangeEffect, SessionChange};
+use super::pending_commit::{InDoubt, PendingCommit};
+use super::state_cache::{CachedState, StateCache};
 use super::time::Reading;
 
-/// Changes of one session in a group at most. A state remembers its last events only, and of a change whose
+/// Changes of one session in a batch at most. A state remembers its last events only, and of a change whose
 /// outcome was not heard it must still be seen that it was made, or what it was based on.
 const CHANGES_MAX: usize = wire::EVENTS_MAX - 2;
 
@@ -26,20 +26,20 @@ const CHANGES_MAX: usize = wire::EVENTS_MAX - 2;
 const BLOCKED: &str = "a key in the store cannot be written to";
 
 /// What a mark takes, about.
-const MARK_LEN: usize = 450;
+const HEADER_LEN: usize = 450;
 
-/// A session of the group.
-pub(super) struct Slot {
+/// A session of the batch.
+pub(super) struct BatchSession {
     pub(super) id: SessionId,
     pub(super) key: String,
     pub(super) partition: Partition,
     /// What may still be audited.
-    pub(super) room: Room,
-    mark: RecordHeader,
-    /// The same, as this group writes it.
+    pub(super) backpressure: Backpressure,
+    header: RecordHeader,
+    /// The same, as this batch writes it.
     written: Bytes,
     pub(super) record: Option<Arc<Record>>,
-    pub(super) buried: Option<StateTag>,
+    pub(super) tombstone: Option<StateTag>,
     unreadable: Option<Foreign>,
     /// What is stored is no state, and goes.
     is_discarded: bool,
@@ -49,10 +49,10 @@ pub(super) struct Slot {
     pub(super) events: EventIds,
     /// What the deadlines' index says, as far as is known.
     indexed: Option<Timestamp>,
-    /// Counted commands of this group that were refused.
+    /// Counted commands of this batch that were refused.
     pub(super) refused: u32,
-    /// What this group does to it.
-    pub(super) changes: Vec<Change>,
+    /// What this batch does to it.
+    pub(super) changes: Vec<SessionChange>,
     /// A change whose outcome was not known has turned out to be made.
     pub(super) resolved: bool,
     /// A deadline was found without a session that can be read.
@@ -66,13 +66,13 @@ pub(super) struct Slot {
 }
 
 /// What it takes to end a session outside of a transaction.
-pub(super) struct Ending<'s> {
+pub(super) struct ScriptedDeletion<'s> {
     /// What is stored, as it was loaded.
     pub(super) loaded: &'s Bytes,
     pub(super) tombstone: Vec<u8>,
     /// How long that is kept.
     pub(super) seconds: u64,
-    pub(super) change: &'s Change,
+    pub(super) change: &'s SessionChange,
 }
 
 /// What is stored that cannot be read here.
@@ -85,7 +85,7 @@ enum Foreign {
 }
 
 /// What a command comes to.
-pub(super) enum Answer {
+pub(super) enum CommandOutcome {
     /// It was judged.
     Judged { record: Option<Arc<Record>>, verdict: Verdict, writes: bool },
     /// Judging it met a fault of ours.
@@ -93,7 +93,7 @@ pub(super) enum Answer {
     /// Its limit is reached.
     Limited,
     /// Too much waits to be audited already.
-    NoRoom(&'static str),
+    Backpressure(&'static str),
     /// What is stored cannot be read.
     Unreadable,
     /// What is stored was written by a newer server.
@@ -104,24 +104,24 @@ pub(super) enum Answer {
 
 /// What can be done with a command now.
 pub(super) enum Judged {
-    Answer(Answer),
+    CommandOutcome(CommandOutcome),
     /// It must wait for others that arrived before a deadline.
     Wait,
-    /// The session has changed often enough in this group.
+    /// The session has changed often enough in this batch.
     Surplus,
 }
 
-impl Slot {
+impl BatchSession {
     pub(super) fn new(id: SessionId, keyspace: &Keyspace) -> Self {
         Self {
             id,
             key: keyspace.session(id),
             partition: keyspace.partition(id),
-            room: Room::default(),
-            mark: RecordHeader::default(),
+            backpressure: Backpressure::default(),
+            header: RecordHeader::default(),
             written: Bytes::new(),
             record: None,
-            buried: None,
+            tombstone: None,
             unreadable: None,
             is_discarded: false,
             loaded: None,
@@ -139,11 +139,11 @@ impl Slot {
 
     /// Takes in what is stored. What this committer left there itself is not read again; `Err` says why it cannot be
     /// read.
-    pub(super) fn take_in(&mut self, value: Option<&Bytes>, recent: &Recent) -> Result<(), String> {
+    pub(super) fn take_in(&mut self, value: Option<&Bytes>, cache: &StateCache) -> Result<(), String> {
         let Some(value) = value else { return Ok(()) };
         self.value = value.clone();
-        if let Some(Left { mark, record, .. }) = recent.get(self.id, value) {
-            self.take(mark.clone(), Some(Arc::clone(record)));
+        if let Some(CachedState { header, record, .. }) = cache.get(self.id, value) {
+            self.take(header.clone(), Some(Arc::clone(record)));
             return Ok(());
         }
         if wire::is_newer(value) {
@@ -151,30 +151,30 @@ impl Slot {
             return Ok(());
         }
         let read = read(self.id, value).inspect_err(|_| self.unreadable = Some(Foreign::Garbage));
-        let Stored { mark, record, buried, is_indexed } = read?;
-        self.take(mark, record);
-        self.buried = buried;
+        let Stored { header, record, tombstone, is_indexed } = read?;
+        self.take(header, record);
+        self.tombstone = tombstone;
         self.indexed = self.indexed.filter(|_| is_indexed);
         Ok(())
     }
 
-    fn take(&mut self, mark: RecordHeader, record: Option<Arc<Record>>) {
+    fn take(&mut self, header: RecordHeader, record: Option<Arc<Record>>) {
         self.indexed = record.as_ref().and_then(|record| record.wake_at());
-        self.events = mark.events;
-        self.mark = mark;
+        self.events = header.events;
+        self.header = header;
         self.loaded.clone_from(&record);
         self.record = record;
     }
 
-    /// How this group leaves it, when it is committed; `None` of what is gone.
-    pub(super) fn left(&self) -> Option<Left> {
+    /// How this batch leaves it, when it is committed; `None` of what is gone.
+    pub(super) fn left(&self) -> Option<CachedState> {
         let record = self.record.as_ref().filter(|_| self.is_changed())?;
-        Some(Left { mark: self.mark.clone(), written: self.written.clone(), record: Arc::clone(record) })
+        Some(CachedState { header: self.header.clone(), written: self.written.clone(), record: Arc::clone(record) })
     }
 
     /// What the present state is called, or the deletion.
     pub(super) fn tag(&self) -> Option<StateTag> {
-        self.record.as_ref().map(|record| record.session().tag()).or(self.buried)
+        self.record.as_ref().map(|record| record.session().tag()).or(self.tombstone)
     }
 
     /// When the clock that ran as it was loaded flags.
@@ -193,18 +193,18 @@ impl Slot {
 
     /// Lets the loaded bytes go, unless an end compares them: they are a part of what the connection reads into next.
     pub(super) fn release(&mut self) {
-        if self.buried.is_none() {
+        if self.tombstone.is_none() {
             self.value = Bytes::new();
         }
     }
 
     /// What ends it outside of a transaction, if its end is all that happens to it.
-    pub(super) fn ending(&self, shared: &Shared) -> Option<Ending<'_>> {
-        let ([change], Some(tag)) = (&self.changes[..], self.buried) else { return None };
-        let mut tombstone = Vec::with_capacity(MARK_LEN);
+    pub(super) fn deletion(&self, shared: &ShardContext) -> Option<ScriptedDeletion<'_>> {
+        let ([change], Some(tag)) = (&self.changes[..], self.tombstone) else { return None };
+        let mut tombstone = Vec::with_capacity(HEADER_LEN);
         wire::begin(shared.record_format.get(), &mut tombstone);
-        wire::encode_tombstone(&mut tombstone, &self.mark, tag);
-        Some(Ending { loaded: &self.value, tombstone, seconds: seconds(shared.tombstone_ttl), change })
+        wire::encode_tombstone(&mut tombstone, &self.header, tag);
+        Some(ScriptedDeletion { loaded: &self.value, tombstone, seconds: seconds(shared.tombstone_ttl), change })
     }
 
     /// Whether all that happened after an event, or ever, is remembered.
@@ -212,38 +212,45 @@ impl Slot {
         self.events.len() < wire::EVENTS_MAX || base.is_some_and(|base| self.events.contains(&base))
     }
 
-    pub(super) fn judge(&mut self, shared: &Shared, run_id: &str, job: &mut Job, reading: &Reading) -> Judged {
+    pub(super) fn judge(
+        &mut self,
+        shared: &ShardContext,
+        run_id: &str,
+        pending: &mut PendingCommit,
+        reading: &Reading,
+    ) -> Judged {
         match self.unreadable {
-            Some(_) if job.attempt.is_some() => return Judged::Answer(Answer::Unknown),
-            Some(Foreign::Newer) => return Judged::Answer(Answer::Newer),
+            Some(_) if pending.in_doubt.is_some() => return Judged::CommandOutcome(CommandOutcome::Unknown),
+            Some(Foreign::Newer) => return Judged::CommandOutcome(CommandOutcome::Newer),
             Some(Foreign::Garbage) | None => {}
         }
         let is_unreadable = self.unreadable.is_some();
-        if let Some(Attempt { record, verdict, base }) = &job.attempt {
-            if self.events.contains(&job.event) {
+        if let Some(InDoubt { record, verdict, base }) = &pending.in_doubt {
+            if self.events.contains(&pending.event) {
                 self.resolved = true;
                 let (record, verdict) = (record.clone(), *verdict);
-                return Judged::Answer(Answer::Judged { record, verdict, writes: false });
+                return Judged::CommandOutcome(CommandOutcome::Judged { record, verdict, writes: false });
             }
             if !self.remembers_since(*base) {
-                return Judged::Answer(Answer::Unknown);
+                return Judged::CommandOutcome(CommandOutcome::Unknown);
             }
         }
         if self.changes.len() >= CHANGES_MAX {
             return Judged::Surplus;
         }
         let now = reading.now();
-        let arrival = job.commit.arrival.as_ref();
+        let arrival = pending.commit.arrival.as_ref();
         if let Some(deadline) = self.record.as_ref().and_then(|record| record.deadline())
             && deadline <= now
         {
             let deadline_us = deadline.as_ms() * 1_000;
-            let in_time = |_, moment| shared.authority.at_us(moment, reading) < deadline_us;
+            let in_time = |_, moment| shared.server_clock.at_us(moment, reading) < deadline_us;
             if shared.arrivals.any_in_time(self.id, arrival, in_time) {
                 return Judged::Wait;
             }
         }
-        let arrived_us = arrival.map_or(reading.time_us, |arrival| shared.authority.at_us(arrival.moment(), reading));
+        let arrived_us =
+            arrival.map_or(reading.time_us, |arrival| shared.server_clock.at_us(arrival.moment(), reading));
         let last_change = self.record.as_ref().map_or(Timestamp::default(), |record| record.session().updated_at);
         let current = DecisionContext {
             record: self.record.as_ref(),
@@ -254,54 +261,55 @@ impl Slot {
             changed_since_arrival: arrival
                 .is_some_and(|arrival| self.changed_after(shared, arrival.moment(), arrived_us)),
         };
-        let Ok(Decision { write, verdict }) = job.commit.judge(current, &shared.metrics.supervisor) else {
+        let Ok(Decision { write, verdict }) = pending.commit.judge(current, &shared.metrics.supervisor) else {
             // What was sent before may still be carried out.
-            let answer = if job.attempt.is_some() { Answer::Unknown } else { Answer::Fault };
-            return Judged::Answer(answer);
+            let answer = if pending.in_doubt.is_some() { CommandOutcome::Unknown } else { CommandOutcome::Fault };
+            return Judged::CommandOutcome(answer);
         };
         let blocked = (self.is_blocked && !matches!(write, Mutation::Nothing)).then_some(BLOCKED);
-        if let Some(why) = blocked.or_else(|| self.refused_for_room(&write, job.commit.arrival.is_some())) {
+        if let Some(why) = blocked.or_else(|| self.refused_for_backpressure(&write, pending.commit.arrival.is_some())) {
             // What was sent before may still be carried out.
-            let answer = if job.attempt.is_some() { Answer::Unknown } else { Answer::NoRoom(why) };
-            return Judged::Answer(answer);
+            let answer =
+                if pending.in_doubt.is_some() { CommandOutcome::Unknown } else { CommandOutcome::Backpressure(why) };
+            return Judged::CommandOutcome(answer);
         }
         let before = self.tag();
-        let event = job.event;
+        let event = pending.event;
         let change = match write {
             Mutation::Nothing if is_unreadable => {
                 // Nobody can fire its deadline: whoever looks for those that are overdue must not find it again.
-                self.orphan |= job.commit.arrival.is_none();
-                return Judged::Answer(Answer::Unreadable);
+                self.orphan |= pending.commit.arrival.is_none();
+                return Judged::CommandOutcome(CommandOutcome::Unreadable);
             }
             Mutation::Discard => {
                 (self.is_discarded, self.unreadable) = (true, None);
                 None
             }
             Mutation::Nothing => {
-                let settles = job.commit.arrival.is_none();
+                let settles = pending.commit.arrival.is_none();
                 self.orphan |= settles && self.record.is_none() && verdict == Err(Refusal::NotFound);
                 // Whoever found it overdue found what is not so.
                 self.is_astray |= settles && self.record.is_some() && shared.timers.is_suspect(self.id);
                 None
             }
             Mutation::Put { record, notices, entry } => {
-                (self.record, self.buried) = (Some(Arc::clone(&record)), None);
+                (self.record, self.tombstone) = (Some(Arc::clone(&record)), None);
                 let tag = record.session().tag();
-                Some(Change { event, tag, record, made: Made::State(notices), entry })
+                Some(SessionChange { event, tag, record, effect: ChangeEffect::State(notices), entry })
             }
             Mutation::Delete { tag, notice, last, entry } => {
-                (self.record, self.buried) = (None, Some(tag));
-                Some(Change { event, tag, record: last, made: Made::End(notice), entry })
+                (self.record, self.tombstone) = (None, Some(tag));
+                Some(SessionChange { event, tag, record: last, effect: ChangeEffect::End(notice), entry })
             }
         };
         let writes = change.is_some();
         if let Some(change) = change {
             self.unreadable = None;
             self.begin_epoch(before);
-            self.mark.events.push(event);
+            self.header.events.push(event);
             self.changes.push(change);
         }
-        Judged::Answer(Answer::Judged { record: self.record.clone(), verdict, writes })
+        Judged::CommandOutcome(CommandOutcome::Judged { record: self.record.clone(), verdict, writes })
     }
 
     /// Takes down on which state its epoch began, if it began just now.
@@ -309,42 +317,42 @@ impl Slot {
         let Some(now) = self.tag() else { return };
         match before {
             Some(before) if before.epoch == now.epoch => {}
-            Some(before) => self.mark.base = before,
-            None => self.mark.base = StateTag { epoch: 0, version: now.version.saturating_sub(1) },
+            Some(before) => self.header.base = before,
+            None => self.header.base = StateTag { epoch: 0, version: now.version.saturating_sub(1) },
         }
     }
 
     /// Why a change cannot be audited and so cannot be made. What time does is nobody's wish, and a deletion makes
     /// room in the end.
-    fn refused_for_room(&self, write: &Mutation, is_asked_for: bool) -> Option<&'static str> {
+    fn refused_for_backpressure(&self, write: &Mutation, is_asked_for: bool) -> Option<&'static str> {
         let is_put = matches!(write, Mutation::Put { .. }) && is_asked_for;
-        match self.room {
-            Room::None if is_put => Some("too many changes wait to be audited"),
-            Room::Scarce if is_put && self.record.is_none() => {
+        match self.backpressure {
+            Backpressure::None if is_put => Some("too many changes wait to be audited"),
+            Backpressure::Scarce if is_put && self.record.is_none() => {
                 Some("too many changes wait to be audited: no new sessions")
             }
-            Room::Ample | Room::Scarce | Room::None => None,
+            Backpressure::Ample | Backpressure::Scarce | Backpressure::None => None,
         }
     }
 
     /// Whether the state was committed after a command arrived. Of its own commits this instance knows when they
     /// were acknowledged; of others, when they were committed at the latest.
-    fn changed_after(&self, shared: &Shared, arrived: Moment, arrived_us: u64) -> bool {
+    fn changed_after(&self, shared: &ShardContext, arrived: Moment, arrived_us: u64) -> bool {
         if self.is_changed() {
             return true;
         }
         let Some(tag) = self.record.as_ref().map(|record| record.session().tag()) else { return false };
-        match shared.history.acknowledged_at(self.id, tag) {
+        match shared.loss_detector.acknowledged_at(self.id, tag) {
             Some(acknowledged) => acknowledged > arrived,
-            None => self.mark.changed_us > arrived_us,
+            None => self.header.changed_us > arrived_us,
         }
     }
 
     /// The epoch of the next state. Another run of the server may have forgotten states, so that their
     /// versions would be given out again.
     fn epoch(&self, run_id: &str, now: Timestamp) -> u64 {
-        match (&self.record, self.buried) {
-            (Some(record), _) if self.is_changed() || *self.mark.run_id == *run_id => record.session().epoch,
+        match (&self.record, self.tombstone) {
+            (Some(record), _) if self.is_changed() || *self.header.run_id == *run_id => record.session().epoch,
             (Some(record), _) => now.as_ms().max(record.session().epoch + 1),
             (None, Some(tag)) => tag.epoch + 1,
             // It may have had any epoch.
@@ -354,7 +362,13 @@ impl Slot {
     }
 
     /// Adds what commits the session to a transaction, but for what is audited.
-    pub(super) fn commit(&mut self, shared: &Shared, run_id: &Arc<str>, reading: &Reading, transaction: &mut Pipeline) {
+    pub(super) fn commit(
+        &mut self,
+        shared: &ShardContext,
+        run_id: &Arc<str>,
+        reading: &Reading,
+        transaction: &mut Pipeline,
+    ) {
         let (deadlines, name) = (shared.keyspace.deadlines(self.partition), self.id.0.text());
         let wake_at = self.record.as_ref().and_then(|record| record.wake_at());
         if !self.is_changed() {
@@ -371,28 +385,28 @@ impl Slot {
         for change in &self.changes {
             change.publish(self.id, &shared.keyspace, now, transaction);
         }
-        self.mark.deadline = self.record.as_ref().and_then(|record| record.deadline());
-        self.mark.changed_us = reading.committed_us();
-        self.mark.run_id = Arc::clone(run_id);
+        self.header.deadline = self.record.as_ref().and_then(|record| record.deadline());
+        self.header.changed_us = reading.committed_us();
+        self.header.run_id = Arc::clone(run_id);
         let lifetime =
             self.record.as_ref().map_or(shared.tombstone_ttl, |record| record.lifetime(&shared.lifetimes, now));
         let command = transaction.cmd("SETEX").arg(&self.key).arg(seconds(lifetime));
         match &self.record {
             Some(record) => {
                 let members = record.encoded().members();
-                command.arg_with(members.len() + MARK_LEN, |out| {
+                command.arg_with(members.len() + HEADER_LEN, |out| {
                     let start = out.len();
                     wire::begin(shared.record_format.get(), out);
-                    wire::encode_header(out, &self.mark);
+                    wire::encode_header(out, &self.header);
                     self.written = Bytes::copy_from_slice(&out[start..]);
                     out.extend_from_slice(&members);
                 });
             }
             None => {
-                let tag = self.buried.unwrap_or(StateTag { epoch: 0, version: 0 });
-                command.arg_with(MARK_LEN, |out| {
+                let tag = self.tombstone.unwrap_or(StateTag { epoch: 0, version: 0 });
+                command.arg_with(HEADER_LEN, |out| {
                     wire::begin(shared.record_format.get(), out);
-                    wire::encode_tombstone(out, &self.mark, tag);
+                    wire::encode_tombstone(out, &self.header, tag);
                 });
             }
         }
@@ -410,10 +424,10 @@ impl Slot {
 
 /// What is stored of a session.
 struct Stored {
-    mark: RecordHeader,
+    header: RecordHeader,
     record: Option<Arc<Record>>,
     /// What its deletion is called.
-    buried: Option<StateTag>,
+    tombstone: Option<StateTag>,
     /// Its deadline is in the index, if it has one.
     is_indexed: bool,
 }
@@ -425,16 +439,16 @@ fn read(id: SessionId, value: &Bytes) -> Result<Stored, String> {
     let value = &wire::modern(stored.clone());
     // Nobody has put the deadline of a state of version 1 into the index.
     let is_indexed = stored.first() == Some(&2) || stored.as_ptr() == value.as_ptr();
-    let (mark, (_, kept)) = (wire::read_header(value).map_err(foreign)?, wire::peek(value).map_err(foreign)?);
+    let (header, (_, kept)) = (wire::read_header(value).map_err(foreign)?, wire::peek(value).map_err(foreign)?);
     match kept {
         RecordBody::State(tag, _) => {
             let session = wire::decode_sound(value).map_err(|error| error.to_string())?;
             if session.id != id || session.tag() != tag {
                 return Err("it is the state of another session, or has two names".to_owned());
             }
-            Ok(Stored { mark, record: Some(Arc::new(Record::read(session))), buried: None, is_indexed })
+            Ok(Stored { header, record: Some(Arc::new(Record::read(session))), tombstone: None, is_indexed })
         }
-        RecordBody::Tombstone(tag) => Ok(Stored { mark, record: None, buried: Some(tag), is_indexed }),
+        RecordBody::Tombstone(tag) => Ok(Stored { header, record: None, tombstone: Some(tag), is_indexed }),
     }
 }
 

@@ -1,5 +1,5 @@
-//! Updates from Redis Pub/Sub: subscribes to the channels of watched sessions, hands on what is published
-//! there, notices a connection that went silent, and makes good what was missed. Does not know clients.
+//! Subscriptions to Redis Pub/Sub: subscribes to the channels of watched sessions, fans messages out, notices a connection
+//! that went silent, and resyncs what was missed. Does not know clients.
 //!
 //! Nothing holds up what is published: whoever wants to watch waits together with all others who do, for a subscription
 //! and a read that are on their way while updates are handed on.
@@ -7,7 +7,7 @@
 mod joins;
 mod lapses;
 mod news;
-mod topic;
+mod channel;
 
 use std::collections::HashMap;
 use std::pin::Pin;
@@ -27,13 +27,13 @@ use crate::store::metrics::Role;
 use crate::store::{Read, StoreError, Subscription, Update};
 use crate::supervision::panic_point;
 
-use super::Shared;
+use super::ShardContext;
 use super::jitter;
-use super::reader::{Found, Lookup};
+use super::reader::{Lookup, StoredRecord};
 
-use joins::{Finished, Operation, finish};
+use channel::Channel;
+use joins::{Finished, SubscriptionChange, finish};
 use lapses::Lapses;
-use topic::Topic;
 
 /// How long a connection may be silent before it is probed.
 const QUIET_MAX: Duration = Duration::from_millis(800);
@@ -44,18 +44,18 @@ const TICK: Duration = Duration::from_millis(100);
 /// Sessions that are read, and channels that are subscribed to, together.
 const TOGETHER_MAX: usize = 1_000;
 /// How long updates may be interrupted while all else works, before whoever watches is sent elsewhere.
-const DEAF_MAX: Duration = Duration::from_secs(5);
+const INTERRUPTED_MAX: Duration = Duration::from_secs(5);
 /// How long to wait before a lost connection is made anew.
 const RECONNECT_PAUSE_US: (u64, u64) = (20_000, 200_000);
 
 /// Why nobody can watch.
-pub(super) const DEAF: StoreError = StoreError::Unavailable("updates are interrupted");
+pub(super) const INTERRUPTED: StoreError = StoreError::Unavailable("updates are interrupted");
 
 /// Where whoever wants to watch waits: for the state when the subscription stood, and what ends the watch.
 type Joined = oneshot::Sender<Result<(Read, Subscription), StoreError>>;
 
-/// What the feed is asked.
-pub(super) enum Ask {
+/// What the subscriptions are asked.
+pub(super) enum SubscriptionRequest {
     /// Somebody watches a session; answered when the subscription stands.
     Subscription(SessionId, Joined),
     /// Somebody does not any more.
@@ -63,35 +63,35 @@ pub(super) enum Ask {
 }
 
 /// The channels of watched sessions.
-pub(super) struct Feed {
-    shared: Arc<Shared>,
+pub(super) struct Subscriptions {
+    shared: Arc<ShardContext>,
     readers: Arc<[mpsc::Sender<Lookup>]>,
-    asks: mpsc::WeakUnboundedSender<Ask>,
-    inbox: mpsc::UnboundedReceiver<Ask>,
-    topics: HashMap<SessionId, Topic>,
+    asks: mpsc::WeakUnboundedSender<SubscriptionRequest>,
+    inbox: mpsc::UnboundedReceiver<SubscriptionRequest>,
+    watched: HashMap<SessionId, Channel>,
     lapses: Lapses,
     /// Who wants to watch and is not joining yet.
     waiting: Vec<(SessionId, Joined)>,
-    operation: Operation,
+    operation: SubscriptionChange,
     probe: String,
     /// The run of the server that was heard last.
     run: Option<Arc<str>>,
     /// Updates are interrupted, and that was told.
     interrupted: bool,
     /// Since when they are although all else works.
-    deaf_since: Option<Moment>,
+    interrupted_since: Option<Moment>,
     /// For so long that whoever watches is sent elsewhere.
     is_given_up: bool,
 }
 
 /// A stored state that is being read.
-type Look = Pin<Box<dyn Future<Output = Looked> + Send>>;
+type PendingRead = Pin<Box<dyn Future<Output = FinishedRead> + Send>>;
 
 /// A stored state that was read, if it could be.
-struct Looked {
+struct FinishedRead {
     id: SessionId,
     why: Why,
-    found: Option<Found>,
+    found: Option<StoredRecord>,
 }
 
 /// Why it is.
@@ -103,12 +103,12 @@ enum Why {
     Lifetime,
 }
 
-impl Feed {
+impl Subscriptions {
     pub(super) fn new(
-        shared: Arc<Shared>,
+        shared: Arc<ShardContext>,
         readers: Arc<[mpsc::Sender<Lookup>]>,
-        asks: mpsc::WeakUnboundedSender<Ask>,
-        inbox: mpsc::UnboundedReceiver<Ask>,
+        asks: mpsc::WeakUnboundedSender<SubscriptionRequest>,
+        inbox: mpsc::UnboundedReceiver<SubscriptionRequest>,
     ) -> Self {
         let probe = shared.keyspace.probe_channel(ids::bits());
         Self {
@@ -116,14 +116,14 @@ impl Feed {
             readers,
             asks,
             inbox,
-            topics: HashMap::new(),
+            watched: HashMap::new(),
             lapses: Lapses::default(),
             waiting: Vec::new(),
-            operation: Operation::None,
+            operation: SubscriptionChange::None,
             probe,
             run: None,
             interrupted: false,
-            deaf_since: None,
+            interrupted_since: None,
             is_given_up: false,
         }
     }
@@ -149,7 +149,7 @@ impl Feed {
     async fn connected(&mut self) -> Result<(), RedisError> {
         let mut subscriber = self.shared.subscribe().await?;
         let mut channels = vec![self.probe.clone()];
-        let heard = self.topics.iter().filter(|(_, topic)| topic.is_heard);
+        let heard = self.watched.iter().filter(|(_, channel)| channel.is_heard);
         channels.extend(heard.map(|(id, _)| self.shared.keyspace.session_channel(*id)));
         for some in channels.chunks(TOGETHER_MAX) {
             subscriber.subscribe(some.to_vec()).await?;
@@ -159,7 +159,7 @@ impl Feed {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (mut heard, mut probed) = (self.shared.clock.moment(), false);
-        let mut looks: FuturesUnordered<Look> = FuturesUnordered::new();
+        let mut looks: FuturesUnordered<PendingRead> = FuturesUnordered::new();
         loop {
             self.begin_joins(&subscriber);
             tokio::select! {
@@ -176,7 +176,7 @@ impl Feed {
                         }
                     }
                     Finished::Left(left) => {
-                        self.operation = Operation::None;
+                        self.operation = SubscriptionChange::None;
                         left?;
                     }
                 },
@@ -213,23 +213,23 @@ impl Feed {
         }
     }
 
-    fn take(&mut self, ask: Ask) {
+    fn take(&mut self, ask: SubscriptionRequest) {
         match ask {
-            Ask::Subscription(id, joined) => {
-                self.topics.entry(id).or_default().watch();
+            SubscriptionRequest::Subscription(id, joined) => {
+                self.watched.entry(id).or_default().watch();
                 if self.is_given_up {
-                    self.refuse(id, joined, DEAF);
+                    self.refuse(id, joined, INTERRUPTED);
                 } else {
                     self.waiting.push((id, joined));
                 }
             }
-            Ask::Unwatch(id) => self.unwatch(id),
+            SubscriptionRequest::Unwatch(id) => self.unwatch(id),
         }
     }
 
     fn unwatch(&mut self, id: SessionId) {
-        if let Some(topic) = self.topics.get_mut(&id) {
-            topic.unwatch(self.shared.clock.moment());
+        if let Some(channel) = self.watched.get_mut(&id) {
+            channel.unwatch(self.shared.clock.moment());
         }
     }
 
@@ -241,31 +241,32 @@ impl Feed {
             Some(_) => warn!(%error, "updates are interrupted"),
         }
         // What was on its way is begun again.
-        if let Operation::Join { asked, .. } = std::mem::replace(&mut self.operation, Operation::None) {
+        if let SubscriptionChange::Join { asked, .. } = std::mem::replace(&mut self.operation, SubscriptionChange::None)
+        {
             self.waiting.splice(0..0, asked);
         }
-        self.topics.values_mut().for_each(Topic::is_interrupted);
-        self.shared.is_deaf(Some(error.to_string()));
+        self.watched.values_mut().for_each(Channel::is_interrupted);
+        self.shared.set_interrupted(Some(error.to_string()));
         if self.shared.missing().is_some() {
             // Nobody else is better off, and whoever waits is told when it is over.
-            self.deaf_since = None;
+            self.interrupted_since = None;
             return;
         }
         let now = self.shared.clock.moment();
-        if now.since(*self.deaf_since.get_or_insert(now)) >= DEAF_MAX {
-            self.give_up();
+        if now.since(*self.interrupted_since.get_or_insert(now)) >= INTERRUPTED_MAX {
+            self.send_elsewhere();
         }
     }
 
     /// Sends everybody elsewhere who watches or wants to.
-    fn give_up(&mut self) {
-        let watched = self.topics.iter().filter(|(_, topic)| topic.is_watched());
+    fn send_elsewhere(&mut self) {
+        let watched = self.watched.iter().filter(|(_, channel)| channel.is_watched());
         let watched: Vec<_> = watched.map(|(id, _)| *id).collect();
         if !std::mem::replace(&mut self.is_given_up, true) {
             warn!(sessions = watched.len(), "updates stay interrupted: whoever watches is sent elsewhere");
         }
         for (id, joined) in std::mem::take(&mut self.waiting) {
-            self.refuse(id, joined, DEAF);
+            self.refuse(id, joined, INTERRUPTED);
         }
         for id in watched {
             self.shared.listener.update(id, &Update::Interrupted);
@@ -274,11 +275,11 @@ impl Feed {
 
     /// Updates are heard, and nothing is missing any more.
     fn found(&mut self) {
-        self.shared.is_deaf(None);
-        (self.deaf_since, self.is_given_up) = (None, false);
+        self.shared.set_interrupted(None);
+        (self.interrupted_since, self.is_given_up) = (None, false);
         if std::mem::take(&mut self.interrupted) {
             self.shared.metrics.reconnected(Role::Updates);
-            info!(sessions = self.topics.len(), "updates are connected again");
+            info!(sessions = self.watched.len(), "updates are connected again");
         }
     }
 
@@ -298,8 +299,8 @@ impl Feed {
     }
 }
 
-impl Drop for Feed {
+impl Drop for Subscriptions {
     fn drop(&mut self) {
-        self.shared.is_deaf(None);
+        self.shared.set_interrupted(None);
     }
 }

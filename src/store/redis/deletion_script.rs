@@ -7,9 +7,9 @@ use std::sync::Arc;
 use crate::redis::{Pipeline, QueueKey, RedisError, resp::Value};
 use crate::store::metrics::Operation;
 
-use super::Shared;
-use super::line::{Asked, Line};
-use super::slot::{Ending, Slot};
+use super::ShardContext;
+use super::batch_session::{BatchSession, ScriptedDeletion};
+use super::connection::{LazyConnection, RoundTrip};
 use super::time::Reading;
 
 /// ```text
@@ -34,9 +34,9 @@ redis.call(ARGV[5], ARGV[8], ARGV[9])
 return 1
 ";
 
-/// What became of a deletion.
+/// What a deletion by script came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Buried {
+pub(super) enum DeletionOutcome {
     /// It was made.
     Yes,
     /// It was not.
@@ -46,33 +46,39 @@ pub(super) enum Buried {
 }
 
 /// The name by which the server knows the script, which it forgets when it is restarted; `None` when it does not say.
-pub(super) async fn load(line: &mut Line, shared: &Arc<Shared>) -> Option<String> {
+pub(super) async fn load(connection: &mut LazyConnection, shared: &Arc<ShardContext>) -> Option<String> {
     let mut commands = Pipeline::new();
     commands.cmd("SCRIPT").arg("LOAD").arg(SCRIPT);
-    let reply = line.ask(shared, Operation::Commit, &commands).await.ok()?.replies.pop()?;
+    let reply = connection.ask(shared, Operation::Commit, &commands).await.ok()?.replies.pop()?;
     reply.text().map(str::to_owned)
 }
 
-/// The command that deletes a session whose only change in a group is its end.
-pub(super) fn bury(script: &str, shared: &Shared, slot: &Slot, ending: &Ending<'_>, reading: &Reading) -> Pipeline {
+/// The command that deletes a session whose only change in a batch is its deletion.
+pub(super) fn delete_by_script(
+    script: &str,
+    shared: &ShardContext,
+    session: &BatchSession,
+    deletion: &ScriptedDeletion<'_>,
+    reading: &Reading,
+) -> Pipeline {
     let keyspace = &shared.keyspace;
-    let mut keys = vec![slot.key.clone(), keyspace.deadlines(slot.partition)];
+    let mut keys = vec![session.key.clone(), keyspace.deadlines(session.partition)];
     if shared.audit.is_some() {
         keys.extend(
-            [QueueKey::Wait, QueueKey::Pending, QueueKey::Bytes].map(|part| keyspace.queue(slot.partition, part)),
+            [QueueKey::Wait, QueueKey::Pending, QueueKey::Bytes].map(|part| keyspace.queue(session.partition, part)),
         );
     }
     let mut commands = Pipeline::new();
-    let id = slot.id.0.text();
+    let id = session.id.0.text();
     let call = commands.cmd("EVALSHA").arg(script).arg(keys.len()).args(&keys);
-    call.arg(&ending.loaded[..]).arg(ending.seconds).arg(&ending.tombstone[..]).arg(id.as_slice());
+    call.arg(&deletion.loaded[..]).arg(deletion.seconds).arg(&deletion.tombstone[..]).arg(id.as_slice());
     call.arg(keyspace.publish());
-    for (channel, message) in ending.change.end(slot.id, keyspace, reading.now()) {
+    for (channel, message) in deletion.change.end(session.id, keyspace, reading.now()) {
         call.arg(channel).arg(&message[..]);
     }
     if shared.audit.is_some() {
-        let tag = ending.change.tag;
-        ending.change.audit(slot.id, call);
+        let tag = deletion.change.tag;
+        deletion.change.audit(session.id, call);
         call.arg(format!("{}.{}", tag.epoch, tag.version));
     }
     shared.replicas.wait(&mut commands);
@@ -81,23 +87,23 @@ pub(super) fn bury(script: &str, shared: &Shared, slot: &Slot, ending: &Ending<'
 
 /// Deletes them one after the other; tells what became of each.
 pub(super) async fn carry_out(
-    line: &mut Line,
-    shared: &Arc<Shared>,
-    burials: Vec<(usize, Pipeline)>,
-) -> Vec<(usize, Buried)> {
-    let mut all = Vec::with_capacity(burials.len());
-    for (place, commands) in burials {
-        let buried = match line.ask(shared, Operation::Commit, &commands).await {
-            Ok(Asked { mut replies, .. }) => {
+    connection: &mut LazyConnection,
+    shared: &Arc<ShardContext>,
+    deletion_scripts: Vec<(usize, Pipeline)>,
+) -> Vec<(usize, DeletionOutcome)> {
+    let mut all = Vec::with_capacity(deletion_scripts.len());
+    for (place, commands) in deletion_scripts {
+        let buried = match connection.ask(shared, Operation::Commit, &commands).await {
+            Ok(RoundTrip { mut replies, .. }) => {
                 let is_replicated = shared.replicas.have_it(&mut replies);
                 match replies.pop() {
-                    Some(Value::Int(1)) if is_replicated => Buried::Yes,
-                    Some(Value::Int(1)) => Buried::Unknown,
-                    Some(_) | None => Buried::No,
+                    Some(Value::Int(1)) if is_replicated => DeletionOutcome::Yes,
+                    Some(Value::Int(1)) => DeletionOutcome::Unknown,
+                    Some(_) | None => DeletionOutcome::No,
                 }
             }
-            Err(RedisError::Io(_) | RedisError::Misconfigured(_)) => Buried::Unknown,
-            Err(RedisError::Server(_) | RedisError::Moved(_) | RedisError::TryAgain(_)) => Buried::No,
+            Err(RedisError::Io(_) | RedisError::Misconfigured(_)) => DeletionOutcome::Unknown,
+            Err(RedisError::Server(_) | RedisError::Moved(_) | RedisError::TryAgain(_)) => DeletionOutcome::No,
         };
         all.push((place, buried));
     }

@@ -1,4 +1,4 @@
-//! How the feed lets sessions be watched: all who wait join together, for one subscription and one read, while updates go
+//! How the subscriptions let sessions be watched: all who wait join together, for one subscription and one read, while updates go
 //! on; and what nobody watches any more is let go. Does not know what is published.
 
 use std::collections::HashMap;
@@ -6,13 +6,13 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use super::super::reader::{self, Lookup};
-use super::{Ask, DEAF, Feed, Joined, TOGETHER_MAX, lapses};
+use super::{INTERRUPTED, Joined, SubscriptionRequest, Subscriptions, TOGETHER_MAX, lapses};
 use crate::engine::SessionId;
 use crate::redis::{PendingSubscribe, RedisError, Subscriber};
 use crate::store::{Read, Snapshot, StoreError, Subscription};
 
 /// A change of what is heard that is on its way, one at a time.
-pub(super) enum Operation {
+pub(super) enum SubscriptionChange {
     None,
     Join { asked: Vec<(SessionId, Joined)>, reads: Reads },
     Leave(PendingSubscribe),
@@ -28,7 +28,7 @@ pub(super) enum Finished {
     Left(Result<(), RedisError>),
 }
 
-impl Feed {
+impl Subscriptions {
     pub(super) fn refuse(&mut self, id: SessionId, joined: Joined, why: StoreError) {
         // Whoever does not wait any more was told so when they stopped.
         let _ = joined.send(Err(why));
@@ -38,7 +38,7 @@ impl Feed {
     /// Lets all who wait join, if nobody is joining: channels that are not heard yet are subscribed to in one round trip,
     /// and then every state is read.
     pub(super) fn begin_joins(&mut self, subscriber: &Subscriber) {
-        if self.waiting.is_empty() || !matches!(self.operation, Operation::None) {
+        if self.waiting.is_empty() || !matches!(self.operation, SubscriptionChange::None) {
             return;
         }
         let some = self.waiting.len().min(TOGETHER_MAX);
@@ -48,7 +48,7 @@ impl Feed {
         let mut ids: Vec<_> = asked.iter().map(|(id, _)| *id).collect();
         ids.sort_unstable();
         ids.dedup();
-        let is_new = |id: &&SessionId| self.topics.get(*id).is_none_or(|topic| !topic.is_heard);
+        let is_new = |id: &&SessionId| self.watched.get(*id).is_none_or(|channel| !channel.is_heard);
         let channels: Vec<_> = ids.iter().filter(is_new).map(|id| self.shared.keyspace.session_channel(*id)).collect();
         let subscription = (!channels.is_empty()).then(|| subscriber.subscribe(channels));
         let (readers, patience) = (Arc::clone(&self.readers), self.shared.patience());
@@ -71,23 +71,24 @@ impl Feed {
             }
             Ok(reads)
         });
-        self.operation = Operation::Join { asked, reads };
+        self.operation = SubscriptionChange::Join { asked, reads };
     }
 
     /// Tells them. Returns sessions of which something was published before it was known what to make of it.
     pub(super) fn joined(&mut self, mut reads: HashMap<SessionId, Result<Read, StoreError>>) -> Vec<SessionId> {
-        let Operation::Join { asked, .. } = std::mem::replace(&mut self.operation, Operation::None) else {
+        let SubscriptionChange::Join { asked, .. } = std::mem::replace(&mut self.operation, SubscriptionChange::None)
+        else {
             return Vec::new();
         };
         let mut doubted = Vec::new();
         for (id, read) in &reads {
-            let Some(topic) = self.topics.get_mut(id) else { continue };
+            let Some(channel) = self.watched.get_mut(id) else { continue };
             let snapshot = read.as_ref().ok().and_then(|read| read.snapshot.as_ref());
             let made = |snapshot: &Snapshot| lapses::made(&self.shared.lifetimes, &snapshot.members, None);
-            let is_new = !topic.is_heard;
-            let held = topic.begin(snapshot.map(|snapshot| (snapshot.tag, made(snapshot))));
-            self.lapses.expect_end(*id, topic);
-            if is_new && topic.is_in_doubt() {
+            let is_new = !channel.is_heard;
+            let held = channel.begin(snapshot.map(|snapshot| (snapshot.tag, made(snapshot))));
+            self.lapses.expect_end(*id, channel);
+            if is_new && channel.is_in_doubt() {
                 doubted.push(*id);
             }
             for message in held {
@@ -99,14 +100,14 @@ impl Feed {
             let read = match reads.get_mut(&id) {
                 Some(Ok(read)) => Ok(read.clone()),
                 Some(Err(error)) => Err(error.clone()),
-                None => Err(DEAF),
+                None => Err(INTERRUPTED),
             };
             match read {
                 Ok(read) => {
                     let asks = self.asks.clone();
                     let watch = Subscription::new(move || {
-                        // The feed is gone when the store is.
-                        let _ = asks.upgrade().map(|asks| asks.send(Ask::Unwatch(id)));
+                        // The subscriptions are gone when the store is.
+                        let _ = asks.upgrade().map(|asks| asks.send(SubscriptionRequest::Unwatch(id)));
                     });
                     // Who does not wait any more drops it.
                     let _ = joined.send(Ok((read, watch)));
@@ -119,29 +120,29 @@ impl Feed {
 
     /// Unsubscribes from what nobody has watched for a while.
     pub(super) fn tidy(&mut self, subscriber: &Subscriber) {
-        if !matches!(self.operation, Operation::None) {
+        if !matches!(self.operation, SubscriptionChange::None) {
             return;
         }
         let now = self.shared.clock.moment();
-        let over: Vec<_> = self.topics.iter().filter(|(_, topic)| topic.is_over(now)).map(|(id, _)| *id).collect();
+        let over: Vec<_> = self.watched.iter().filter(|(_, channel)| channel.is_over(now)).map(|(id, _)| *id).collect();
         let mut channels = Vec::with_capacity(over.len());
         for id in over {
-            let Some(topic) = self.topics.remove(&id) else { continue };
-            self.lapses.forget(id, &topic);
-            if topic.is_heard {
+            let Some(channel) = self.watched.remove(&id) else { continue };
+            self.lapses.forget(id, &channel);
+            if channel.is_heard {
                 channels.push(self.shared.keyspace.session_channel(id));
             }
         }
         if !channels.is_empty() {
-            self.operation = Operation::Leave(subscriber.unsubscribe(channels));
+            self.operation = SubscriptionChange::Leave(subscriber.unsubscribe(channels));
         }
     }
 }
 
-pub(super) async fn finish(operation: &mut Operation) -> Finished {
+pub(super) async fn finish(operation: &mut SubscriptionChange) -> Finished {
     match operation {
-        Operation::None => std::future::pending().await,
-        Operation::Join { reads, .. } => Finished::Joined(reads.as_mut().await),
-        Operation::Leave(subscription) => Finished::Left(subscription.as_mut().await),
+        SubscriptionChange::None => std::future::pending().await,
+        SubscriptionChange::Join { reads, .. } => Finished::Joined(reads.as_mut().await),
+        SubscriptionChange::Leave(subscription) => Finished::Left(subscription.as_mut().await),
     }
 }

@@ -19,7 +19,7 @@ const HELD_MAX: usize = 64;
 
 /// A watched session.
 #[derive(Debug, Default)]
-pub(super) struct Topic {
+pub(super) struct Channel {
     watchers: usize,
     unwatched_since: Option<Moment>,
     /// Its channel is heard, and what was heard of it is known.
@@ -33,7 +33,7 @@ pub(super) struct Topic {
     held: Vec<Bytes>,
     /// The newest state that a message spoke of and that is not known to be: what is stored tells.
     doubted: Option<StateTag>,
-    look: Look,
+    refresh: Refresh,
     /// When it will be looked at whether it is still there.
     pub(super) look_at: Option<Timestamp>,
 }
@@ -42,7 +42,7 @@ pub(super) struct Topic {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Newest {
     tag: StateTag,
-    made: Made,
+    made: StateOrigin,
     /// It was read, and all that it shows was told with it.
     is_read: bool,
     /// It is a deletion: what comes next is another session of that name.
@@ -51,7 +51,7 @@ struct Newest {
 
 /// What is known of how a state was made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Made {
+pub(super) struct StateOrigin {
     /// When it was made, as far as it says so.
     pub(super) changed_at: Timestamp,
     /// Until when it is kept if nothing follows, as far as that can be told.
@@ -60,7 +60,7 @@ pub(super) struct Made {
 
 /// Whether the stored state is being read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Look {
+enum Refresh {
     #[default]
     None,
     Begun,
@@ -79,7 +79,7 @@ pub(super) enum Belief {
     Old,
 }
 
-impl Topic {
+impl Channel {
     pub(super) fn watch(&mut self) {
         self.watchers += 1;
         self.unwatched_since = None;
@@ -111,12 +111,12 @@ impl Topic {
         if self.held.len() < HELD_MAX {
             self.held.push(message);
         } else {
-            self.look = Look::Begun;
+            self.refresh = Refresh::Begun;
         }
     }
 
     /// Its channel stands, and this was stored then. Returns what was held until now.
-    pub(super) fn begin(&mut self, state: Option<(StateTag, Made)>) -> Vec<Bytes> {
+    pub(super) fn begin(&mut self, state: Option<(StateTag, StateOrigin)>) -> Vec<Bytes> {
         let was_stale = std::mem::take(&mut self.is_stale);
         if !self.is_heard || was_stale {
             self.is_heard = true;
@@ -149,15 +149,15 @@ impl Topic {
     }
 
     /// A state was handed on, or a deletion, which has no time of its own.
-    pub(super) fn heard(&mut self, tag: StateTag, made: Option<Made>) {
+    pub(super) fn heard(&mut self, tag: StateTag, made: Option<StateOrigin>) {
         self.told = self.told.max(Some(tag));
         if self.newest.is_none_or(|newest| newest.tag < tag) {
             self.newest = Some(self.newest_of(tag, made, false));
         }
     }
 
-    fn newest_of(&self, tag: StateTag, made: Option<Made>, is_read: bool) -> Newest {
-        let end = || Made { changed_at: self.changed_at().unwrap_or_default(), kept_until: None };
+    fn newest_of(&self, tag: StateTag, made: Option<StateOrigin>, is_read: bool) -> Newest {
+        let end = || StateOrigin { changed_at: self.changed_at().unwrap_or_default(), kept_until: None };
         Newest { tag, made: made.unwrap_or_else(end), is_read, is_end: made.is_none() }
     }
 
@@ -167,7 +167,7 @@ impl Topic {
     }
 
     /// What is stored is this; `false` when that is not what is known to be the newest.
-    pub(super) fn is_kept(&mut self, tag: StateTag, made: Made) -> bool {
+    pub(super) fn is_kept(&mut self, tag: StateTag, made: StateOrigin) -> bool {
         match &mut self.newest {
             Some(newest) if newest.tag == tag => {
                 newest.made = made;
@@ -192,26 +192,26 @@ impl Topic {
     /// Something is not believed; whether the stored state must be read now.
     pub(super) fn doubt(&mut self, tag: StateTag) -> bool {
         self.doubted = self.doubted.max(Some(tag));
-        let is_first = self.look == Look::None;
-        self.look = if self.look == Look::None { Look::Begun } else { Look::BegunTooEarly };
+        let is_first = self.refresh == Refresh::None;
+        self.refresh = if self.refresh == Refresh::None { Refresh::Begun } else { Refresh::BegunTooEarly };
         is_first
     }
 
     /// Whether something was doubted before it was known what is stored.
     pub(super) fn is_in_doubt(&self) -> bool {
-        self.look != Look::None
+        self.refresh != Refresh::None
     }
 
     /// The stored state was read; whether it must be read again.
     pub(super) fn looked(&mut self) -> bool {
-        let again = self.look == Look::BegunTooEarly;
-        self.look = if again { Look::Begun } else { Look::None };
+        let again = self.refresh == Refresh::BegunTooEarly;
+        self.refresh = if again { Refresh::Begun } else { Refresh::None };
         again
     }
 
     /// The connection is another one: whatever was being read has been forgotten.
     pub(super) fn is_interrupted(&mut self) {
-        (self.look, self.doubted) = (Look::None, None);
+        (self.refresh, self.doubted) = (Refresh::None, None);
     }
 
     /// Whether what is stored must be told: nobody was told of it or anything newer, or the newer is lost.
@@ -225,7 +225,7 @@ impl Topic {
 
     /// What is stored; returns when that changed which was known before, if this is newer, and whether something was
     /// published that spoke of more.
-    pub(super) fn read(&mut self, tag: StateTag, made: Option<Made>) -> (Option<Timestamp>, bool) {
+    pub(super) fn read(&mut self, tag: StateTag, made: Option<StateOrigin>) -> (Option<Timestamp>, bool) {
         let is_news = self.newest.is_none_or(|newest| newest.tag < tag);
         let since = is_news.then(|| self.changed_at().unwrap_or_default());
         if self.newest.is_none_or(|newest| newest.tag != tag) {
@@ -244,24 +244,24 @@ impl Topic {
 mod tests {
     use bytes::Bytes;
 
-    use super::{Belief, HELD_MAX, Look, Made, Topic};
+    use super::{Belief, Channel, HELD_MAX, Refresh, StateOrigin};
     use crate::engine::{StateTag, Timestamp};
 
     fn tag(epoch: u64, version: u64) -> StateTag {
         StateTag { epoch, version }
     }
 
-    fn made(ms: u64) -> Made {
-        Made { changed_at: Timestamp::from_ms(ms), kept_until: None }
+    fn made(ms: u64) -> StateOrigin {
+        StateOrigin { changed_at: Timestamp::from_ms(ms), kept_until: None }
     }
 
     #[test]
     fn what_comes_next_is_believed_and_nothing_that_is_far_away() {
-        let mut topic = Topic::default();
-        topic.watch();
+        let mut channel = Channel::default();
+        channel.watch();
         let now = || Timestamp::from_ms(1_000);
-        topic.hold(Bytes::from_static(b"early"));
-        let held = topic.begin(Some((tag(5, 3), made(30))));
+        channel.hold(Bytes::from_static(b"early"));
+        let held = channel.begin(Some((tag(5, 3), made(30))));
         assert_eq!(held, ["early"], "now it is known what to make of it");
         for (tag, belief) in [
             (tag(5, 3), Belief::Sure),
@@ -272,46 +272,46 @@ mod tests {
             (tag(6, 1), Belief::Doubt),
             (tag(u64::MAX, 1), Belief::Doubt),
         ] {
-            assert_eq!(topic.believe(tag, now), belief, "{tag:?}");
+            assert_eq!(channel.believe(tag, now), belief, "{tag:?}");
         }
-        topic.heard(tag(5, 4), Some(made(40)));
-        assert_eq!(topic.believe(tag(5, 4), now), Belief::Old, "it was handed on");
-        assert!(topic.is_news_of(tag(5, 4)) && !topic.is_news_of(tag(5, 3)));
-        assert!(topic.doubt(tag(9, 9)), "what is stored is read");
-        assert!(!topic.doubt(tag(5, 6)), "once");
-        assert_eq!(topic.read(tag(5, 6), Some(made(60))), (Some(Timestamp::from_ms(40)), true));
-        assert!(topic.looked() && !topic.looked(), "and again for what came meanwhile");
-        assert!(!topic.is_news_of(tag(5, 6)), "it was told with it");
-        assert_eq!(topic.read(tag(5, 6), Some(made(60))), (None, false), "which is no news");
+        channel.heard(tag(5, 4), Some(made(40)));
+        assert_eq!(channel.believe(tag(5, 4), now), Belief::Old, "it was handed on");
+        assert!(channel.is_news_of(tag(5, 4)) && !channel.is_news_of(tag(5, 3)));
+        assert!(channel.doubt(tag(9, 9)), "what is stored is read");
+        assert!(!channel.doubt(tag(5, 6)), "once");
+        assert_eq!(channel.read(tag(5, 6), Some(made(60))), (Some(Timestamp::from_ms(40)), true));
+        assert!(channel.looked() && !channel.looked(), "and again for what came meanwhile");
+        assert!(!channel.is_news_of(tag(5, 6)), "it was told with it");
+        assert_eq!(channel.read(tag(5, 6), Some(made(60))), (None, false), "which is no news");
     }
 
     #[test]
     fn so_many_messages_are_held_and_then_what_is_stored_is_read() {
-        let mut topic = Topic::default();
-        topic.watch();
+        let mut channel = Channel::default();
+        channel.watch();
         for _ in 0..HELD_MAX {
-            topic.hold(Bytes::from_static(b"early"));
+            channel.hold(Bytes::from_static(b"early"));
         }
-        assert!(!matches!(topic.look, Look::Begun));
-        topic.hold(Bytes::from_static(b"one more"));
-        assert!(matches!(topic.look, Look::Begun));
-        assert_eq!(topic.begin(None).len(), HELD_MAX);
+        assert!(!matches!(channel.refresh, Refresh::Begun));
+        channel.hold(Bytes::from_static(b"one more"));
+        assert!(matches!(channel.refresh, Refresh::Begun));
+        assert_eq!(channel.begin(None).len(), HELD_MAX);
     }
 
     #[test]
     fn a_session_that_was_not_there_begins_now_and_not_in_the_future() {
         let now = || Timestamp::from_ms(1_000_000);
-        let mut topic = Topic::default();
-        topic.watch();
-        assert!(topic.begin(None).is_empty());
+        let mut channel = Channel::default();
+        channel.watch();
+        assert!(channel.begin(None).is_empty());
         for (tag, belief) in
             [(tag(1_000_000, 1), Belief::Sure), (tag(1_000_000, 2), Belief::Doubt), (tag(2_000_000, 1), Belief::Doubt)]
         {
-            assert_eq!(topic.believe(tag, now), belief, "{tag:?}");
+            assert_eq!(channel.believe(tag, now), belief, "{tag:?}");
         }
-        topic.heard(tag(1_000_000, 1), Some(made(1_000_000)));
-        assert_eq!(topic.believe(tag(1_000_001, 1), now), Belief::Doubt, "there is one already");
-        topic.heard(tag(1_000_000, 2), None);
-        assert_eq!(topic.believe(tag(1_000_001, 1), now), Belief::Sure, "it was deleted");
+        channel.heard(tag(1_000_000, 1), Some(made(1_000_000)));
+        assert_eq!(channel.believe(tag(1_000_001, 1), now), Belief::Doubt, "there is one already");
+        channel.heard(tag(1_000_000, 2), None);
+        assert_eq!(channel.believe(tag(1_000_001, 1), now), Belief::Sure, "it was deleted");
     }
 }

@@ -1,6 +1,6 @@
 //! Sessions that one Redis server keeps at a time: all of them, or with a Cluster those of a partition. Time is that
 //! server's. Knows how commands, reads and updates share connections; does not know what a session is beyond its
-//! record, nor that there may be other shares.
+//! record, nor that there may be other shards.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,40 +18,45 @@ use crate::store::{
 };
 use crate::supervision::{Ending, Task};
 
-use super::claim::Claim;
+use super::cancellation::Cancellation;
 use super::committer::Committer;
-use super::feed::{Ask, DEAF, Feed};
-use super::job::Job;
+use super::pending_commit::PendingCommit;
 use super::reader::{self, Lookup};
-use super::shared::Shared;
-use super::standing::Log;
-use super::{Options, sweep};
+use super::server_health::HealthLog;
+use super::shard_context::ShardContext;
+use super::subscriptions::{INTERRUPTED, SubscriptionRequest, Subscriptions};
+use super::{RedisStoreOptions, sweep};
 
-/// Committers, and connections for reads, where all sessions are in one share: they are divided among them. Of many
-/// shares each has one.
-const LINES_WHOLE: usize = 2;
+/// Committers, and connections for reads, where all sessions are in one shard: they are divided among them. Of many
+/// shards each has one.
+const CONNECTIONS_WHOLE: usize = 2;
 /// Commands and reads that may wait for each connection; one more is refused.
 const WAITING_MAX: usize = 4_096;
 /// How many overdue sessions are handed out at once.
 const OVERDUE_BATCH: usize = 1_024;
 
-/// Sessions of a share. Cloning shares the connections, which end with the last clone.
+/// Sessions of a shard. Cloning shares the connections, which end with the last clone.
 #[derive(Clone)]
-pub(super) struct Share {
-    shared: Arc<Shared>,
-    committers: Arc<[mpsc::Sender<Job>]>,
+pub(super) struct RedisShard {
+    shared: Arc<ShardContext>,
+    committers: Arc<[mpsc::Sender<PendingCommit>]>,
     readers: Arc<[mpsc::Sender<Lookup>]>,
-    feed: mpsc::UnboundedSender<Ask>,
+    subscriptions: mpsc::UnboundedSender<SubscriptionRequest>,
 }
 
-impl Share {
-    /// A share on a server that need not answer yet. Its tasks run until the last clone is dropped.
-    pub(super) fn new(clock: Clock, options: Options, listener: Arc<dyn Listener>, log: Arc<Log>) -> Self {
+impl RedisShard {
+    /// A shard on a server that need not answer yet. Its tasks run until the last clone is dropped.
+    pub(super) fn new(
+        clock: Clock,
+        options: RedisStoreOptions,
+        listener: Arc<dyn Listener>,
+        log: Arc<HealthLog>,
+    ) -> Self {
         let (own, all) = (options.keyspace.all().count(), usize::from(options.keyspace.partitions()));
-        let (lines, committers_all) = if own == all { (LINES_WHOLE, LINES_WHOLE) } else { (1, all) };
-        let shared = Arc::new(Shared::new(clock, options, listener, log));
+        let (connections, committers_all) = if own == all { (CONNECTIONS_WHOLE, CONNECTIONS_WHOLE) } else { (1, all) };
+        let shared = Arc::new(ShardContext::new(clock, options, listener, log));
         let supervisor = shared.metrics.supervisor.clone();
-        let committers = (0..lines).map(|_| {
+        let committers = (0..connections).map(|_| {
             let (sender, inbox) = mpsc::channel(WAITING_MAX);
             let (shared, inbox) = (Arc::clone(&shared), Arc::new(AsyncMutex::new(inbox)));
             supervisor.spawn_kept(Task::essential("committer"), move || {
@@ -63,7 +68,7 @@ impl Share {
             });
             sender
         });
-        let readers = (0..lines).map(|_| {
+        let readers = (0..connections).map(|_| {
             let (sender, inbox) = mpsc::channel(WAITING_MAX);
             let (shared, inbox) = (Arc::clone(&shared), Arc::new(AsyncMutex::new(inbox)));
             supervisor.spawn_kept(Task::essential("reader"), move || {
@@ -75,16 +80,16 @@ impl Share {
             });
             sender
         });
-        let (feed, inbox) = mpsc::unbounded_channel();
-        let store = Self { committers: committers.collect(), readers: readers.collect(), feed, shared };
-        let asks = store.feed.downgrade();
+        let (subscriptions, inbox) = mpsc::unbounded_channel();
+        let store = Self { committers: committers.collect(), readers: readers.collect(), subscriptions, shared };
+        let asks = store.subscriptions.downgrade();
         // Who watches what is kept when it is begun anew.
-        let feed = Feed::new(Arc::clone(&store.shared), store.readers.clone(), asks, inbox);
-        let feed = Arc::new(AsyncMutex::new(feed));
+        let subscriptions = Subscriptions::new(Arc::clone(&store.shared), store.readers.clone(), asks, inbox);
+        let subscriptions = Arc::new(AsyncMutex::new(subscriptions));
         supervisor.spawn_kept(Task::essential("updates"), move || {
-            let feed = Arc::clone(&feed);
+            let subscriptions = Arc::clone(&subscriptions);
             async move {
-                feed.lock().await.run().await;
+                subscriptions.lock().await.run().await;
                 Ending::Done
             }
         });
@@ -104,12 +109,12 @@ impl Share {
         self.shared.wake_up.clone()
     }
 
-    async fn ask<T>(&self, lookup: impl FnOnce(reader::Reply<T>) -> Lookup) -> Result<T, StoreError> {
+    async fn ask<T>(&self, lookup: impl FnOnce(reader::ReplyTo<T>) -> Lookup) -> Result<T, StoreError> {
         reader::ask(&self.readers, self.shared.patience(), lookup).await
     }
 }
 
-impl Store for Share {
+impl Store for RedisShard {
     fn now(&self, _: Option<usize>) -> StoreFuture<'_, Timestamp> {
         self.now_of(0)
     }
@@ -134,26 +139,26 @@ impl Store for Share {
         Box::pin(async move {
             let (reply, answer) = oneshot::channel();
             let place = commit.id.0.place(self.committers.len());
-            let (event, claim) = (ids::uuid(self.shared.clock.now()), Arc::new(Claim::default()));
+            let (event, cancellation) = (ids::uuid(self.shared.clock.now()), Arc::new(Cancellation::default()));
             let expires = self.shared.clock.moment() + self.shared.patience();
-            let given = Arc::clone(&claim);
-            let job = Job {
+            let given = Arc::clone(&cancellation);
+            let pending = PendingCommit {
                 commit,
                 event,
                 expires,
-                claim: given,
+                cancellation: given,
                 quota: None,
                 window: None,
-                attempt: None,
+                in_doubt: None,
                 seen: None,
                 reply,
             };
-            if self.committers[place].try_send(job).is_err() {
+            if self.committers[place].try_send(pending).is_err() {
                 return Err(StoreError::Unavailable("too many changes are waiting"));
             }
             let answered = match tokio::time::timeout(self.shared.patience(), answer).await {
                 Ok(answered) => answered.unwrap_or(Err(StoreError::UnknownOutcome)),
-                Err(_) if claim.withdraw() => Err(StoreError::Unavailable("the store does not answer in time")),
+                Err(_) if cancellation.withdraw() => Err(StoreError::Unavailable("the store does not answer in time")),
                 Err(_) => Err(StoreError::UnknownOutcome),
             };
             if matches!(answered, Err(StoreError::UnknownOutcome)) {
@@ -166,9 +171,11 @@ impl Store for Share {
     fn watch(&self, id: SessionId) -> StoreFuture<'_, Subscribed> {
         Box::pin(async move {
             let (reply, joined) = oneshot::channel();
-            self.feed.send(Ask::Subscription(id, reply)).map_err(|_| StoreError::Unavailable("the server stops"))?;
+            self.subscriptions
+                .send(SubscriptionRequest::Subscription(id, reply))
+                .map_err(|_| StoreError::Unavailable("the server stops"))?;
             let joined = tokio::time::timeout(self.shared.patience(), joined).await;
-            let (Read { snapshot, now, .. }, watch) = joined.map_err(|_| DEAF)?.unwrap_or(Err(DEAF))?;
+            let (Read { snapshot, now, .. }, watch) = joined.map_err(|_| INTERRUPTED)?.unwrap_or(Err(INTERRUPTED))?;
             let countdown = snapshot.as_ref().map(|snapshot| snapshot.countdown()).unwrap_or_default();
             Ok(Subscribed { snapshot, countdown, now, watch })
         })

@@ -1,4 +1,4 @@
-//! What the tasks of a share have in common: its server, its time, and whether it can be used. Does not know what
+//! What the tasks of a shard have in common: its server, its time, and whether it can be used. Does not know what
 //! they ask.
 
 use std::sync::Arc;
@@ -20,28 +20,28 @@ use crate::store::metrics::{Metrics, Rejected};
 use crate::store::rate_limit::Limits;
 use crate::store::{Lifetimes, Listener};
 
-use super::audit::Budget;
+use super::audit::QueueBudget;
 use super::faults::Faults;
-use super::history::{self, History};
+use super::loss_detector::{self, LossDetector};
 use super::quarantine::Quarantine;
 use super::replicas::Replicas;
-use super::standing::{Log, Standing};
-use super::time::Authority;
+use super::server_health::{HealthLog, ServerHealth};
+use super::time::ServerClock;
 use super::time::agreement;
 use super::timers::Timers;
-use super::{Options, RecordFormat};
+use super::{RecordFormat, RedisStoreOptions};
 
-/// How long to sleep before looking at the authority's clock again.
+/// How long to sleep before looking at the server clock's clock again.
 const SLEEP_MAX: Duration = Duration::from_millis(500);
 /// How long to sleep when nothing is known of it.
 const SLEEP_UNKNOWN: Duration = Duration::from_millis(10);
 
-/// What they have in common.
-pub(super) struct Shared {
+/// What the tasks of a shard share.
+pub(super) struct ShardContext {
     pub(super) clock: Clock,
     pub(super) server: RedisServer,
     pub(super) keyspace: Keyspace,
-    pub(super) authority: Authority,
+    pub(super) server_clock: ServerClock,
     pub(super) arrivals: Arc<Arrivals>,
     pub(super) listener: Arc<dyn Listener>,
     pub(super) timers: Timers,
@@ -49,20 +49,20 @@ pub(super) struct Shared {
     pub(super) lifetimes: Lifetimes,
     pub(super) record_format: RecordFormat,
     pub(super) timeout: Duration,
-    pub(super) audit: Option<Budget>,
-    /// Rung when audit jobs were queued.
+    pub(super) audit: Option<QueueBudget>,
+    /// Wakes the audit agent when jobs were queued.
     pub(super) wake_up: WakeUp,
     pub(super) replicas: Replicas,
-    pub(super) history: History,
+    pub(super) loss_detector: LossDetector,
     pub(super) metrics: Metrics,
     /// Who was refused what too often, as far as this instance knows.
     pub(super) refusals: Limits<(SessionId, ClientAddress)>,
     pub(super) faults: Faults,
     /// Why updates cannot be heard, if they cannot.
-    deaf: Mutex<Option<String>>,
+    interrupted: Mutex<Option<String>>,
     quarantine: Quarantine,
-    log: Arc<Log>,
-    standing: Standing,
+    log: Arc<HealthLog>,
+    health: ServerHealth,
     /// The run of the server that the last connection led to.
     run: AsyncMutex<Option<Arc<str>>>,
     /// How often another server had become the one when somebody connected last.
@@ -73,10 +73,15 @@ pub(super) struct Shared {
     was_fit: AtomicBool,
 }
 
-impl Shared {
+impl ShardContext {
     /// Nothing is known of the server yet.
-    pub(super) fn new(clock: Clock, options: Options, listener: Arc<dyn Listener>, log: Arc<Log>) -> Self {
-        let Options {
+    pub(super) fn new(
+        clock: Clock,
+        options: RedisStoreOptions,
+        listener: Arc<dyn Listener>,
+        log: Arc<HealthLog>,
+    ) -> Self {
+        let RedisStoreOptions {
             server,
             keyspace,
             timeout,
@@ -88,9 +93,9 @@ impl Shared {
             metrics,
         } = options;
         Self {
-            authority: Authority::new(&clock, metrics.clone()),
+            server_clock: ServerClock::new(&clock, metrics.clone()),
             arrivals: Arrivals::new(clock.clone()),
-            standing: Standing::new(Arc::clone(&log)),
+            health: ServerHealth::new(Arc::clone(&log)),
             log,
             clock,
             server,
@@ -104,11 +109,11 @@ impl Shared {
             audit,
             wake_up: WakeUp::default(),
             replicas: Replicas::new(replicas_min),
-            history: History::default(),
+            loss_detector: LossDetector::default(),
             metrics,
             refusals: Limits::new(),
             faults: Faults::default(),
-            deaf: Mutex::default(),
+            interrupted: Mutex::default(),
             quarantine: Quarantine::default(),
             run: AsyncMutex::default(),
             changes: AtomicU64::new(0),
@@ -119,27 +124,27 @@ impl Shared {
 
     /// What is missing before the sessions can be served; `None` when nothing is.
     pub(super) fn missing(&self) -> Option<String> {
-        self.standing.missing().or_else(|| self.faults.whole(self.keyspace.all().count()))
+        self.health.missing().or_else(|| self.faults.whole(self.keyspace.all().count()))
     }
 
     /// What does not work although the rest can be served.
     pub(super) fn impaired(&self) -> Option<String> {
         let faults = self.faults.some(self.keyspace.all().count());
-        faults.or_else(|| self.deaf.lock().as_ref().map(|why| format!("updates are interrupted: {why}")))
+        faults.or_else(|| self.interrupted.lock().as_ref().map(|why| format!("updates are interrupted: {why}")))
     }
 
     /// Updates cannot be heard, and why; or can be again.
-    pub(super) fn is_deaf(&self, why: Option<String>) {
-        let mut deaf = self.deaf.lock();
-        if deaf.is_some() != why.is_some() {
+    pub(super) fn set_interrupted(&self, why: Option<String>) {
+        let mut interrupted = self.interrupted.lock();
+        if interrupted.is_some() != why.is_some() {
             self.metrics.updates_are(why.is_some());
         }
-        *deaf = why;
+        *interrupted = why;
     }
 
     /// What is not as it should be although the sessions can be served.
     pub(super) fn caution(&self) -> Option<String> {
-        let by_ms = self.authority.stepped_ms(self.clock.moment())?;
+        let by_ms = self.server_clock.stepped_ms(self.clock.moment())?;
         let (direction, by_s) = (if by_ms < 0 { "back" } else { "forward" }, by_ms.unsigned_abs() as f64 / 1e3);
         Some(format!("the clock of Redis was set {direction} by {by_s:.1} s: sessions go on without it"))
     }
@@ -153,33 +158,33 @@ impl Shared {
     pub(super) async fn connect(self: &Arc<Self>) -> Result<RedisConnection, RedisError> {
         let changes = self.server.changes();
         if self.changes.swap(changes, Ordering::Relaxed) != changes {
-            self.standing.is_another();
+            self.health.is_another();
         }
-        self.standing.enter(self.clock.moment())?;
+        self.health.enter(self.clock.moment())?;
         let made = self.server.connect().await;
-        let link = made.inspect_err(|error| self.standing.away(error, self.clock.moment()))?;
-        let link = self.examined(link).await;
-        match &link {
-            Ok(_) => self.standing.fit(),
-            Err(error) => self.standing.unfit(error, self.clock.moment()),
+        let connection = made.inspect_err(|error| self.health.away(error, self.clock.moment()))?;
+        let connection = self.examined(connection).await;
+        match &connection {
+            Ok(_) => self.health.fit(),
+            Err(error) => self.health.unfit(error, self.clock.moment()),
         }
-        link
+        connection
     }
 
     /// A connection that is told what is published, when the others can be made.
     pub(super) async fn subscribe(&self) -> Result<Subscriber, RedisError> {
-        match self.standing.trouble() {
+        match self.health.trouble() {
             Some(error) => Err(error),
             None => self.server.subscribe().await,
         }
     }
 
-    async fn examined(&self, mut link: RedisConnection) -> Result<RedisConnection, RedisError> {
+    async fn examined(&self, mut connection: RedisConnection) -> Result<RedisConnection, RedisError> {
         // Whoever comes second waits: nothing is committed to another run before what it may have forgotten is known.
         let mut run = self.run.lock().await;
-        let is_same = run.as_ref() == Some(link.run_id());
+        let is_same = run.as_ref() == Some(connection.run_id());
         if !is_same || !self.is_examined.load(Ordering::Relaxed) {
-            let examined = preflight(&mut link, &self.keyspace).await;
+            let examined = preflight(&mut connection, &self.keyspace).await;
             let PreflightReport { warnings, faults } = examined.map_err(|error| self.excused(error))?;
             warnings.into_iter().for_each(|what| self.log.caution(what));
             faults.into_iter().for_each(|(partition, why)| self.fault(partition, why));
@@ -187,17 +192,17 @@ impl Shared {
             self.was_fit.store(true, Ordering::Relaxed);
         }
         if is_same {
-            return Ok(link);
+            return Ok(connection);
         }
         // Another server may have another clock, and correct it by something else.
-        agreement::begin(self, &mut link).await?;
+        agreement::begin(self, &mut connection).await?;
         if run.is_some() {
-            history::compare(self, &mut link).await?;
+            loss_detector::compare(self, &mut connection).await?;
         } else {
-            self.history.begin(link.run_id());
+            self.loss_detector.begin(connection.run_id());
         }
-        *run = Some(Arc::clone(link.run_id()));
-        Ok(link)
+        *run = Some(Arc::clone(connection.run_id()));
+        Ok(connection)
     }
 
     /// Whoever has served with what it was told was told right: others have changed what is there, and may put it right.
@@ -217,7 +222,7 @@ impl Shared {
         match error {
             RedisError::Server(_) => {
                 self.is_examined.store(false, Ordering::Relaxed);
-                self.standing.refused(error, self.clock.moment());
+                self.health.refused(error, self.clock.moment());
             }
             RedisError::Io(_) | RedisError::Misconfigured(_) | RedisError::Moved(_) | RedisError::TryAgain(_) => {}
         }
@@ -226,16 +231,16 @@ impl Shared {
     /// What came of looking at the server now and then.
     pub(super) fn looked(&self, result: &Result<(), RedisError>) {
         match result {
-            Ok(()) => self.standing.is_well(),
+            Ok(()) => self.health.is_well(),
             // Whoever connects again finds out, and tells.
             Err(RedisError::Io(_)) => {}
-            Err(error) => self.standing.tell(error, self.clock.moment()),
+            Err(error) => self.health.tell(error, self.clock.moment()),
         }
     }
 
     /// What this process was told is not so.
     pub(super) fn is_misled(&self) -> bool {
-        self.standing.is_misled()
+        self.health.is_misled()
     }
 
     /// What is stored of a session cannot be read.
@@ -250,15 +255,15 @@ impl Shared {
         }
     }
 
-    /// The authority's time, as far as it is known; nothing is due before the first reading.
+    /// The server clock's time, as far as it is known; nothing is due before the first reading.
     pub(super) fn estimate(&self) -> Timestamp {
-        let us = self.authority.estimate_us(self.clock.moment());
+        let us = self.server_clock.estimate_us(self.clock.moment());
         Timestamp::from_ms(us.unwrap_or_default() / 1_000)
     }
 
     pub(super) async fn sleep_until(&self, at: Timestamp) {
         loop {
-            let Some(now_us) = self.authority.estimate_us(self.clock.moment()) else {
+            let Some(now_us) = self.server_clock.estimate_us(self.clock.moment()) else {
                 tokio::time::sleep(SLEEP_UNKNOWN).await;
                 continue;
             };
@@ -266,7 +271,7 @@ impl Shared {
             if left_us == 0 {
                 return;
             }
-            // Not in one piece: what is known of the authority's clock gets better.
+            // Not in one piece: what is known of the server clock's clock gets better.
             tokio::time::sleep(Duration::from_micros(left_us).min(SLEEP_MAX)).await;
         }
     }

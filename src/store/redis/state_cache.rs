@@ -1,5 +1,5 @@
-//! What a committer has committed last, in the form in which it is judged: a session that is found as it was left need not
-//! be read again, which is a quarter of what a change costs. Bounded by bytes: two generations, of which the older one is
+//! A cache of the states that a committer wrote last, decoded: a state that is loaded as it was written need not be decoded
+//! again, which is a quarter of what a change costs. Bounded by bytes: two generations, of which the older one is
 //! forgotten when the younger is full. Does not know whether others have changed it since: its bytes tell.
 
 use std::collections::HashMap;
@@ -17,26 +17,26 @@ const BYTES_MAX: usize = 4 << 20;
 const SESSION_LEN: usize = 2_000;
 const PARTICIPANT_LEN: usize = 150;
 
-/// Sessions as they were committed.
-pub(super) struct Recent {
+/// States as they were written.
+pub(super) struct StateCache {
     /// In a generation.
     bytes_max: usize,
-    young: HashMap<SessionId, Left>,
-    old: HashMap<SessionId, Left>,
+    young: HashMap<SessionId, CachedState>,
+    old: HashMap<SessionId, CachedState>,
     /// Of the young ones.
     bytes: usize,
 }
 
 /// A session as it was left.
 #[derive(Clone)]
-pub(super) struct Left {
-    pub(super) mark: RecordHeader,
+pub(super) struct CachedState {
+    pub(super) header: RecordHeader,
     /// The mark as it was written.
     pub(super) written: Bytes,
     pub(super) record: Arc<Record>,
 }
 
-impl Recent {
+impl StateCache {
     /// Nothing yet; there are so many committers.
     pub(super) fn new(committers: usize) -> Self {
         let bytes_max = BYTES_MAX / committers.max(1);
@@ -44,7 +44,7 @@ impl Recent {
     }
 
     /// Remembers how a session was left.
-    pub(super) fn put(&mut self, id: SessionId, left: Left) {
+    pub(super) fn put(&mut self, id: SessionId, left: CachedState) {
         if self.bytes > self.bytes_max {
             (self.old, self.bytes) = (std::mem::take(&mut self.young), 0);
         }
@@ -55,14 +55,14 @@ impl Recent {
     }
 
     /// What is remembered of a session, when it is still as it was left: then these are its bytes.
-    pub(super) fn get(&self, id: SessionId, value: &[u8]) -> Option<&Left> {
+    pub(super) fn get(&self, id: SessionId, value: &[u8]) -> Option<&CachedState> {
         let left = self.young.get(&id).or_else(|| self.old.get(&id))?;
         let members = value.strip_prefix(&left.written[..])?;
         (members == left.record.encoded().members()).then_some(left)
     }
 }
 
-impl Left {
+impl CachedState {
     /// About how much it takes.
     fn len(&self) -> usize {
         let participants = self.record.session().participants.len();
@@ -76,7 +76,7 @@ mod tests {
 
     use bytes::Bytes;
 
-    use super::{Left, Recent};
+    use super::{CachedState, StateCache};
     use crate::engine::{SessionId, Timestamp, Uuid};
     use crate::store::Record;
     use crate::wire::{self, FieldProblems, Object, RecordHeader};
@@ -86,7 +86,7 @@ mod tests {
     }
 
     /// A session with so many participants, and how it is stored.
-    fn left(participants: usize) -> (Left, Vec<u8>) {
+    fn left(participants: usize) -> (CachedState, Vec<u8>) {
         let participant = |n| {
             format!(
                 r#"{{"participant_id":"00000000-0000-4000-8000-{n:012x}","participant_index":{n},"total_time_ms":1000}}"#
@@ -104,33 +104,33 @@ mod tests {
         let mut written = Vec::new();
         wire::encode_header(&mut written, &RecordHeader::default());
         let value = [&written[..], &record.encoded().members()].concat();
-        (Left { mark: RecordHeader::default(), written: Bytes::from(written), record }, value)
+        (CachedState { header: RecordHeader::default(), written: Bytes::from(written), record }, value)
     }
 
     #[test]
     fn a_session_is_known_by_its_bytes() {
-        let mut recent = Recent::new(1);
+        let mut cache = StateCache::new(1);
         let ((two, as_two), (_, as_three)) = (left(2), left(3));
-        recent.put(id(1), two);
-        assert!(recent.get(id(1), &as_two).is_some());
-        assert!(recent.get(id(1), &as_three).is_none(), "others have changed it since");
-        assert!(recent.get(id(2), &as_two).is_none());
+        cache.put(id(1), two);
+        assert!(cache.get(id(1), &as_two).is_some());
+        assert!(cache.get(id(1), &as_three).is_none(), "others have changed it since");
+        assert!(cache.get(id(2), &as_two).is_none());
     }
 
     #[test]
     fn bytes_are_bounded_whatever_takes_the_place_of_what() {
-        let mut recent = Recent::new(1);
+        let mut cache = StateCache::new(1);
         let ((small, as_small), (large, as_large)) = (left(2), left(1_000));
         for n in 0..200 {
-            recent.put(id(n), small.clone());
+            cache.put(id(n), small.clone());
         }
         for n in 0..200 {
-            recent.put(id(n), large.clone());
+            cache.put(id(n), large.clone());
         }
-        let bytes = |all: &std::collections::HashMap<_, Left>| all.values().map(Left::len).sum::<usize>();
-        assert_eq!(recent.bytes, bytes(&recent.young));
-        let most = recent.bytes_max + large.len();
-        assert!(bytes(&recent.young) <= most && bytes(&recent.old) <= most);
-        assert!(recent.get(id(199), &as_large).is_some() && recent.get(id(0), &as_small).is_none());
+        let bytes = |all: &std::collections::HashMap<_, CachedState>| all.values().map(CachedState::len).sum::<usize>();
+        assert_eq!(cache.bytes, bytes(&cache.young));
+        let most = cache.bytes_max + large.len();
+        assert!(bytes(&cache.young) <= most && bytes(&cache.old) <= most);
+        assert!(cache.get(id(199), &as_large).is_some() && cache.get(id(0), &as_small).is_none());
     }
 }

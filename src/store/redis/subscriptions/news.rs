@@ -1,4 +1,4 @@
-//! What the feed tells: messages as they are published, if they are to be believed, and what is stored when they are not
+//! What the subscriptions tell: messages as they are published, if they are to be believed, and what is stored when they are not
 //! or were missed. Does not know connections.
 
 use bytes::Bytes;
@@ -10,18 +10,18 @@ use crate::store::metrics::Rejected;
 use crate::store::{Countdown, Snapshot, StoreError, Update};
 use crate::wire::{self, PubSubMessage, RecordBody};
 
-use super::super::reader::{self, Found, Lookup};
-use super::topic::{Belief, Topic};
-use super::{Feed, Look, Looked, TOGETHER_MAX, Why, lapses};
+use super::super::reader::{self, Lookup, StoredRecord};
+use super::channel::{Belief, Channel};
+use super::{FinishedRead, PendingRead, Subscriptions, TOGETHER_MAX, Why, lapses};
 
-impl Feed {
+impl Subscriptions {
     /// Reads every watched session again: what was published meanwhile is lost, but a state is whole. Another
     /// run of the server may have forgotten states, and then clients are told what is true now.
     pub(super) async fn catch_up(&mut self) -> Result<(), RedisError> {
         let run = reader::ask(&self.readers, self.shared.patience(), Lookup::Run).await;
         let run = run.map_err(|_| RedisError::Io("nobody says which run of the server this is".to_owned()))?;
         let is_other = self.run.as_ref().is_some_and(|before| *before != run);
-        let heard = self.topics.iter().filter(|(_, topic)| topic.is_heard);
+        let heard = self.watched.iter().filter(|(_, channel)| channel.is_heard);
         let ids: Vec<_> = heard.map(|(id, _)| *id).collect();
         for some in ids.chunks(TOGETHER_MAX) {
             for (id, found) in self.find(some).await? {
@@ -30,8 +30,8 @@ impl Feed {
         }
         // What was being looked at is not any more.
         for id in ids {
-            if let Some(topic) = self.topics.get_mut(&id) {
-                self.lapses.expect_end(id, topic);
+            if let Some(channel) = self.watched.get_mut(&id) {
+                self.lapses.expect_end(id, channel);
             }
         }
         // Only now: whoever was interrupted in between has not told everybody.
@@ -40,15 +40,15 @@ impl Feed {
     }
 
     /// Tells of what is stored of a session, and of the clocks that ran out since it was heard of last.
-    pub(super) fn catch(&mut self, id: SessionId, found: Found, is_other: bool) {
-        let Some(topic) = self.topics.get_mut(&id) else { return };
+    pub(super) fn catch(&mut self, id: SessionId, found: StoredRecord, is_other: bool) {
+        let Some(channel) = self.watched.get_mut(&id) else { return };
         let (now, mut flags) = (found.now, Vec::new());
         let (update, was_misled, is_news) = match found.kept {
             Some((deadline, RecordBody::State(tag, members))) => {
                 let snapshot = Snapshot { tag, deadline, members };
                 let made = lapses::made(&self.shared.lifetimes, &snapshot.members, found.written_at);
-                let (since, was_misled) = topic.read(tag, Some(made));
-                self.lapses.expect_end(id, topic);
+                let (since, was_misled) = channel.read(tag, Some(made));
+                self.lapses.expect_end(id, channel);
                 if let Some(since) = since {
                     flags = self::flags(id, &snapshot, since, now);
                 }
@@ -57,11 +57,11 @@ impl Feed {
                     true => Update::Resync { tag, frame, countdown },
                     false => Update::State { tag, frame, countdown },
                 };
-                (update, was_misled, topic.tell(tag, is_other))
+                (update, was_misled, channel.tell(tag, is_other))
             }
             Some((_, RecordBody::Tombstone(tag))) => {
-                let (_, was_misled) = topic.read(tag, None);
-                (Update::Deleted { tag, frame: wire::deleted(id, now) }, was_misled, topic.tell(tag, is_other))
+                let (_, was_misled) = channel.read(tag, None);
+                (Update::Deleted { tag, frame: wire::deleted(id, now) }, was_misled, channel.tell(tag, is_other))
             }
             None => return self.is_missing(id, now),
         };
@@ -77,7 +77,7 @@ impl Feed {
         }
     }
 
-    async fn find(&mut self, ids: &[SessionId]) -> Result<Vec<(SessionId, Found)>, RedisError> {
+    async fn find(&mut self, ids: &[SessionId]) -> Result<Vec<(SessionId, StoredRecord)>, RedisError> {
         let begin = |&id| Some((id, reader::begin(&self.readers, |reply| Lookup::RecordBody(id, reply)).ok()?));
         let asked: Option<Vec<_>> = ids.iter().map(begin).collect();
         let away = || RedisError::Io("watched sessions cannot be read".to_owned());
@@ -94,22 +94,22 @@ impl Feed {
     }
 
     /// Reads what is stored of one session.
-    pub(super) fn look(&self, id: SessionId, why: Why) -> Look {
+    pub(super) fn look(&self, id: SessionId, why: Why) -> PendingRead {
         let answer = reader::begin(&self.readers, |reply| Lookup::RecordBody(id, reply));
         let patience = self.shared.patience();
         Box::pin(async move {
-            let Ok(answer) = answer else { return Looked { id, why, found: None } };
+            let Ok(answer) = answer else { return FinishedRead { id, why, found: None } };
             let found = match tokio::time::timeout(patience, answer).await {
                 Ok(Ok(Ok(found))) => Some(found),
                 Ok(Ok(Err(_)) | Err(_)) | Err(_) => None,
             };
-            Looked { id, why, found }
+            FinishedRead { id, why, found }
         })
     }
 
     /// What is stored of a session was read, if it could be. Returns what must be read once more.
-    pub(super) fn looked(&mut self, looked: Looked) -> Option<Look> {
-        let Looked { id, why, found } = looked;
+    pub(super) fn looked(&mut self, looked: FinishedRead) -> Option<PendingRead> {
+        let FinishedRead { id, why, found } = looked;
         match (why, found) {
             (Why::Lifetime, found) => {
                 self.is_looked_at(id, found);
@@ -118,53 +118,53 @@ impl Feed {
             (Why::Doubt, Some(found)) => self.catch(id, found, false),
             (Why::Doubt, None) => {}
         }
-        let again = self.topics.get_mut(&id).is_some_and(Topic::looked);
+        let again = self.watched.get_mut(&id).is_some_and(Channel::looked);
         again.then(|| self.look(id, Why::Doubt))
     }
 
     /// Hands on a message; returns its session when what is stored must be read first.
     pub(super) fn hand_on(&mut self, channel: &str, payload: &[u8]) -> Option<SessionId> {
         let id = self.shared.keyspace.session_of_channel(channel)?;
-        let topic = self.topics.get_mut(&id)?;
-        if !topic.is_watched() {
-            topic.miss();
+        let channel = self.watched.get_mut(&id)?;
+        if !channel.is_watched() {
+            channel.miss();
             return None;
         }
         let payload = Bytes::copy_from_slice(payload);
-        if topic.is_heard {
+        if channel.is_heard {
             return self.tell(id, &payload);
         }
-        topic.hold(payload);
+        channel.hold(payload);
         None
     }
 
     /// The same, when it is known what was stored before.
     pub(super) fn tell(&mut self, id: SessionId, payload: &Bytes) -> Option<SessionId> {
         let shared = &self.shared;
-        let topic = self.topics.get_mut(&id)?;
+        let channel = self.watched.get_mut(&id)?;
         let update = match wire::read_pubsub_message(payload, id) {
             Some(PubSubMessage::State(tag, frame)) => {
-                match topic.believe(tag, || shared.estimate()) {
+                match channel.believe(tag, || shared.estimate()) {
                     Belief::Sure => {}
                     Belief::Old => return None,
-                    Belief::Doubt => return topic.doubt(tag).then_some(id),
+                    Belief::Doubt => return channel.doubt(tag).then_some(id),
                 }
-                topic.heard(tag, Some(lapses::made(&shared.lifetimes, &frame, wire::published_at(payload))));
-                self.lapses.expect_end(id, topic);
+                channel.heard(tag, Some(lapses::made(&shared.lifetimes, &frame, wire::published_at(payload))));
+                self.lapses.expect_end(id, channel);
                 let countdown = countdown(&frame);
                 Update::State { tag, frame, countdown }
             }
             Some(PubSubMessage::Deleted(tag, frame)) => {
-                match topic.believe(tag, || shared.estimate()) {
+                match channel.believe(tag, || shared.estimate()) {
                     Belief::Sure => {}
                     Belief::Old => return None,
-                    Belief::Doubt => return topic.doubt(tag).then_some(id),
+                    Belief::Doubt => return channel.doubt(tag).then_some(id),
                 }
-                topic.heard(tag, None);
+                channel.heard(tag, None);
                 Update::Deleted { tag, frame }
             }
             // It is told with its state.
-            Some(PubSubMessage::Notice(Some(tag), _)) if !topic.is_news_of(tag) => return None,
+            Some(PubSubMessage::Notice(Some(tag), _)) if !channel.is_news_of(tag) => return None,
             Some(PubSubMessage::Notice(_, message)) => Update::Notice(message),
             None => {
                 self.reject(id, "something was published that is no message");
@@ -173,7 +173,7 @@ impl Feed {
         };
         self.shared.listener.update(id, &update);
         if let Some(published) = wire::published_at(payload)
-            && let Some(now_us) = self.shared.authority.estimate_us(self.shared.clock.moment())
+            && let Some(now_us) = self.shared.server_clock.estimate_us(self.shared.clock.moment())
         {
             self.shared.metrics.handed_on(published, now_us);
         }

@@ -1,5 +1,5 @@
-//! A command on its way through a committer, over all its tries, and how its sender is told when it is given
-//! up. Does not know how it is judged or committed.
+//! A commit on its way through a committer, over all its retries, and how its sender learns that it failed. Does not know
+//! how it is decided or committed.
 
 use std::sync::Arc;
 
@@ -9,41 +9,41 @@ use crate::clock::Moment;
 use crate::engine::{Refusal, Timestamp, Uuid};
 use crate::store::{Commit, Committed, RateLimitStatus, Record, StoreError, Verdict};
 
-use super::claim::Claim;
-use super::refused::Refused;
+use super::cancellation::Cancellation;
+use super::refused::RefusedCommit;
 
-/// A command on its way.
-pub(super) struct Job {
+/// A commit that is not replied to yet.
+pub(super) struct PendingCommit {
     pub(super) commit: Commit,
-    /// Names the change over all its tries.
+    /// The event id: the same over all retries, so that a commit in doubt is recognised.
     pub(super) event: Uuid,
     /// When its sender stops waiting.
     pub(super) expires: Moment,
     /// Whether its sender still wants it.
-    pub(super) claim: Arc<Claim>,
-    /// Where its own limit stands; counted once, however often it is tried.
+    pub(super) cancellation: Arc<Cancellation>,
+    /// Where its own rate limit stands; counted once, however often it is retried.
     pub(super) quota: Option<RateLimitStatus>,
     /// When the window ends that it was counted in; `None` when it was only looked at.
     pub(super) window: Option<Moment>,
-    /// What it was about to come to when the connection was lost: perhaps it has.
-    pub(super) attempt: Option<Attempt>,
-    /// The state that it was judged on when another instance was faster.
+    /// What it was about to come to when the connection was lost: it may have been committed.
+    pub(super) in_doubt: Option<InDoubt>,
+    /// The state that it was decided on when it met a conflict.
     pub(super) seen: Option<(Arc<Record>, Timestamp)>,
     pub(super) reply: oneshot::Sender<Result<Committed, StoreError>>,
 }
 
-/// A change of which it is not known whether it was made.
+/// A commit whose outcome is unknown.
 #[derive(Clone)]
-pub(super) struct Attempt {
+pub(super) struct InDoubt {
     pub(super) record: Option<Arc<Record>>,
     pub(super) verdict: Verdict,
     /// The latest event of the state that it was based on.
     pub(super) base: Option<Uuid>,
 }
 
-impl Job {
-    /// The store does not answer, or not in time.
-    pub(super) fn give_up(self) {
+impl PendingCommit {
+    /// Replies that the store does not answer, or not in time.
+    pub(super) fn fail_unavailable(self) {
         self.unavailable("the store does not answer");
     }
 
@@ -55,18 +55,18 @@ impl Job {
         self
     }
 
-    /// Others keep changing the session. Whoever asked is told so, if it has no limit here already; a clock that ran out is
-    /// fired later.
-    pub(super) fn lose(self) -> Option<Refused> {
-        match (self.seen, &self.attempt, &self.commit.arrival) {
+    /// Replies with a conflict: other instances keep changing the session. One with a rate limit is returned, to be settled
+    /// first; a clock that ran out is fired later.
+    pub(super) fn fail_conflict(self) -> Option<RefusedCommit> {
+        match (self.seen, &self.in_doubt, &self.commit.arrival) {
             (Some((record, now)), None, Some(_)) => {
                 let actual_version = record.session().version;
                 let refusal = Refusal::Conflict { actual_version, expected_version: None };
                 let committed = Committed { record: Some(record), verdict: Some(Err(refusal)), quota: self.quota, now };
-                Refused::of(&self.commit, self.window, committed, self.reply)
+                RefusedCommit::of(&self.commit, self.window, committed, self.reply)
             }
-            (_, attempt, _) => {
-                let error = match attempt {
+            (_, in_doubt, _) => {
+                let error = match in_doubt {
                     Some(_) => StoreError::UnknownOutcome,
                     None => StoreError::Unavailable("the session is changed by others all the time"),
                 };
@@ -77,7 +77,7 @@ impl Job {
     }
 
     pub(super) fn unavailable(self, why: &'static str) {
-        let is_unknown = self.attempt.is_some();
+        let is_unknown = self.in_doubt.is_some();
         self.fail(if is_unknown { StoreError::UnknownOutcome } else { StoreError::Unavailable(why) });
     }
 
