@@ -136,7 +136,7 @@ impl Benchmark for Clocks {
             for index in 0..*count {
                 let address = target.addresses[index % target.addresses.len()];
                 let socket = Socket::open(address, &sessions.id(index)).await?;
-                let client = Client { id: sessions.id(index), offset: *offset, socket };
+                let client = DeadlineClient { id: sessions.id(index), offset: *offset, socket };
                 clients.spawn(client.wait(told.clone(), is_over.clone()));
             }
             factory.step(target, &sessions, 0..*count, &SetupStep::Start).await?;
@@ -179,13 +179,13 @@ struct Lateness {
 }
 
 /// A client that waits for a clock to run out.
-struct Client {
+struct DeadlineClient {
     id: String,
     offset: Offset,
     socket: Socket,
 }
 
-impl Client {
+impl DeadlineClient {
     async fn wait(mut self, told: mpsc::Sender<Lateness>, mut is_over: watch::Receiver<bool>) -> Result<()> {
         let message = self.expect("STATE_UPDATE", STARTED).await?;
         let deadline = message["state"]["deadline_at"].clone();
