@@ -13,7 +13,7 @@ mod redis;
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use synckairos::audit::Sink;
 use synckairos::engine::Command;
-use synckairos::postgres::{PostgresSink, Server, migrate_server};
+use synckairos::postgres::{PostgresServer, PostgresSink, migrate_server};
 
 use life::{Life, SWITCH};
 use postgres::Postgres;
@@ -24,7 +24,7 @@ const SIZES: [usize; 3] = [1, 128, 2_048];
 
 fn write(criterion: &mut Criterion) {
     let postgres = Postgres::start_with(&["max_wal_size=4GB"], &[]);
-    let server = Server::parse(&postgres.url("postgres")).expect("a URL");
+    let server = PostgresServer::parse(&postgres.url("postgres")).expect("a URL");
     migrate_server(&server).expect("the database is empty");
     let mut sink = PostgresSink::new(server);
     let mut audited = AuditRow::begin(&mut sink);

@@ -16,8 +16,8 @@ use crate::supervision::Supervisor;
 const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Brings the schema of a database up to date; `Err` says why it cannot be done.
-pub async fn migrate(access: &postgres::Access, out: &mut (dyn Write + Send)) -> Result<(), String> {
-    let database = postgres::Server::open(access)?;
+pub async fn migrate(access: &postgres::PostgresAccess, out: &mut (dyn Write + Send)) -> Result<(), String> {
+    let database = postgres::PostgresServer::open(access)?;
     // The client blocks, and has a runtime of its own.
     let migrated = Supervisor::default().block("migrate", move || postgres::migrate_server(&database)).await;
     let migrated = migrated.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
@@ -41,7 +41,7 @@ pub async fn back_up(path: PathBuf, to: PathBuf, out: &mut (dyn Write + Send)) -
 #[derive(Debug)]
 pub enum HistoryLocation {
     /// In a database.
-    Database(postgres::Access),
+    Database(postgres::PostgresAccess),
     /// In this data directory, which no server has.
     Directory(PathBuf),
 }
@@ -51,7 +51,7 @@ pub async fn purge(history: HistoryLocation, id: &str, out: &mut (dyn Write + Se
     let id = Uuid::parse(id).map(SessionId).ok_or_else(|| format!("{id} is no session's id"))?;
     let count = match history {
         HistoryLocation::Database(access) => {
-            let database = postgres::Server::open(&access)?;
+            let database = postgres::PostgresServer::open(&access)?;
             // The client blocks, and has a runtime of its own.
             let erased = Supervisor::default().block("purge", move || postgres::erase_at(&database, id)).await;
             erased.map_err(|panicked| panicked.to_string())?.map_err(|failure| failure.to_string())?

@@ -20,7 +20,7 @@ use crate::http;
 use crate::instances::{Fingerprint, Instances, Lease};
 use crate::logging;
 use crate::memory_limit;
-use crate::postgres::{self, PostgresArchive, PostgresSink, Server as Database, Tables};
+use crate::postgres::{self, PostgresArchive, PostgresServer, PostgresSink, SchemaStatus};
 use crate::process::{self, ProcessCollector};
 use crate::readiness::{Finding, Readiness};
 use crate::redis::{Keyspace, RedisServer, WakeUp};
@@ -114,7 +114,7 @@ pub async fn start(config: Config) -> Result<Running, Failure> {
         let differing = instances.clone();
         readiness.add("instances", move || differing.differs().map(Finding::NotReady));
         if let Some(audit) = &config.audit {
-            let (database, learning) = (Database::open(&audit.access), instances.clone());
+            let (database, learning) = (PostgresServer::open(&audit.access), instances.clone());
             let database = database.map_err(|why| Failure::Store(io::Error::other(why)))?;
             let (identified, learn) = (Task::auxiliary("identity of the database"), supervisor.clone());
             let identify = move || identify(database.clone(), learning.clone(), learn.clone());
@@ -198,7 +198,7 @@ pub async fn start(config: Config) -> Result<Running, Failure> {
             // Whether it is told or forgotten.
             let mut ends = std::pin::pin!(async { drop(audit_ends.await) });
             tokio::select! {
-                () = tables.looked_for() => consumer.run(ends).await,
+                () = tables.known() => consumer.run(ends).await,
                 () = &mut ends => {}
             }
         })
@@ -294,7 +294,7 @@ fn instances(
 }
 
 /// Finds out which database the audit is written into, once it can be asked.
-async fn identify(database: Database, instances: Instances, supervisor: Supervisor) -> Ending {
+async fn identify(database: PostgresServer, instances: Instances, supervisor: Supervisor) -> Ending {
     loop {
         let asked = database.clone();
         if let Ok(Ok(identity)) = supervisor.block("identity of the database", move || postgres::identity(&asked)).await
@@ -369,7 +369,7 @@ impl Kept {
 struct Audit {
     archive: Option<Arc<dyn Archive>>,
     /// It writes once the tables were made, or somebody knows why they cannot be.
-    consumer: Option<(Consumer, Tables)>,
+    consumer: Option<(Consumer, SchemaStatus)>,
 }
 
 /// Where a part of the server says how it is.
@@ -393,8 +393,8 @@ impl Audit {
             watched.registry.register_collector(Box::new(AwayCollector::new(|| false)));
             return Ok(Self { archive: None, consumer: None });
         };
-        let database = Database::open(&audit.access).map_err(io::Error::other)?;
-        let tables = Tables::default();
+        let database = PostgresServer::open(&audit.access).map_err(io::Error::other)?;
+        let tables = SchemaStatus::default();
         let (supervisor, migrated, found) = (watched.supervisor.clone(), database.clone(), tables.clone());
         let migrate = move || postgres::keep_migrated(migrated.clone(), supervisor.clone(), found.clone());
         agents.spawn(watched.supervisor.keep(Task::auxiliary("migration"), migrate));

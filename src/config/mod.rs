@@ -106,7 +106,7 @@ pub struct Redis {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Audit {
     /// The database, and how to get in.
-    pub access: postgres::Access,
+    pub access: postgres::PostgresAccess,
     /// How many threads write.
     pub threads: usize,
     /// How many bytes may wait.
@@ -219,7 +219,7 @@ impl Config {
     }
 
     /// Reads where the database is, for whoever needs nothing else.
-    pub fn read_database(lookup: impl Fn(&str) -> Option<String>) -> Result<postgres::Access, Vec<String>> {
+    pub fn read_database(lookup: impl Fn(&str) -> Option<String>) -> Result<postgres::PostgresAccess, Vec<String>> {
         let mut reader = Reader::new(lookup);
         let database = reader.database();
         reader.end(database)?.ok_or_else(|| vec!["DATABASE_URL: missing: that is what is asked".to_owned()])

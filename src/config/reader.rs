@@ -197,7 +197,7 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
     }
 
     /// Where the database is, if that is said.
-    pub(super) fn database(&mut self) -> Option<postgres::Access> {
+    pub(super) fn database(&mut self) -> Option<postgres::PostgresAccess> {
         let is_encrypted = match self.given("DATABASE_SSL").as_deref() {
             None => None,
             Some("true" | "on" | "1") => Some(true),
@@ -209,8 +209,8 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
             }
         };
         let (url, password) = (self.secret("DATABASE_URL"), self.secret("DATABASE_PASSWORD"));
-        let access = postgres::Access { url: url?, password, is_encrypted };
-        if let Err(why) = postgres::Server::open(&access) {
+        let access = postgres::PostgresAccess { url: url?, password, is_encrypted };
+        if let Err(why) = postgres::PostgresServer::open(&access) {
             self.problems.push(format!("DATABASE_URL: {why}"));
         }
         Some(access)

@@ -1,6 +1,6 @@
-//! Reads the record back: threads with a connection each, asked over short queues. States that are looked for have one of
-//! their own that is always there, so that neither those who write nor those who read history keep it from being asked.
-//! Whoever asks waits for a bounded time; what could not be asked or answered is unavailable. Does not know why it is asked.
+//! The archive of sessions: threads with a connection each answer queries from short queues. Lookups of a session's newest
+//! state have a thread and a connection of their own, so that neither writers nor pages of history hold them up. A caller
+//! waits for a bounded time; a query that is not answered by then is unavailable. Does not know why it is asked.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,14 +15,14 @@ use crate::store::{Archive, Archived, Change, Changes, Room, StoreError, StoreFu
 use crate::supervision::{Ending, Supervisor, Task, panic_point};
 use crate::wire::Cursor;
 
-use super::connection::{Connection, Failure};
+use super::connection::{PostgresConnection, PostgresError};
 use super::erase::erase;
-use super::server::Server;
+use super::server::PostgresServer;
 
-/// How many pages of histories are read at once.
-const READERS: usize = 2;
+/// Threads that read pages of history.
+const PAGE_THREADS: usize = 2;
 
-/// How many more questions may wait.
+/// Queries in a queue at most.
 const QUEUE: usize = 64;
 
 /// How long the database may think about one.
@@ -35,44 +35,44 @@ const REPLY_TIMEOUT: Duration = Duration::from_secs(3);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// How long a connection is kept that nobody uses, and how soon one that must be there is made again.
-const REST: Duration = Duration::from_secs(10);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Rows that are fetched at once, at most.
 const FETCH_MAX: usize = 64;
 
 /// The record in PostgreSQL. Its threads end when it is dropped.
 pub struct PostgresArchive {
-    lookups: Sender<Question>,
-    pages: Sender<Question>,
+    lookups: Sender<ArchiveQuery>,
+    pages: Sender<ArchiveQuery>,
 }
 
-/// Something to ask, and whom to tell.
-type Question = Box<dyn FnOnce(&mut Desk) + Send>;
+/// A query, which sends its result to the caller.
+type ArchiveQuery = Box<dyn FnOnce(&mut ArchiveWorker) + Send>;
 
-/// What a thread asks on.
-struct Desk {
-    server: Arc<Server>,
-    connection: Option<Connection>,
+/// One thread and its connection.
+struct ArchiveWorker {
+    server: Arc<PostgresServer>,
+    connection: Option<PostgresConnection>,
     /// Whether a connection is made before it is needed, and kept.
     is_ready: bool,
 }
 
 impl PostgresArchive {
     /// Reads from `server`; `Err` when there are no threads to be had.
-    pub fn start(server: Server, supervisor: &Supervisor) -> std::io::Result<Self> {
+    pub fn start(server: PostgresServer, supervisor: &Supervisor) -> std::io::Result<Self> {
         let server = Arc::new(server);
-        let start = |name: String, is_ready: bool, asked: Receiver<Question>| {
+        let start = |name: String, is_ready: bool, asked: Receiver<ArchiveQuery>| {
             let server = Arc::clone(&server);
-            // A question that meets a fault of ours is answered by nobody, and goes with its connection.
+            // A query that panics is not answered, and its connection is dropped.
             supervisor.keep_thread(Task::auxiliary("archive"), name, move || {
-                Desk { server: Arc::clone(&server), connection: None, is_ready }.serve(&asked);
+                ArchiveWorker { server: Arc::clone(&server), connection: None, is_ready }.serve(&asked);
                 Ending::Done
             })
         };
         let (lookups, asked) = bounded(QUEUE);
         start("archive".to_owned(), true, asked)?;
         let (pages, asked) = bounded(QUEUE);
-        for number in 0..READERS {
+        for number in 0..PAGE_THREADS {
             start(format!("archive-{number}"), false, asked.clone())?;
         }
         Ok(Self { lookups, pages })
@@ -80,11 +80,11 @@ impl PostgresArchive {
 
     /// Asks a question over one of the queues.
     fn ask<T: Send + 'static>(
-        queue: &Sender<Question>,
+        queue: &Sender<ArchiveQuery>,
         ask: impl AsyncFn(&mut Client) -> Result<T, Error> + Send + 'static,
     ) -> StoreFuture<'static, T> {
         let (reply, answer) = oneshot::channel();
-        let question: Question = Box::new(move |desk| {
+        let question: ArchiveQuery = Box::new(move |desk| {
             // Nobody waits any more.
             if reply.is_closed() {
                 return;
@@ -128,15 +128,15 @@ impl Archive for PostgresArchive {
     }
 }
 
-impl Desk {
+impl ArchiveWorker {
     /// A thread's life: until nobody can ask any more.
-    fn serve(mut self, questions: &Receiver<Question>) {
+    fn serve(mut self, questions: &Receiver<ArchiveQuery>) {
         loop {
             if self.is_ready && self.connection.is_none() {
                 // Whoever asks is told why there is none.
                 self.connection = self.server.connect(STATEMENT_TIMEOUT).ok();
             }
-            match questions.recv_timeout(REST) {
+            match questions.recv_timeout(IDLE_TIMEOUT) {
                 Ok(question) => question(&mut self),
                 Err(RecvTimeoutError::Timeout) if self.is_ready => {}
                 Err(RecvTimeoutError::Timeout) => self.connection = None,
@@ -146,10 +146,10 @@ impl Desk {
     }
 
     /// Asks once more on a new connection when the old one turns out to be lost.
-    fn ask<T>(&mut self, question: impl AsyncFn(&mut Client) -> Result<T, Error>) -> Result<T, Failure> {
+    fn ask<T>(&mut self, question: impl AsyncFn(&mut Client) -> Result<T, Error>) -> Result<T, PostgresError> {
         if let Some(mut connection) = self.connection.take() {
             match connection.ask(REPLY_TIMEOUT, &question) {
-                Err(Failure::Postgres(_)) if connection.is_closed() => {}
+                Err(PostgresError::Postgres(_)) if connection.is_closed() => {}
                 answer => {
                     self.connection = Some(connection);
                     return answer;

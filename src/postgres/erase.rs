@@ -1,4 +1,4 @@
-//! Forgets all that was written of a session. Does not know who wants it.
+//! Erases all rows of a session. Does not know who asks for it.
 
 use std::time::Duration;
 
@@ -6,14 +6,14 @@ use tokio_postgres::{Client, Error};
 
 use crate::engine::SessionId;
 
-use super::connection::Failure;
-use super::server::Server;
+use super::connection::PostgresError;
+use super::server::PostgresServer;
 
 /// How long it may take.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Connects to a server and forgets a session; tells how many changes that were. Blocks; not to be called in a task.
-pub fn erase_at(server: &Server, id: SessionId) -> Result<u64, Failure> {
+pub fn erase_at(server: &PostgresServer, id: SessionId) -> Result<u64, PostgresError> {
     server.connect(TIMEOUT)?.ask(TIMEOUT, async |client| erase(client, id).await)
 }
 

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::server::Server;
+use super::server::PostgresServer;
 
 /// How long it may think about it.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -13,7 +13,7 @@ const STATEMENT_TIMEOUT: Duration = Duration::from_secs(2);
 /// # Errors
 ///
 /// When it cannot be asked, or does not tell.
-pub fn identity(server: &Server) -> Result<String, String> {
+pub fn identity(server: &PostgresServer) -> Result<String, String> {
     const SQL: &str = "select s.system_identifier::text || ' / ' || d.oid::text
         from pg_control_system() s, pg_database d where d.datname = current_database()";
     let mut connection = server.connect(STATEMENT_TIMEOUT).map_err(|failure| failure.to_string())?;

@@ -1,5 +1,6 @@
-//! Removes history that is older than it has to be kept: whole sessions that are over, and of those that live what lies
-//! before their newest state. One instance at a time does it, a few sessions in a transaction. Does not know why.
+//! Retention: removes history older than a limit, whole sessions that are over, and changes before the newest state of those
+//! that live. One instance at a time does it, under an advisory lock, a few sessions in a transaction. Does not know who set
+//! the limit.
 
 use std::time::Duration;
 
@@ -7,9 +8,9 @@ use tracing::{info, warn};
 
 use crate::supervision::{Ending, Supervisor, panic_point};
 
-use super::agent::Tables;
-use super::connection::Failure;
-use super::server::Server;
+use super::connection::PostgresError;
+use super::migrator::SchemaStatus;
+use super::server::PostgresServer;
 
 /// How often sessions are looked through.
 const PAUSE: Duration = Duration::from_secs(60 * 60);
@@ -31,14 +32,19 @@ const FIRST: &str = "00000000-0000-0000-0000-000000000000";
 
 /// What was removed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Removed {
+struct RemovedHistory {
     changes: i64,
     sessions: i64,
 }
 
 /// Removes what is older than `age_max`, now and then.
-pub async fn keep_retained(server: Server, age_max: Duration, tables: Tables, supervisor: Supervisor) -> Ending {
-    tables.are_there().await;
+pub async fn keep_retained(
+    server: PostgresServer,
+    age_max: Duration,
+    tables: SchemaStatus,
+    supervisor: Supervisor,
+) -> Ending {
+    tables.ready().await;
     loop {
         let asked = server.clone();
         let removed = supervisor.block("retention", move || {
@@ -46,8 +52,8 @@ pub async fn keep_retained(server: Server, age_max: Duration, tables: Tables, su
             remove(&asked, age_max)
         });
         match removed.await {
-            Ok(Ok(Removed { changes: 0, sessions: 0 })) => {}
-            Ok(Ok(Removed { changes, sessions })) => {
+            Ok(Ok(RemovedHistory { changes: 0, sessions: 0 })) => {}
+            Ok(Ok(RemovedHistory { changes, sessions })) => {
                 info!(changes, sessions, "history was removed that is older than it is kept");
             }
             Ok(Err(failure)) => warn!(%failure, "old history was not removed"),
@@ -58,9 +64,9 @@ pub async fn keep_retained(server: Server, age_max: Duration, tables: Tables, su
 }
 
 /// Goes through all sessions once, unless somebody else does. Blocks.
-fn remove(server: &Server, age_max: Duration) -> Result<Removed, Failure> {
+fn remove(server: &PostgresServer, age_max: Duration) -> Result<RemovedHistory, PostgresError> {
     let mut connection = server.connect(STATEMENT_TIMEOUT)?;
-    let mut removed = Removed::default();
+    let mut removed = RemovedHistory::default();
     let is_ours = connection.ask(ANSWER_TIMEOUT, async |client| {
         client.query_one("select pg_try_advisory_lock($1)", &[&LOCK]).await?.try_get::<_, bool>(0)
     })?;

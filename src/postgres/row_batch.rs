@@ -37,12 +37,12 @@ pub(super) struct ParticipantRow {
     pub(super) tag: StateTag,
     pub(super) added_at: Timestamp,
     pub(super) participant: ParticipantColumns,
-    pub(super) turns: Turns,
+    pub(super) turns: TurnSpan,
 }
 
 /// The first and the last instant at which it is known to have been somebody's turn.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Turns {
+pub(super) struct TurnSpan {
     pub(super) first: Option<Timestamp>,
     pub(super) last: Option<Timestamp>,
 }
@@ -92,7 +92,7 @@ fn place(change: &ChangeColumns<'_>) -> (SessionId, StateTag, Timestamp) {
 impl ParticipantRow {
     fn of(change: &ChangeColumns<'_>, state: &StateColumns<'_>, participant: &ParticipantColumns) -> Self {
         let at = change.name.at;
-        let mut turns = Turns::default();
+        let mut turns = TurnSpan::default();
         // In the state that the change made; for whom it was about, before it; and whose turn flagged, then.
         if state.active == Some(participant.id) {
             turns.add(state.active_since.unwrap_or(at), at);
@@ -120,7 +120,7 @@ impl ParticipantRow {
     }
 }
 
-impl Turns {
+impl TurnSpan {
     fn add(&mut self, since: Timestamp, until: Timestamp) {
         self.first = self.first.into_iter().chain([since]).min();
         self.last = self.last.max(Some(until));

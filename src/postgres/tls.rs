@@ -15,7 +15,7 @@ use crate::tls;
 
 /// What a connection has to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Mode {
+pub(super) enum TlsMode {
     /// Not encrypted.
     Disable,
     /// Encrypted when the server can, whoever it is.
@@ -28,14 +28,14 @@ pub(super) enum Mode {
     VerifyFull,
 }
 
-impl Mode {
+impl TlsMode {
     pub(super) fn parse(name: &str) -> Result<Self, String> {
         match name {
-            "disable" => Ok(Mode::Disable),
-            "prefer" => Ok(Mode::Prefer),
-            "require" => Ok(Mode::Require),
-            "verify-ca" => Ok(Mode::VerifyCa),
-            "verify-full" => Ok(Mode::VerifyFull),
+            "disable" => Ok(TlsMode::Disable),
+            "prefer" => Ok(TlsMode::Prefer),
+            "require" => Ok(TlsMode::Require),
+            "verify-ca" => Ok(TlsMode::VerifyCa),
+            "verify-full" => Ok(TlsMode::VerifyFull),
             _ => Err("sslmode must be disable, prefer, require, verify-ca or verify-full".to_owned()),
         }
     }
@@ -43,23 +43,25 @@ impl Mode {
     /// Whether plaintext is out of the question.
     pub(super) fn is_required(self) -> bool {
         match self {
-            Mode::Disable | Mode::Prefer => false,
-            Mode::Require | Mode::VerifyCa | Mode::VerifyFull => true,
+            TlsMode::Disable | TlsMode::Prefer => false,
+            TlsMode::Require | TlsMode::VerifyCa | TlsMode::VerifyFull => true,
         }
     }
 }
 
 /// How to encrypt, if at all; believes the authorities in the file `roots`, or else the system's.
-pub(super) fn connector(mode: Mode, roots: Option<&str>) -> Result<Option<MakeRustlsConnect>, String> {
+pub(super) fn connector(mode: TlsMode, roots: Option<&str>) -> Result<Option<MakeRustlsConnect>, String> {
     let provider = tls::provider();
     let verifier: Arc<dyn ServerCertVerifier> = match (mode, roots) {
-        (Mode::Disable, _) => return Ok(None),
-        (Mode::Prefer, _) | (Mode::Require, None) => Arc::new(Lenient { trust: None, provider: provider.clone() }),
-        (Mode::Require, Some(_)) | (Mode::VerifyCa, _) => {
-            let trust = Some(trusted(roots, &provider)?);
-            Arc::new(Lenient { trust, provider: provider.clone() })
+        (TlsMode::Disable, _) => return Ok(None),
+        (TlsMode::Prefer, _) | (TlsMode::Require, None) => {
+            Arc::new(AnyNameVerifier { trust: None, provider: provider.clone() })
         }
-        (Mode::VerifyFull, _) => trusted(roots, &provider)?,
+        (TlsMode::Require, Some(_)) | (TlsMode::VerifyCa, _) => {
+            let trust = Some(trusted(roots, &provider)?);
+            Arc::new(AnyNameVerifier { trust, provider: provider.clone() })
+        }
+        (TlsMode::VerifyFull, _) => trusted(roots, &provider)?,
     };
     let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
     let config = config.map_err(|error| error.to_string())?.dangerous().with_custom_certificate_verifier(verifier);
@@ -76,12 +78,12 @@ fn trusted(roots: Option<&str>, provider: &Arc<CryptoProvider>) -> Result<Arc<We
 
 /// Takes a certificate for the server's whatever name is on it, and, without `trust`, whoever made it.
 #[derive(Debug)]
-struct Lenient {
+struct AnyNameVerifier {
     trust: Option<Arc<WebPkiServerVerifier>>,
     provider: Arc<CryptoProvider>,
 }
 
-impl ServerCertVerifier for Lenient {
+impl ServerCertVerifier for AnyNameVerifier {
     fn verify_server_cert(
         &self,
         certificate: &CertificateDer<'_>,

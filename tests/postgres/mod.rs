@@ -15,13 +15,13 @@ mod written;
 
 use postgres::Client;
 use synckairos::audit::{Sink, WriteError};
-use synckairos::postgres::{PostgresSink, Server, migrate_server};
+use synckairos::postgres::{PostgresServer, PostgresSink, migrate_server};
 
 use crate::support::postgres::Database;
 
 /// A server by its URL.
-pub(crate) fn server(url: &str) -> Server {
-    Server::parse(url).expect("a URL")
+pub(crate) fn server(url: &str) -> PostgresServer {
+    PostgresServer::parse(url).expect("a URL")
 }
 
 /// A database with its tables, a connection of the test's own, and a writer.

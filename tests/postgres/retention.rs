@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use synckairos::engine::{Command, SessionId};
-use synckairos::postgres::{Tables, erase_at, keep_migrated, keep_retained};
+use synckairos::postgres::{SchemaStatus, erase_at, keep_migrated, keep_retained};
 use synckairos::supervision::Supervisor;
 
 use super::life::{Life, SWITCH, uuid};
@@ -31,7 +31,7 @@ fn what_is_over_goes_and_what_lives_keeps_its_newest_state() {
     let url = database.url();
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
-    let (tables, supervisor) = (Tables::default(), Supervisor::default());
+    let (tables, supervisor) = (SchemaStatus::default(), Supervisor::default());
     runtime.spawn(keep_migrated(server(&url), supervisor.clone(), tables.clone()));
     runtime.spawn(keep_retained(server(&url), DAY, tables, supervisor));
     while !rows(&mut client, LEFT).contains(r#""sessions":1,"#) {

@@ -1,13 +1,13 @@
-//! The tables, and how they come to be: numbered migrations that only go forward, each of which makes what is missing and
-//! leaves what is there. Does not know what is written into them.
+//! The schema: numbered migrations that only go forward, each of which creates what is missing and leaves what is there. Does
+//! not know what is written into the tables.
 
 use std::fmt;
 use std::time::Duration;
 
 use tokio_postgres::{Client, Error, Transaction};
 
-use super::connection::{Connection, Failure, described};
-use super::server::Server;
+use super::connection::{PostgresConnection, PostgresError, described};
+use super::server::PostgresServer;
 
 /// In order; a name begins with its number.
 const MIGRATIONS: [(&str, &str); 2] = [
@@ -22,7 +22,7 @@ const VERSION_1: &str = include_str!("../../sql/version_1.sql");
 const VERSION_1_NAME: &str = "version_1";
 
 /// Whether the tables are those of version 1, and whether all that the migrations make is there.
-const STANDING: &str = include_str!("../../sql/standing.sql");
+const SCHEMA_STATE: &str = include_str!("../../sql/schema_state.sql");
 
 /// Held while a migration is applied, so that instances that start together do it one after the other.
 const LOCK: i64 = 0x0053_796e_634b_6169;
@@ -34,7 +34,7 @@ const STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
 const MIGRATION_TIMEOUT: &str = "6h";
 
 /// How long all of it may take, until the server counts as gone: how long is not known before, but not for ever.
-const PATIENCE: Duration = Duration::from_secs(24 * 60 * 60);
+const MIGRATE_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How long may pass until a server has shown that it answers.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
@@ -73,21 +73,21 @@ impl From<Error> for MigrateError {
     }
 }
 
-impl From<Failure> for MigrateError {
-    fn from(failure: Failure) -> Self {
+impl From<PostgresError> for MigrateError {
+    fn from(failure: PostgresError) -> Self {
         MigrateError::Database(failure.to_string())
     }
 }
 
-/// What stands in a database.
-struct Standing {
+/// The schema that a database has.
+struct DatabaseSchema {
     is_version_1: bool,
     is_whole: bool,
     /// The names of the migrations that were applied, in order.
     applied: Vec<String>,
 }
 
-impl Standing {
+impl DatabaseSchema {
     /// What has to be run, in order: all of it where something is missing although it was applied once.
     fn missing(&self) -> Vec<(&'static str, &'static str)> {
         let is_applied = |name: &str| self.is_whole && self.applied.iter().any(|applied| applied == name);
@@ -106,12 +106,12 @@ impl Standing {
 
 /// Connects to a server and applies what is missing, in one transaction. Any number of instances may do so at once. Blocks;
 /// not to be called in a task.
-pub fn migrate_server(server: &Server) -> Result<Migrated, MigrateError> {
+pub fn migrate_server(server: &PostgresServer) -> Result<Migrated, MigrateError> {
     migrate(&mut server.connect(STATEMENT_TIMEOUT)?)
 }
 
 /// The same on a connection.
-pub fn migrate(connection: &mut Connection) -> Result<Migrated, MigrateError> {
+pub fn migrate(connection: &mut PostgresConnection) -> Result<Migrated, MigrateError> {
     let standing = connection.ask(ANSWER_TIMEOUT, look)?;
     if let Some(newer) = standing.newer() {
         return Err(MigrateError::Newer(newer.clone()));
@@ -120,7 +120,7 @@ pub fn migrate(connection: &mut Connection) -> Result<Migrated, MigrateError> {
     if standing.missing().is_empty() {
         return Ok(Migrated::default());
     }
-    connection.ask(PATIENCE, async |client| Ok(apply(client).await))?
+    connection.ask(MIGRATE_TIMEOUT, async |client| Ok(apply(client).await))?
 }
 
 /// Applies what is missing once it is this one's turn: another one may have done it meanwhile.
@@ -153,13 +153,13 @@ async fn apply(client: &mut Client) -> Result<Migrated, MigrateError> {
     Ok(migrated)
 }
 
-async fn look(client: &mut Client) -> Result<Standing, Error> {
+async fn look(client: &mut Client) -> Result<DatabaseSchema, Error> {
     let transaction = client.transaction().await?;
     look_in(&transaction).await
 }
 
-async fn look_in(transaction: &Transaction<'_>) -> Result<Standing, Error> {
-    let found = transaction.query_one(STANDING, &[]).await?;
+async fn look_in(transaction: &Transaction<'_>) -> Result<DatabaseSchema, Error> {
+    let found = transaction.query_one(SCHEMA_STATE, &[]).await?;
     let (has_migrations, is_version_1, is_whole) = (found.try_get(0)?, found.try_get(1)?, found.try_get(2)?);
     let mut applied = Vec::new();
     if has_migrations {
@@ -167,5 +167,5 @@ async fn look_in(transaction: &Transaction<'_>) -> Result<Standing, Error> {
             applied.push(row.try_get(0)?);
         }
     }
-    Ok(Standing { is_version_1, is_whole, applied })
+    Ok(DatabaseSchema { is_version_1, is_whole, applied })
 }

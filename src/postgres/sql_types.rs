@@ -1,4 +1,4 @@
-//! Our quantities as PostgreSQL takes them, in its binary form. None of them can fail: what is sent in one go would
+//! Our quantities as PostgreSQL's types, in its binary format. None of them can fail: statements that are pipelined would
 //! otherwise be sent in part. Does not know which columns they are for.
 
 use std::error::Error;
@@ -9,17 +9,17 @@ use tokio_postgres::types::{IsNull, ToSql, Type, accepts, to_sql_checked};
 
 use crate::engine::{Millis, Timestamp, Uuid};
 
-type Written = Result<IsNull, Box<dyn Error + Sync + Send>>;
+type ToSqlResult = Result<IsNull, Box<dyn Error + Sync + Send>>;
 
 /// 2000-01-01T00:00:00Z, from which PostgreSQL counts microseconds.
 const BEGIN_MS: i64 = 946_684_800_000;
 
 /// `uuid`.
 #[derive(Debug)]
-pub(super) struct Id(pub(super) Uuid);
+pub(super) struct PgUuid(pub(super) Uuid);
 
-impl ToSql for Id {
-    fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Written {
+impl ToSql for PgUuid {
+    fn to_sql(&self, _: &Type, out: &mut BytesMut) -> ToSqlResult {
         out.put_u128(self.0.bits());
         Ok(IsNull::No)
     }
@@ -30,10 +30,10 @@ impl ToSql for Id {
 
 /// `timestamptz`.
 #[derive(Debug)]
-pub(super) struct At(pub(super) Timestamp);
+pub(super) struct PgTimestamp(pub(super) Timestamp);
 
-impl ToSql for At {
-    fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Written {
+impl ToSql for PgTimestamp {
+    fn to_sql(&self, _: &Type, out: &mut BytesMut) -> ToSqlResult {
         let ms = i64::try_from(self.0.as_ms()).unwrap_or(i64::MAX);
         out.put_i64((ms - BEGIN_MS).saturating_mul(1_000));
         Ok(IsNull::No)
@@ -45,16 +45,16 @@ impl ToSql for At {
 
 /// `bigint`.
 #[derive(Debug)]
-pub(super) struct Whole(pub(super) u64);
+pub(super) struct PgBigint(pub(super) u64);
 
-impl From<Millis> for Whole {
+impl From<Millis> for PgBigint {
     fn from(span: Millis) -> Self {
         Self(span.as_ms())
     }
 }
 
-impl ToSql for Whole {
-    fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Written {
+impl ToSql for PgBigint {
+    fn to_sql(&self, _: &Type, out: &mut BytesMut) -> ToSqlResult {
         out.put_i64(i64::try_from(self.0).unwrap_or(i64::MAX));
         Ok(IsNull::No)
     }
@@ -65,10 +65,10 @@ impl ToSql for Whole {
 
 /// `json` or `jsonb`, of text that is JSON.
 #[derive(Debug)]
-pub(super) struct Json<T>(pub(super) T);
+pub(super) struct PgJson<T>(pub(super) T);
 
-impl<T: AsRef<[u8]> + fmt::Debug> ToSql for Json<T> {
-    fn to_sql(&self, ty: &Type, out: &mut BytesMut) -> Written {
+impl<T: AsRef<[u8]> + fmt::Debug> ToSql for PgJson<T> {
+    fn to_sql(&self, ty: &Type, out: &mut BytesMut) -> ToSqlResult {
         const FORMAT: u8 = 1;
         if *ty == Type::JSONB {
             out.put_u8(FORMAT);
