@@ -1,7 +1,7 @@
-//! The agent that fires clocks which ran out, without anybody asking. Many are fired at the same time, so
-//! that the store can commit them together; never one session twice at once. Each partition of the store is by
-//! itself: while one is away, clocks of the others are fired all the same. A session that cannot be settled, although the
-//! store can be used, is tried again less and less often. Does not know what a flag does.
+//! Fires deadlines: settles sessions whose clock ran out, without a command. Many are fired at the same time, so that the
+//! store commits them as a group; never one session twice at once. Each partition of the store has a task of its own, so
+//! that one that is unavailable delays no other. A session that cannot be settled although the store is available is retried
+//! with exponential backoff. Does not know what a flag does.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -31,13 +31,13 @@ const STUCK_PAUSE_MAX: Duration = Duration::from_secs(30);
 /// So often it must have failed before anybody is told: another instance may have been faster.
 const STUCK_TOLD_AT: u32 = 3;
 
-/// What is counted of sessions that cannot be settled. Cloning shares it.
+/// The metric of sessions that cannot be settled. Cloning shares it.
 #[derive(Clone, Debug, Default)]
-pub struct Metrics {
+pub struct DeadlineMetrics {
     stuck: Gauge,
 }
 
-impl Metrics {
+impl DeadlineMetrics {
     /// Shown by `registry`.
     pub fn register(registry: &mut Registry) -> Self {
         let metrics = Self::default();
@@ -47,33 +47,34 @@ impl Metrics {
     }
 }
 
-/// Fires every deadline as it passes; runs until it is dropped. A partition that meets a fault of ours is begun anew.
-pub async fn fire(sessions: Sessions, metrics: Metrics, supervisor: Supervisor) {
-    let (parts_failing, mut partitions) = (Arc::new(AtomicUsize::new(0)), JoinSet::new());
+/// Fires every deadline as it passes; runs until it is dropped. The task of a partition that panics is restarted.
+pub async fn fire(sessions: Sessions, metrics: DeadlineMetrics, supervisor: Supervisor) {
+    let (failing_partitions, mut partitions) = (Arc::new(AtomicUsize::new(0)), JoinSet::new());
     for partition in 0..sessions.partitions() {
-        let (sessions, failing, metrics) = (sessions.clone(), Arc::clone(&parts_failing), metrics.clone());
+        let (sessions, failing, metrics) = (sessions.clone(), Arc::clone(&failing_partitions), metrics.clone());
         let own = supervisor.clone();
-        let fire = move || fire_of(sessions.clone(), partition, Arc::clone(&failing), metrics.clone(), own.clone());
+        let fire =
+            move || fire_partition(sessions.clone(), partition, Arc::clone(&failing), metrics.clone(), own.clone());
         partitions.spawn(supervisor.keep(Task::essential("deadlines"), fire));
     }
     while partitions.join_next().await.is_some() {}
 }
 
-async fn fire_of(
+async fn fire_partition(
     sessions: Sessions,
     partition: usize,
-    parts_failing: Arc<AtomicUsize>,
-    metrics: Metrics,
+    failing_partitions: Arc<AtomicUsize>,
+    metrics: DeadlineMetrics,
     supervisor: Supervisor,
 ) {
-    let mut firing = Firing {
+    let mut firing = PartitionFiring {
         sessions: sessions.clone(),
         partition,
         tasks: JoinSet::new(),
         ids: HashMap::new(),
         stuck: HashMap::new(),
         failing: false,
-        parts_failing,
+        failing_partitions,
         metrics,
         supervisor,
     };
@@ -87,51 +88,51 @@ async fn fire_of(
             if firing.tasks.len() >= FIRING_MAX {
                 firing.finish_one().await;
             }
-            firing.begin(id);
+            firing.start(id);
         }
         firing.finish_ready();
     }
 }
 
-/// What came of firing a session.
-enum Fired {
+/// What firing a session's deadline came to.
+enum FireOutcome {
     /// Its clock is not overdue any more.
     Settled,
-    /// The store cannot be used just now.
-    NotNow,
-    /// It can, and yet the session stays overdue.
+    /// The store is unavailable.
+    Unavailable,
+    /// The store is available, and yet the session stays overdue.
     Stuck(String),
 }
 
 /// Sessions of a partition that are being fired.
-struct Firing {
+struct PartitionFiring {
     sessions: Sessions,
     partition: usize,
-    tasks: JoinSet<Result<Fired, Panicked>>,
+    tasks: JoinSet<Result<FireOutcome, Panicked>>,
     ids: HashMap<Id, SessionId>,
     /// How often those could not be settled that are overdue all the time.
     stuck: HashMap<SessionId, u32>,
     /// The last one could not be fired.
     failing: bool,
     /// Of how many partitions that is so.
-    parts_failing: Arc<AtomicUsize>,
-    metrics: Metrics,
+    failing_partitions: Arc<AtomicUsize>,
+    metrics: DeadlineMetrics,
     supervisor: Supervisor,
 }
 
-impl Drop for Firing {
+impl Drop for PartitionFiring {
     /// Whoever fires instead finds out anew what cannot be fired.
     fn drop(&mut self) {
         if self.failing {
-            self.parts_failing.fetch_sub(1, Ordering::Relaxed);
+            self.failing_partitions.fetch_sub(1, Ordering::Relaxed);
         }
         let told = self.stuck.values().filter(|times| **times >= STUCK_TOLD_AT).count();
         self.metrics.stuck.dec_by(told as i64);
     }
 }
 
-impl Firing {
-    fn begin(&mut self, id: SessionId) {
+impl PartitionFiring {
+    fn start(&mut self, id: SessionId) {
         self.sessions.postpone(self.partition, id, FIRING_TIME);
         if self.ids.values().any(|other| *other == id) {
             return;
@@ -147,36 +148,36 @@ impl Firing {
 
     async fn finish_one(&mut self) {
         if let Some(ended) = self.tasks.join_next_with_id().await {
-            self.take_note(ended);
+            self.record(ended);
         }
     }
 
     fn finish_ready(&mut self) {
         while let Some(ended) = self.tasks.try_join_next_with_id() {
-            self.take_note(ended);
+            self.record(ended);
         }
     }
 
-    fn take_note(&mut self, ended: Result<(Id, Result<Fired, Panicked>), JoinError>) {
+    fn record(&mut self, ended: Result<(Id, Result<FireOutcome, Panicked>), JoinError>) {
         let (task, fired) = match ended {
             Ok((task, Ok(fired))) => (task, fired),
-            Ok((task, Err(panicked))) => (task, Fired::Stuck(format!("a fault of ours: {panicked}"))),
-            Err(error) => (error.id(), Fired::Stuck(format!("a fault of ours: {error}"))),
+            Ok((task, Err(panicked))) => (task, FireOutcome::Stuck(format!("a fault of ours: {panicked}"))),
+            Err(error) => (error.id(), FireOutcome::Stuck(format!("a fault of ours: {error}"))),
         };
         let Some(id) = self.ids.remove(&task) else { return };
         match fired {
-            Fired::Settled => {
+            FireOutcome::Settled => {
                 if self.stuck.remove(&id).is_some_and(|times| times >= STUCK_TOLD_AT) {
                     self.metrics.stuck.dec();
                     info!(session = %id, "a session whose clock ran out is settled after all");
                 }
                 self.store_answers(true, id);
             }
-            Fired::NotNow => {
+            FireOutcome::Unavailable => {
                 self.sessions.postpone(self.partition, id, RETRY_PAUSE);
                 self.store_answers(false, id);
             }
-            Fired::Stuck(why) => {
+            FireOutcome::Stuck(why) => {
                 let times = self.stuck.entry(id).or_insert(0);
                 *times += 1;
                 let pause = STUCK_PAUSE.saturating_mul(1 << (*times - 1).min(16)).min(STUCK_PAUSE_MAX);
@@ -189,35 +190,35 @@ impl Firing {
         }
     }
 
-    /// Tells once when deadlines of any partition begin to fail, and once when those of all are fired again.
+    /// Tells once when deadlines of any partition start to fail, and once when those of all are fired again.
     fn store_answers(&mut self, fired: bool, id: SessionId) {
         if self.failing != fired {
             return;
         }
         self.failing = !fired;
         if fired {
-            if self.parts_failing.fetch_sub(1, Ordering::Relaxed) == 1 {
+            if self.failing_partitions.fetch_sub(1, Ordering::Relaxed) == 1 {
                 info!("deadlines are fired again");
             }
-        } else if self.parts_failing.fetch_add(1, Ordering::Relaxed) == 0 {
+        } else if self.failing_partitions.fetch_add(1, Ordering::Relaxed) == 0 {
             warn!(session = %id, "deadlines cannot be fired yet");
         }
     }
 }
 
-fn fired(settled: Result<Applied, Failure>) -> Fired {
+fn fired(settled: Result<Applied, Failure>) -> FireOutcome {
     match settled {
         Ok(Applied { record: Some(record), now, .. }) if record.deadline().is_some_and(|deadline| deadline <= now) => {
-            Fired::Stuck("its deadline stays where it was".to_owned())
+            FireOutcome::Stuck("its deadline stays where it was".to_owned())
         }
         // What is gone is not overdue.
-        Ok(_) | Err(Failure::Refused(..)) => Fired::Settled,
+        Ok(_) | Err(Failure::Refused(..)) => FireOutcome::Settled,
         Err(Failure::Store(error @ (StoreError::Unreadable | StoreError::Broken | StoreError::Fault))) => {
-            Fired::Stuck(format!("{error:?}"))
+            FireOutcome::Stuck(format!("{error:?}"))
         }
         Err(error @ (Failure::Limited(_) | Failure::Store(_) | Failure::NoHistory)) => {
             debug!(?error, "a deadline could not be fired yet");
-            Fired::NotNow
+            FireOutcome::Unavailable
         }
     }
 }

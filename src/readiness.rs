@@ -1,7 +1,7 @@
-//! Whether the server can serve, as its parts say, each under its name. Does not know what the parts do, nor how it is
-//! told.
+//! The server's readiness: a list of named components, each of which says what is wrong with it. Does not know what the
+//! components do, nor how readiness is reported.
 
-/// What a part has to say when it is not well.
+/// What is wrong with a component.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Finding {
     /// Requests cannot be served, and why.
@@ -10,7 +10,7 @@ pub enum Finding {
     Degraded(String),
 }
 
-/// How the server is.
+/// The server's condition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Condition {
     /// All is well.
@@ -21,16 +21,16 @@ pub enum Condition {
     NotReady,
 }
 
-/// How the server is, and why.
+/// The server's condition, and its causes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Report {
+pub struct ReadinessReport {
     /// The worst of what was found.
     pub condition: Condition,
-    /// Which part says what: first what keeps it from serving, then the rest, each in the order of the parts.
+    /// Component and cause: first what keeps the server from serving, then the rest, each in the order of the components.
     pub causes: Vec<(&'static str, String)>,
 }
 
-/// The parts of the server that can be asked how they are.
+/// The components that readiness asks.
 #[derive(Default)]
 pub struct Readiness(Vec<Component>);
 
@@ -40,7 +40,7 @@ struct Component {
 }
 
 impl Readiness {
-    /// Adds a part that is asked whenever somebody wants to know; it must answer at once.
+    /// Adds a component, which `look` asks at each report; it must not block.
     pub fn add<F: IntoIterator<Item = Finding>>(
         &mut self,
         name: &'static str,
@@ -49,8 +49,8 @@ impl Readiness {
         self.0.push(Component { name, look: Box::new(move || look().into_iter().collect()) });
     }
 
-    /// How the server is now.
-    pub fn report(&self) -> Report {
+    /// The server's condition now.
+    pub fn report(&self) -> ReadinessReport {
         let (mut missing, mut degraded) = (Vec::new(), Vec::new());
         for Component { name, look } in &self.0 {
             for finding in look() {
@@ -66,18 +66,18 @@ impl Readiness {
             (true, true) => Condition::Ready,
         };
         missing.append(&mut degraded);
-        Report { condition, causes: missing }
+        ReadinessReport { condition, causes: missing }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Condition, Finding, Readiness, Report};
+    use super::{Condition, Finding, Readiness, ReadinessReport};
 
     #[test]
     fn all_causes_are_named_and_the_worst_one_decides() {
         let mut readiness = Readiness::default();
-        assert_eq!(readiness.report(), Report { condition: Condition::Ready, causes: Vec::new() });
+        assert_eq!(readiness.report(), ReadinessReport { condition: Condition::Ready, causes: Vec::new() });
         readiness.add("store", || None);
         assert_eq!(readiness.report().condition, Condition::Ready);
         readiness.add("audit", || [Finding::Degraded("away".to_owned()), Finding::Degraded("full".to_owned())]);

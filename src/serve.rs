@@ -30,7 +30,7 @@ use crate::store::file::DataDir;
 use crate::store::memory::{self, Memory};
 use crate::store::redis::{QueueBudget, RecordFormat, RedisStore, RedisStoreOptions};
 use crate::store::{Archive, Lifetimes, Listener, Metrics, RateLimit, Store};
-use crate::supervision::{Ending, Panicked, Supervisor, Task, Trouble};
+use crate::supervision::{Panicked, Supervisor, Task, TaskExit, TaskFailure};
 use crate::timekeeping::Timekeeper;
 use crate::wire;
 use crate::ws::{self, Hub, WsContext};
@@ -163,7 +163,7 @@ pub async fn start(config: Config) -> Result<Running, Failure> {
         write_timeout: config.write_timeout,
     };
 
-    let stuck = deadlines::Metrics::register(&mut registry);
+    let stuck = deadlines::DeadlineMetrics::register(&mut registry);
     agents.spawn(deadlines::fire(sessions.clone(), stuck, supervisor.clone()));
     let warned = sessions.clone();
     agents.spawn(supervisor.keep(Task::auxiliary("warnings"), move || ws::warn(Arc::clone(&hub), warned.clone())));
@@ -235,7 +235,7 @@ impl Running {
             }
         };
         tokio::select! {
-            () = self.supervisor.hopeless() => {}
+            () = self.supervisor.fatal_failure() => {}
             _ = &mut self.server => error!("nothing accepts connections any more"),
             () = audit => error!("the audit has ended"),
         }
@@ -294,13 +294,13 @@ fn instances(
 }
 
 /// Finds out which database the audit is written into, once it can be asked.
-async fn identify(database: PostgresServer, instances: Instances, supervisor: Supervisor) -> Ending {
+async fn identify(database: PostgresServer, instances: Instances, supervisor: Supervisor) -> TaskExit {
     loop {
         let asked = database.clone();
         if let Ok(Ok(identity)) = supervisor.block("identity of the database", move || postgres::identity(&asked)).await
         {
             instances.learn("the database of DATABASE_URL", identity);
-            return Ending::Done;
+            return TaskExit::Done;
         }
         tokio::time::sleep(IDENTIFY_INTERVAL).await;
     }
@@ -440,15 +440,15 @@ async fn forget_old(data: DataDir, clock: Clock, age_max: Duration) {
 }
 
 /// It ends by itself when the store is of no use any more.
-async fn upkeep(store: Arc<dyn Store>) -> Ending {
+async fn upkeep(store: Arc<dyn Store>) -> TaskExit {
     store.run().await;
-    Ending::Hopeless(store.unready_reason().unwrap_or_else(|| "the store cannot be used".to_owned()))
+    TaskExit::Fatal(store.unready_reason().unwrap_or_else(|| "the store cannot be used".to_owned()))
 }
 
 /// What is said of a task that fails.
-fn finding(trouble: Trouble) -> Finding {
+fn finding(trouble: TaskFailure) -> Finding {
     let is_grave = trouble.is_grave();
-    let Trouble { task, failures, why } = trouble;
+    let TaskFailure { task, failures, why } = trouble;
     let said = match failures {
         1 => format!("the task {} has failed and is begun anew: {why}", task.name),
         _ => format!("the task {} has failed {failures} times in a row: {why}", task.name),

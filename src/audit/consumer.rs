@@ -8,7 +8,7 @@ use tokio::sync::{Mutex, watch};
 use tokio::task::JoinSet;
 
 use crate::clock::Clock;
-use crate::supervision::{Ending, Supervisor, Task};
+use crate::supervision::{Supervisor, Task, TaskExit};
 
 use super::health::AuditHealth;
 use super::metrics::AuditMetrics;
@@ -67,7 +67,7 @@ impl Consumer {
                         let _ = stopping.wait_for(|is_stopping| *is_stopping).await;
                     };
                     processor.lock().await.run(stop).await;
-                    Ending::Done
+                    TaskExit::Done
                 }
             }));
         }

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tracing::error;
 
-use crate::supervision::{Ending, Supervisor, Task};
+use crate::supervision::{Supervisor, Task, TaskExit};
 
 use super::database_breaker::DatabaseBreaker;
 use super::leased_batch::LeasedBatch;
@@ -86,7 +86,7 @@ impl Pool {
             let mut thread = WriterThread::new(sink, idle_timeout, inbox, Arc::clone(&breaker), supervisor.clone());
             supervisor.keep_thread(Task::auxiliary("audit_writer"), format!("writer-{number}"), move || {
                 thread.run();
-                Ending::Done
+                TaskExit::Done
             })?;
             threads.push(sender);
         }

@@ -15,7 +15,7 @@ use crate::readiness::Readiness;
 use crate::sessions::Sessions;
 use crate::shutdown::Shutdown;
 use crate::store::{self, BytesBudget};
-use crate::supervision::{Ending, Panicked, Supervisor, Task, panic_point};
+use crate::supervision::{Panicked, Supervisor, Task, TaskExit, panic_point};
 use crate::ws::WsContext;
 
 use super::admission::{Admission, ConnectionLimits};
@@ -115,7 +115,7 @@ impl Server {
         let connections = Mutex::new(JoinSet::new());
         let accept = || async {
             self.accept(&listener, &mut *connections.lock().await).await;
-            Ending::Done
+            TaskExit::Done
         };
         self.supervisor.keep(Task::essential("accept"), accept).await;
         drop(listener);

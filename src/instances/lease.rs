@@ -1,10 +1,10 @@
-//! What an instance says of itself, as text: a name and a value on each line. What is not known is passed over, so that
-//! newer servers may say more. Does not know where it is kept.
+//! An instance's lease as text: a name and a value on each line. Unknown names are ignored, so that newer versions may add
+//! some. Does not know where it is stored.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-/// What an instance says of itself.
+/// An instance's lease.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Lease {
     /// Where it listens.

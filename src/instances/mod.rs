@@ -1,6 +1,6 @@
-//! The instances that share a Redis: each keeps a lease there, which says what it is and what it reads, and looks at those
-//! of the others. So nobody writes what another cannot read, and whoever was started with settings that must be equal and
-//! are not says so instead of serving. Does not know what the settings do.
+//! The instances that share a Redis: each renews a lease there with its version, the formats that it reads and its settings,
+//! and reads the others' leases. So no instance writes a format that another cannot read, and one whose settings differ
+//! where all must agree is not ready. Does not know what the settings do.
 //!
 //! `instance:<run>` is a lease (TTL 10 s, renewed each 3 s), `instances` a sorted set of all runs by their start.
 
@@ -27,9 +27,9 @@ const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What this instance is, and what is known of the others. Cloning shares it.
 #[derive(Clone)]
-pub struct Instances(Arc<Inner>);
+pub struct Instances(Arc<InstancesState>);
 
-struct Inner {
+struct InstancesState {
     server: RedisServer,
     keyspace: Keyspace,
     run: String,
@@ -56,7 +56,7 @@ impl Instances {
         let shares = server.shards(keyspace);
         let (server, keyspace) = shares.into_iter().next().unwrap_or((server.clone(), keyspace.clone()));
         let (lease, differs) = (Mutex::new(lease), Mutex::default());
-        Self(Arc::new(Inner { server, keyspace, run, wanted, format, lease, differs }))
+        Self(Arc::new(InstancesState { server, keyspace, run, wanted, format, lease, differs }))
     }
 
     /// Something that must be equal is known now.
@@ -87,7 +87,7 @@ impl Instances {
     }
 
     async fn renew(&self, link: &mut Option<RedisConnection>) -> Result<(), RedisError> {
-        let Inner { server, keyspace, run, lease, .. } = &*self.0;
+        let InstancesState { server, keyspace, run, lease, .. } = &*self.0;
         let link = match link {
             Some(link) => link,
             None => link.insert(server.connect().await?),
@@ -131,7 +131,7 @@ impl Instances {
 
     /// Takes in all leases, oldest first.
     fn judge(&self, leases: &[(&str, Lease)]) {
-        let Inner { run, wanted, format, lease, differs, .. } = &*self.0;
+        let InstancesState { run, wanted, format, lease, differs, .. } = &*self.0;
         let own = lease.lock().clone();
         let readable = leases.iter().map(|(_, lease)| lease.formats_max).min().unwrap_or(1);
         let next = (*wanted).min(readable.max(1));

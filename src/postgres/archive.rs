@@ -12,7 +12,7 @@ use tokio_postgres::{Client, Error, Row};
 use crate::engine::{SessionId, StateTag, Timestamp};
 use crate::store::{Archive, Archived, Change, Changes, Room, StoreError, StoreFuture};
 
-use crate::supervision::{Ending, Supervisor, Task, panic_point};
+use crate::supervision::{Supervisor, Task, TaskExit, panic_point};
 use crate::wire::Cursor;
 
 use super::connection::{PostgresConnection, PostgresError};
@@ -66,7 +66,7 @@ impl PostgresArchive {
             // A query that panics is not answered, and its connection is dropped.
             supervisor.keep_thread(Task::auxiliary("archive"), name, move || {
                 ArchiveWorker { server: Arc::clone(&server), connection: None, is_ready }.serve(&asked);
-                Ending::Done
+                TaskExit::Done
             })
         };
         let (lookups, asked) = bounded(QUEUE);

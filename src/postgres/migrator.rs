@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tracing::{info, warn};
 
-use crate::supervision::{Ending, Supervisor, panic_point};
+use crate::supervision::{Supervisor, TaskExit, panic_point};
 
 use super::migrations::{MigrateError, Migrated, migrate_server};
 use super::server::PostgresServer;
@@ -60,7 +60,7 @@ impl SchemaStatus {
 
 /// Migrates as soon as the database answers, with retries, and then waits for ever. Ends only when a migration can never
 /// succeed, or panicked.
-pub async fn keep_migrated(server: PostgresServer, supervisor: Supervisor, tables: SchemaStatus) -> Ending {
+pub async fn keep_migrated(server: PostgresServer, supervisor: Supervisor, tables: SchemaStatus) -> TaskExit {
     let mut was_away = false;
     loop {
         let asked = server.clone();
@@ -77,7 +77,7 @@ pub async fn keep_migrated(server: PostgresServer, supervisor: Supervisor, table
             }
             Ok(Err(why @ MigrateError::Newer(_))) => {
                 tables.0.send_replace(SchemaState::Unavailable(why.to_string()));
-                return Ending::Hopeless(format!("the audit's database cannot be used: {why}"));
+                return TaskExit::Fatal(format!("the audit's database cannot be used: {why}"));
             }
             Ok(Err(MigrateError::Database(why))) => {
                 if !std::mem::replace(&mut was_away, true) {

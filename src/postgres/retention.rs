@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tracing::{info, warn};
 
-use crate::supervision::{Ending, Supervisor, panic_point};
+use crate::supervision::{Supervisor, TaskExit, panic_point};
 
 use super::connection::PostgresError;
 use super::migrator::SchemaStatus;
@@ -43,7 +43,7 @@ pub async fn keep_retained(
     age_max: Duration,
     tables: SchemaStatus,
     supervisor: Supervisor,
-) -> Ending {
+) -> TaskExit {
     tables.ready().await;
     loop {
         let asked = server.clone();

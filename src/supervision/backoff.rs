@@ -1,5 +1,5 @@
-//! How long a task is left alone that has failed: for longer each time, until it has run for a while. Does not know
-//! what the task is.
+//! Exponential backoff of a task's restarts, with jitter; it starts over once the task has run for a while. Does not know
+//! the task.
 
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
@@ -22,11 +22,11 @@ pub(super) struct Backoff {
     proof: Duration,
 }
 
-/// What follows from a failure.
-pub(super) struct Pause {
+/// When a task is restarted after a failure.
+pub(super) struct Restart {
     /// How many there were in a row.
     pub(super) failures: u32,
-    /// How long to leave the task alone; tasks that fail together do not begin together.
+    /// How long until the restart; half of it is jitter, so that tasks that fail together do not restart together.
     pub(super) pause: Duration,
     /// How long it must run after that to count as well.
     pub(super) proof: Duration,
@@ -34,7 +34,7 @@ pub(super) struct Pause {
 
 impl Backoff {
     /// The task has failed.
-    pub(super) fn fail(&mut self, now: Moment) -> Pause {
+    pub(super) fn fail(&mut self, now: Moment) -> Restart {
         if self.begun.take().is_some_and(|(begun, proof)| now.since(begun) >= proof) {
             self.failures = 0;
         }
@@ -43,7 +43,7 @@ impl Backoff {
         let random = RandomState::new().hash_one(self.failures) % 1_000;
         let pause = whole / 2 + whole.mul_f64(random as f64 / 2_000.0);
         self.proof = whole.max(PROOF_MIN);
-        Pause { failures: self.failures, pause, proof: self.proof }
+        Restart { failures: self.failures, pause, proof: self.proof }
     }
 
     /// The task is begun anew.
@@ -56,14 +56,14 @@ impl Backoff {
 mod tests {
     use std::time::Duration;
 
-    use super::{Backoff, Pause};
+    use super::{Backoff, Restart};
     use crate::clock::Clock;
 
     #[test]
     fn pauses_double_up_to_half_a_minute_and_begin_anew_after_a_while_of_health() {
         let (mut backoff, mut now) = (Backoff::default(), Clock::system().moment());
         for (nth, most_ms) in [50, 100, 200, 400, 800, 1_600, 3_200, 6_400, 12_800, 25_600, 25_600].iter().enumerate() {
-            let Pause { failures, pause, proof } = backoff.fail(now);
+            let Restart { failures, pause, proof } = backoff.fail(now);
             assert_eq!(failures as usize, nth + 1);
             let most = Duration::from_millis(*most_ms);
             assert!(pause >= most / 2 && pause <= most, "{pause:?} of {most:?}");

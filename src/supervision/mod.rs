@@ -1,10 +1,9 @@
-//! Tasks that nobody forgets. What must run for ever is begun anew when it ends or panics, and while that is so it can
-//! be asked for in words; what is short-lived harms only itself. Every failure is logged and counted. The only place
-//! that spawns: tests/tidy.rs holds this. Does not know what the tasks do.
+//! The supervisor of all tasks. A task that must run for ever is restarted with backoff when it ends or panics, and readiness
+//! names it meanwhile; the panic of a short-lived task harms that one only. Every failure is logged and counted. Only this
+//! file spawns: tests/tidy.rs holds this. Does not know what the tasks do.
 //!
-//! A panic is caught wherever something of ours is called. That leaves nothing broken behind: what a task has for
-//! itself is dropped with it, and what it shares stands behind locks that do not poison, each of which is held only by
-//! code that decides before it changes anything.
+//! A caught panic leaves nothing broken behind: the task's own state is dropped with it, and shared state stands behind
+//! locks that do not poison, each of which is held only by code that decides before it changes anything.
 
 mod backoff;
 mod injected;
@@ -28,18 +27,18 @@ use tracing::{error, info};
 
 use crate::clock::{Clock, Moment};
 
-use backoff::{Backoff, Pause};
+use backoff::{Backoff, Restart};
 
 pub use injected::{panic_point, stall_point};
 pub use panics::{Panicked, log_panics};
 
-/// Failures in a row after which a server without this task should not be asked for anything.
+/// Failures in a row of an essential task after which the server is not ready.
 const FAILURES_MAX: u32 = 3;
 
 /// A task that must run for ever.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Task {
-    /// What it is called in logs, metrics and words.
+    /// Its name in logs, metrics and readiness.
     pub name: &'static str,
     /// What it means that it has failed.
     pub loss: Loss,
@@ -73,33 +72,33 @@ impl Task {
     }
 }
 
-/// How a task ends that must run for ever.
+/// How a task that must run for ever has ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Ending {
-    /// In order: nobody needs it any more.
+pub enum TaskExit {
+    /// As it should: nobody needs it any more.
     Done,
-    /// It should not have ended, and is begun anew.
+    /// It failed, and is restarted.
     Failed(String),
-    /// It cannot be begun anew: the server has to end.
-    Hopeless(String),
+    /// It failed and cannot be restarted: the server ends.
+    Fatal(String),
 }
 
-impl From<()> for Ending {
+impl From<()> for TaskExit {
     /// What returns nothing was not meant to return.
     fn from((): ()) -> Self {
-        Ending::Failed("it has ended".to_owned())
+        TaskExit::Failed("it has ended".to_owned())
     }
 }
 
-impl From<Panicked> for Ending {
+impl From<Panicked> for TaskExit {
     fn from(Panicked(why): Panicked) -> Self {
-        Ending::Failed(why)
+        TaskExit::Failed(why)
     }
 }
 
-/// A task that has failed, and has not run for long since.
+/// A task that has failed and has not yet proved well since.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Trouble {
+pub struct TaskFailure {
     /// What it is.
     pub task: Task,
     /// How often it has failed in a row.
@@ -108,7 +107,7 @@ pub struct Trouble {
     pub why: String,
 }
 
-impl Trouble {
+impl TaskFailure {
     /// Whether the server cannot serve because of it.
     pub fn is_grave(&self) -> bool {
         match self.task.loss {
@@ -121,37 +120,37 @@ impl Trouble {
 
 /// Spawns tasks and sees to their ends. Cloning shares what is known of them.
 #[derive(Clone, Debug, Default)]
-pub struct Supervisor(Arc<Known>);
+pub struct Supervisor(Arc<SupervisorState>);
 
 #[derive(Debug)]
-struct Known {
+struct SupervisorState {
     clock: Clock,
-    failures: Family<Failed, Counter>,
-    troubles: Mutex<Troubles>,
-    /// Something has ended that cannot be begun anew.
-    is_hopeless: watch::Sender<bool>,
+    failures: Family<FailureLabels, Counter>,
+    troubles: Mutex<RecentFailures>,
+    /// A task has failed that cannot be restarted.
+    has_fatal_failure: watch::Sender<bool>,
 }
 
-impl Default for Known {
+impl Default for SupervisorState {
     fn default() -> Self {
         Self {
             clock: Clock::system(),
             failures: Family::default(),
             troubles: Mutex::default(),
-            is_hopeless: watch::Sender::new(false),
+            has_fatal_failure: watch::Sender::new(false),
         }
     }
 }
 
-/// Tasks that have failed, by the number of who keeps them; each until the moment at which it counts as well again.
+/// Tasks that have failed, by their keepers' numbers; each until the moment at which it counts as well again.
 #[derive(Debug, Default)]
-struct Troubles {
+struct RecentFailures {
     next: u64,
-    known: BTreeMap<u64, (Trouble, Moment)>,
+    known: BTreeMap<u64, (TaskFailure, Moment)>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Failed {
+struct FailureLabels {
     task: &'static str,
 }
 
@@ -166,12 +165,12 @@ impl Supervisor {
 
     /// Keeps a task running for as long as this is polled: what `make` returns, again and again. Ends when the task is
     /// done, or is hopeless.
-    pub fn keep<E: Into<Ending>, F: Future<Output = E> + Send, M: FnMut() -> F + Send>(
+    pub fn keep<E: Into<TaskExit>, F: Future<Output = E> + Send, M: FnMut() -> F + Send>(
         &self,
         task: Task,
         mut make: M,
     ) -> impl Future<Output = ()> + Send + use<E, F, M> {
-        let mut keeper = Keeper::new(self.clone(), task);
+        let mut keeper = TaskKeeper::new(self.clone(), task);
         async move {
             loop {
                 let run = AssertUnwindSafe(async { make().await.into() }).catch_unwind().await;
@@ -179,13 +178,13 @@ impl Supervisor {
                     Some(pause) => tokio::time::sleep(pause).await,
                     None => return,
                 }
-                keeper.begins_anew();
+                keeper.restarts();
             }
         }
     }
 
     /// The same, as a task of the runtime's.
-    pub fn spawn_kept<E: Into<Ending> + Send + 'static, F: Future<Output = E> + Send + 'static>(
+    pub fn spawn_kept<E: Into<TaskExit> + Send + 'static, F: Future<Output = E> + Send + 'static>(
         &self,
         task: Task,
         make: impl FnMut() -> F + Send + 'static,
@@ -198,13 +197,13 @@ impl Supervisor {
     /// # Errors
     ///
     /// When there is no thread to be had.
-    pub fn keep_thread<E: Into<Ending>>(
+    pub fn keep_thread<E: Into<TaskExit>>(
         &self,
         task: Task,
         name: String,
         mut run: impl FnMut() -> E + Send + 'static,
     ) -> io::Result<()> {
-        let mut keeper = Keeper::new(self.clone(), task);
+        let mut keeper = TaskKeeper::new(self.clone(), task);
         let life = move || {
             loop {
                 let run = catch_unwind(AssertUnwindSafe(|| run().into()));
@@ -212,7 +211,7 @@ impl Supervisor {
                     Some(pause) => thread::sleep(pause),
                     None => return,
                 }
-                keeper.begins_anew();
+                keeper.restarts();
             }
         };
         thread::Builder::new().name(name).spawn(life).map(drop)
@@ -279,32 +278,32 @@ impl Supervisor {
     }
 
     fn count(&self, task: &'static str) {
-        self.0.failures.get_or_create(&Failed { task }).inc();
+        self.0.failures.get_or_create(&FailureLabels { task }).inc();
     }
 
-    /// The tasks that have failed and have not run for long since.
-    pub fn troubles(&self) -> Vec<Trouble> {
+    /// The tasks that have failed and have not yet proved well since.
+    pub fn troubles(&self) -> Vec<TaskFailure> {
         let now = self.0.clock.moment();
         let troubles = self.0.troubles.lock();
         troubles.known.values().filter(|(_, until)| now < *until).map(|(trouble, _)| trouble.clone()).collect()
     }
 
-    /// Waits until something has ended that cannot be begun anew.
-    pub async fn hopeless(&self) {
+    /// Waits until a task has failed that cannot be restarted.
+    pub async fn fatal_failure(&self) {
         // The sender lives as long as this.
-        let _ = self.0.is_hopeless.subscribe().wait_for(|is_hopeless| *is_hopeless).await;
+        let _ = self.0.has_fatal_failure.subscribe().wait_for(|has_fatal_failure| *has_fatal_failure).await;
     }
 }
 
-/// Who keeps one task. What is known of its failures goes with it.
-struct Keeper {
+/// Restarts one task. Its recent failures are forgotten with it.
+struct TaskKeeper {
     supervisor: Supervisor,
     task: Task,
     number: u64,
     backoff: Backoff,
 }
 
-impl Keeper {
+impl TaskKeeper {
     fn new(supervisor: Supervisor, task: Task) -> Self {
         let number = {
             let mut troubles = supervisor.0.troubles.lock();
@@ -312,46 +311,46 @@ impl Keeper {
             troubles.next
         };
         // What has never failed is counted, too.
-        drop(supervisor.0.failures.get_or_create(&Failed { task: task.name }));
+        drop(supervisor.0.failures.get_or_create(&FailureLabels { task: task.name }));
         Self { supervisor, task, number, backoff: Backoff::default() }
     }
 
-    /// How long to leave the task alone; `None` when it is not begun anew.
-    fn ended(&mut self, ending: Ending) -> Option<std::time::Duration> {
+    /// How long until the task is restarted; `None` when it is not.
+    fn ended(&mut self, ending: TaskExit) -> Option<std::time::Duration> {
         let known = &self.supervisor.0;
         let task = self.task.name;
         let ending = match (ending, self.task.loss) {
-            (Ending::Failed(why), Loss::Ends) => Ending::Hopeless(why),
+            (TaskExit::Failed(why), Loss::Ends) => TaskExit::Fatal(why),
             (ending, Loss::Impairs | Loss::Disables | Loss::Ends) => ending,
         };
         match ending {
-            Ending::Done => None,
-            Ending::Hopeless(why) => {
+            TaskExit::Done => None,
+            TaskExit::Fatal(why) => {
                 self.supervisor.count(task);
                 error!(task, why, "a task has failed and cannot be begun anew: the server ends");
-                known.is_hopeless.send_replace(true);
+                known.has_fatal_failure.send_replace(true);
                 None
             }
-            Ending::Failed(why) => {
+            TaskExit::Failed(why) => {
                 self.supervisor.count(task);
                 let now = known.clock.moment();
-                let Pause { failures, pause, proof } = self.backoff.fail(now);
+                let Restart { failures, pause, proof } = self.backoff.fail(now);
                 let pause_ms = pause.as_millis() as u64;
                 error!(task, why, failures, pause_ms, "a task has failed: it is begun anew");
-                let trouble = Trouble { task: self.task, failures, why };
+                let trouble = TaskFailure { task: self.task, failures, why };
                 known.troubles.lock().known.insert(self.number, (trouble, now + pause + proof));
                 Some(pause)
             }
         }
     }
 
-    fn begins_anew(&mut self) {
+    fn restarts(&mut self) {
         self.backoff.begin(self.supervisor.0.clock.moment());
         info!(task = self.task.name, "a task is begun anew");
     }
 }
 
-impl Drop for Keeper {
+impl Drop for TaskKeeper {
     fn drop(&mut self) {
         self.supervisor.0.troubles.lock().known.remove(&self.number);
     }

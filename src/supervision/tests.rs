@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 
-use super::{Ending, Panicked, Supervisor, Task};
+use super::{Panicked, Supervisor, Task, TaskExit};
 
 const TASK: Task = Task::essential("a_task");
 
@@ -31,9 +31,9 @@ async fn what_ends_or_panics_is_begun_anew_until_it_is_done() {
             assert_eq!(troubles.first().is_some_and(|trouble| trouble.is_grave()), run >= 3);
             match run {
                 0 => panic!("the first"),
-                1 => Ending::from(()),
-                2 => Ending::Failed("the third".to_owned()),
-                _ => Ending::Done,
+                1 => TaskExit::from(()),
+                2 => TaskExit::Failed("the third".to_owned()),
+                _ => TaskExit::Done,
             }
         }
     };
@@ -47,13 +47,14 @@ async fn what_ends_or_panics_is_begun_anew_until_it_is_done() {
 async fn what_cannot_be_begun_anew_is_told() {
     let mut registry = Registry::default();
     let supervisor = Supervisor::register(&mut registry);
-    let kept = supervisor.spawn_kept(TASK, || async { Ending::Hopeless("no state".to_owned()) });
-    supervisor.hopeless().await;
+    let kept = supervisor.spawn_kept(TASK, || async { TaskExit::Fatal("no state".to_owned()) });
+    supervisor.fatal_failure().await;
     kept.await.expect("a keeper does not panic");
     assert_eq!(counted(&registry, "a_task"), 1);
     let supervisor = Supervisor::register(&mut registry);
-    supervisor.spawn_kept(Task::irreplaceable("journal"), || async { Ending::Failed("its rows are gone".to_owned()) });
-    supervisor.hopeless().await;
+    supervisor
+        .spawn_kept(Task::irreplaceable("journal"), || async { TaskExit::Failed("its rows are gone".to_owned()) });
+    supervisor.fatal_failure().await;
 }
 
 #[tokio::test]
@@ -93,7 +94,7 @@ fn a_thread_is_begun_anew_with_what_it_shares() {
             assert_ne!(number, 2);
             tell.send(number).expect("somebody listens");
         }
-        Ending::Done
+        TaskExit::Done
     };
     supervisor.keep_thread(TASK, "a-thread".to_owned(), run).expect("there are threads");
     for number in 1..=3 {

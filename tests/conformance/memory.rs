@@ -213,7 +213,7 @@ async fn what_is_due_fires_before_what_is_old_is_dropped() {
     assert_eq!(rig.overdue().await, [id(1)]);
     assert!(rig.read(id(2)).await.is_none(), "nothing is due there");
     let mut agent = JoinSet::new();
-    agent.spawn(deadlines::fire(rig.sessions.clone(), deadlines::Metrics::default(), Supervisor::default()));
+    agent.spawn(deadlines::fire(rig.sessions.clone(), deadlines::DeadlineMetrics::default(), Supervisor::default()));
     until("it is fired", async || rig.heard.notices(id(1)).iter().any(|told| told.contains("TIME_EXPIRED"))).await;
     let settled = rig.read(id(1)).await.expect("it is there");
     assert_eq!(settled.session().status, Status::Expired);

@@ -6,7 +6,7 @@ use hyper::header::{HeaderMap, HeaderValue, VARY};
 use prometheus_client::registry::Registry;
 
 use crate::problem::Problem;
-use crate::readiness::{Condition, Readiness, Report};
+use crate::readiness::{Condition, Readiness, ReadinessReport};
 use crate::sessions::Sessions;
 use crate::wire;
 
@@ -27,7 +27,7 @@ pub(in crate::http) fn health() -> Response {
 }
 
 pub(in crate::http) fn ready(readiness: &Readiness) -> Response {
-    let Report { condition, causes } = readiness.report();
+    let ReadinessReport { condition, causes } = readiness.report();
     match condition {
         Condition::Ready => Response::json(StatusCode::OK, wire::ready()),
         Condition::Degraded => Response::json(StatusCode::OK, wire::degraded(&causes)),

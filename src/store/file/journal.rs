@@ -17,7 +17,7 @@ use crate::clock::Clock;
 use crate::engine::SessionId;
 use crate::store::metrics::Operation;
 use crate::store::{Metrics, StoreError};
-use crate::supervision::{Ending, Task, panic_point, stall_point};
+use crate::supervision::{Task, TaskExit, panic_point, stall_point};
 
 use super::change::Change;
 use super::tables::{ChangeKey, Fault, Line, Tables};
@@ -104,7 +104,7 @@ impl Journal {
             if let Some(writer) = writer.take() {
                 writer.run();
             }
-            Ending::Done
+            TaskExit::Done
         })?;
         Ok(journal)
     }

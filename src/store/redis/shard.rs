@@ -16,7 +16,7 @@ use crate::store::{
     BoxFuture, Commit, Committed, Listener, PendingAudit, RateLimit, RateLimitStatus, Read, Store, StoreError,
     StoreFuture, Subscribed, ids,
 };
-use crate::supervision::{Ending, Task};
+use crate::supervision::{Task, TaskExit};
 
 use super::cancellation::Cancellation;
 use super::committer::Committer;
@@ -63,7 +63,7 @@ impl RedisShard {
                 let (shared, inbox) = (Arc::clone(&shared), Arc::clone(&inbox));
                 async move {
                     Committer::new(shared, inbox.lock_owned().await, committers_all).run().await;
-                    Ending::Done
+                    TaskExit::Done
                 }
             });
             sender
@@ -75,7 +75,7 @@ impl RedisShard {
                 let (shared, inbox) = (Arc::clone(&shared), Arc::clone(&inbox));
                 async move {
                     reader::serve(shared, inbox.lock_owned().await, committers_all).await;
-                    Ending::Done
+                    TaskExit::Done
                 }
             });
             sender
@@ -90,7 +90,7 @@ impl RedisShard {
             let subscriptions = Arc::clone(&subscriptions);
             async move {
                 subscriptions.lock().await.run().await;
-                Ending::Done
+                TaskExit::Done
             }
         });
         store
