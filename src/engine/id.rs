@@ -43,9 +43,9 @@ impl Uuid {
         known.then_some(Self(bits))
     }
 
-    /// A place among so many, evenly, whatever the ids of somebody have in common (multiplicative hashing: Knuth, The
+    /// A bucket among so many, evenly, whatever the ids of somebody have in common (multiplicative hashing: Knuth, The
     /// Art of Computer Programming, volume 3, 6.4).
-    pub fn place(self, count: usize) -> usize {
+    pub fn bucket(self, count: usize) -> usize {
         let folded = (self.0 >> 64) as u64 ^ self.0 as u64;
         (folded.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize % count
     }
@@ -141,7 +141,7 @@ mod tests {
         for step in [1_u128, 2, 10, 64, 1_000, 1 << 32, 1 << 64, 1 << 96] {
             for count in [2_usize, 64] {
                 let mut places = vec![0; count];
-                (0..6_400).for_each(|n| places[Uuid::from_bits(n * step).place(count)] += 1);
+                (0..6_400).for_each(|n| places[Uuid::from_bits(n * step).bucket(count)] += 1);
                 let most = places.iter().max().copied().unwrap_or_default();
                 assert!(most < 2 * 6_400 / count, "{most} of 6400 in one of {count} places, {step} apart");
             }

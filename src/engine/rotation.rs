@@ -26,7 +26,7 @@ pub(super) fn next(session: &Session, place: usize) -> Option<usize> {
 /// by more than twice, however often it is asked.
 pub(super) struct Rotation {
     order: Vec<usize>,
-    /// Whose turn it is: a place in `order`, once it was asked.
+    /// Whose turn it is: an index into `order`, once it was asked.
     at: Option<usize>,
 }
 

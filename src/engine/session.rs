@@ -117,7 +117,7 @@ pub struct Participant {
     pub group: Option<GroupId>,
     /// The time given at creation.
     pub initial_time: Millis,
-    /// The clock that runs during this participant's turns: a place in [`Session::clocks`].
+    /// The clock that runs during this participant's turns: an index into [`Session::clocks`].
     pub clock: usize,
     /// Time spent in turns; only grows.
     pub used: Millis,
@@ -137,14 +137,14 @@ pub struct Group {
     pub id: GroupId,
     /// The budget given at creation.
     pub total_time: Millis,
-    /// The members' clock: a place in [`Session::clocks`].
+    /// The members' clock: an index into [`Session::clocks`].
     pub clock: usize,
 }
 
 /// The turn in progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Turn {
-    /// Whose turn it is: a place in [`Session::participants`].
+    /// Whose turn it is: an index into [`Session::participants`].
     pub participant: usize,
     /// Since when it has been running without interruption; `None` while paused.
     pub since: Option<Timestamp>,
@@ -243,7 +243,7 @@ impl Session {
         }
     }
 
-    /// The participant of that name: a place in [`Session::participants`].
+    /// The participant of that name: an index into [`Session::participants`].
     pub fn position(&self, id: ParticipantId) -> Option<usize> {
         self.participants.iter().position(|participant| participant.id == id)
     }

@@ -62,7 +62,7 @@ impl Arrivals {
     }
 
     fn shard(&self, id: SessionId) -> &Shard {
-        &self.shards[id.0.place(SHARDS)]
+        &self.shards[id.0.bucket(SHARDS)]
     }
 }
 

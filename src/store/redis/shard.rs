@@ -138,7 +138,7 @@ impl Store for RedisShard {
     fn commit(&self, commit: Commit) -> StoreFuture<'_, Committed> {
         Box::pin(async move {
             let (reply, answer) = oneshot::channel();
-            let place = commit.id.0.place(self.committers.len());
+            let place = commit.id.0.bucket(self.committers.len());
             let (event, cancellation) = (ids::uuid(self.shared.clock.now()), Arc::new(Cancellation::default()));
             let expires = self.shared.clock.moment() + self.shared.patience();
             let given = Arc::clone(&cancellation);
