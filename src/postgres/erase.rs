@@ -17,18 +17,19 @@ pub fn erase_at(server: &PostgresServer, id: SessionId) -> Result<u64, PostgresE
     server.connect(TIMEOUT)?.ask(TIMEOUT, async |client| erase(client, id).await)
 }
 
-/// The same on a connection: all tables or none, in the order in which those are touched that are written.
+/// The same on a connection: all tables or none, in the order in which those are touched that are written. A change is a
+/// row of `sync_events`.
 pub(super) async fn erase(client: &mut Client, id: SessionId) -> Result<u64, Error> {
     let id = id.to_string();
     let transaction = client.transaction().await?;
-    let mut count = 0;
+    let mut changes = 0;
     for table in ["sync_events", "sync_sessions", "sync_participants"] {
-        let gone = format!("delete from {table} where session_id = $1::text::uuid");
-        count = count.max(transaction.execute(&gone, &[&id]).await?);
+        let delete = format!("delete from {table} where session_id = $1::text::uuid");
+        let rows = transaction.execute(&delete, &[&id]).await?;
         if table == "sync_events" {
-            continue;
+            changes = rows;
         }
     }
     transaction.commit().await?;
-    Ok(count)
+    Ok(changes)
 }
