@@ -1,8 +1,11 @@
-//! Where the values of a JSON text begin and end: found in one pass that copies, converts and recurses nothing, so
-//! that what it costs depends on the text's length alone. Does not know what is looked for.
+//! Where the values of a JSON text begin and end: found in one pass that copies, converts and recurses nothing, and
+//! stops at so many values, so that its cost has a bound. Does not know what is looked for.
 
-use std::fmt;
 use std::ops::ControlFlow;
+
+/// How many values a text may have, those inside of others included: ten times what the greatest request has. A text of
+/// 1 MiB could have half a million, which take a reader longer than all else that it may hold.
+pub(super) const VALUES_MAX: usize = 100_000;
 
 /// A value as it stands in the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,35 +27,35 @@ pub(super) struct Name<'a> {
     pub(super) is_escaped: bool,
 }
 
-/// The text is no JSON: where, and whether because it ends there.
+/// Why a text was not read to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Wrong {
-    at: usize,
-    is_end: bool,
+pub(super) enum Unread {
+    /// It is no JSON: from this byte on, or because it ends there.
+    NotJson(usize),
+    /// It has more than [`VALUES_MAX`] values, and may be JSON or not.
+    TooManyValues,
 }
 
-impl Wrong {
-    /// What is wrong, and the line and column where it is, for a person.
-    pub(super) fn told(self, text: &str) -> impl fmt::Display {
-        let before = &text.as_bytes()[..self.at.min(text.len())];
-        let line = before.iter().filter(|&&byte| byte == b'\n').count() + 1;
-        let column = before.iter().rev().take_while(|&&byte| byte != b'\n').count() + 1;
-        let what = if self.is_end { "unexpected end" } else { "unexpected character" };
-        format!("{what} at line {line} column {column}")
-    }
+/// What is wrong at a byte of a text, and the line and column where it is, for a person.
+pub(super) fn syntax_error(text: &str, at: usize) -> String {
+    let before = &text.as_bytes()[..at.min(text.len())];
+    let line = before.iter().filter(|&&byte| byte == b'\n').count() + 1;
+    let column = before.iter().rev().take_while(|&&byte| byte != b'\n').count() + 1;
+    let what = if at >= text.len() { "unexpected end" } else { "unexpected character" };
+    format!("{what} at line {line} column {column}")
 }
 
 /// The value that a text is, with nothing but space around it.
-pub(super) fn whole(text: &str) -> Result<Raw<'_>, Wrong> {
-    let mut reader = Reader { text, at: 0 };
+pub(super) fn whole(text: &str) -> Result<Raw<'_>, Unread> {
+    let mut reader = Reader::new(text);
     let value = reader.value()?;
     reader.end()?;
     Ok(value)
 }
 
 /// Shows `each` member of the object that a text is.
-pub(super) fn members<'a>(text: &'a str, mut each: impl FnMut(Name<'a>, Raw<'a>)) -> Result<(), Wrong> {
-    let mut reader = Reader { text, at: 0 };
+pub(super) fn members<'a>(text: &'a str, mut each: impl FnMut(Name<'a>, Raw<'a>)) -> Result<(), Unread> {
+    let mut reader = Reader::new(text);
     reader.take(b'{')?;
     if !reader.takes(b'}') {
         loop {
@@ -68,8 +71,8 @@ pub(super) fn members<'a>(text: &'a str, mut each: impl FnMut(Name<'a>, Raw<'a>)
 }
 
 /// Shows `each` value of the array that a text is, until it says that it has seen enough.
-pub(super) fn elements<'a>(text: &'a str, mut each: impl FnMut(Raw<'a>) -> ControlFlow<()>) -> Result<(), Wrong> {
-    let mut reader = Reader { text, at: 0 };
+pub(super) fn elements<'a>(text: &'a str, mut each: impl FnMut(Raw<'a>) -> ControlFlow<()>) -> Result<(), Unread> {
+    let mut reader = Reader::new(text);
     reader.take(b'[')?;
     if !reader.takes(b']') {
         loop {
@@ -89,11 +92,16 @@ pub(super) fn elements<'a>(text: &'a str, mut each: impl FnMut(Raw<'a>) -> Contr
 struct Reader<'a> {
     text: &'a str,
     at: usize,
+    values_left: ValuesLeft,
 }
 
 impl<'a> Reader<'a> {
-    fn wrong(&self, at: usize) -> Wrong {
-        Wrong { at, is_end: at >= self.text.len() }
+    fn new(text: &'a str) -> Self {
+        Self { text, at: 0, values_left: ValuesLeft(VALUES_MAX + 1) }
+    }
+
+    fn unread(&self, at: usize) -> Unread {
+        if self.values_left.0 == 0 { Unread::TooManyValues } else { Unread::NotJson(at) }
     }
 
     /// Whether this byte comes next, which is passed then.
@@ -107,36 +115,48 @@ impl<'a> Reader<'a> {
     }
 
     #[inline]
-    fn take(&mut self, byte: u8) -> Result<(), Wrong> {
-        if self.takes(byte) { Ok(()) } else { Err(self.wrong(self.at)) }
+    fn take(&mut self, byte: u8) -> Result<(), Unread> {
+        if self.takes(byte) { Ok(()) } else { Err(self.unread(self.at)) }
     }
 
-    fn end(&mut self) -> Result<(), Wrong> {
+    fn end(&mut self) -> Result<(), Unread> {
         self.at = space(self.text.as_bytes(), self.at);
-        if self.at == self.text.len() { Ok(()) } else { Err(self.wrong(self.at)) }
+        if self.at == self.text.len() { Ok(()) } else { Err(self.unread(self.at)) }
     }
 
     /// A name and the colon behind it.
     #[inline]
-    fn name(&mut self) -> Result<Name<'a>, Wrong> {
+    fn name(&mut self) -> Result<Name<'a>, Unread> {
         let bytes = self.text.as_bytes();
         let start = space(bytes, self.at);
-        let (end, is_escaped) = quoted(bytes, start).map_err(|at| self.wrong(at))?;
-        self.at = colon(bytes, end).map_err(|at| self.wrong(at))?;
+        let (end, is_escaped) = quoted(bytes, start).map_err(|at| self.unread(at))?;
+        self.at = colon(bytes, end).map_err(|at| self.unread(at))?;
         Ok(Name { literal: &self.text[start..end], is_escaped })
     }
 
     /// A value of any kind.
     #[inline]
-    fn value(&mut self) -> Result<Raw<'a>, Wrong> {
+    fn value(&mut self) -> Result<Raw<'a>, Unread> {
         let bytes = self.text.as_bytes();
         let start = space(bytes, self.at);
         self.at = match bytes.get(start) {
-            Some(b'{' | b'[') => nested(bytes, start),
-            Some(_) | None => scalar(bytes, start),
+            Some(b'{' | b'[') => nested(bytes, start, &mut self.values_left),
+            Some(_) | None => self.values_left.take(start).and_then(|()| scalar(bytes, start)),
         }
-        .map_err(|at| self.wrong(at))?;
+        .map_err(|at| self.unread(at))?;
         Ok(Raw(&self.text[start..self.at]))
+    }
+}
+
+/// How many values may still come, and one: at 0 there was one too many.
+struct ValuesLeft(usize);
+
+impl ValuesLeft {
+    /// Counts the value that begins at `at`.
+    #[inline(always)]
+    fn take(&mut self, at: usize) -> Result<(), usize> {
+        self.0 -= 1;
+        if self.0 == 0 { Err(at) } else { Ok(()) }
     }
 }
 
@@ -152,9 +172,10 @@ fn space(bytes: &[u8], mut at: usize) -> usize {
 }
 
 /// An object or an array. What is open inside of it is remembered in a list and not on the stack.
-fn nested(bytes: &[u8], mut at: usize) -> Result<usize, usize> {
+fn nested(bytes: &[u8], mut at: usize, values_left: &mut ValuesLeft) -> Result<usize, usize> {
     let mut open: Vec<u8> = Vec::new();
     loop {
+        values_left.take(at)?;
         match bytes.get(at) {
             Some(b'{') => {
                 at = space(bytes, at + 1);

@@ -9,7 +9,7 @@ use std::ops::ControlFlow;
 use crate::engine::{Millis, Uuid};
 
 use super::decimal::Decimal;
-use super::json::{self, Name, Raw, Wrong};
+use super::json::{self, Name, Raw, Unread};
 use super::validation::{self, FieldProblem, FieldProblems, ProblemCode};
 
 /// The body is not JSON.
@@ -78,23 +78,32 @@ pub struct Object<'a> {
 }
 
 impl<'a> Object<'a> {
-    /// Reads a body; an empty one is `{}`. What is JSON but no object is a problem of the field "".
+    /// Reads a body; an empty one is `{}`. What is no object, or has too many values to be read, is a problem of the
+    /// field "".
     pub fn parse(body: &'a [u8], problems: &mut FieldProblems) -> Result<Self, NotJson> {
         if body.is_empty() {
             return Ok(Self::default());
         }
         let text = std::str::from_utf8(body).map_err(|_| NotJson("the body is not UTF-8".to_owned()))?;
-        let not_json = |wrong: Wrong| NotJson(wrong.told(text).to_string());
         let text_start = text.trim_start_matches([' ', '\n', '\t', '\r']);
-        if text_start.starts_with('{') {
-            return Self::of(text).map_err(not_json);
-        }
-        let field_error = unexpected("object", json::whole(text).map_err(not_json)?);
+        let read = if text_start.starts_with('{') {
+            Self::of(text).map(Ok)
+        } else {
+            json::whole(text).map(|value| Err(unexpected("object", value)))
+        };
+        let field_error = match read {
+            Ok(Ok(object)) => return Ok(object),
+            Ok(Err(not_an_object)) => not_an_object,
+            Err(Unread::TooManyValues) => {
+                field_error(ProblemCode::TooBig, format!("Must have at most {} values", json::VALUES_MAX))
+            }
+            Err(Unread::NotJson(at)) => return Err(NotJson(json::syntax_error(text, at))),
+        };
         problems.push(FieldProblem { field: String::new(), message: field_error.message, code: field_error.code });
         Ok(Self::default())
     }
 
-    fn of(text: &'a str) -> Result<Self, Wrong> {
+    fn of(text: &'a str) -> Result<Self, Unread> {
         let mut object = Self::default();
         json::members(text, |name, value| match place(name) {
             Some(place) => object.fields[place] = Some(value),

@@ -1,5 +1,6 @@
 //! Bodies, whatever they are to mean.
 
+use super::super::json::VALUES_MAX;
 use super::super::{FieldProblems, NotJson, Object, read_client_message};
 use super::creating::created;
 use super::sample::NEW;
@@ -7,7 +8,7 @@ use super::switching::switched;
 use super::table::{body, check_lines, long, parts, problems};
 
 /// Far more than a stack holds frames.
-const DEPTH: usize = 100_000;
+const DEPTH: usize = 40_000;
 
 #[test]
 fn a_body_is_an_object() {
@@ -113,5 +114,32 @@ fn nothing_is_too_deep_to_be_ignored() {
     for open in ["[", "{", r#"{"a":"#, "[["] {
         let endless = open.repeat(DEPTH);
         assert!(Object::parse(endless.as_bytes(), &mut FieldProblems::new()).is_err());
+    }
+}
+
+#[test]
+fn so_many_values_are_read_wherever_they_are() {
+    let list = |count: usize| format!("[{}]", vec!["0"; count - 1].join(","));
+    let members = |count: usize| format!("{{{}}}", vec![r#""":0"#; count].join(","));
+    let nested = |count: usize| format!("{}{}", "[".repeat(count), "]".repeat(count));
+    let objects = |count: usize| format!("{}0{}", r#"{"":"#.repeat(count - 1), "}".repeat(count - 1));
+    let inside = |count: usize| format!(r#"{{"a":{},"b":{}}}"#, list(count / 2), nested(count - count / 2));
+    // The members of the outermost object count, it itself does not; of what is no object everything does.
+    for (body, is_object) in
+        [(&list as &dyn Fn(usize) -> String, false), (&members, true), (&nested, false), (&inside, true)]
+    {
+        let mut found = FieldProblems::new();
+        assert!(Object::parse(body(VALUES_MAX).as_bytes(), &mut found).is_ok());
+        assert_eq!(found.is_empty(), is_object);
+        assert!(found.iter().all(|problem| problem.message == "Expected object, received array"));
+    }
+    let too_many = VALUES_MAX + 2;
+    for body in [list(too_many), members(too_many), nested(too_many), objects(too_many), inside(too_many)] {
+        for body in [&body, &body[..body.len() - 1]] {
+            let mut found = FieldProblems::new();
+            assert!(Object::parse(body.as_bytes(), &mut found).is_ok());
+            assert_eq!(problems(&found), "too_big");
+            assert_eq!(found[0].message, "Must have at most 100000 values");
+        }
     }
 }
