@@ -1,6 +1,8 @@
 //! Holds what ARCHITECTURE.md and CONTRIBUTING.md say against the code: who imports whom, which crate lives where, who
 //! asks for the time, and that what is written down about the server is what the server does.
 
+mod circles;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};

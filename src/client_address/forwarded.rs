@@ -8,7 +8,8 @@
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
-use super::{ClientAddress, Network};
+use super::address::ClientAddress;
+use super::network::Network;
 
 /// Proxies in a row at most.
 const HOPS_MAX: usize = 32;

@@ -2,12 +2,15 @@
 //! by a command that is refused; what settling changed stays. Does not know who sent the command.
 
 use super::budget;
+use super::command::{Command, Patch, Precondition};
+use super::event::Event;
+use super::id::ParticipantId;
 use super::invariants;
+use super::refusal::Refusal;
 use super::rotation;
+use super::session::{Mode, OnTimeout, Session, Status, Turn};
 use super::settle::settle;
-use super::{
-    Command, Event, Mode, OnTimeout, ParticipantId, Patch, Precondition, Refusal, Session, Status, Timestamp, Turn,
-};
+use super::time::Timestamp;
 
 /// What became of a session and of a command.
 #[derive(Clone, Debug)]

@@ -1,7 +1,8 @@
 //! What a turn may use and what it costs: the whole difference between the modes. A further time
 //! control is one more arm in each `match` here. Does not know why a turn ends.
 
-use super::{Millis, Mode, OnTimeout, Session, Timestamp};
+use super::session::{Mode, OnTimeout, Session};
+use super::time::{Millis, Timestamp};
 
 /// How long a turn of `participant` may run on from the instant at which it began or went on; `None` is
 /// without end.

@@ -1,7 +1,10 @@
 //! What a change comes to in the record of a session's life: its kind, and whose clock it was about. Does not
 //! know who keeps the record.
 
-use super::{Event, GroupId, Millis, ParticipantId, Session, Timestamp};
+use super::event::Event;
+use super::id::{GroupId, ParticipantId};
+use super::session::Session;
+use super::time::{Millis, Timestamp};
 
 /// What kind of change it was: by the last thing that happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{Millis, OnTimeout, ParticipantId, Session};
+use super::id::ParticipantId;
+use super::session::{OnTimeout, Session};
+use super::time::Millis;
 
 /// A request to change a session.
 #[derive(Clone, Debug, PartialEq, Eq)]

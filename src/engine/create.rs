@@ -4,9 +4,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::{
-    Group, GroupId, Millis, Mode, OnTimeout, Participant, ParticipantId, Session, SessionId, Status, Timestamp,
-};
+use super::id::{GroupId, ParticipantId, SessionId};
+use super::session::{Group, Mode, OnTimeout, Participant, Session, Status};
+use super::time::{Millis, Timestamp};
 
 /// What a session is made of.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,7 +1,9 @@
 //! What is wrong with a session that somebody else may have written: the bounds that a create would have held it to,
 //! and then everything that holds of each session. Does not know where it was read.
 
-use super::{Millis, Mode, Session, Timestamp, invariants};
+use super::invariants;
+use super::session::{Mode, Session};
+use super::time::{Millis, Timestamp};
 
 /// Whole numbers that every JSON reader keeps.
 const NUMBER_MAX: u64 = (1 << 53) - 1;

@@ -1,6 +1,7 @@
 //! What happened to a session: facts, in the order in which they happened. Does not know who is told.
 
-use super::{ParticipantId, Timestamp};
+use super::id::ParticipantId;
+use super::time::Timestamp;
 
 /// One fact. A change can hold several: the flags that came due, then what the command did.
 #[derive(Clone, Debug, PartialEq, Eq)]

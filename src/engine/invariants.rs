@@ -1,7 +1,8 @@
 //! What holds of every session after every change, as one function; and what holds between a state and
 //! its successor. Knows no rule that says how a state comes about.
 
-use super::{Millis, Mode, Session, Status};
+use super::session::{Mode, Session, Status};
+use super::time::Millis;
 
 /// The first thing that is wrong with a session; `None` when all is well.
 pub fn violation(session: &Session) -> Option<&'static str> {

@@ -21,6 +21,7 @@ mod settle;
 #[cfg(test)]
 mod tests;
 mod time;
+mod turn;
 mod warning;
 
 pub use apply::{Judgement, Outcome, judge};

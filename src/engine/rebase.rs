@@ -1,6 +1,7 @@
 //! The same session by a clock that shows another time. Does not know why the clock shows it.
 
-use super::{Session, Status, Timestamp};
+use super::session::{Session, Status};
+use super::time::Timestamp;
 
 impl Session {
     /// The session with every instant moved so that `from` becomes `to`: what its clocks have left at `to` is what they had

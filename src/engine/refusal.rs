@@ -1,6 +1,8 @@
 //! Why a command is not carried out. An expected answer, not an error; does not know how clients are told.
 
-use super::{Millis, ParticipantId, Status};
+use super::id::ParticipantId;
+use super::session::Status;
+use super::time::Millis;
 
 /// The reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! Whose turn comes next: by participant index, ties by the order given. Does not know why it is asked.
 
-use super::{Mode, Session};
+use super::session::{Mode, Session};
 
 /// The first participant of the rotation.
 pub(super) fn first(session: &Session) -> usize {

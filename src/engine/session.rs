@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
-use super::budget;
-use super::{GroupId, Millis, ParticipantId, SessionId, Timestamp};
+use super::id::{GroupId, ParticipantId, SessionId};
+use super::time::{Millis, Timestamp};
 
 /// Whose clock runs during a turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -199,9 +199,6 @@ pub struct Session {
     pub unattended_turns: u64,
 }
 
-/// So many turns may begin by themselves, one after the other; what follows then is found out when somebody asks.
-const UNATTENDED_TURNS_MAX: u64 = 100;
-
 impl Session {
     /// Whose turn it is.
     pub fn active(&self) -> Option<&Participant> {
@@ -211,36 +208,6 @@ impl Session {
     /// Since when a turn has been running without interruption.
     pub fn cycle_started_at(&self) -> Option<Timestamp> {
         self.turn.and_then(|turn| turn.since)
-    }
-
-    /// When the running clock flags, if nothing happens before. A clock that flagged has no further
-    /// deadline, nor has one that counts up without a maximum.
-    pub fn deadline(&self) -> Option<Timestamp> {
-        let turn = self.turn?;
-        if self.participants[turn.participant].has_expired {
-            return None;
-        }
-        Some(turn.since? + budget::budget(self, turn.participant)?)
-    }
-
-    /// When somebody has to look although nobody asks: at the deadline, unless the session has been going on by itself for
-    /// so long that nobody seems to wait for it.
-    pub fn wake_at(&self) -> Option<Timestamp> {
-        self.deadline().filter(|_| self.unattended_turns < UNATTENDED_TURNS_MAX)
-    }
-
-    /// What a participant's clock shows: what it had at [`Session::cycle_started_at`] while it runs, else
-    /// what it has left. In [`Mode::PerCycle`] a full turn, but for the turn in progress what that has.
-    pub fn shown_time(&self, participant: usize) -> Millis {
-        let holds_clock = match self.mode {
-            Mode::PerCycle => self.turn.is_some_and(|turn| turn.participant == participant),
-            Mode::PerParticipant | Mode::PerGroup | Mode::Global | Mode::CountUp => true,
-        };
-        if holds_clock {
-            self.clocks[self.participants[participant].clock]
-        } else {
-            budget::full_turn(self, participant)
-        }
     }
 
     /// The participant of that name: an index into [`Session::participants`].
@@ -255,35 +222,5 @@ impl Session {
             .filter(|participant| participant.expired_at.is_some())
             .max_by_key(|participant| participant.expired_at)
             .map(|participant| participant.id)
-    }
-
-    /// Begins a turn of `next` at `at`.
-    pub(super) fn begin_turn(&mut self, next: usize, at: Timestamp) {
-        self.begin_turn_within(next, at, budget::unspent);
-    }
-
-    /// The same, for who knows what [`budget::unspent`] is.
-    pub(super) fn begin_turn_within(&mut self, next: usize, at: Timestamp, unspent: impl FnOnce(&Session) -> Millis) {
-        match self.mode {
-            Mode::PerCycle => {
-                self.clocks[0] = budget::turn_time(self, next, unspent);
-                self.participants[next].has_expired = false;
-                self.participants[next].expired_at = None;
-            }
-            Mode::PerParticipant | Mode::PerGroup | Mode::Global | Mode::CountUp => {}
-        }
-        self.turn = Some(Turn { participant: next, since: Some(at) });
-    }
-
-    /// Ends the session at `at`.
-    pub(super) fn end(&mut self, status: Status, at: Timestamp) {
-        match self.mode {
-            Mode::PerCycle => self.clocks[0] = Millis::ZERO,
-            Mode::PerParticipant | Mode::PerGroup | Mode::Global | Mode::CountUp => {}
-        }
-        self.status = status;
-        self.turn = None;
-        self.completed_at = Some(at);
-        self.unattended_turns = 0;
     }
 }

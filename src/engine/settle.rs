@@ -2,8 +2,10 @@
 //! whatever the time of notice. Does not know of commands.
 
 use super::budget;
+use super::event::Event;
 use super::rotation::Rotation;
-use super::{Event, Millis, Mode, OnTimeout, Session, Status, Timestamp};
+use super::session::{Mode, OnTimeout, Session, Status};
+use super::time::{Millis, Timestamp};
 
 /// Brings `session` to what is true at `at` and lists what happened on the way. What it costs grows with the
 /// participants and with the flags, but not with one times the other.

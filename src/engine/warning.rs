@@ -1,6 +1,8 @@
 //! When clients are to be warned that time runs out: computed instants, no state. Does not know who listens.
 
-use super::{Millis, ParticipantId, Session, Timestamp};
+use super::id::ParticipantId;
+use super::session::Session;
+use super::time::{Millis, Timestamp};
 
 /// One warning that is due at a known instant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
