@@ -12,7 +12,8 @@ use tracing::{debug, warn};
 use crate::clock::Moment;
 
 use super::request_id::trace_id;
-use super::router::{Resource, Route};
+use super::router::RouteMatch;
+use super::routes::{Endpoint, Resource};
 
 /// How often it is said that requests cannot be served now: while something is away there is one after the other.
 const PAUSE: Duration = Duration::from_secs(60);
@@ -27,10 +28,10 @@ pub(super) struct AnswerLog {
 
 impl AnswerLog {
     /// A request was answered `at`.
-    pub(super) fn log(&self, request: &Parts, route: Route<'_>, status: u16, id: &HeaderValue, at: Moment) {
+    pub(super) fn log(&self, request: &Parts, route: RouteMatch<'_>, status: u16, id: &HeaderValue, at: Moment) {
         let is_fault = match status {
             // It is asked for this.
-            503 if route.resource() == Some(Resource::Ready) => false,
+            503 if route.resource() == Some(Resource::of(Endpoint::Ready)) => false,
             503 => self.is_said(at),
             _ => status >= 500,
         };

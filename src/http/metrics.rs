@@ -11,7 +11,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
-use super::router::Resource;
+use super::routes::{Endpoint, Resource};
 
 const REQUEST_BUCKETS_MS: [f64; 9] = [1.0, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1_000.0];
 const SWITCH_BUCKETS_MS: [f64; 7] = [1.0, 2.0, 3.0, 5.0, 10.0, 25.0, 50.0];
@@ -123,7 +123,7 @@ impl Metrics {
         series.requests.inc();
         series.durations.observe(took_ms);
         *last = Some(series);
-        if resource == Some(Resource::Switch) {
+        if resource == Some(Resource::of(Endpoint::Switch)) {
             self.switches.observe(took_ms);
         }
     }

@@ -12,6 +12,7 @@ use crate::wire::{self, BodyPieces};
 use crate::ws;
 
 use super::body::Body;
+use super::routes::Resource;
 
 /// An answer on its way through the service.
 #[derive(Debug, Default)]
@@ -107,8 +108,10 @@ impl Response {
     }
 
     /// The path does not have the method.
-    pub(super) fn wrong_method(allow: &'static str) -> Self {
-        Self::problem(&Problem::wrong_method(allow)).with(ALLOW, HeaderValue::from_static(allow))
+    pub(super) fn wrong_method(resource: Resource) -> Self {
+        let allow = resource.allow();
+        let value = HeaderValue::from_str(&allow).expect("methods can stand in a header");
+        Self::problem(&Problem::wrong_method(&allow)).with(ALLOW, value)
     }
 
     /// With one more header.

@@ -39,7 +39,8 @@ use super::peer::Peer;
 use super::request_id::RequestIds;
 use super::response::Response;
 use super::response_headers::{self, HeaderTemplates, HyperResponse};
-use super::router::{Endpoint, Route, route};
+use super::router::{self, RouteMatch};
+use super::routes::Endpoint;
 
 /// Answers requests.
 pub(super) struct Service {
@@ -111,8 +112,8 @@ impl Service {
         let (parts, body) = request.into_parts();
         let mut unread = body::unread(body);
         let route = match parts.uri.path().strip_prefix(&*self.base_path) {
-            Some(path) => route(&parts.method, path),
-            None => Route::Unknown,
+            Some(path) => router::find(&parts.method, path),
+            None => RouteMatch::Unknown,
         };
         let id = remembered.lock().ids.of(&parts.headers);
         let client = peer.client(&parts.headers, &self.proxies);
@@ -121,7 +122,9 @@ impl Service {
         let sessions = for_another.as_ref().unwrap_or(&caller.sessions);
         let mut reply = match framing::check(&parts) {
             Err(problem) => Response::problem(&problem),
-            Ok(()) if !route.is_within(*scope) => Response::problem(&Problem::too_many_connections()),
+            Ok(()) if *scope == Scope::Probes && !route.is_probe() => {
+                Response::problem(&Problem::too_many_connections())
+            }
             Ok(()) if parts.method == Method::OPTIONS => Cors::preflight(&parts.headers),
             Ok(()) => self.route(client, sessions, route, &parts, &id, &mut unread).await,
         };
@@ -145,24 +148,22 @@ impl Service {
         &self,
         client: ClientAddress,
         sessions: &Sessions,
-        route: Route<'_>,
+        route: RouteMatch<'_>,
         parts: &Parts,
         request_id: &HeaderValue,
         unread: &mut Unread,
     ) -> Response {
-        let general = match route {
-            Route::Found(resource, ..) | Route::WrongMethod(resource) if !resource.is_limited() => None,
-            Route::Found(..) | Route::WrongMethod(_) | Route::Unknown => self.hit_rate_limit(client).await,
-        };
+        let general = if route.is_limited() { self.hit_rate_limit(client).await } else { None };
         let mut reply = match route {
             _ if general.is_some_and(|quota| quota.is_exceeded()) => Response::problem(&Problem::too_many_requests()),
-            Route::Found(_, endpoint, id) => {
+            RouteMatch::Found(_, route, id) => {
                 let handling = Handling::preferred(&parts.method, &parts.headers);
-                let asked = RequestContext { client, sessions, endpoint, id, handling, parts, request_id };
+                let asked =
+                    RequestContext { client, sessions, endpoint: route.endpoint, id, handling, parts, request_id };
                 self.serve(asked, unread).await
             }
-            Route::WrongMethod(resource) => Response::wrong_method(resource.allow()),
-            Route::Unknown => Response::problem(&Problem::unknown_route()),
+            RouteMatch::WrongMethod(resource) => Response::wrong_method(resource),
+            RouteMatch::Unknown => Response::problem(&Problem::unknown_route()),
         };
         // A switch shows its own.
         reply.quota = reply.quota.or(general);
