@@ -29,7 +29,7 @@ use crate::shutdown::{self, Trigger};
 use crate::store::file::DataDir;
 use crate::store::memory::{self, Memory};
 use crate::store::redis::{QueueBudget, RecordFormat, RedisStore, RedisStoreOptions};
-use crate::store::{Archive, Lifetimes, Listener, Metrics, RateLimit, Store};
+use crate::store::{Archive, Backend, Lifetimes, Listener, Metrics, RateLimit};
 use crate::supervision::{Panicked, Supervisor, Task, TaskExit, TaskFailure};
 use crate::timekeeping::Timekeeper;
 use crate::wire;
@@ -308,7 +308,7 @@ async fn identify(database: PostgresServer, instances: Instances, supervisor: Su
 
 /// Where sessions are kept.
 struct Kept {
-    store: Arc<dyn Store>,
+    store: Arc<dyn Backend>,
     /// In which form they are written, where that may change.
     record_format: RecordFormat,
     /// Rung when there is something to be written down.
@@ -440,7 +440,7 @@ async fn forget_old(data: DataDir, clock: Clock, age_max: Duration) {
 }
 
 /// It ends by itself when the store is of no use any more.
-async fn upkeep(store: Arc<dyn Store>) -> TaskExit {
+async fn upkeep(store: Arc<dyn Backend>) -> TaskExit {
     store.run().await;
     TaskExit::Fatal(store.unready_reason().unwrap_or_else(|| "the store cannot be used".to_owned()))
 }

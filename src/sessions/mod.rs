@@ -15,8 +15,8 @@ use std::time::Duration;
 use crate::client_address::ClientAddress;
 use crate::engine::{Command, NewSession, OnTimeout, Outcome, Refusal, SessionId, Timestamp};
 use crate::store::{
-    Arrival, BoxFuture, Commit, Committed, Countdown, DecisionContext, PendingAudit, RateLimit, RateLimitStatus, Read,
-    Record, Room, Snapshot, Store, StoreError, Subscribed,
+    Arrival, Backend, BoxFuture, Commit, Committed, Countdown, DecisionContext, PendingAudit, RateLimit,
+    RateLimitStatus, Read, Record, Room, Snapshot, StoreError, Subscribed,
 };
 use crate::wire::Cursor;
 
@@ -42,7 +42,7 @@ pub struct Sessions {
 
 #[derive(Clone)]
 struct Shared {
-    store: Arc<dyn Store>,
+    store: Arc<dyn Backend>,
     rates: RateLimits,
     default_on_timeout: OnTimeout,
     /// Where sessions come back from that the store does not have.
@@ -111,7 +111,7 @@ pub enum Failure {
 
 impl Sessions {
     /// The sessions of `store`.
-    pub fn new(store: Arc<dyn Store>, rates: RateLimits) -> Self {
+    pub fn new(store: Arc<dyn Backend>, rates: RateLimits) -> Self {
         let (default_on_timeout, readers) = (OnTimeout::default(), Readers::default());
         let shared = Shared { store, rates, default_on_timeout, recovery: None, readers };
         Self { shared: Arc::new(shared), client: None }
@@ -186,11 +186,11 @@ impl Sessions {
         let (mut read, is_unreadable) = match self.shared.store.read(id).await {
             Err(StoreError::Unreadable) if self.shared.recovery.is_some() => {
                 let now = self.shared.store.now_of(self.shared.store.partition(id)).await.map_err(Failure::Store)?;
-                (Read { snapshot: None, is_buried: false, now }, true)
+                (Read { snapshot: None, is_tombstoned: false, now }, true)
             }
             read => (read.map_err(Failure::Store)?, false),
         };
-        if read.snapshot.is_none() && !read.is_buried {
+        if read.snapshot.is_none() && !read.is_tombstoned {
             match self.look_for(id, Purpose::Read).await? {
                 Found::Back => read = self.shared.store.read(id).await.map_err(Failure::Store)?,
                 Found::Over(snapshot) => return Ok(SessionView { snapshot, now: read.now, is_unsaved: false }),
@@ -323,11 +323,11 @@ impl Sessions {
         }
     }
 
-    /// Watches a session, which need not exist, and shows it as it is now.
-    pub async fn watch(&self, id: SessionId) -> Result<Subscribed, Failure> {
-        let mut watched = match self.shared.store.watch(id).await {
+    /// Subscribes to a session, which need not exist, and shows it as it is now.
+    pub async fn subscribe(&self, id: SessionId) -> Result<Subscribed, Failure> {
+        let mut watched = match self.shared.store.subscribe(id).await {
             Err(StoreError::Unreadable) if matches!(self.look_for(id, Purpose::Read).await?, Found::Back) => {
-                self.shared.store.watch(id).await
+                self.shared.store.subscribe(id).await
             }
             watched => watched,
         }
@@ -360,7 +360,7 @@ impl Sessions {
         let recovery = self.shared.recovery.as_ref().ok_or(Failure::NoHistory)?;
         let place = self.shared.readers.enter(recovery.patience()).await.map_err(Failure::Store)?;
         // In this order: what is not queued any more has been written.
-        let queued = self.shared.store.queued(id).await.map_err(Failure::Store)?;
+        let queued = self.shared.store.pending_audit(id).await.map_err(Failure::Store)?;
         let room = Room { changes: limit, bytes: history::BYTES_MAX };
         let found = recovery.changes(id, after, room, self.client).await.map_err(Failure::Store)?;
         if found.changes.is_empty() && after.is_none() && queued.newest.is_none() {
@@ -374,7 +374,7 @@ impl Sessions {
         let recovery = self.shared.recovery.as_ref().ok_or(Failure::NoHistory)?;
         let written = async {
             loop {
-                match self.shared.store.queued(id).await {
+                match self.shared.store.pending_audit(id).await {
                     Ok(queued) if queued == PendingAudit::default() => return Ok(()),
                     Ok(_) => tokio::time::sleep(ERASE_PAUSE).await,
                     Err(error) => return Err(error),

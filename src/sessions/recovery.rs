@@ -18,8 +18,8 @@ use crate::engine::{
     ChangeRecord, Command, Event, Judgement, Millis, Outcome, Refusal, Session, SessionId, Timestamp, judge,
 };
 use crate::store::{
-    Archive, Archived, Bound, Changes, Commit, Committed, Decision, DecisionContext, Lifetimes, Metrics, Read, Record,
-    Room, Snapshot, Store, StoreError,
+    Archive, Archived, Backend, Bound, Changes, Commit, Committed, Decision, DecisionContext, Lifetimes, Metrics, Read,
+    Record, Room, Snapshot, StoreError,
 };
 use crate::supervision::panic_point;
 use crate::wire;
@@ -42,7 +42,7 @@ const AWAY: StoreError = StoreError::Unavailable("the archive does not answer");
 
 /// Brings sessions back.
 pub struct Recovery {
-    store: Arc<dyn Store>,
+    store: Arc<dyn Backend>,
     archive: Arc<dyn Archive>,
     age_max: Millis,
     lifetimes: Lifetimes,
@@ -110,7 +110,7 @@ impl Drop for Running {
 impl Recovery {
     /// From `archive` into `store`. What is done is counted in `registry`, and in `metrics` what was refused.
     pub fn new(
-        store: Arc<dyn Store>,
+        store: Arc<dyn Backend>,
         archive: Arc<dyn Archive>,
         options: RecoveryOptions,
         metrics: Metrics,
@@ -227,20 +227,20 @@ impl Recovery {
     async fn look_up(&self, (id, purpose): (SessionId, Purpose)) -> Looked {
         panic_point("recovery", id);
         // What cannot be read there is as good as lost.
-        let Read { snapshot, is_buried, now } = match self.store.read(id).await {
+        let Read { snapshot, is_tombstoned, now } = match self.store.read(id).await {
             Err(StoreError::Unreadable) => {
-                Read { snapshot: None, is_buried: false, now: self.store.now_of(self.store.partition(id)).await? }
+                Read { snapshot: None, is_tombstoned: false, now: self.store.now_of(self.store.partition(id)).await? }
             }
             read => read?,
         };
         if snapshot.is_some() {
             return Ok(Found::Back);
         }
-        if is_buried {
+        if is_tombstoned {
             return Ok(Found::Nothing);
         }
         // In this order: what is not queued any more has been written.
-        if self.store.queued(id).await?.newest.is_some() {
+        if self.store.pending_audit(id).await?.newest.is_some() {
             return Err(QUEUED);
         }
         self.lookups.inc();

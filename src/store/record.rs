@@ -8,7 +8,8 @@ use bytes::Bytes;
 use crate::engine::{Millis, Session, StateTag, Timestamp};
 use crate::wire::{self, Encoded, Undecodable};
 
-use super::{Countdown, Lifetimes};
+use super::countdown::Countdown;
+use super::lifetime::Lifetimes;
 
 /// What else is kept of a session, in bytes: its places among all, by name, by lifetime and by deadline.
 const PLACES_LEN: usize = 256;

@@ -96,7 +96,7 @@ impl Client<'_> {
 
     /// Everything that is committed after the first message reaches the client.
     async fn join(&self) -> Result<(Subscription, Option<StateTag>), CloseReason> {
-        let Subscribed { snapshot, countdown, now, watch } = self.watch().await?;
+        let Subscribed { snapshot, countdown, now, subscription } = self.subscribe().await?;
         let id = self.answers.id;
         let tag = snapshot.as_ref().map(|snapshot| snapshot.tag);
         if let Some(tag) = tag {
@@ -104,20 +104,20 @@ impl Client<'_> {
         }
         let sync = snapshot.map(|snapshot| (snapshot.tag, wire::sync(id, &snapshot.members, now)));
         self.outbox.open(wire::connected(id, now), sync);
-        Ok((watch, tag))
+        Ok((subscription, tag))
     }
 
     /// Many who come at once wait for each other, and not in vain.
-    async fn watch(&self) -> Result<Subscribed, CloseReason> {
+    async fn subscribe(&self) -> Result<Subscribed, CloseReason> {
         let until = tokio::time::Instant::now() + JOIN_PATIENCE;
         loop {
-            match self.answers.sessions.watch(self.answers.id).await {
+            match self.answers.sessions.subscribe(self.answers.id).await {
                 Ok(watched) => return Ok(watched),
                 Err(Failure::Store(StoreError::Unavailable(_))) if tokio::time::Instant::now() < until => {
                     tokio::time::sleep(JOIN_PAUSE).await;
                 }
                 Err(error) => {
-                    debug!(session = %self.answers.id, ?error, "cannot watch a session");
+                    debug!(session = %self.answers.id, ?error, "cannot subscribe to a session");
                     return Err(TRY_AGAIN);
                 }
             }

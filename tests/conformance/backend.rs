@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use synckairos::engine::Timestamp;
-use synckairos::store::{Lifetimes, Listener, Store};
+use synckairos::store::{self, Lifetimes, Listener};
 
 /// A kind of store, and one that is open.
 pub(crate) trait Backend: Sized + Send + Sync {
@@ -12,7 +12,7 @@ pub(crate) trait Backend: Sized + Send + Sync {
     fn open(listener: Arc<dyn Listener>, lifetimes: Lifetimes) -> impl Future<Output = Self> + Send;
 
     /// The store.
-    fn store(&self) -> Arc<dyn Store>;
+    fn store(&self) -> Arc<dyn store::Backend>;
 
     /// Lets time pass until the authority's time is `at`, or later.
     fn pass_until(&self, at: Timestamp) -> impl Future<Output = ()> + Send {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use synckairos::clock::Clock;
 use synckairos::store::file::DataDir;
 use synckairos::store::memory::{Limit, Memory};
-use synckairos::store::{Lifetimes, Listener, Metrics, Store};
+use synckairos::store::{self, Lifetimes, Listener, Metrics};
 
 use super::Backend;
 use crate::support::directory::Directory;
@@ -24,7 +24,7 @@ impl Backend for Kept {
         Self(store.expect("there is nothing"), directory)
     }
 
-    fn store(&self) -> Arc<dyn Store> {
+    fn store(&self) -> Arc<dyn store::Backend> {
         Arc::new(self.0.clone())
     }
 }

@@ -13,7 +13,7 @@ use synckairos::engine::{
 };
 use synckairos::sessions::{Failure, RateLimits, Sessions};
 use synckairos::store::memory::{Limit, Memory};
-use synckairos::store::{Lifetimes, Listener, Metrics, Store, StoreError};
+use synckairos::store::{self, Lifetimes, Listener, Metrics, StoreError};
 use synckairos::supervision::Supervisor;
 use tokio::task::JoinSet;
 
@@ -35,7 +35,7 @@ impl Backend for System {
         Self(Memory::new(Clock::system(), Limit { lifetimes, ..LIMIT }, listener, Metrics::default()))
     }
 
-    fn store(&self) -> Arc<dyn Store> {
+    fn store(&self) -> Arc<dyn store::Backend> {
         Arc::new(self.0.clone())
     }
 }
@@ -50,7 +50,7 @@ impl<const SESSIONS_MAX: usize> Backend for Manual<SESSIONS_MAX> {
         Self(clock.clone(), Memory::new(clock, limit, listener, Metrics::default()))
     }
 
-    fn store(&self) -> Arc<dyn Store> {
+    fn store(&self) -> Arc<dyn store::Backend> {
         Arc::new(self.1.clone())
     }
 
@@ -149,7 +149,8 @@ async fn what_sessions_take_is_counted() {
     let mut registry = prometheus_client::registry::Registry::default();
     let metrics = Metrics::register(&mut registry, Supervisor::default());
     let limit = Limit { bytes_max: 200_000, sessions_max: 4, ..LIMIT };
-    let store: Arc<dyn Store> = Arc::new(Memory::new(clock.clone(), limit, Arc::new(Recorder::default()), metrics));
+    let store: Arc<dyn store::Backend> =
+        Arc::new(Memory::new(clock.clone(), limit, Arc::new(Recorder::default()), metrics));
     let held = || {
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &registry).expect("it is text");

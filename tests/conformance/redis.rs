@@ -11,7 +11,7 @@ use synckairos::engine::{Command, Millis, SessionId, Uuid};
 use synckairos::redis::{Certificates, Keyspace, RedisServer};
 use synckairos::sessions::{Failure, RateLimits, Sessions};
 use synckairos::store::redis::{QueueBudget, RecordFormat, RedisStore, RedisStoreOptions};
-use synckairos::store::{Lifetimes, Listener, Metrics, Store, StoreError};
+use synckairos::store::{self, Lifetimes, Listener, Metrics, PartitionClocks, StoreError};
 use tokio::task::JoinSet;
 
 use super::Backend;
@@ -35,7 +35,7 @@ impl<const PARTITIONS: u16, const AUDITED: bool> Backend for Alone<PARTITIONS, A
         Self(store, redis)
     }
 
-    fn store(&self) -> Arc<dyn Store> {
+    fn store(&self) -> Arc<dyn store::Backend> {
         Arc::new(self.0.clone())
     }
 }
@@ -55,7 +55,7 @@ impl Backend for Encrypted {
         Self(store, redis)
     }
 
-    fn store(&self) -> Arc<dyn Store> {
+    fn store(&self) -> Arc<dyn store::Backend> {
         Arc::new(self.0.clone())
     }
 }
@@ -77,7 +77,7 @@ impl<const AUDITED: bool> Backend for Divided<AUDITED> {
         Self(store, cluster)
     }
 
-    fn store(&self) -> Arc<dyn Store> {
+    fn store(&self) -> Arc<dyn store::Backend> {
         Arc::new(self.0.clone())
     }
 }

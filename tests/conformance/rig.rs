@@ -11,7 +11,7 @@ use synckairos::engine::{
     SessionId, Timestamp, Uuid,
 };
 use synckairos::sessions::{Applied, Failure, RateLimits, Sessions};
-use synckairos::store::{Arrival, Commit, Committed, Decision, DecisionContext, Lifetimes, Mutation, Record, Store};
+use synckairos::store::{self, Arrival, Commit, Committed, Decision, DecisionContext, Lifetimes, Mutation, Record};
 use tokio::task::JoinSet;
 
 use super::Backend;
@@ -22,7 +22,7 @@ pub(crate) const LONG: Millis = Millis::new(86_400_000);
 
 /// An open store.
 pub(crate) struct Rig<B> {
-    pub(crate) store: Arc<dyn Store>,
+    pub(crate) store: Arc<dyn store::Backend>,
     pub(crate) sessions: Sessions,
     pub(crate) heard: Arc<Recorder>,
     backend: B,

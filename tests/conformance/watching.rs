@@ -14,7 +14,7 @@ use super::{Backend, Rig};
 impl<B: Backend> Rig<B> {
     /// Begins a watch.
     pub(crate) async fn watch(&self, id: SessionId) -> Subscribed {
-        self.store.watch(id).await.expect("the store answers")
+        self.store.subscribe(id).await.expect("the store answers")
     }
 
     /// Changes a session that is watched to hear that all changes before were told, if they were at all.
@@ -76,7 +76,7 @@ pub(crate) async fn nothing_is_missed_while_a_watch_begins<B: Backend + 'static>
         if read < last {
             rig.heard.until(id(n), last).await;
         }
-        drop(watched.watch);
+        drop(watched.subscription);
     }
 }
 

@@ -8,7 +8,7 @@ use synckairos::engine::{Command, SessionId, Timestamp, Uuid};
 use synckairos::sessions::{RateLimits, Sessions};
 use synckairos::store::file::DataDir;
 use synckairos::store::memory::{Limit, Memory};
-use synckairos::store::{Listener, Metrics, Room, Store, Update};
+use synckairos::store::{Listener, Metrics, Room, SessionStore, Update};
 
 use crate::support::directory::Directory;
 use crate::support::program::{command, output};
@@ -72,6 +72,6 @@ async fn what_2_0_0_left_is_read_and_goes_on() {
         let found = data.archive().changes(id(n), None, room).await.expect("its history can be read");
         assert_eq!(found.changes.len() as u64, version + 1);
     }
-    assert!(memory.read(id(3)).await.expect("it answers").is_buried);
+    assert!(memory.read(id(3)).await.expect("it answers").is_tombstoned);
     assert!(data.close().await);
 }

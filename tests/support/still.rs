@@ -8,7 +8,7 @@ use synckairos::clock::Clock;
 use synckairos::engine::{Command, Millis, SessionId, Timestamp};
 use synckairos::sessions::{CommandReply, CommandRequest, RateLimits, Sessions};
 use synckairos::store::memory::{Limit, Memory};
-use synckairos::store::{Listener, Metrics, Store, Update};
+use synckairos::store::{Listener, Metrics, SessionStore, Update};
 use synckairos::wire::{self, FieldProblems, Object};
 
 /// Sessions that nobody watches.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tracing::error;
 
 use crate::engine::{SessionId, StateTag};
-use crate::store::archive::{Archive, Archived, Change, Changes, Room};
+use crate::store::contract::{Archive, Archived, Change, Changes, Room};
 use crate::store::{StoreError, StoreFuture};
 use crate::supervision::{Supervisor, panic_point};
 use crate::wire::{self, Cursor};

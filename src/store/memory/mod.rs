@@ -26,8 +26,9 @@ use super::file::{DataDir, Journal, Timeline};
 use super::metrics::Metrics;
 use super::rate_limit::Limits;
 use super::{
-    BoxFuture, BytesBudget, Commit, Committed, Lifetimes, Listener, PendingAudit, REFUSALS, RateLimit, RateLimitStatus,
-    Read, Store, StoreFuture, Subscribed, Subscription, Update,
+    Backend, BoxFuture, BytesBudget, Commit, Committed, Deadlines, Lifetimes, Listener, PartitionClocks, PendingAudit,
+    REFUSALS, RateLimit, RateLimitStatus, RateLimiter, Read, SessionStore, StoreFuture, Subscribed, Subscription,
+    Update,
 };
 
 use commit::CommittedChange;
@@ -147,13 +148,17 @@ impl Memory {
     }
 }
 
-impl Store for Memory {
-    fn now(&self, _: Option<usize>) -> StoreFuture<'_, Timestamp> {
-        self.now_of(0)
+impl PartitionClocks for Memory {
+    fn partitions(&self) -> usize {
+        1
     }
 
     fn partition(&self, _: SessionId) -> usize {
         0
+    }
+
+    fn now(&self, _: Option<usize>) -> StoreFuture<'_, Timestamp> {
+        self.now_of(0)
     }
 
     fn now_of(&self, _: usize) -> StoreFuture<'_, Timestamp> {
@@ -161,6 +166,12 @@ impl Store for Memory {
         Box::pin(async move { Ok(now) })
     }
 
+    fn sleep_until(&self, _: usize, at: Timestamp) -> BoxFuture<'_, ()> {
+        Box::pin(self.0.clock.sleep_until(at))
+    }
+}
+
+impl SessionStore for Memory {
     fn arrive(&self, id: SessionId) -> Arrival {
         self.0.arrivals.enter(id)
     }
@@ -169,10 +180,10 @@ impl Store for Memory {
         let now = self.0.clock.now();
         let shard = self.0.shard(id).lock();
         let kept = shard.kept(id, now);
-        let (record, is_buried) = (kept.and_then(Kept::record).cloned(), matches!(kept, Some(Kept::Tombstone(_))));
+        let (record, is_tombstoned) = (kept.and_then(Kept::record).cloned(), matches!(kept, Some(Kept::Tombstone(_))));
         drop(shard);
         let snapshot = record.map(|record| record.snapshot());
-        Box::pin(async move { Ok(Read { snapshot, is_buried, now }) })
+        Box::pin(async move { Ok(Read { snapshot, is_tombstoned, now }) })
     }
 
     fn commit(&self, mut commit: Commit) -> StoreFuture<'_, Committed> {
@@ -202,27 +213,25 @@ impl Store for Memory {
         })
     }
 
-    fn watch(&self, id: SessionId) -> StoreFuture<'_, Subscribed> {
+    fn subscribe(&self, id: SessionId) -> StoreFuture<'_, Subscribed> {
         let now = self.0.clock.now();
         let mut shard = self.0.shard(id).lock();
         *shard.watched.entry(id).or_insert(0) += 1;
         let record = shard.kept(id, now).and_then(Kept::record).cloned();
         drop(shard);
         let shared = Arc::clone(&self.0);
-        let watch = Subscription::new(move || shared.shard(id).lock().unwatch(id));
+        let subscription = Subscription::new(move || shared.shard(id).lock().unwatch(id));
         let countdown = record.as_ref().map(|record| record.countdown()).unwrap_or_default();
         let snapshot = record.map(|record| record.snapshot());
-        Box::pin(async move { Ok(Subscribed { snapshot, countdown, now, watch }) })
+        Box::pin(async move { Ok(Subscribed { snapshot, countdown, now, subscription }) })
     }
 
-    fn sleep_until(&self, _: usize, at: Timestamp) -> BoxFuture<'_, ()> {
-        Box::pin(self.0.clock.sleep_until(at))
+    fn pending_audit(&self, _: SessionId) -> StoreFuture<'_, PendingAudit> {
+        Box::pin(async { Ok(PendingAudit::default()) })
     }
+}
 
-    fn partitions(&self) -> usize {
-        1
-    }
-
+impl Deadlines for Memory {
     fn overdue(&self, _: usize) -> BoxFuture<'_, Vec<SessionId>> {
         Box::pin(async move {
             loop {
@@ -246,19 +255,19 @@ impl Store for Memory {
         self.0.alarm.set(at);
     }
 
-    fn queued(&self, _: SessionId) -> StoreFuture<'_, PendingAudit> {
-        Box::pin(async { Ok(PendingAudit::default()) })
-    }
-
     fn running_clocks(&self) -> usize {
         self.0.shards.iter().map(|shard| shard.lock().deadlines.len()).sum()
     }
+}
 
+impl RateLimiter for Memory {
     fn hit_rate_limit(&self, client: ClientAddress, rate: RateLimit) -> StoreFuture<'_, RateLimitStatus> {
         let quota = self.0.requests.hit(client, rate, self.0.clock.now());
         Box::pin(async move { Ok(quota) })
     }
+}
 
+impl Backend for Memory {
     fn run(&self) -> BoxFuture<'_, ()> {
         Box::pin(async move {
             let Some(disk) = &self.0.disk else { return self.0.sweep().await };

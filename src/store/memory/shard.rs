@@ -133,7 +133,7 @@ impl Shard {
         while self.buried.len() > most
             && let Some((tag, id)) = self.buried.pop_front_if(|(tag, _)| tag.epoch < now.as_ms())
         {
-            if self.is_buried(tag, id)
+            if self.is_tombstoned(tag, id)
                 && let Some(entry) = self.entries.remove(&id)
             {
                 reindex(&mut self.expiries, id, Some(entry.expires), None);
@@ -145,7 +145,7 @@ impl Shard {
     }
 
     /// Whether the tombstone `tag` still stands.
-    fn is_buried(&self, tag: StateTag, id: SessionId) -> bool {
+    fn is_tombstoned(&self, tag: StateTag, id: SessionId) -> bool {
         self.entries.get(&id).is_some_and(|entry| matches!(entry.kept, Kept::Tombstone(kept) if kept == tag))
     }
 
@@ -167,7 +167,7 @@ impl Shard {
             }
         }
         while let Some(&(tag, id)) = self.buried.front()
-            && !self.is_buried(tag, id)
+            && !self.is_tombstoned(tag, id)
         {
             self.buried.pop_front();
         }

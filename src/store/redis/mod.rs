@@ -45,8 +45,8 @@ use crate::redis::{Keyspace, RedisServer, WakeUp};
 use super::arrival::Arrival;
 use super::metrics::Metrics;
 use super::{
-    BoxFuture, Commit, Committed, Lifetimes, Listener, PendingAudit, RateLimit, RateLimitStatus, Read, Store,
-    StoreError, StoreFuture, Subscribed,
+    Backend, BoxFuture, Commit, Committed, Deadlines, Lifetimes, Listener, PartitionClocks, PendingAudit, RateLimit,
+    RateLimitStatus, RateLimiter, Read, SessionStore, StoreError, StoreFuture, Subscribed,
 };
 pub use audit::QueueBudget;
 use shard::RedisShard;
@@ -177,13 +177,9 @@ impl RedisStore {
     }
 }
 
-impl Store for RedisStore {
-    fn now(&self, near: Option<usize>) -> StoreFuture<'_, Timestamp> {
-        Box::pin(self.any_now(near))
-    }
-
-    fn now_of(&self, partition: usize) -> StoreFuture<'_, Timestamp> {
-        self.shards[partition].now_of(0)
+impl PartitionClocks for RedisStore {
+    fn partitions(&self) -> usize {
+        self.shards.len()
     }
 
     fn partition(&self, id: SessionId) -> usize {
@@ -193,6 +189,20 @@ impl Store for RedisStore {
         }
     }
 
+    fn now(&self, near: Option<usize>) -> StoreFuture<'_, Timestamp> {
+        Box::pin(self.any_now(near))
+    }
+
+    fn now_of(&self, partition: usize) -> StoreFuture<'_, Timestamp> {
+        self.shards[partition].now_of(0)
+    }
+
+    fn sleep_until(&self, partition: usize, at: Timestamp) -> BoxFuture<'_, ()> {
+        self.shards[partition].sleep_until(0, at)
+    }
+}
+
+impl SessionStore for RedisStore {
     fn arrive(&self, id: SessionId) -> Arrival {
         self.of(id).arrive(id)
     }
@@ -205,18 +215,16 @@ impl Store for RedisStore {
         self.of(commit.id).commit(commit)
     }
 
-    fn watch(&self, id: SessionId) -> StoreFuture<'_, Subscribed> {
-        self.of(id).watch(id)
+    fn subscribe(&self, id: SessionId) -> StoreFuture<'_, Subscribed> {
+        self.of(id).subscribe(id)
     }
 
-    fn sleep_until(&self, partition: usize, at: Timestamp) -> BoxFuture<'_, ()> {
-        self.shards[partition].sleep_until(0, at)
+    fn pending_audit(&self, id: SessionId) -> StoreFuture<'_, PendingAudit> {
+        self.of(id).pending_audit(id)
     }
+}
 
-    fn partitions(&self) -> usize {
-        self.shards.len()
-    }
-
+impl Deadlines for RedisStore {
     fn overdue(&self, partition: usize) -> BoxFuture<'_, Vec<SessionId>> {
         self.shards[partition].overdue(0)
     }
@@ -225,24 +233,24 @@ impl Store for RedisStore {
         self.shards[partition].postpone(0, id, pause);
     }
 
-    fn queued(&self, id: SessionId) -> StoreFuture<'_, PendingAudit> {
-        self.of(id).queued(id)
-    }
-
     fn running_clocks(&self) -> usize {
-        self.shards.iter().map(Store::running_clocks).sum()
+        self.shards.iter().map(Deadlines::running_clocks).sum()
     }
+}
 
+impl RateLimiter for RedisStore {
     fn hit_rate_limit(&self, client: ClientAddress, rate: RateLimit) -> StoreFuture<'_, RateLimitStatus> {
         // Every instance must come to the same shard: this hasher has no seed.
         let mut hasher = DefaultHasher::new();
         client.hash(&mut hasher);
         self.shards[hasher.finish() as usize % self.shards.len()].hit_rate_limit(client, rate)
     }
+}
 
+impl Backend for RedisStore {
     fn run(&self) -> BoxFuture<'_, ()> {
         Box::pin(async {
-            let mut runs: FuturesUnordered<_> = self.shards.iter().map(Store::run).collect();
+            let mut runs: FuturesUnordered<_> = self.shards.iter().map(Backend::run).collect();
             tokio::select! {
                 // One that is of no use any more is a fault of all.
                 _ = runs.next() => {}

@@ -255,12 +255,12 @@ impl ReadBatch {
 
 /// What is kept, as it is.
 fn read(value: Option<Bytes>, now: Timestamp) -> Result<Read, StoreError> {
-    let Some(value) = value else { return Ok(Read { snapshot: None, is_buried: false, now }) };
+    let Some(value) = value else { return Ok(Read { snapshot: None, is_tombstoned: false, now }) };
     match wire::peek(&value) {
         Ok((deadline, RecordBody::State(tag, members))) => {
-            Ok(Read { snapshot: Some(Snapshot { tag, deadline, members }), is_buried: false, now })
+            Ok(Read { snapshot: Some(Snapshot { tag, deadline, members }), is_tombstoned: false, now })
         }
-        Ok((_, RecordBody::Tombstone(_))) => Ok(Read { snapshot: None, is_buried: true, now }),
+        Ok((_, RecordBody::Tombstone(_))) => Ok(Read { snapshot: None, is_tombstoned: true, now }),
         Err(wire::NotARecord) if wire::is_newer(&value) => Err(StoreError::Newer),
         Err(wire::NotARecord) => Err(StoreError::Unreadable),
     }

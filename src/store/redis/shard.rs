@@ -13,8 +13,8 @@ use crate::engine::{Millis, SessionId, Timestamp};
 use crate::redis::WakeUp;
 use crate::store::arrival::Arrival;
 use crate::store::{
-    BoxFuture, Commit, Committed, Listener, PendingAudit, RateLimit, RateLimitStatus, Read, Store, StoreError,
-    StoreFuture, Subscribed, ids,
+    Backend, BoxFuture, Commit, Committed, Deadlines, Listener, PartitionClocks, PendingAudit, RateLimit,
+    RateLimitStatus, RateLimiter, Read, SessionStore, StoreError, StoreFuture, Subscribed, ids,
 };
 use crate::supervision::{Task, TaskExit};
 
@@ -114,19 +114,29 @@ impl RedisShard {
     }
 }
 
-impl Store for RedisShard {
-    fn now(&self, _: Option<usize>) -> StoreFuture<'_, Timestamp> {
-        self.now_of(0)
+impl PartitionClocks for RedisShard {
+    fn partitions(&self) -> usize {
+        1
     }
 
     fn partition(&self, _: SessionId) -> usize {
         0
     }
 
+    fn now(&self, _: Option<usize>) -> StoreFuture<'_, Timestamp> {
+        self.now_of(0)
+    }
+
     fn now_of(&self, _: usize) -> StoreFuture<'_, Timestamp> {
         Box::pin(self.ask(Lookup::Time))
     }
 
+    fn sleep_until(&self, _: usize, at: Timestamp) -> BoxFuture<'_, ()> {
+        Box::pin(self.shared.sleep_until(at))
+    }
+}
+
+impl SessionStore for RedisShard {
     fn arrive(&self, id: SessionId) -> Arrival {
         self.shared.arrivals.enter(id)
     }
@@ -168,27 +178,26 @@ impl Store for RedisShard {
         })
     }
 
-    fn watch(&self, id: SessionId) -> StoreFuture<'_, Subscribed> {
+    fn subscribe(&self, id: SessionId) -> StoreFuture<'_, Subscribed> {
         Box::pin(async move {
             let (reply, joined) = oneshot::channel();
             self.subscriptions
                 .send(SubscriptionRequest::Subscription(id, reply))
                 .map_err(|_| StoreError::Unavailable("the server stops"))?;
             let joined = tokio::time::timeout(self.shared.patience(), joined).await;
-            let (Read { snapshot, now, .. }, watch) = joined.map_err(|_| INTERRUPTED)?.unwrap_or(Err(INTERRUPTED))?;
+            let (Read { snapshot, now, .. }, subscription) =
+                joined.map_err(|_| INTERRUPTED)?.unwrap_or(Err(INTERRUPTED))?;
             let countdown = snapshot.as_ref().map(|snapshot| snapshot.countdown()).unwrap_or_default();
-            Ok(Subscribed { snapshot, countdown, now, watch })
+            Ok(Subscribed { snapshot, countdown, now, subscription })
         })
     }
 
-    fn sleep_until(&self, _: usize, at: Timestamp) -> BoxFuture<'_, ()> {
-        Box::pin(self.shared.sleep_until(at))
+    fn pending_audit(&self, id: SessionId) -> StoreFuture<'_, PendingAudit> {
+        Box::pin(self.ask(move |reply| Lookup::PendingAudit(id, reply)))
     }
+}
 
-    fn partitions(&self) -> usize {
-        1
-    }
-
+impl Deadlines for RedisShard {
     fn overdue(&self, _: usize) -> BoxFuture<'_, Vec<SessionId>> {
         Box::pin(async move {
             loop {
@@ -215,20 +224,20 @@ impl Store for RedisShard {
         self.shared.timers.postpone(id, now, now + Millis::new(pause.as_millis() as u64));
     }
 
-    fn queued(&self, id: SessionId) -> StoreFuture<'_, PendingAudit> {
-        Box::pin(self.ask(move |reply| Lookup::PendingAudit(id, reply)))
-    }
-
     fn running_clocks(&self) -> usize {
         self.shared.timers.len()
     }
+}
 
+impl RateLimiter for RedisShard {
     fn hit_rate_limit(&self, client: ClientAddress, rate: RateLimit) -> StoreFuture<'_, RateLimitStatus> {
         // What cannot be counted lets through, and then there must be time left for the request itself.
         let patience = self.shared.timeout / 10;
         Box::pin(reader::ask(&self.readers, patience, move |reply| Lookup::Count(client, rate, reply)))
     }
+}
 
+impl Backend for RedisShard {
     fn run(&self) -> BoxFuture<'_, ()> {
         Box::pin(sweep::sweep(&self.shared))
     }

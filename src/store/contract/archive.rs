@@ -7,7 +7,7 @@ use crate::engine::{SessionId, StateTag, Timestamp};
 
 use crate::wire::Cursor;
 
-use super::StoreFuture;
+use super::error::StoreFuture;
 
 /// The record of every session's life.
 pub trait Archive: Send + Sync {

@@ -1,0 +1,16 @@
+//! A backend: every role of the contract, and the tasks behind them. Does not know what its parts are handed to.
+
+use super::deadlines::Deadlines;
+use super::error::BoxFuture;
+use super::rate_limiter::RateLimiter;
+use super::session_store::SessionStore;
+
+/// Keeps sessions, their deadlines and the rate limits.
+pub trait Backend: SessionStore + Deadlines + RateLimiter {
+    /// The backend's own upkeep; runs until it is dropped. It ends by itself when the backend cannot be used and waiting
+    /// does not help.
+    fn run(&self) -> BoxFuture<'_, ()>;
+
+    /// Why no requests can be served; `None` when they can.
+    fn unready_reason(&self) -> Option<String>;
+}

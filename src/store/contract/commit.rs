@@ -1,0 +1,122 @@
+//! A commit: the decision that a backend is asked to make and carry out, what it bases the decision on, and what comes of
+//! it. Does not know how the outcome is stored.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tracing::error;
+
+use crate::client_address::ClientAddress;
+use crate::engine::{ChangeRecord, Outcome, Refusal, SessionId, StateTag, Timestamp};
+use crate::store::arrival::Arrival;
+use crate::store::record::Record;
+use crate::supervision::{Supervisor, panic_point};
+
+use super::error::StoreError;
+use super::rate_limiter::{RateLimit, RateLimitStatus};
+
+/// A decision to be made and committed.
+pub struct Commit {
+    /// Whose state.
+    pub id: SessionId,
+    /// When the command arrived; `None` for what no client asked for: it is judged now.
+    pub arrival: Option<Arrival>,
+    /// A limit on how often this may be asked of the session; counted before the session is read. A refused command gives
+    /// its count back while the same window lasts.
+    pub rate: Option<RateLimit>,
+    /// The client, if its refusals are counted ([`REFUSALS`](super::REFUSALS)).
+    pub client: Option<ClientAddress>,
+    /// Makes the decision. A backend may call it more than once.
+    pub decide: Box<dyn FnMut(DecisionContext<'_>) -> Decision + Send>,
+}
+
+impl Commit {
+    /// Makes the decision. When it panics this command alone fails, and changes nothing.
+    pub(in crate::store) fn judge(
+        &mut self,
+        context: DecisionContext<'_>,
+        supervisor: &Supervisor,
+    ) -> Result<Decision, StoreError> {
+        let (id, decide) = (self.id, &mut self.decide);
+        let judge = move || {
+            panic_point("decision", id);
+            decide(context)
+        };
+        supervisor.guard("decision", judge).map_err(|_| {
+            error!(session = %id, "a decision met a fault of ours: nothing was changed");
+            StoreError::Fault
+        })
+    }
+}
+
+/// What a decision is based on.
+#[derive(Clone, Copy, Debug)]
+pub struct DecisionContext<'a> {
+    /// The state; `None` when there is no such session.
+    pub record: Option<&'a Arc<Record>>,
+    /// The epoch of the next state: the session's, or, of a session that is to be created, the least one that the id has
+    /// not had yet. A store that may have lost states begins a new one.
+    pub epoch: u64,
+    /// The instant at which the command is judged.
+    pub at: Timestamp,
+    /// The server clock's time.
+    pub now: Timestamp,
+    /// Whether the state was committed after the command arrived, so that its sender could not know it.
+    pub changed_since_arrival: bool,
+    /// The stored bytes are no state: there is no session, but a decision may replace or discard them.
+    pub is_unreadable: bool,
+}
+
+/// What is to be committed, and the answer once it is.
+#[derive(Debug)]
+pub struct Decision {
+    /// The change.
+    pub write: Mutation,
+    /// The answer.
+    pub verdict: Verdict,
+}
+
+/// The answer to a command.
+pub type Verdict = Result<Outcome, Refusal>;
+
+/// A change.
+#[derive(Debug)]
+pub enum Mutation {
+    /// None.
+    Nothing,
+    /// The stored bytes are no state, and are removed.
+    Discard,
+    /// A new state.
+    Put {
+        /// The state.
+        record: Arc<Record>,
+        /// Messages to the session's subscribers that follow it.
+        notices: Vec<Bytes>,
+        /// What is written into the audit.
+        entry: ChangeRecord,
+    },
+    /// The deletion of the session.
+    Delete {
+        /// The tag of the deletion among the session's states.
+        tag: StateTag,
+        /// The message to the session's subscribers.
+        notice: Bytes,
+        /// The state that it ends, as it is written into the audit.
+        last: Arc<Record>,
+        /// What is written into the audit.
+        entry: ChangeRecord,
+    },
+}
+
+/// What was committed.
+#[derive(Debug)]
+pub struct Committed {
+    /// The state afterwards; `None` when there is no such session.
+    pub record: Option<Arc<Record>>,
+    /// The answer; `None` when a limit was reached.
+    pub verdict: Option<Verdict>,
+    /// Where the limit stands, when there was one.
+    pub quota: Option<RateLimitStatus>,
+    /// The server clock's time.
+    pub now: Timestamp,
+}

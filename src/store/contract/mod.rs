@@ -1,0 +1,51 @@
+//! The contract between the sessions and the backends that keep them, a trait for each role: [`SessionStore`] reads and
+//! changes sessions, [`PartitionClocks`] tells the time, [`Deadlines`] names the sessions whose clock has run out,
+//! [`RateLimiter`] counts requests, and a [`Backend`] is all of them. `conformance` in the tests holds every backend to it.
+//! Does not know what a command is: a backend calls a function that decides.
+//!
+//! What a backend promises:
+//!
+//! - **One change at a time.** The decisions on one session are made one after the other, each on the state that the one
+//!   before it made, over all instances. A backend calls a decision again when another instance was faster, so that it
+//!   depends on nothing but the [`DecisionContext`]. A backend may commit several changes of one session as a group; each
+//!   has its own version.
+//! - **What commits together.** The state, its lifetime, its deadline, its audit job and its update are committed together
+//!   or not at all. [`SessionStore::commit`] returns `Ok` when they are as durable as the backend makes them. Nothing is
+//!   answered before.
+//! - **Optimistic locking.** A state that changed between a decision and its commit is no conflict of the caller's: the
+//!   backend calls the decision again on the new state, a few times with jitter. The decision says whether the caller's
+//!   belief about the state holds, and whether a refusal is due to a change that the caller could not know
+//!   ([`DecisionContext::changed_since_arrival`]).
+//! - **In-doubt commits.** [`StoreError::Unavailable`] means that nothing was changed. A commit whose outcome stays in
+//!   doubt is [`StoreError::UnknownOutcome`], and is never made twice.
+//! - **Subscriptions.** After [`SessionStore::subscribe`] has returned, the [`Listener`] is called with every change that
+//!   is not in the returned state, or with a newer one. It sees the states of one session in the order of their tags. The
+//!   notices of a change follow its state directly.
+//! - **Time.** Instants are those of the server clock: each partition ([`PartitionClocks::partition`]) has one, and its
+//!   sessions go by no other. A command is judged at its arrival, but never before the session's last change and never
+//!   after now. No deadline counts as passed before every command of this instance that arrived before it has been judged.
+//! - **Deletion.** A deleted session leaves a tombstone for a while, so that an id that is created again gets a higher
+//!   epoch.
+//! - **Lifetime.** A session that was not written for its [`Record::lifetime`](super::Record::lifetime) is gone.
+//! - **Bounds.** What does not fit is refused with [`StoreError::Unavailable`], new sessions before changes of existing
+//!   ones; no session is dropped before its lifetime is over.
+
+mod archive;
+mod backend;
+mod commit;
+mod deadlines;
+mod error;
+mod partition_clocks;
+mod rate_limiter;
+mod session_store;
+mod subscription;
+
+pub use archive::{Archive, Archived, Change, Changes, Room};
+pub use backend::Backend;
+pub use commit::{Commit, Committed, Decision, DecisionContext, Mutation, Verdict};
+pub use deadlines::Deadlines;
+pub use error::{BoxFuture, StoreError, StoreFuture};
+pub use partition_clocks::PartitionClocks;
+pub use rate_limiter::{REFUSALS, RateLimit, RateLimitStatus, RateLimiter};
+pub use session_store::{PendingAudit, Read, SessionStore};
+pub use subscription::{Listener, Subscribed, Subscription, Update};
