@@ -9,13 +9,12 @@ mod request;
 
 use std::borrow::Borrow;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::client_address::ClientAddress;
 use crate::engine::{Command, NewSession, OnTimeout, Outcome, Refusal, SessionId, Timestamp};
 use crate::store::{
-    Arrival, Backend, BoxFuture, Commit, Committed, Countdown, DecisionContext, PendingAudit, RateLimit,
+    Arrival, Backend, BoxFuture, Commit, CommitOutcome, Committed, Countdown, DecisionContext, PendingAudit, RateLimit,
     RateLimitStatus, Read, Record, Room, Snapshot, StoreError, Subscribed,
 };
 use crate::wire::Cursor;
@@ -69,6 +68,20 @@ pub struct CommandReply {
 }
 
 impl CommandReply {
+    fn of(id: SessionId, outcome: Result<CommitOutcome, StoreError>) -> Self {
+        match outcome {
+            Ok(CommitOutcome::Decided(Committed { record, verdict, quota, now, .. })) => {
+                let result = match verdict {
+                    Ok(outcome) => Ok(Applied { record, outcome, now }),
+                    Err(refusal) => Err(Failure::Refused(id, refusal)),
+                };
+                Self { result, quota }
+            }
+            Ok(CommitOutcome::RateLimited(quota)) => Self { result: Err(Failure::Limited(quota)), quota: Some(quota) },
+            Err(error) => Self { result: Err(Failure::Store(error)), quota: None },
+        }
+    }
+
     fn is_unreadable(&self) -> bool {
         matches!(self.result, Err(Failure::Store(StoreError::Unreadable)))
     }
@@ -236,25 +249,21 @@ impl Sessions {
             return self.settle(id).await;
         }
         let request = CommandRequest::from(Command::Settle);
-        let missing = Arc::new(AtomicBool::new(false));
-        let is_missing = Arc::clone(&missing);
         let decide = move |current: DecisionContext<'_>| {
-            // Of a session that was deleted the next epoch is known.
-            let is_unknown = current.record.is_none() && current.epoch == 0;
-            is_missing.store(is_unknown, Ordering::Relaxed);
-            match is_unknown {
+            // Of a session that was deleted the next epoch is known. A session that is unknown stays due.
+            match current.record.is_none() && current.epoch == 0 {
                 true => decide::nothing(Ok(Outcome::default())),
                 false => decide::change(id, &request, &current),
             }
         };
         let commit = Commit { id, arrival: None, rate: None, client: None, decide: Box::new(decide) };
-        let done = self.commit(commit).await.result;
-        if !missing.load(Ordering::Relaxed) || done.is_err() {
-            return done;
+        let outcome = self.shared.store.commit(commit).await;
+        if is_unknown(&outcome) {
+            self.look_for(id, Purpose::Fire).await?;
+            // What the archive does not have either is not due any more.
+            return self.settle(id).await;
         }
-        self.look_for(id, Purpose::Fire).await?;
-        // Whatever came of that: what is not there is not due any more.
-        self.settle(id).await
+        CommandReply::of(id, outcome).result
     }
 
     /// Begins a session.
@@ -283,21 +292,19 @@ impl Sessions {
             return self.ask(id, Some(arrival), rate, request).await;
         }
         let client = request.client;
-        // Both are needed again if the store knows nothing of the session.
-        let (request, missing) = (Arc::new(request), Arc::new(AtomicBool::new(false)));
-        let (asked, is_missing) = (Arc::clone(&request), Arc::clone(&missing));
-        let decide = move |current: DecisionContext<'_>| {
-            // Of a session that was deleted the next epoch is known.
-            let is_unknown = current.record.is_none() && (current.epoch == 0 || current.is_unreadable);
-            is_missing.store(is_unknown, Ordering::Relaxed);
-            if current.is_unreadable {
-                // It is not deleted before it was looked for.
-                return decide::nothing(Err(Refusal::NotFound));
-            }
-            decide::change(id, &asked, &current)
+        // It is applied again if the store knows nothing of the session.
+        let request = Arc::new(request);
+        let asked = Arc::clone(&request);
+        let decide = move |current: DecisionContext<'_>| match current.is_unreadable {
+            // The archive is asked before it is deleted.
+            true => decide::nothing(Err(Refusal::NotFound)),
+            false => decide::change(id, &asked, &current),
         };
-        let reply = self.commit(Commit { id, arrival: Some(arrival), rate, client, decide: Box::new(decide) }).await;
-        if !missing.load(Ordering::Relaxed) {
+        let commit = Commit { id, arrival: Some(arrival), rate, client, decide: Box::new(decide) };
+        let outcome = self.shared.store.commit(commit).await;
+        let is_missing = is_unknown(&outcome) || matches!(outcome, Err(StoreError::Unreadable));
+        let reply = CommandReply::of(id, outcome);
+        if !is_missing {
             return reply;
         }
         match self.look_for(id, Purpose::Change).await {
@@ -425,17 +432,11 @@ impl Sessions {
 
     async fn commit(&self, commit: Commit) -> CommandReply {
         let id = commit.id;
-        match self.shared.store.commit(commit).await {
-            Ok(Committed { record, verdict, quota, now }) => {
-                let result = match (verdict, quota) {
-                    (Some(Ok(outcome)), _) => Ok(Applied { record, outcome, now }),
-                    (Some(Err(refusal)), _) => Err(Failure::Refused(id, refusal)),
-                    (None, Some(quota)) => Err(Failure::Limited(quota)),
-                    (None, None) => unreachable!("only a limit keeps a store from judging"),
-                };
-                CommandReply { result, quota }
-            }
-            Err(error) => CommandReply { result: Err(Failure::Store(error)), quota: None },
-        }
+        CommandReply::of(id, self.shared.store.commit(commit).await)
     }
+}
+
+/// Whether the store knows nothing of the session that a decision was made on: the archive may.
+fn is_unknown(outcome: &Result<CommitOutcome, StoreError>) -> bool {
+    matches!(outcome, Ok(CommitOutcome::Decided(committed)) if committed.is_unknown())
 }

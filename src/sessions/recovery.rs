@@ -18,8 +18,8 @@ use crate::engine::{
     ChangeRecord, Command, Event, Judgement, Millis, Outcome, Refusal, Session, SessionId, Timestamp, judge,
 };
 use crate::store::{
-    Archive, Archived, Backend, Bound, Changes, Commit, Committed, Decision, DecisionContext, Lifetimes, Metrics, Read,
-    Record, Room, Snapshot, StoreError,
+    Archive, Archived, Backend, Bound, Changes, Commit, CommitOutcome, Decision, DecisionContext, Lifetimes, Metrics,
+    Read, Record, Room, Snapshot, StoreError,
 };
 use crate::supervision::panic_point;
 use crate::wire;
@@ -265,7 +265,11 @@ impl Recovery {
         }
         let decide = move |current: DecisionContext<'_>| restore(&session, &archived, &current);
         let commit = Commit { id, arrival: None, rate: None, client: None, decide: Box::new(decide) };
-        let Committed { record, .. } = self.store.commit(commit).await?;
+        let record = match self.store.commit(commit).await? {
+            CommitOutcome::Decided(committed) => committed.record,
+            // It has no limit.
+            CommitOutcome::RateLimited(_) => None,
+        };
         if let Some(record) = &record {
             self.recovered.inc();
             let session = record.session();

@@ -17,9 +17,9 @@ pub mod redis;
 pub use arrival::{Arrival, Arrivals};
 pub use budget::{BytesBudget, Held};
 pub use contract::{
-    Archive, Archived, Backend, BoxFuture, Change, Changes, Commit, Committed, Deadlines, Decision, DecisionContext,
-    Listener, Mutation, PartitionClocks, PendingAudit, REFUSALS, RateLimit, RateLimitStatus, RateLimiter, Read, Room,
-    SessionStore, StoreError, StoreFuture, Subscribed, Subscription, Update, Verdict,
+    Archive, Archived, Backend, BoxFuture, Change, Changes, Commit, CommitOutcome, Committed, Deadlines, Decision,
+    DecisionContext, Listener, Mutation, PartitionClocks, PendingAudit, REFUSALS, RateLimit, RateLimitStatus,
+    RateLimiter, Read, Room, SessionStore, StoreError, StoreFuture, Subscribed, Subscription, Update, Verdict,
 };
 pub use countdown::Countdown;
 pub use lifetime::Lifetimes;

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use synckairos::client_address::ClientAddress;
 use synckairos::engine::{Command, Millis, Outcome, Refusal};
 use synckairos::sessions::{CommandReply, CommandRequest, Failure, RateLimits, Sessions};
-use synckairos::store::{Commit, Decision, Mutation, REFUSALS, RateLimit, RateLimitStatus};
+use synckairos::store::{Commit, CommitOutcome, Decision, Mutation, REFUSALS, RateLimit, RateLimitStatus};
 
 use super::rig::{SWITCH, id, new_session};
 use super::{Backend, Rig};
@@ -93,10 +93,13 @@ pub(crate) async fn beyond_the_limit_nothing_is_judged(rig: Rig<impl Backend>) {
             Decision { write: Mutation::Nothing, verdict: Ok(Outcome::default()) }
         };
         let arrival = Some(rig.store.arrive(id(1)));
-        let committed =
-            rig.commit(Commit { id: id(1), arrival, rate: Some(RATE), client: None, decide: Box::new(decide) }).await;
-        assert_eq!(committed.verdict.is_some(), hits <= RATE.max);
-        check(committed.quota, RATE, hits.min(RATE.max + 1), RATE.max.saturating_sub(hits));
+        let commit = Commit { id: id(1), arrival, rate: Some(RATE), client: None, decide: Box::new(decide) };
+        let (is_judged, quota) = match rig.commit_limited(commit).await {
+            CommitOutcome::Decided(committed) => (true, committed.quota),
+            CommitOutcome::RateLimited(quota) => (false, Some(quota)),
+        };
+        assert_eq!(is_judged, hits <= RATE.max);
+        check(quota, RATE, hits.min(RATE.max + 1), RATE.max.saturating_sub(hits));
     }
     assert_eq!(judged.load(Ordering::Relaxed), RATE.max);
     let reply = rig.switch(1, RATE).await;

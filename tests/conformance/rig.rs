@@ -11,7 +11,9 @@ use synckairos::engine::{
     SessionId, Timestamp, Uuid,
 };
 use synckairos::sessions::{Applied, Failure, RateLimits, Sessions};
-use synckairos::store::{self, Arrival, Commit, Committed, Decision, DecisionContext, Lifetimes, Mutation, Record};
+use synckairos::store::{
+    self, Arrival, Commit, CommitOutcome, Committed, Decision, DecisionContext, Lifetimes, Mutation, Record,
+};
 use tokio::task::JoinSet;
 
 use super::Backend;
@@ -146,6 +148,14 @@ impl<B: Backend> Rig<B> {
 
     /// Commits what is to be decided.
     pub(crate) async fn commit(&self, commit: Commit) -> Committed {
+        match self.commit_limited(commit).await {
+            CommitOutcome::Decided(committed) => committed,
+            CommitOutcome::RateLimited(quota) => panic!("it has no limit: {quota:?}"),
+        }
+    }
+
+    /// Commits what is to be decided, unless a limit is reached.
+    pub(crate) async fn commit_limited(&self, commit: Commit) -> CommitOutcome {
         self.store.commit(commit).await.expect("the store answers")
     }
 

@@ -51,7 +51,7 @@ pub(crate) async fn states_are_heard_in_order_each_followed_by_its_notices(rig: 
         };
         let commit = Commit { id: id(1), arrival: None, rate: None, client: None, decide: Box::new(decide) };
         let Committed { record, verdict, quota, .. } = rig.commit(commit).await;
-        assert_eq!((verdict, quota), (Some(Ok(Outcome::default())), None));
+        assert_eq!((verdict, quota), (Ok(Outcome::default()), None));
         let record = record.expect("a state was put");
         rig.heard.until(id(1), record.session().tag()).await;
         expected.push(state(&record));

@@ -108,15 +108,33 @@ pub enum Mutation {
     },
 }
 
-/// What was committed.
+/// What a commit comes to.
+#[derive(Debug)]
+pub enum CommitOutcome {
+    /// A limit is reached, and nothing is committed.
+    RateLimited(RateLimitStatus),
+    /// The decision was made, and what it changes is committed.
+    Decided(Committed),
+}
+
+/// A decision that was made and committed.
 #[derive(Debug)]
 pub struct Committed {
     /// The state afterwards; `None` when there is no such session.
     pub record: Option<Arc<Record>>,
-    /// The answer; `None` when a limit was reached.
-    pub verdict: Option<Verdict>,
-    /// Where the limit stands, when there was one.
+    /// Whether a tombstone says that the session was deleted, now or before.
+    pub is_tombstoned: bool,
+    /// The answer.
+    pub verdict: Verdict,
+    /// Where the commit's limit stands, if it has one.
     pub quota: Option<RateLimitStatus>,
     /// The server clock's time.
     pub now: Timestamp,
+}
+
+impl Committed {
+    /// Whether the store knows nothing of the session, not even that it was deleted.
+    pub fn is_unknown(&self) -> bool {
+        self.record.is_none() && !self.is_tombstoned
+    }
 }

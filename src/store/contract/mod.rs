@@ -42,7 +42,7 @@ mod subscription;
 
 pub use archive::{Archive, Archived, Change, Changes, Room};
 pub use backend::Backend;
-pub use commit::{Commit, Committed, Decision, DecisionContext, Mutation, Verdict};
+pub use commit::{Commit, CommitOutcome, Committed, Decision, DecisionContext, Mutation, Verdict};
 pub use deadlines::Deadlines;
 pub use error::{BoxFuture, StoreError, StoreFuture};
 pub use partition_clocks::PartitionClocks;

@@ -4,7 +4,7 @@ use crate::engine::{SessionId, StateTag, Timestamp};
 use crate::store::arrival::Arrival;
 use crate::store::record::Snapshot;
 
-use super::commit::{Commit, Committed};
+use super::commit::{Commit, CommitOutcome};
 use super::error::StoreFuture;
 use super::partition_clocks::PartitionClocks;
 use super::subscription::Subscribed;
@@ -18,7 +18,7 @@ pub trait SessionStore: PartitionClocks {
     fn read(&self, id: SessionId) -> StoreFuture<'_, Read>;
 
     /// Lets `commit` decide on the session's present state and commits the decision.
-    fn commit(&self, commit: Commit) -> StoreFuture<'_, Committed>;
+    fn commit(&self, commit: Commit) -> StoreFuture<'_, CommitOutcome>;
 
     /// Subscribes to a session, which need not exist. The listener is called with its updates until the subscription is
     /// dropped.

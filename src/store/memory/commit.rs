@@ -80,7 +80,7 @@ impl Shared {
         if let Some(passed) = deadline.filter(|&deadline| deadline <= now && is_change) {
             self.metrics.fired(passed, now.as_ms() * 1_000);
         }
-        let (record, written) = match write {
+        let (record, is_tombstoned, written) = match write {
             Mutation::Nothing | Mutation::Discard => {
                 // What an answer is based on must not be lost after it.
                 let number = entry.map_or(0, |entry| entry.number);
@@ -88,7 +88,8 @@ impl Shared {
                     Some(disk) => disk.journal.settled(number)?,
                     None => None,
                 };
-                (record.cloned(), written)
+                let is_tombstoned = entry.is_some_and(|entry| matches!(entry.kept, Kept::Tombstone(_)));
+                (record.cloned(), is_tombstoned, written)
             }
             Mutation::Put { record, notices, entry } => {
                 let kept = Kept::Session(Arc::clone(&record));
@@ -104,7 +105,7 @@ impl Shared {
                 if shard.watched.contains_key(&id) {
                     self.tell(id, &record, notices);
                 }
-                (Some(record), written)
+                (Some(record), false, written)
             }
             Mutation::Delete { tag, notice, last, entry } => {
                 let expires = now + self.limit.tombstone_ttl;
@@ -119,10 +120,10 @@ impl Shared {
                 if shard.watched.contains_key(&id) {
                     self.listener.update(id, &Update::Deleted { tag, frame: notice });
                 }
-                (None, written)
+                (None, true, written)
             }
         };
-        let committed = Committed { record, verdict: Some(verdict), quota: None, now };
+        let committed = Committed { record, is_tombstoned, verdict, quota: None, now };
         Ok(Some(CommittedChange { committed, written, is_change }))
     }
 

@@ -26,9 +26,9 @@ use super::file::{DataDir, Journal, Timeline};
 use super::metrics::Metrics;
 use super::rate_limit::Limits;
 use super::{
-    Backend, BoxFuture, BytesBudget, Commit, Committed, Deadlines, Lifetimes, Listener, PartitionClocks, PendingAudit,
-    REFUSALS, RateLimit, RateLimitStatus, RateLimiter, Read, SessionStore, StoreFuture, Subscribed, Subscription,
-    Update,
+    Backend, BoxFuture, BytesBudget, Commit, CommitOutcome, Committed, Deadlines, Lifetimes, Listener, PartitionClocks,
+    PendingAudit, REFUSALS, RateLimit, RateLimitStatus, RateLimiter, Read, SessionStore, StoreFuture, Subscribed,
+    Subscription, Update,
 };
 
 use commit::CommittedChange;
@@ -186,24 +186,24 @@ impl SessionStore for Memory {
         Box::pin(async move { Ok(Read { snapshot, is_tombstoned, now }) })
     }
 
-    fn commit(&self, mut commit: Commit) -> StoreFuture<'_, Committed> {
+    fn commit(&self, mut commit: Commit) -> StoreFuture<'_, CommitOutcome> {
         Box::pin(async move {
             let now = self.0.clock.now();
             let counted = commit.rate.map(|rate| self.0.switches.enter(commit.id, rate, now));
             if let Some((quota, ends)) = counted.filter(|(quota, _)| quota.is_exceeded()) {
                 self.0.switches.give_back(&commit.id, ends);
-                return Ok(Committed { record: None, verdict: None, quota: Some(quota), now });
+                return Ok(CommitOutcome::RateLimited(quota));
             }
             // A command that arrived before the deadline may be on its way: who waits for it listens before it looks again.
             let mut left = None;
             loop {
                 if let Some(CommittedChange { committed, written, is_change }) = self.0.try_commit(&mut commit)? {
-                    let committed = match counted {
+                    let outcome = match counted {
                         Some((quota, ends)) => self.0.counted(&commit, committed, quota, ends),
-                        None => committed,
+                        None => CommitOutcome::Decided(committed),
                     };
                     self.0.settled(written, is_change).await?;
-                    return Ok(committed);
+                    return Ok(outcome);
                 }
                 match left.take() {
                     None => left = Some(self.0.arrivals.left(commit.id)),
@@ -290,16 +290,17 @@ impl Shared {
         &self.shards[self.hasher.hash_one(id) as usize % SHARDS]
     }
 
-    /// What came of a command that has a limit. What is refused counts against whoever asked, and not against others.
-    fn counted(&self, commit: &Commit, committed: Committed, quota: RateLimitStatus, ends: Timestamp) -> Committed {
-        if !matches!(committed.verdict, Some(Err(_))) {
-            return Committed { quota: Some(quota), ..committed };
+    /// The outcome of a command that has a limit. A refused one counts against the client that sent it, and not against
+    /// others.
+    fn counted(&self, commit: &Commit, committed: Committed, quota: RateLimitStatus, ends: Timestamp) -> CommitOutcome {
+        if committed.verdict.is_ok() {
+            return CommitOutcome::Decided(Committed { quota: Some(quota), ..committed });
         }
         self.switches.give_back(&commit.id, ends);
         let refused = commit.client.map(|client| self.refusals.hit((commit.id, client), REFUSALS, committed.now));
         match refused.filter(RateLimitStatus::is_exceeded) {
-            Some(refused) => Committed { verdict: None, quota: Some(refused), ..committed },
-            None => Committed { quota: Some(quota.given_back()), ..committed },
+            Some(refused) => CommitOutcome::RateLimited(refused),
+            None => CommitOutcome::Decided(Committed { quota: Some(quota.given_back()), ..committed }),
         }
     }
 

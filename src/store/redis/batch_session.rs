@@ -8,7 +8,7 @@ use bytes::Bytes;
 use crate::clock::Moment;
 use crate::engine::{Millis, Refusal, SessionId, StateTag, Timestamp, Uuid};
 use crate::redis::{Keyspace, Partition, Pipeline};
-use crate::store::{Decision, DecisionContext, Mutation, Record, Verdict};
+use crate::store::{Decision, DecisionContext, Mutation, RateLimitStatus, Record, Verdict};
 use crate::wire::{self, EventIds, RecordBody, RecordHeader};
 
 use super::ShardContext;
@@ -87,11 +87,11 @@ enum Foreign {
 /// What a command comes to.
 pub(super) enum CommandOutcome {
     /// It was judged.
-    Judged { record: Option<Arc<Record>>, verdict: Verdict, writes: bool },
+    Judged { record: Option<Arc<Record>>, is_tombstoned: bool, verdict: Verdict, writes: bool },
     /// Judging it met a fault of ours.
     Fault,
     /// Its limit is reached.
-    Limited,
+    Limited(RateLimitStatus),
     /// Too much waits to be audited already.
     Backpressure(&'static str),
     /// What is stored cannot be read.
@@ -228,8 +228,10 @@ impl BatchSession {
         if let Some(InDoubt { record, verdict, base }) = &pending.in_doubt {
             if self.events.contains(&pending.event) {
                 self.resolved = true;
-                let (record, verdict) = (record.clone(), *verdict);
-                return Judged::CommandOutcome(CommandOutcome::Judged { record, verdict, writes: false });
+                // It was a change: without a state after it, it deleted the session.
+                let (record, is_tombstoned, verdict) = (record.clone(), record.is_none(), *verdict);
+                let outcome = CommandOutcome::Judged { record, is_tombstoned, verdict, writes: false };
+                return Judged::CommandOutcome(outcome);
             }
             if !self.remembers_since(*base) {
                 return Judged::CommandOutcome(CommandOutcome::Unknown);
@@ -309,7 +311,8 @@ impl BatchSession {
             self.header.events.push(event);
             self.changes.push(change);
         }
-        Judged::CommandOutcome(CommandOutcome::Judged { record: self.record.clone(), verdict, writes })
+        let (record, is_tombstoned) = (self.record.clone(), self.tombstone.is_some());
+        Judged::CommandOutcome(CommandOutcome::Judged { record, is_tombstoned, verdict, writes })
     }
 
     /// Takes down on which state its epoch began, if it began just now.

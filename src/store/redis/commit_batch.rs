@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::engine::SessionId;
 use crate::redis::{Partition, Pipeline, QueueKey, RedisError, is_addable, not_addable};
-use crate::store::{Committed, RateLimit, RateLimitStatus, StoreError};
+use crate::store::{CommitOutcome, Committed, RateLimit, RateLimitStatus, StoreError};
 
 use super::ShardContext;
 use super::audit;
@@ -185,9 +185,11 @@ impl<'s> CommitBatch<'s> {
                 .pending
                 .quota
                 .map(|quota| RateLimitStatus { hits: quota.hits.saturating_sub(session.refused), ..quota });
-            if hits.is_some_and(|quota| quota.is_exceeded()) {
+            if let (Some(hits), Some(quota)) = (hits, entry.pending.quota)
+                && hits.is_exceeded()
+            {
                 session.refused += u32::from(entry.pending.window.is_some());
-                entry.answer = Some(CommandOutcome::Limited);
+                entry.answer = Some(CommandOutcome::Limited(quota));
                 judged.push(entry);
                 continue;
             }
@@ -280,8 +282,9 @@ impl<'s> CommitBatch<'s> {
                     Some(DeletionOutcome::Yes),
                 ) => {
                     self.shared.timers.set(pending.commit.id, None);
-                    let verdict = Some(Ok(outcome));
-                    let _ = pending.reply.send(Ok(Committed { record: None, verdict, quota: pending.quota, now }));
+                    let (verdict, quota) = (Ok(outcome), pending.quota);
+                    let committed = Committed { record: None, is_tombstoned: true, verdict, quota, now };
+                    let _ = pending.reply.send(Ok(CommitOutcome::Decided(committed)));
                 }
                 (_, Some(DeletionOutcome::Unknown)) => pending.fail(StoreError::UnknownOutcome),
                 (_, Some(DeletionOutcome::Yes | DeletionOutcome::No) | None) => {
@@ -335,20 +338,20 @@ impl<'s> CommitBatch<'s> {
                 {
                     Err(StoreError::Broken)
                 }
-                Some(CommandOutcome::Judged { record, verdict: Err(refusal), .. }) => {
-                    let committed = Committed { record, verdict: Some(Err(refusal)), quota, now };
-                    unsettled.refused.extend(RefusedCommit::of(&commit, window, committed, reply));
+                Some(CommandOutcome::Judged { record, is_tombstoned, verdict: verdict @ Err(_), .. }) => {
+                    let outcome = CommitOutcome::Decided(Committed { record, is_tombstoned, verdict, quota, now });
+                    unsettled.refused.extend(RefusedCommit::of(&commit, window, outcome, reply));
                     continue;
                 }
-                Some(CommandOutcome::Judged { record, verdict, .. }) => {
+                Some(CommandOutcome::Judged { record, is_tombstoned, verdict, .. }) => {
                     if window.is_none() && quota.is_some() {
                         unsettled.carried_out.extend(commit.rate.map(|rate| (commit.id, rate)));
                     }
-                    Ok(Committed { record, verdict: Some(verdict), quota, now })
+                    Ok(CommitOutcome::Decided(Committed { record, is_tombstoned, verdict, quota, now }))
                 }
-                Some(CommandOutcome::Limited) => {
-                    let committed = Committed { record: None, verdict: None, quota, now };
-                    unsettled.refused.extend(RefusedCommit::of(&commit, window, committed, reply));
+                Some(CommandOutcome::Limited(quota)) => {
+                    let outcome = CommitOutcome::RateLimited(quota);
+                    unsettled.refused.extend(RefusedCommit::of(&commit, window, outcome, reply));
                     continue;
                 }
                 Some(CommandOutcome::Fault) => Err(StoreError::Fault),
@@ -387,7 +390,7 @@ impl<'s> CommitBatch<'s> {
     pub(super) fn into_in_doubt(self) -> Vec<PendingCommit> {
         let attempted = |entry: BatchEntry| {
             let mut pending = entry.pending;
-            if let Some(CommandOutcome::Judged { record, verdict, writes: true }) = entry.answer {
+            if let Some(CommandOutcome::Judged { record, verdict, writes: true, .. }) = entry.answer {
                 let base = self.sessions[entry.session].events.last().copied();
                 pending.in_doubt = Some(InDoubt { record, verdict, base });
             }

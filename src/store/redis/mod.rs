@@ -45,8 +45,8 @@ use crate::redis::{Keyspace, RedisServer, WakeUp};
 use super::arrival::Arrival;
 use super::metrics::Metrics;
 use super::{
-    Backend, BoxFuture, Commit, Committed, Deadlines, Lifetimes, Listener, PartitionClocks, PendingAudit, RateLimit,
-    RateLimitStatus, RateLimiter, Read, SessionStore, StoreError, StoreFuture, Subscribed,
+    Backend, BoxFuture, Commit, CommitOutcome, Deadlines, Lifetimes, Listener, PartitionClocks, PendingAudit,
+    RateLimit, RateLimitStatus, RateLimiter, Read, SessionStore, StoreError, StoreFuture, Subscribed,
 };
 pub use audit::QueueBudget;
 use shard::RedisShard;
@@ -211,7 +211,7 @@ impl SessionStore for RedisStore {
         self.of(id).read(id)
     }
 
-    fn commit(&self, commit: Commit) -> StoreFuture<'_, Committed> {
+    fn commit(&self, commit: Commit) -> StoreFuture<'_, CommitOutcome> {
         self.of(commit.id).commit(commit)
     }
 

@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 
 use crate::clock::Moment;
 use crate::engine::{Refusal, Timestamp, Uuid};
-use crate::store::{Commit, Committed, RateLimitStatus, Record, StoreError, Verdict};
+use crate::store::{Commit, CommitOutcome, Committed, RateLimitStatus, Record, StoreError, Verdict};
 
 use super::cancellation::Cancellation;
 use super::refused::RefusedCommit;
@@ -29,7 +29,7 @@ pub(super) struct PendingCommit {
     pub(super) in_doubt: Option<InDoubt>,
     /// The state that it was decided on when it met a conflict.
     pub(super) seen: Option<(Arc<Record>, Timestamp)>,
-    pub(super) reply: oneshot::Sender<Result<Committed, StoreError>>,
+    pub(super) reply: oneshot::Sender<Result<CommitOutcome, StoreError>>,
 }
 
 /// A commit whose outcome is unknown.
@@ -62,8 +62,9 @@ impl PendingCommit {
             (Some((record, now)), None, Some(_)) => {
                 let actual_version = record.session().version;
                 let refusal = Refusal::Conflict { actual_version, expected_version: None };
-                let committed = Committed { record: Some(record), verdict: Some(Err(refusal)), quota: self.quota, now };
-                RefusedCommit::of(&self.commit, self.window, committed, self.reply)
+                let (record, is_tombstoned, verdict) = (Some(record), false, Err(refusal));
+                let committed = Committed { record, is_tombstoned, verdict, quota: self.quota, now };
+                RefusedCommit::of(&self.commit, self.window, CommitOutcome::Decided(committed), self.reply)
             }
             (_, in_doubt, _) => {
                 let error = match in_doubt {

@@ -14,7 +14,7 @@ use crate::clock::Moment;
 use crate::engine::SessionId;
 use crate::redis::{Pipeline, resp::Value};
 use crate::store::metrics::Operation;
-use crate::store::{Commit, Committed, REFUSALS, RateLimit, RateLimitStatus, StoreError};
+use crate::store::{Commit, CommitOutcome, Committed, REFUSALS, RateLimit, RateLimitStatus, StoreError};
 
 use super::ShardContext;
 use super::connection::LazyConnection;
@@ -30,8 +30,8 @@ pub(super) struct RefusedCommit {
     client: Option<ClientAddress>,
     /// When the window ends that it was counted in; `None` when it was not counted.
     window: Option<Moment>,
-    committed: Committed,
-    reply: oneshot::Sender<Result<Committed, StoreError>>,
+    outcome: CommitOutcome,
+    reply: oneshot::Sender<Result<CommitOutcome, StoreError>>,
 }
 
 /// Whether it was refused too often already who asks.
@@ -48,16 +48,18 @@ impl RefusedCommit {
     pub(super) fn of(
         commit: &Commit,
         window: Option<Moment>,
-        committed: Committed,
-        reply: oneshot::Sender<Result<Committed, StoreError>>,
+        outcome: CommitOutcome,
+        reply: oneshot::Sender<Result<CommitOutcome, StoreError>>,
     ) -> Option<Self> {
-        match commit.rate {
-            Some(rate) if committed.quota.is_some() => {
-                Some(Self { id: commit.id, rate, client: commit.client, window, committed, reply })
-            }
-            Some(_) | None => {
-                // Whoever does not wait any more has been told that the outcome is unknown.
-                let _ = reply.send(Ok(committed));
+        let is_counted = match &outcome {
+            CommitOutcome::RateLimited(_) => true,
+            CommitOutcome::Decided(committed) => committed.quota.is_some(),
+        };
+        match commit.rate.filter(|_| is_counted) {
+            Some(rate) => Some(Self { id: commit.id, rate, client: commit.client, window, outcome, reply }),
+            None => {
+                // A sender that does not wait any more was answered that the outcome is unknown.
+                let _ = reply.send(Ok(outcome));
                 None
             }
         }
@@ -65,18 +67,19 @@ impl RefusedCommit {
 
     /// Whether it was judged, and not only one too many.
     fn is_judged(&self) -> bool {
-        self.committed.verdict.is_some()
+        matches!(self.outcome, CommitOutcome::Decided(_))
     }
 
-    fn tell(mut self, too_many: Option<RateLimitStatus>) {
-        match (too_many, self.is_judged()) {
-            (Some(quota), true) => (self.committed.verdict, self.committed.quota) = (None, Some(quota)),
-            (None, true) if self.window.is_some() => {
-                self.committed.quota = self.committed.quota.map(RateLimitStatus::given_back);
+    fn tell(self, too_many: Option<RateLimitStatus>) {
+        let outcome = match (self.outcome, too_many) {
+            (CommitOutcome::Decided(_), Some(quota)) => CommitOutcome::RateLimited(quota),
+            (CommitOutcome::Decided(committed), None) if self.window.is_some() => {
+                let quota = committed.quota.map(RateLimitStatus::given_back);
+                CommitOutcome::Decided(Committed { quota, ..committed })
             }
-            (Some(_) | None, _) => {}
-        }
-        let _ = self.reply.send(Ok(self.committed));
+            (outcome, _) => outcome,
+        };
+        let _ = self.reply.send(Ok(outcome));
     }
 }
 

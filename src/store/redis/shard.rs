@@ -13,7 +13,7 @@ use crate::engine::{Millis, SessionId, Timestamp};
 use crate::redis::WakeUp;
 use crate::store::arrival::Arrival;
 use crate::store::{
-    Backend, BoxFuture, Commit, Committed, Deadlines, Listener, PartitionClocks, PendingAudit, RateLimit,
+    Backend, BoxFuture, Commit, CommitOutcome, Deadlines, Listener, PartitionClocks, PendingAudit, RateLimit,
     RateLimitStatus, RateLimiter, Read, SessionStore, StoreError, StoreFuture, Subscribed, ids,
 };
 use crate::supervision::{Task, TaskExit};
@@ -145,7 +145,7 @@ impl SessionStore for RedisShard {
         Box::pin(self.ask(move |reply| Lookup::State(id, reply)))
     }
 
-    fn commit(&self, commit: Commit) -> StoreFuture<'_, Committed> {
+    fn commit(&self, commit: Commit) -> StoreFuture<'_, CommitOutcome> {
         Box::pin(async move {
             let (reply, answer) = oneshot::channel();
             let place = commit.id.0.bucket(self.committers.len());
