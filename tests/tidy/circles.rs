@@ -21,12 +21,12 @@ const ALLOWED: &[(&str, &str, &str)] = &[
     ("store/redis/shard.rs", "store/redis/mod.rs", "the parts of a shard are to be handed over one by one"),
     ("store/redis/shard_context.rs", "store/redis/mod.rs", "the parts of a shard are to be handed over one by one"),
     (
-        "store/redis/loss_detector.rs",
+        "store/redis/health/loss_detector.rs",
         "store/redis/shard_context.rs",
         "the parts of a shard are to be handed over one by one",
     ),
     (
-        "store/redis/time/mod.rs",
+        "store/redis/time/agreement.rs",
         "store/redis/shard_context.rs",
         "the parts of a shard are to be handed over one by one",
     ),

@@ -1,34 +1,15 @@
 //! The distributed store: sessions in Redis, shared with other instances. Divides them among the servers that keep
 //! them; does not know how one of these is spoken to.
 
-mod audit;
-mod deletion_script;
-mod change;
-mod validated;
-mod cancellation;
-mod committer;
-mod faults;
-mod subscriptions;
-mod commit_batch;
-mod loss_detector;
-mod inspection;
-mod jitter;
-mod pending_commit;
-mod limits;
+mod commit;
 mod connection;
-mod quarantine;
-mod reader;
-mod refused;
-mod state_cache;
-mod replicas;
-mod replies;
+mod deadlines;
+mod health;
+mod read;
 mod shard;
 mod shard_context;
-mod batch_session;
-mod server_health;
-mod sweep;
+mod subscriptions;
 mod time;
-mod timers;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
@@ -48,9 +29,8 @@ use super::{
     Backend, BoxFuture, Commit, CommitOutcome, Deadlines, Lifetimes, Listener, PartitionClocks, PendingAudit,
     RateLimit, RateLimitStatus, RateLimiter, Read, SessionStore, StoreError, StoreFuture, Subscribed,
 };
-pub use audit::QueueBudget;
+pub use commit::QueueBudget;
 use shard::RedisShard;
-use shard_context::ShardContext;
 
 /// How long to wait for a clock before another one is asked, too.
 const CLOCK_PATIENCE: Duration = Duration::from_millis(25);

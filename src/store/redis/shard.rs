@@ -12,20 +12,20 @@ use crate::clock::Clock;
 use crate::engine::{Millis, SessionId, Timestamp};
 use crate::redis::WakeUp;
 use crate::store::arrival::Arrival;
+use crate::store::redis::RedisStoreOptions;
+use crate::store::redis::commit::Cancellation;
+use crate::store::redis::commit::Committer;
+use crate::store::redis::commit::PendingCommit;
+use crate::store::redis::deadlines::sweep;
+use crate::store::redis::health::server_health::HealthLog;
+use crate::store::redis::read::reader::{self, Lookup};
+use crate::store::redis::shard_context::ShardContext;
+use crate::store::redis::subscriptions::{INTERRUPTED, SubscriptionRequest, Subscriptions};
 use crate::store::{
     Backend, BoxFuture, Commit, CommitOutcome, Deadlines, Listener, PartitionClocks, PendingAudit, RateLimit,
     RateLimitStatus, RateLimiter, Read, SessionStore, StoreError, StoreFuture, Subscribed, ids,
 };
 use crate::supervision::{Task, TaskExit};
-
-use super::cancellation::Cancellation;
-use super::committer::Committer;
-use super::pending_commit::PendingCommit;
-use super::reader::{self, Lookup};
-use super::server_health::HealthLog;
-use super::shard_context::ShardContext;
-use super::subscriptions::{INTERRUPTED, SubscriptionRequest, Subscriptions};
-use super::{RedisStoreOptions, sweep};
 
 /// Committers, and connections for reads, where all sessions are in one shard: they are divided among them. Of many
 /// shards each has one.
@@ -151,18 +151,7 @@ impl SessionStore for RedisShard {
             let place = commit.id.0.bucket(self.committers.len());
             let (event, cancellation) = (ids::uuid(self.shared.clock.now()), Arc::new(Cancellation::default()));
             let expires = self.shared.clock.moment() + self.shared.patience();
-            let given = Arc::clone(&cancellation);
-            let pending = PendingCommit {
-                commit,
-                event,
-                expires,
-                cancellation: given,
-                quota: None,
-                window: None,
-                in_doubt: None,
-                seen: None,
-                reply,
-            };
+            let pending = PendingCommit::new(commit, event, expires, Arc::clone(&cancellation), reply);
             if self.committers[place].try_send(pending).is_err() {
                 return Err(StoreError::Unavailable("too many changes are waiting"));
             }

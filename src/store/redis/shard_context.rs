@@ -18,18 +18,18 @@ use crate::redis::{
 use crate::store::arrival::Arrivals;
 use crate::store::metrics::{Metrics, Rejected};
 use crate::store::rate_limit::Limits;
+use crate::store::redis::RecordFormat;
+use crate::store::redis::RedisStoreOptions;
+use crate::store::redis::commit::QueueBudget;
+use crate::store::redis::commit::Replicas;
+use crate::store::redis::deadlines::Timers;
+use crate::store::redis::health::faults::Faults;
+use crate::store::redis::health::loss_detector::{self, LossDetector};
+use crate::store::redis::health::quarantine::Quarantine;
+use crate::store::redis::health::server_health::{HealthLog, ServerHealth};
+use crate::store::redis::time::ServerClock;
+use crate::store::redis::time::agreement;
 use crate::store::{Lifetimes, Listener};
-
-use super::audit::QueueBudget;
-use super::faults::Faults;
-use super::loss_detector::{self, LossDetector};
-use super::quarantine::Quarantine;
-use super::replicas::Replicas;
-use super::server_health::{HealthLog, ServerHealth};
-use super::time::ServerClock;
-use super::time::agreement;
-use super::timers::Timers;
-use super::{RecordFormat, RedisStoreOptions};
 
 /// How long to sleep before looking at the server clock's clock again.
 const SLEEP_MAX: Duration = Duration::from_millis(500);

@@ -5,11 +5,12 @@ use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use super::super::reader::{self, Lookup};
-use super::{INTERRUPTED, Joined, SubscriptionRequest, Subscriptions, TOGETHER_MAX, lapses};
 use crate::engine::SessionId;
 use crate::redis::{PendingSubscribe, RedisError, Subscriber};
+use crate::store::redis::read::reader::{self, Lookup};
 use crate::store::{Read, Snapshot, StoreError, Subscription};
+
+use super::{INTERRUPTED, Joined, SubscriptionRequest, Subscriptions, TOGETHER_MAX, lapses};
 
 /// A change of what is heard that is on its way, one at a time.
 pub(super) enum SubscriptionChange {

@@ -4,11 +4,11 @@
 use std::collections::BTreeSet;
 
 use crate::engine::{Millis, SessionId, Timestamp};
+use crate::store::redis::commit::seconds;
+use crate::store::redis::read::reader::StoredRecord;
 use crate::store::{Lifetimes, Update};
 use crate::wire::{self, RecordBody, Standing};
 
-use super::super::batch_session;
-use super::super::reader::StoredRecord;
 use super::channel::{Channel, StateOrigin};
 use super::{PendingRead, Subscriptions, Why};
 
@@ -61,9 +61,7 @@ impl Lapses {
 pub(super) fn made(lifetimes: &Lifetimes, state: &[u8], written_at: Option<Timestamp>) -> StateOrigin {
     let changed_at = wire::changed_at(state).unwrap_or_default();
     let at = written_at.unwrap_or(changed_at);
-    let until = |(status, deadline): Standing| {
-        at + Millis::new(batch_session::seconds(lifetimes.of(status, deadline, at)) * 1_000)
-    };
+    let until = |(status, deadline): Standing| at + Millis::new(seconds(lifetimes.of(status, deadline, at)) * 1_000);
     StateOrigin { changed_at, kept_until: wire::standing(state).map(until) }
 }
 

@@ -24,12 +24,11 @@ use crate::engine::SessionId;
 use crate::redis::RedisError;
 use crate::store::ids;
 use crate::store::metrics::Role;
+use crate::store::redis::connection::jitter;
+use crate::store::redis::read::reader::{Lookup, StoredRecord};
+use crate::store::redis::shard_context::ShardContext;
 use crate::store::{Read, StoreError, Subscription, Update};
 use crate::supervision::panic_point;
-
-use super::ShardContext;
-use super::jitter;
-use super::reader::{Lookup, StoredRecord};
 
 use channel::Channel;
 use joins::{Finished, SubscriptionChange, finish};

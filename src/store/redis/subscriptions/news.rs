@@ -7,10 +7,10 @@ use tracing::{debug, warn};
 use crate::engine::{Event, SessionId, Timestamp};
 use crate::redis::RedisError;
 use crate::store::metrics::Rejected;
+use crate::store::redis::read::reader::{self, Lookup, StoredRecord};
 use crate::store::{Countdown, Snapshot, StoreError, Update};
 use crate::wire::{self, PubSubMessage, RecordBody};
 
-use super::super::reader::{self, Lookup, StoredRecord};
 use super::channel::{Belief, Channel};
 use super::{FinishedRead, PendingRead, Subscriptions, TOGETHER_MAX, Why, lapses};
 

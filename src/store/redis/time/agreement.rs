@@ -12,10 +12,10 @@ use tracing::{debug, info};
 
 use crate::clock::Moment;
 use crate::redis::{Keyspace, Pipeline, RedisConnection, RedisError, resp::Value};
+use crate::store::redis::connection::replies;
+use crate::store::redis::shard_context::ShardContext;
 
-use super::ShardContext;
 use super::correction::Correction;
-use super::replies;
 use super::server_clock::RawReading;
 
 /// How often it is tried to write a correction, or to find another's right.

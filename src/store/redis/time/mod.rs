@@ -9,6 +9,4 @@ mod raw_clock;
 #[cfg(test)]
 mod tests;
 
-use super::{ShardContext, replies};
-
 pub(super) use server_clock::{RawReading, Reading, ServerClock};

@@ -13,10 +13,10 @@ const TIMERS_MAX: usize = 200_000;
 
 /// Deadlines by session and by time.
 #[derive(Debug, Default)]
-pub(super) struct Timers {
+pub(in crate::store::redis) struct Timers {
     known: Mutex<KnownDeadlines>,
     /// The earliest deadline may have moved.
-    pub(super) moved: Notify,
+    pub(in crate::store::redis) moved: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -31,7 +31,7 @@ struct KnownDeadlines {
 
 impl Timers {
     /// What is known of a session's deadline now.
-    pub(super) fn set(&self, id: SessionId, deadline: Option<Timestamp>) {
+    pub(in crate::store::redis) fn set(&self, id: SessionId, deadline: Option<Timestamp>) {
         let mut known = self.known.lock();
         known.postponed.remove(&id);
         if !known.suspects.is_empty() {
@@ -58,7 +58,7 @@ impl Timers {
     }
 
     /// A session that is overdue for longer than its own instance would take.
-    pub(super) fn found(&self, id: SessionId, deadline: Timestamp) {
+    pub(in crate::store::redis) fn found(&self, id: SessionId, deadline: Timestamp) {
         // What is known may be what another instance has changed since.
         let known = self.known.lock();
         let is_known =
@@ -75,7 +75,7 @@ impl Timers {
 
     /// A session that is due at `now`, or was left alone before, is left alone until `at`, unless something else gets known
     /// of it.
-    pub(super) fn postpone(&self, id: SessionId, now: Timestamp, at: Timestamp) {
+    pub(in crate::store::redis) fn postpone(&self, id: SessionId, now: Timestamp, at: Timestamp) {
         let mut known = self.known.lock();
         match known.deadlines.get(&id).copied() {
             Some(deadline) if deadline > now && !known.postponed.contains(&id) => return,
@@ -92,23 +92,23 @@ impl Timers {
     }
 
     /// Whether a session was found overdue, and nobody has looked at it since.
-    pub(super) fn is_suspect(&self, id: SessionId) -> bool {
+    pub(in crate::store::redis) fn is_suspect(&self, id: SessionId) -> bool {
         let known = self.known.lock();
         !known.suspects.is_empty() && known.suspects.contains(&id)
     }
 
     /// How many there are.
-    pub(super) fn len(&self) -> usize {
+    pub(in crate::store::redis) fn len(&self) -> usize {
         self.known.lock().deadlines.len()
     }
 
     /// The earliest deadline.
-    pub(super) fn earliest(&self) -> Option<Timestamp> {
+    pub(in crate::store::redis) fn earliest(&self) -> Option<Timestamp> {
         self.known.lock().order.first().map(|(deadline, _)| *deadline)
     }
 
     /// Sessions whose deadline has passed, `most` of them at most.
-    pub(super) fn due(&self, now: Timestamp, most: usize) -> Vec<SessionId> {
+    pub(in crate::store::redis) fn due(&self, now: Timestamp, most: usize) -> Vec<SessionId> {
         let known = self.known.lock();
         known.order.iter().take_while(|(deadline, _)| *deadline <= now).map(|(_, id)| *id).take(most).collect()
     }

@@ -4,7 +4,7 @@
 use crate::engine::{SessionId, StateTag};
 use crate::redis::{Keyspace, Partition, Pipeline, QueueKey};
 
-use super::change::SessionChange;
+use super::session_change::SessionChange;
 
 /// The bound of the audit queue, in bytes of jobs that wait to be written.
 #[derive(Clone, Copy, Debug)]
@@ -38,7 +38,7 @@ impl QueueBudget {
 }
 
 /// Adds what queues the changes of some sessions to a transaction; all of them are of one partition.
-pub(super) fn queue<'c>(
+pub(in crate::store::redis) fn queue<'c>(
     changes: impl Iterator<Item = (SessionId, &'c [SessionChange])> + Clone,
     keyspace: &Keyspace,
     partition: Partition,

@@ -18,7 +18,7 @@ const TELL_AGAIN: Duration = Duration::from_secs(60);
 const TOLD_MAX: usize = 64;
 
 /// The health of a server.
-pub(super) struct ServerHealth {
+pub(in crate::store::redis) struct ServerHealth {
     log: Arc<HealthLog>,
     known: Mutex<KnownHealth>,
 }
@@ -36,14 +36,14 @@ struct KnownHealth {
 
 impl ServerHealth {
     /// Nothing is known of the server.
-    pub(super) fn new(log: Arc<HealthLog>) -> Self {
+    pub(in crate::store::redis) fn new(log: Arc<HealthLog>) -> Self {
         log.0.lock().ill += 1;
         let known = KnownHealth { is_known: false, away: None, breaker: CircuitBreaker::default(), is_ill: true };
         Self { log, known: Mutex::new(known) }
     }
 
     /// What is missing before the server can be used; `None` when nothing is.
-    pub(super) fn missing(&self) -> Option<String> {
+    pub(in crate::store::redis) fn missing(&self) -> Option<String> {
         let known = self.known.lock();
         match &known.away {
             Some(error) => Some(error.to_string()),
@@ -52,46 +52,46 @@ impl ServerHealth {
     }
 
     /// Whether waiting does not help.
-    pub(super) fn is_misled(&self) -> bool {
+    pub(in crate::store::redis) fn is_misled(&self) -> bool {
         matches!(self.known.lock().away, Some(RedisError::Misconfigured(Misconfigured { is_lasting: true, .. })))
     }
 
     /// Why the last connection could not be made, or was not fit.
-    pub(super) fn trouble(&self) -> Option<RedisError> {
+    pub(in crate::store::redis) fn trouble(&self) -> Option<RedisError> {
         self.known.lock().away.clone()
     }
 
     /// Lets somebody have a look at the server, or says why not yet.
-    pub(super) fn enter(&self, now: Moment) -> Result<(), RedisError> {
+    pub(in crate::store::redis) fn enter(&self, now: Moment) -> Result<(), RedisError> {
         self.known.lock().breaker.try_acquire(now)
     }
 
     /// Another server is to be asked now: nobody has failed there yet.
-    pub(super) fn is_another(&self) {
+    pub(in crate::store::redis) fn is_another(&self) {
         self.known.lock().breaker.close();
     }
 
     /// It was found fit.
-    pub(super) fn fit(&self) {
+    pub(in crate::store::redis) fn fit(&self) {
         let mut known = self.known.lock();
         (known.is_known, known.away) = (true, None);
         known.breaker.close();
     }
 
     /// It was looked at and found unfit.
-    pub(super) fn unfit(&self, error: &RedisError, now: Moment) {
+    pub(in crate::store::redis) fn unfit(&self, error: &RedisError, now: Moment) {
         self.known.lock().breaker.record_failure(error, now);
         self.away(error, now);
     }
 
     /// It could not be reached. Whoever hears so from `/ready` finds it in the log, too.
-    pub(super) fn away(&self, error: &RedisError, now: Moment) {
+    pub(in crate::store::redis) fn away(&self, error: &RedisError, now: Moment) {
         self.tell(error, now);
         self.known.lock().away = Some(error.clone());
     }
 
     /// The server refused what it was asked on a connection that stood.
-    pub(super) fn refused(&self, error: &RedisError, now: Moment) {
+    pub(in crate::store::redis) fn refused(&self, error: &RedisError, now: Moment) {
         let mut known = self.known.lock();
         if known.away.is_none() {
             known.breaker.trip(error, REFUSED_PAUSE, now);
@@ -99,13 +99,13 @@ impl ServerHealth {
     }
 
     /// Says why the server is waited for.
-    pub(super) fn tell(&self, error: &RedisError, now: Moment) {
+    pub(in crate::store::redis) fn tell(&self, error: &RedisError, now: Moment) {
         let was_ill = std::mem::replace(&mut self.known.lock().is_ill, true);
         self.log.tell(error, now, was_ill);
     }
 
     /// The server did what it was asked.
-    pub(super) fn is_well(&self) {
+    pub(in crate::store::redis) fn is_well(&self) {
         if std::mem::take(&mut self.known.lock().is_ill) {
             self.log.one_is_well();
         }
@@ -114,7 +114,7 @@ impl ServerHealth {
 
 /// What was said in the log of all shards: many meet the same at once.
 #[derive(Default)]
-pub(super) struct HealthLog(Mutex<HealthLogState>);
+pub(in crate::store::redis) struct HealthLog(Mutex<HealthLogState>);
 
 #[derive(Default)]
 struct HealthLogState {
@@ -153,7 +153,7 @@ impl HealthLog {
     }
 
     /// Says once what should be known of a server that can be used.
-    pub(super) fn caution(&self, what: &'static str) {
+    pub(in crate::store::redis) fn caution(&self, what: &'static str) {
         let mut told = self.0.lock();
         if !told.cautions.contains(&what) {
             told.cautions.push(what);

@@ -8,15 +8,15 @@ use bytes::Bytes;
 use crate::clock::Moment;
 use crate::engine::{Millis, Refusal, SessionId, StateTag, Timestamp, Uuid};
 use crate::redis::{Keyspace, Partition, Pipeline};
+use crate::store::redis::shard_context::ShardContext;
+use crate::store::redis::time::Reading;
 use crate::store::{Decision, DecisionContext, Mutation, RateLimitStatus, Record, Verdict};
 use crate::wire::{self, EventIds, RecordBody, RecordHeader};
 
-use super::ShardContext;
-use super::audit::Backpressure;
-use super::change::{ChangeEffect, SessionChange};
+use super::audit_producer::Backpressure;
 use super::pending_commit::{InDoubt, PendingCommit};
+use super::session_change::{ChangeEffect, SessionChange};
 use super::state_cache::{CachedState, StateCache};
-use super::time::Reading;
 
 /// Changes of one session in a batch at most. A state remembers its last events only, and of a change whose
 /// outcome was not heard it must still be seen that it was made, or what it was based on.
@@ -30,29 +30,29 @@ const HEADER_LEN: usize = 450;
 
 /// A session of the batch.
 pub(super) struct BatchSession {
-    pub(super) id: SessionId,
-    pub(super) key: String,
-    pub(super) partition: Partition,
+    pub(in crate::store::redis) id: SessionId,
+    pub(in crate::store::redis) key: String,
+    pub(in crate::store::redis) partition: Partition,
     /// What may still be audited.
     pub(super) backpressure: Backpressure,
     header: RecordHeader,
     /// The same, as this batch writes it.
     written: Bytes,
-    pub(super) record: Option<Arc<Record>>,
+    pub(in crate::store::redis) record: Option<Arc<Record>>,
     pub(super) tombstone: Option<StateTag>,
     unreadable: Option<Foreign>,
     /// What is stored is no state, and goes.
     is_discarded: bool,
     /// The state as it was loaded.
-    pub(super) loaded: Option<Arc<Record>>,
+    pub(in crate::store::redis) loaded: Option<Arc<Record>>,
     /// The events that the loaded state remembers.
-    pub(super) events: EventIds,
+    pub(in crate::store::redis) events: EventIds,
     /// What the deadlines' index says, as far as is known.
     indexed: Option<Timestamp>,
     /// Counted commands of this batch that were refused.
-    pub(super) refused: u32,
+    pub(in crate::store::redis) refused: u32,
     /// What this batch does to it.
-    pub(super) changes: Vec<SessionChange>,
+    pub(in crate::store::redis) changes: Vec<SessionChange>,
     /// A change whose outcome was not known has turned out to be made.
     pub(super) resolved: bool,
     /// A deadline was found without a session that can be read.
@@ -68,11 +68,11 @@ pub(super) struct BatchSession {
 /// What it takes to end a session outside of a transaction.
 pub(super) struct ScriptedDeletion<'s> {
     /// What is stored, as it was loaded.
-    pub(super) loaded: &'s Bytes,
+    pub(in crate::store::redis) loaded: &'s Bytes,
     pub(super) tombstone: Vec<u8>,
     /// How long that is kept.
-    pub(super) seconds: u64,
-    pub(super) change: &'s SessionChange,
+    pub(in crate::store::redis) seconds: u64,
+    pub(in crate::store::redis) change: &'s SessionChange,
 }
 
 /// What is stored that cannot be read here.
@@ -112,7 +112,7 @@ pub(super) enum Judged {
 }
 
 impl BatchSession {
-    pub(super) fn new(id: SessionId, keyspace: &Keyspace) -> Self {
+    pub(in crate::store::redis) fn new(id: SessionId, keyspace: &Keyspace) -> Self {
         Self {
             id,
             key: keyspace.session(id),
@@ -167,13 +167,13 @@ impl BatchSession {
     }
 
     /// How this batch leaves it, when it is committed; `None` of what is gone.
-    pub(super) fn left(&self) -> Option<CachedState> {
+    pub(in crate::store::redis) fn left(&self) -> Option<CachedState> {
         let record = self.record.as_ref().filter(|_| self.is_changed())?;
         Some(CachedState { header: self.header.clone(), written: self.written.clone(), record: Arc::clone(record) })
     }
 
     /// What the present state is called, or the deletion.
-    pub(super) fn tag(&self) -> Option<StateTag> {
+    pub(in crate::store::redis) fn tag(&self) -> Option<StateTag> {
         self.record.as_ref().map(|record| record.session().tag()).or(self.tombstone)
     }
 
@@ -199,7 +199,7 @@ impl BatchSession {
     }
 
     /// What ends it outside of a transaction, if its end is all that happens to it.
-    pub(super) fn deletion(&self, shared: &ShardContext) -> Option<ScriptedDeletion<'_>> {
+    pub(in crate::store::redis) fn deletion(&self, shared: &ShardContext) -> Option<ScriptedDeletion<'_>> {
         let ([change], Some(tag)) = (&self.changes[..], self.tombstone) else { return None };
         let mut tombstone = Vec::with_capacity(HEADER_LEN);
         wire::begin(shared.record_format.get(), &mut tombstone);
@@ -212,7 +212,7 @@ impl BatchSession {
         self.events.len() < wire::EVENTS_MAX || base.is_some_and(|base| self.events.contains(&base))
     }
 
-    pub(super) fn judge(
+    pub(in crate::store::redis) fn judge(
         &mut self,
         shared: &ShardContext,
         run_id: &str,
@@ -365,7 +365,7 @@ impl BatchSession {
     }
 
     /// Adds what commits the session to a transaction, but for what is audited.
-    pub(super) fn commit(
+    pub(in crate::store::redis) fn commit(
         &mut self,
         shared: &ShardContext,
         run_id: &Arc<str>,
@@ -456,6 +456,6 @@ fn read(id: SessionId, value: &Bytes) -> Result<Stored, String> {
 }
 
 /// For how many seconds Redis is told to keep what is kept for so long.
-pub(super) fn seconds(lifetime: Millis) -> u64 {
+pub(in crate::store::redis) fn seconds(lifetime: Millis) -> u64 {
     lifetime.as_ms().div_ceil(1_000)
 }

@@ -5,6 +5,6 @@ use std::time::Duration;
 use crate::store::ids;
 
 /// A length between the two, in microseconds.
-pub(super) fn between_us(least: u64, most: u64) -> Duration {
+pub(in crate::store::redis) fn between_us(least: u64, most: u64) -> Duration {
     Duration::from_micros(least + ids::bits() % (most - least + 1))
 }

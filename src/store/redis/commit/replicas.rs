@@ -12,14 +12,14 @@ const TIME_MAX_MS: u64 = 500;
 
 /// So many; none is as Redis does it by itself.
 #[derive(Debug)]
-pub(super) struct Replicas {
+pub(in crate::store::redis) struct Replicas {
     min: u32,
     /// There were too few the last time.
     lacking: AtomicBool,
 }
 
 impl Replicas {
-    pub(super) fn new(min: u32) -> Self {
+    pub(in crate::store::redis) fn new(min: u32) -> Self {
         Self { min, lacking: AtomicBool::new(false) }
     }
 
@@ -29,7 +29,7 @@ impl Replicas {
     }
 
     /// Adds the wait for them behind a transaction.
-    pub(super) fn wait(&self, transaction: &mut Pipeline) {
+    pub(in crate::store::redis) fn wait(&self, transaction: &mut Pipeline) {
         if self.min > 0 {
             transaction.cmd("WAIT").arg(self.min).arg(TIME_MAX_MS);
         }

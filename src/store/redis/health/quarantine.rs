@@ -14,14 +14,14 @@ const VALUES_MAX: usize = 4_096;
 
 /// Values that were told of.
 #[derive(Default)]
-pub(super) struct Quarantine {
+pub(in crate::store::redis) struct Quarantine {
     hasher: RandomState,
     told: Mutex<HashMap<SessionId, u64>>,
 }
 
 impl Quarantine {
     /// A value cannot be read.
-    pub(super) fn reject(&self, id: SessionId, key: &str, value: &[u8], why: &str, metrics: &Metrics) {
+    pub(in crate::store::redis) fn reject(&self, id: SessionId, key: &str, value: &[u8], why: &str, metrics: &Metrics) {
         let fingerprint = self.hasher.hash_one(value);
         let mut told = self.told.lock();
         if told.get(&id) == Some(&fingerprint) {

@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use crate::redis::{Pipeline, QueueKey, RedisError, resp::Value};
 use crate::store::metrics::Operation;
+use crate::store::redis::connection::lazy_connection::{LazyConnection, RoundTrip};
+use crate::store::redis::shard_context::ShardContext;
+use crate::store::redis::time::Reading;
 
-use super::ShardContext;
 use super::batch_session::{BatchSession, ScriptedDeletion};
-use super::connection::{LazyConnection, RoundTrip};
-use super::time::Reading;
 
 /// ```text
 /// KEYS  session, deadlines; and when changes are audited: jobs that wait, what is queued, bytes that are queued
@@ -46,7 +46,10 @@ pub(super) enum DeletionOutcome {
 }
 
 /// The name by which the server knows the script, which it forgets when it is restarted; `None` when it does not say.
-pub(super) async fn load(connection: &mut LazyConnection, shared: &Arc<ShardContext>) -> Option<String> {
+pub(in crate::store::redis) async fn load(
+    connection: &mut LazyConnection,
+    shared: &Arc<ShardContext>,
+) -> Option<String> {
     let mut commands = Pipeline::new();
     commands.cmd("SCRIPT").arg("LOAD").arg(SCRIPT);
     let reply = connection.ask(shared, Operation::Commit, &commands).await.ok()?.replies.pop()?;

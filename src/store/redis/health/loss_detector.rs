@@ -13,9 +13,9 @@ use tracing::{error, info};
 use crate::clock::Moment;
 use crate::engine::{SessionId, StateTag};
 use crate::redis::{Pipeline, RedisConnection, RedisError};
+use crate::store::redis::connection::replies;
+use crate::store::redis::shard_context::ShardContext;
 use crate::wire::{self, RecordBody};
-
-use super::{ShardContext, replies};
 
 /// How long before the last change others are remembered: `everysec` loses a second or two, and a master that was cut
 /// off takes changes for as long as its replicas may be behind (`min-replicas-max-lag`, 10 s unless it is set).
@@ -29,7 +29,7 @@ const CHUNK: usize = 256;
 
 /// The newest state of each session that was acknowledged in the last seconds.
 #[derive(Debug, Default)]
-pub(super) struct LossDetector {
+pub(in crate::store::redis) struct LossDetector {
     kept: Mutex<RecentCommits>,
 }
 
@@ -53,14 +53,14 @@ pub(super) struct Acknowledged {
 
 impl LossDetector {
     /// From now on only what is committed to this run of the server is acknowledged.
-    pub(super) fn begin(&self, run: &Arc<str>) {
+    pub(in crate::store::redis) fn begin(&self, run: &Arc<str>) {
         self.kept.lock().run = Some(Arc::clone(run));
     }
 
     /// States are about to be acknowledged that were committed to a run of the server. `false` when it is over: then
     /// they are not to be acknowledged, since nobody would notice if they are lost.
     #[must_use]
-    pub(super) fn remember(
+    pub(in crate::store::redis) fn remember(
         &self,
         run: &Arc<str>,
         states: impl Iterator<Item = (SessionId, StateTag, bool)>,
@@ -80,7 +80,7 @@ impl LossDetector {
     }
 
     /// When a state was acknowledged; `None` when this instance did not, or long ago.
-    pub(super) fn acknowledged_at(&self, id: SessionId, tag: StateTag) -> Option<Moment> {
+    pub(in crate::store::redis) fn acknowledged_at(&self, id: SessionId, tag: StateTag) -> Option<Moment> {
         let kept = self.kept.lock();
         kept.newest.get(&id).filter(|newest| newest.tag == tag).map(|newest| newest.at)
     }
@@ -123,7 +123,10 @@ impl RecentCommits {
 
 /// Compares what was acknowledged with what is there, tells what is behind, and begins anew. Until then nothing is
 /// committed there, and what was committed elsewhere is not acknowledged any more.
-pub(super) async fn compare(shared: &ShardContext, connection: &mut RedisConnection) -> Result<(), RedisError> {
+pub(in crate::store::redis) async fn compare(
+    shared: &ShardContext,
+    connection: &mut RedisConnection,
+) -> Result<(), RedisError> {
     shared.loss_detector.begin(connection.run_id());
     let acknowledged = shared.loss_detector.recent(shared.clock.moment());
     let (checked, mut behind) = (acknowledged.len(), 0);

@@ -5,45 +5,44 @@ use std::sync::Arc;
 use crate::clock::Moment;
 use crate::redis::{Pipeline, RedisConnection, RedisError, resp::Value};
 use crate::store::metrics::{Operation, Role};
-
-use super::ShardContext;
+use crate::store::redis::shard_context::ShardContext;
 
 /// An exclusive connection that is made when it is needed.
-pub(super) struct LazyConnection {
+pub(in crate::store::redis) struct LazyConnection {
     role: Role,
     inner: Option<RedisConnection>,
     was_lost: bool,
 }
 
 /// The replies of a round trip, and when they came.
-pub(super) struct RoundTrip {
-    pub(super) replies: Vec<Value>,
-    pub(super) sent: Moment,
-    pub(super) received: Moment,
+pub(in crate::store::redis) struct RoundTrip {
+    pub(in crate::store::redis) replies: Vec<Value>,
+    pub(in crate::store::redis) sent: Moment,
+    pub(in crate::store::redis) received: Moment,
 }
 
 impl LazyConnection {
-    pub(super) fn new(role: Role) -> Self {
+    pub(in crate::store::redis) fn new(role: Role) -> Self {
         Self { role, inner: None, was_lost: false }
     }
 
     /// Whether it stands, as far as is known.
-    pub(super) fn is_made(&self) -> bool {
+    pub(in crate::store::redis) fn is_made(&self) -> bool {
         self.inner.is_some()
     }
 
     /// The run of the server that it leads to; makes it if it has to.
-    pub(super) async fn run_id(&mut self, shared: &Arc<ShardContext>) -> Result<Arc<str>, RedisError> {
+    pub(in crate::store::redis) async fn run_id(&mut self, shared: &Arc<ShardContext>) -> Result<Arc<str>, RedisError> {
         Ok(Arc::clone(self.made(shared).await?.run_id()))
     }
 
     /// Drops the connection: it is not to be used again.
-    pub(super) fn discard(&mut self) {
+    pub(in crate::store::redis) fn discard(&mut self) {
         self.was_lost |= self.inner.take().is_some();
     }
 
     /// Sends commands in one go; it is lost when that fails.
-    pub(super) async fn ask(
+    pub(in crate::store::redis) async fn ask(
         &mut self,
         shared: &Arc<ShardContext>,
         operation: Operation,
@@ -68,7 +67,7 @@ impl LazyConnection {
     }
 
     /// The same for commands of one key each, of which some may be on their way to another server.
-    pub(super) async fn ask_following(
+    pub(in crate::store::redis) async fn ask_following(
         &mut self,
         shared: &Arc<ShardContext>,
         commands: &Pipeline,
@@ -80,7 +79,10 @@ impl LazyConnection {
     }
 
     /// The connection; makes it if it has to. Whoever meets an error on it loses it.
-    pub(super) async fn made(&mut self, shared: &Arc<ShardContext>) -> Result<&mut RedisConnection, RedisError> {
+    pub(in crate::store::redis) async fn made(
+        &mut self,
+        shared: &Arc<ShardContext>,
+    ) -> Result<&mut RedisConnection, RedisError> {
         if self.inner.is_none() {
             let inner = shared.connect().await?;
             if std::mem::take(&mut self.was_lost) {

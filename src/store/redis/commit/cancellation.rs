@@ -8,11 +8,11 @@ const WITHDRAWN: u8 = 2;
 
 /// Whether a commit waits, was taken up, or was withdrawn.
 #[derive(Debug, Default)]
-pub(super) struct Cancellation(AtomicU8);
+pub(in crate::store::redis) struct Cancellation(AtomicU8);
 
 impl Cancellation {
     /// The committer takes it up: from now on it may have been carried out. `false` when it was withdrawn.
-    pub(super) fn take(&self) -> bool {
+    pub(in crate::store::redis) fn take(&self) -> bool {
         !matches!(self.0.compare_exchange(WAITING, TAKEN, Ordering::AcqRel, Ordering::Acquire), Err(WITHDRAWN))
     }
 
@@ -23,7 +23,7 @@ impl Cancellation {
     }
 
     /// The sender takes it back: it will not be carried out. `false` when it may have been.
-    pub(super) fn withdraw(&self) -> bool {
+    pub(in crate::store::redis) fn withdraw(&self) -> bool {
         self.0.compare_exchange(WAITING, WITHDRAWN, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 }

@@ -9,12 +9,13 @@ use tracing::warn;
 use crate::engine::{SessionId, Timestamp, Uuid};
 use crate::redis::{Partition, Pipeline, RedisError, resp::Value};
 use crate::store::metrics::{Operation, Rejected, Role};
+use crate::store::redis::connection::jitter;
+use crate::store::redis::connection::lazy_connection::{LazyConnection, RoundTrip};
+use crate::store::redis::connection::replies;
+use crate::store::redis::health::inspection::Inspection;
+use crate::store::redis::shard_context::ShardContext;
+use crate::store::redis::time::agreement;
 use crate::supervision::panic_point;
-
-use super::connection::{LazyConnection, RoundTrip};
-use super::inspection::Inspection;
-use super::time::agreement;
-use super::{ShardContext, jitter, replies};
 
 /// How often to look.
 const INTERVAL: Duration = Duration::from_millis(100);
@@ -26,7 +27,7 @@ const OVERDUE_US: (u64, u64) = (50_000, 150_000);
 const FOUND_MAX: usize = 1_024;
 
 /// Hands what it finds to the timers; runs until it is dropped, or is of no use.
-pub(super) async fn sweep(shared: &Arc<ShardContext>) {
+pub(in crate::store::redis) async fn sweep(shared: &Arc<ShardContext>) {
     let (mut connection, mut round) = (LazyConnection::new(Role::Sweep), 0);
     loop {
         panic_point("upkeep", "");

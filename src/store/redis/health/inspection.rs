@@ -3,9 +3,9 @@
 //! commands. Does not know when it is asked.
 
 use crate::redis::{Pipeline, RedisError, check_key_types, query_key_types, resp::Value};
-
-use super::time::agreement;
-use super::{ShardContext, replies};
+use crate::store::redis::connection::replies;
+use crate::store::redis::shard_context::ShardContext;
+use crate::store::redis::time::agreement;
 
 /// In which of its rounds the sweep looks at the number of partitions, and in which at the correction of the clock and
 /// tries whether changes are taken:
@@ -14,17 +14,17 @@ const NUMBER_ROUNDS: (u64, u64) = (2, 10);
 const CHANGE_ROUNDS: (u64, u64) = (10, 20);
 
 /// What is looked at in one round.
-pub(super) struct Inspection {
+pub(in crate::store::redis) struct Inspection {
     number: bool,
     change: bool,
     /// What the clock is corrected by, behind all else.
-    pub(super) clock: bool,
+    pub(in crate::store::redis) clock: bool,
     partitions: Vec<crate::redis::Partition>,
 }
 
 impl Inspection {
     /// Adds what is asked in a round.
-    pub(super) fn begin(shared: &ShardContext, round: u64, commands: &mut Pipeline) -> Self {
+    pub(in crate::store::redis) fn begin(shared: &ShardContext, round: u64, commands: &mut Pipeline) -> Self {
         let is_whole = shared.keyspace.all().count() == usize::from(shared.keyspace.partitions());
         let is_due = |(whole, part)| round.is_multiple_of(if is_whole { whole } else { part });
         let number = is_due(NUMBER_ROUNDS);
@@ -48,7 +48,7 @@ impl Inspection {
     }
 
     /// Takes in the replies, and adds what has to be put right.
-    pub(super) fn end(
+    pub(in crate::store::redis) fn end(
         self,
         shared: &ShardContext,
         replies: &mut impl Iterator<Item = Value>,

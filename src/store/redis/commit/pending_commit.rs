@@ -10,10 +10,10 @@ use crate::engine::{Refusal, Timestamp, Uuid};
 use crate::store::{Commit, CommitOutcome, Committed, RateLimitStatus, Record, StoreError, Verdict};
 
 use super::cancellation::Cancellation;
-use super::refused::RefusedCommit;
+use super::refusals::RefusedCommit;
 
 /// A commit that is not replied to yet.
-pub(super) struct PendingCommit {
+pub(in crate::store::redis) struct PendingCommit {
     pub(super) commit: Commit,
     /// The event id: the same over all retries, so that a commit in doubt is recognised.
     pub(super) event: Uuid,
@@ -42,6 +42,17 @@ pub(super) struct InDoubt {
 }
 
 impl PendingCommit {
+    /// A commit that no committer has taken up yet.
+    pub(in crate::store::redis) fn new(
+        commit: Commit,
+        event: Uuid,
+        expires: Moment,
+        cancellation: Arc<Cancellation>,
+        reply: oneshot::Sender<Result<CommitOutcome, StoreError>>,
+    ) -> Self {
+        Self { commit, event, expires, cancellation, quota: None, window: None, in_doubt: None, seen: None, reply }
+    }
+
     /// Replies that the store does not answer, or not in time.
     pub(super) fn fail_unavailable(self) {
         self.unavailable("the store does not answer");

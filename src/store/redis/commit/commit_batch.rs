@@ -5,19 +5,19 @@ use std::sync::Arc;
 
 use crate::engine::SessionId;
 use crate::redis::{Partition, Pipeline, QueueKey, RedisError, is_addable, not_addable};
+use crate::store::redis::connection::lazy_connection::RoundTrip;
+use crate::store::redis::connection::limits::{self, CountedHit};
+use crate::store::redis::connection::replies;
+use crate::store::redis::shard_context::ShardContext;
+use crate::store::redis::time::{RawReading, Reading};
 use crate::store::{CommitOutcome, Committed, RateLimit, RateLimitStatus, StoreError};
 
-use super::ShardContext;
-use super::audit;
+use super::audit_producer;
 use super::batch_session::{BatchSession, CommandOutcome, Judged, ScriptedDeletion};
-use super::connection::RoundTrip;
 use super::deletion_script::{self, DeletionOutcome};
-use super::limits::{self, CountedHit};
 use super::pending_commit::{InDoubt, PendingCommit};
-use super::refused::{self, RefusedCommit};
-use super::replies;
+use super::refusals::{self, RefusedCommit};
 use super::state_cache::StateCache;
-use super::time::{RawReading, Reading};
 
 /// What a change of a session of two takes in a transaction, about.
 const CHANGE_LEN: usize = 6_144;
@@ -49,7 +49,7 @@ struct BatchEntry {
 #[derive(Default)]
 pub(super) struct Unsettled {
     /// Commands that were refused: whoever asked is not told yet.
-    pub(super) refused: Vec<RefusedCommit>,
+    pub(in crate::store::redis) refused: Vec<RefusedCommit>,
     /// What was carried out and is not counted.
     pub(super) carried_out: Vec<(SessionId, RateLimit)>,
 }
@@ -57,7 +57,7 @@ pub(super) struct Unsettled {
 /// What a batch wants to have done.
 pub(super) struct Decided {
     /// The transaction; `None` when nothing changes.
-    pub(super) transaction: Option<Pipeline>,
+    pub(in crate::store::redis) transaction: Option<Pipeline>,
     /// Commands that must wait for others that arrived before a deadline.
     pub(super) deferred: Vec<PendingCommit>,
     /// Commands for the next batch.
@@ -66,7 +66,11 @@ pub(super) struct Decided {
 
 impl<'s> CommitBatch<'s> {
     /// Commands in order of arrival; what nobody asked for comes last.
-    pub(super) fn new(shared: &'s ShardContext, run_id: Arc<str>, mut commits: Vec<PendingCommit>) -> Self {
+    pub(in crate::store::redis) fn new(
+        shared: &'s ShardContext,
+        run_id: Arc<str>,
+        mut commits: Vec<PendingCommit>,
+    ) -> Self {
         commits.sort_by_key(|pending| {
             let arrival = pending.commit.arrival.as_ref().map(|arrival| arrival.moment());
             (arrival.is_none(), arrival)
@@ -81,7 +85,7 @@ impl<'s> CommitBatch<'s> {
                     sessions.push(BatchSession::new(id, &shared.keyspace));
                     sessions.len() - 1
                 });
-                let is_suspect = pending.commit.rate.is_some() && refused::is_suspect(shared, &pending.commit);
+                let is_suspect = pending.commit.rate.is_some() && refusals::is_suspect(shared, &pending.commit);
                 BatchEntry { pending, session, is_suspect, answer: None }
             })
             .collect();
@@ -95,7 +99,7 @@ impl<'s> CommitBatch<'s> {
     }
 
     /// The commands that load the batch. A limit is counted in the same round trip, and only once.
-    pub(super) fn load(&self) -> Pipeline {
+    pub(in crate::store::redis) fn load(&self) -> Pipeline {
         let mut load = Pipeline::new();
         for (entry, rate) in self.uncounted() {
             let key = self.shared.keyspace.switch_limit(entry.pending.commit.id);
@@ -125,7 +129,11 @@ impl<'s> CommitBatch<'s> {
     }
 
     /// Takes in the replies to [`CommitBatch::load`].
-    pub(super) fn loaded(&mut self, asked: RoundTrip, cache: &StateCache) -> Result<Reading, RedisError> {
+    pub(in crate::store::redis) fn loaded(
+        &mut self,
+        asked: RoundTrip,
+        cache: &StateCache,
+    ) -> Result<Reading, RedisError> {
         let RoundTrip { replies, sent, received } = asked;
         let mut replies = replies.into_iter();
         for entry in self.entries.iter_mut().filter(|entry| entry.pending.quota.is_none()) {
@@ -237,7 +245,7 @@ impl<'s> CommitBatch<'s> {
             if changed.clone().next().is_some() {
                 let changes = changed.map(|session| (session.id, &session.changes[..]));
                 self.places.push((transaction.len() - 1, *partition));
-                audit::queue(changes, &self.shared.keyspace, *partition, &mut transaction);
+                audit_producer::queue(changes, &self.shared.keyspace, *partition, &mut transaction);
             }
         }
         transaction.cmd("EXEC");
@@ -271,7 +279,7 @@ impl<'s> CommitBatch<'s> {
     }
 
     /// Tells those whose deletion was made although the transaction was refused; and all others that it was.
-    pub(super) fn refuse(self, buried: &[(usize, DeletionOutcome)], reading: &Reading) {
+    pub(in crate::store::redis) fn refuse(self, buried: &[(usize, DeletionOutcome)], reading: &Reading) {
         let now = reading.now();
         for entry in self.entries {
             let found = buried.iter().find(|(place, _)| *place == entry.session).map(|(_, buried)| *buried);
@@ -296,7 +304,7 @@ impl<'s> CommitBatch<'s> {
 
     /// Takes down what is about to be acknowledged; `false` when it must not be, because another run of the server
     /// began meanwhile.
-    pub(super) fn remember(&self) -> bool {
+    pub(in crate::store::redis) fn remember(&self) -> bool {
         let states = self.sessions.iter().filter(|session| session.is_changed() || session.resolved);
         let states = states.filter_map(|session| Some((session.id, session.tag()?, session.record.is_none())));
         self.shared.loss_detector.remember(&self.run_id, states, self.shared.clock.moment())
@@ -313,7 +321,7 @@ impl<'s> CommitBatch<'s> {
 
     /// Tells everybody what came of their command, but for what is to be settled before. Of what too few replicas have nobody
     /// knows whether it lasts.
-    pub(super) fn answer(self, reading: &Reading, is_replicated: bool) -> Unsettled {
+    pub(in crate::store::redis) fn answer(self, reading: &Reading, is_replicated: bool) -> Unsettled {
         let now = reading.now();
         for session in &self.sessions {
             let wake_at = session.record.as_ref().and_then(|record| record.wake_at());

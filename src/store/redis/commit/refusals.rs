@@ -14,11 +14,10 @@ use crate::clock::Moment;
 use crate::engine::SessionId;
 use crate::redis::{Pipeline, resp::Value};
 use crate::store::metrics::Operation;
+use crate::store::redis::connection::lazy_connection::LazyConnection;
+use crate::store::redis::connection::limits;
+use crate::store::redis::shard_context::ShardContext;
 use crate::store::{Commit, CommitOutcome, Committed, REFUSALS, RateLimit, RateLimitStatus, StoreError};
-
-use super::ShardContext;
-use super::connection::LazyConnection;
-use super::limits;
 
 /// A window that ends sooner is left as it is: it could be over when the count gets there.
 const LEFT_MIN: Duration = Duration::from_millis(50);
@@ -35,7 +34,7 @@ pub(super) struct RefusedCommit {
 }
 
 /// Whether it was refused too often already who asks.
-pub(super) fn is_suspect(shared: &ShardContext, commit: &Commit) -> bool {
+pub(in crate::store::redis) fn is_suspect(shared: &ShardContext, commit: &Commit) -> bool {
     standing(shared, commit.id, commit.client).is_some()
 }
 
@@ -45,7 +44,7 @@ fn standing(shared: &ShardContext, id: SessionId, client: Option<ClientAddress>)
 
 impl RefusedCommit {
     /// What is still to be settled of a command; whose has no limit is told at once.
-    pub(super) fn of(
+    pub(in crate::store::redis) fn of(
         commit: &Commit,
         window: Option<Moment>,
         outcome: CommitOutcome,
@@ -84,7 +83,11 @@ impl RefusedCommit {
 }
 
 /// Counts what was refused, and tells everybody. What cannot be counted is told as it is.
-pub(super) async fn settle(shared: &Arc<ShardContext>, connection: &mut LazyConnection, refused: Vec<RefusedCommit>) {
+pub(in crate::store::redis) async fn settle(
+    shared: &Arc<ShardContext>,
+    connection: &mut LazyConnection,
+    refused: Vec<RefusedCommit>,
+) {
     let now = shared.clock.moment();
     let (mut commands, mut given_back) = (Pipeline::new(), Vec::<(SessionId, RateLimit, usize)>::new());
     let is_given_back = |one: &&RefusedCommit| one.window.is_some_and(|ends| ends.since(now) > LEFT_MIN);
@@ -139,7 +142,7 @@ fn learn(
 }
 
 /// Counts what suspects had carried out; nobody waits for it.
-pub(super) async fn count(
+pub(in crate::store::redis) async fn count(
     shared: &Arc<ShardContext>,
     connection: &mut LazyConnection,
     carried_out: Vec<(SessionId, RateLimit)>,

@@ -12,24 +12,25 @@ use crate::client_address::ClientAddress;
 use crate::engine::{SessionId, Timestamp};
 use crate::redis::{Pipeline, QueueKey, RedisError, resp::Value};
 use crate::store::metrics::{Operation, Role};
+use crate::store::redis::connection::lazy_connection::{LazyConnection, RoundTrip};
+use crate::store::redis::connection::limits;
+use crate::store::redis::connection::replies;
+use crate::store::redis::shard_context::ShardContext;
+use crate::store::redis::time::RawReading;
 use crate::store::{PendingAudit, RateLimit, RateLimitStatus, Read, Snapshot, StoreError};
 use crate::supervision::panic_point;
 use crate::wire::{self, RecordBody};
 
-use super::ShardContext;
-use super::connection::{LazyConnection, RoundTrip};
-use super::time::RawReading;
-use super::validated::ValidatedValues;
-use super::{limits, replies};
+use super::validated_values::ValidatedValues;
 
 /// Sessions that are read together at most.
 const BATCH_MAX: usize = 256;
 
 /// Where an answer is waited for.
-pub(super) type ReplyTo<T> = oneshot::Sender<Result<T, StoreError>>;
+pub(in crate::store::redis) type ReplyTo<T> = oneshot::Sender<Result<T, StoreError>>;
 
 /// Something that is asked without changing a session.
-pub(super) enum Lookup {
+pub(in crate::store::redis) enum Lookup {
     /// The state of a session.
     State(SessionId, ReplyTo<Read>),
     /// The state of a session, deleted ones included.
@@ -47,17 +48,17 @@ pub(super) enum Lookup {
 }
 
 /// What is kept of a session.
-pub(super) struct StoredRecord {
+pub(in crate::store::redis) struct StoredRecord {
     /// With its deadline.
-    pub(super) kept: Option<(Option<Timestamp>, RecordBody)>,
+    pub(in crate::store::redis) kept: Option<(Option<Timestamp>, RecordBody)>,
     /// When that was written.
-    pub(super) written_at: Option<Timestamp>,
+    pub(in crate::store::redis) written_at: Option<Timestamp>,
     /// The server clock's time at reading.
-    pub(super) now: Timestamp,
+    pub(in crate::store::redis) now: Timestamp,
 }
 
 /// Asks one of the readers, and waits for its answer, but not for ever.
-pub(super) async fn ask<T>(
+pub(in crate::store::redis) async fn ask<T>(
     readers: &[mpsc::Sender<Lookup>],
     patience: Duration,
     lookup: impl FnOnce(ReplyTo<T>) -> Lookup,
@@ -69,7 +70,7 @@ pub(super) async fn ask<T>(
 }
 
 /// Asks one of the readers; the answer comes later.
-pub(super) fn begin<T>(
+pub(in crate::store::redis) fn begin<T>(
     readers: &[mpsc::Sender<Lookup>],
     lookup: impl FnOnce(ReplyTo<T>) -> Lookup,
 ) -> Result<oneshot::Receiver<Result<T, StoreError>>, StoreError> {
@@ -83,7 +84,7 @@ pub(super) fn begin<T>(
 const AWAY: StoreError = StoreError::Unavailable("the store does not answer");
 
 /// Answers over one connection until nobody can ask any more.
-pub(super) async fn serve(
+pub(in crate::store::redis) async fn serve(
     shared: Arc<ShardContext>,
     mut inbox: OwnedMutexGuard<mpsc::Receiver<Lookup>>,
     readers: usize,

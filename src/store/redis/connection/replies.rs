@@ -8,7 +8,7 @@ use crate::store::PendingAudit;
 
 /// What came of a transaction.
 #[derive(Debug)]
-pub(super) enum Executed {
+pub(in crate::store::redis) enum Executed {
     /// Everything was done.
     Yes,
     /// A watched key had changed: nothing was done.
@@ -18,7 +18,7 @@ pub(super) enum Executed {
 }
 
 /// What came of `MULTI ... EXEC`; `Err` when Redis refused to take the transaction, so that nothing was done.
-pub(super) fn executed(mut replies: Vec<Value>) -> Result<Executed, RedisError> {
+pub(in crate::store::redis) fn executed(mut replies: Vec<Value>) -> Result<Executed, RedisError> {
     match replies.pop() {
         Some(Value::List(done)) => {
             let failed = done.iter().enumerate().filter_map(|(place, reply)| Some((place, reply.error()?.to_owned())));
@@ -35,12 +35,12 @@ pub(super) fn executed(mut replies: Vec<Value>) -> Result<Executed, RedisError> 
 }
 
 /// The reply that must come next.
-pub(super) fn next(replies: &mut impl Iterator<Item = Value>) -> Result<Value, RedisError> {
+pub(in crate::store::redis) fn next(replies: &mut impl Iterator<Item = Value>) -> Result<Value, RedisError> {
     replies.next().ok_or_else(|| RedisError::Io("a reply is missing".to_owned()))
 }
 
 /// The microseconds of TIME.
-pub(super) fn time_us(reply: &Value) -> Result<u64, RedisError> {
+pub(in crate::store::redis) fn time_us(reply: &Value) -> Result<u64, RedisError> {
     match reply.list() {
         [seconds, micros] => seconds.number::<u64>().zip(micros.number::<u64>()),
         _ => None,
@@ -50,12 +50,12 @@ pub(super) fn time_us(reply: &Value) -> Result<u64, RedisError> {
 }
 
 /// It was done.
-pub(super) fn ok(command: &str, reply: &Value) -> Result<(), RedisError> {
+pub(in crate::store::redis) fn ok(command: &str, reply: &Value) -> Result<(), RedisError> {
     if reply.is_ok() { Ok(()) } else { Err(unexpected(command, reply)) }
 }
 
 /// The values of MGET, so many.
-pub(super) fn values(reply: Value, count: usize) -> Result<Vec<Option<Bytes>>, RedisError> {
+pub(in crate::store::redis) fn values(reply: Value, count: usize) -> Result<Vec<Option<Bytes>>, RedisError> {
     let Value::List(values) = reply else { return Err(unexpected("MGET", &reply)) };
     if values.len() != count {
         return Err(RedisError::Io(format!("{} values of {count} keys", values.len())));
@@ -73,13 +73,13 @@ pub(super) fn values(reply: Value, count: usize) -> Result<Vec<Option<Bytes>>, R
 }
 
 /// A number as it is written; zero when it is none.
-pub(super) fn decimal(digits: &Bytes) -> u64 {
+pub(in crate::store::redis) fn decimal(digits: &Bytes) -> u64 {
     std::str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok()).unwrap_or_default()
 }
 
 /// What of a session is queued: the newest tag, and how many stand apart. What is being written, or tried alone, by
 /// whomever it is, may be of the session too, and older.
-pub(super) fn queued(reply: &Value, out_of_order: &[Value]) -> PendingAudit {
+pub(in crate::store::redis) fn queued(reply: &Value, out_of_order: &[Value]) -> PendingAudit {
     let [newest, apart] = reply.list() else { return PendingAudit::default() };
     let tag = |text: &str| {
         let (epoch, version) = text.split_once('.')?;

@@ -30,21 +30,21 @@ pub(super) struct StateCache {
 /// A session as it was left.
 #[derive(Clone)]
 pub(super) struct CachedState {
-    pub(super) header: RecordHeader,
+    pub(in crate::store::redis) header: RecordHeader,
     /// The mark as it was written.
-    pub(super) written: Bytes,
-    pub(super) record: Arc<Record>,
+    pub(in crate::store::redis) written: Bytes,
+    pub(in crate::store::redis) record: Arc<Record>,
 }
 
 impl StateCache {
     /// Nothing yet; there are so many committers.
-    pub(super) fn new(committers: usize) -> Self {
+    pub(in crate::store::redis) fn new(committers: usize) -> Self {
         let bytes_max = BYTES_MAX / committers.max(1);
         Self { bytes_max, young: HashMap::new(), old: HashMap::new(), bytes: 0 }
     }
 
     /// Remembers how a session was left.
-    pub(super) fn put(&mut self, id: SessionId, left: CachedState) {
+    pub(in crate::store::redis) fn put(&mut self, id: SessionId, left: CachedState) {
         if self.bytes > self.bytes_max {
             (self.old, self.bytes) = (std::mem::take(&mut self.young), 0);
         }
@@ -55,7 +55,7 @@ impl StateCache {
     }
 
     /// What is remembered of a session, when it is still as it was left: then these are its bytes.
-    pub(super) fn get(&self, id: SessionId, value: &[u8]) -> Option<&CachedState> {
+    pub(in crate::store::redis) fn get(&self, id: SessionId, value: &[u8]) -> Option<&CachedState> {
         let left = self.young.get(&id).or_else(|| self.old.get(&id))?;
         let members = value.strip_prefix(&left.written[..])?;
         (members == left.record.encoded().members()).then_some(left)

@@ -12,7 +12,7 @@ use crate::redis::Partition;
 
 /// Why changes cannot be written.
 #[derive(Default)]
-pub(super) struct Faults {
+pub(in crate::store::redis) struct Faults {
     /// Something is wrong with a key: most of the time nothing is.
     is_any: AtomicBool,
     known: Mutex<KnownFaults>,
@@ -28,7 +28,7 @@ struct KnownFaults {
 
 impl Faults {
     /// Whether nothing may be written that belongs to a partition.
-    pub(super) fn block(&self, partition: Partition) -> bool {
+    pub(in crate::store::redis) fn block(&self, partition: Partition) -> bool {
         if !self.is_any.load(Ordering::Relaxed) {
             return false;
         }
@@ -37,7 +37,7 @@ impl Faults {
     }
 
     /// A key of a partition is not what it should be. Whether that is news.
-    pub(super) fn found(&self, partition: Partition, why: String) -> bool {
+    pub(in crate::store::redis) fn found(&self, partition: Partition, why: String) -> bool {
         let mut known = self.known.lock();
         self.is_any.store(true, Ordering::Relaxed);
         if known.partitions.contains_key(&partition) {
@@ -49,7 +49,7 @@ impl Faults {
     }
 
     /// The keys of a partition are what they should be.
-    pub(super) fn mended(&self, partition: Partition) {
+    pub(in crate::store::redis) fn mended(&self, partition: Partition) {
         let mut known = self.known.lock();
         if let Some(why) = known.partitions.remove(&partition) {
             info!(was = why, "changes can be written again");
@@ -71,7 +71,7 @@ impl Faults {
     }
 
     /// Partitions with a key that is not what it should be.
-    pub(super) fn partitions(&self) -> Vec<Partition> {
+    pub(in crate::store::redis) fn partitions(&self) -> Vec<Partition> {
         if !self.is_any.load(Ordering::Relaxed) {
             return Vec::new();
         }
@@ -79,7 +79,7 @@ impl Faults {
     }
 
     /// The server refuses changes, and says why; or takes them.
-    pub(super) fn refuses(&self, why: Option<&str>) {
+    pub(in crate::store::redis) fn refuses(&self, why: Option<&str>) {
         let mut known = self.known.lock();
         match (&known.refusal, why) {
             (None, None) => return,
@@ -96,14 +96,14 @@ impl Faults {
     }
 
     /// Why nothing can be changed at all, in the end; there are so many partitions.
-    pub(super) fn whole(&self, partitions: usize) -> Option<String> {
+    pub(in crate::store::redis) fn whole(&self, partitions: usize) -> Option<String> {
         let known = self.known.lock();
         let all = known.partitions.len() >= partitions.max(1);
         known.everywhere.clone().or_else(|| known.partitions.values().next().filter(|_| all).cloned())
     }
 
     /// Why some changes cannot be made, or none at the moment.
-    pub(super) fn some(&self, partitions: usize) -> Option<String> {
+    pub(in crate::store::redis) fn some(&self, partitions: usize) -> Option<String> {
         let known = self.known.lock();
         if let Some(why) = &known.refusal {
             return Some(format!("Redis refuses changes: {why}"));

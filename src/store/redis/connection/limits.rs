@@ -7,23 +7,23 @@ use crate::redis::{Pipeline, resp::Value};
 use crate::store::{RateLimit, RateLimitStatus, StoreError};
 
 /// How many replies there are to each of these.
-pub(super) const REPLIES: usize = 3;
+pub(in crate::store::redis) const REPLIES: usize = 3;
 
 /// Counts one more hit. The window begins with the first; a key never stays without an end, whatever was
 /// interrupted before.
-pub(super) fn count(commands: &mut Pipeline, key: &str, rate: RateLimit) {
+pub(in crate::store::redis) fn count(commands: &mut Pipeline, key: &str, rate: RateLimit) {
     commands.cmd("INCR").arg(key);
     last(commands, key, rate);
 }
 
 /// Looks where it stands, without a hit.
-pub(super) fn look(commands: &mut Pipeline, key: &str, rate: RateLimit) {
+pub(in crate::store::redis) fn look(commands: &mut Pipeline, key: &str, rate: RateLimit) {
     commands.cmd("INCRBY").arg(key).arg(0);
     last(commands, key, rate);
 }
 
 /// Takes so many hits back.
-pub(super) fn give_back(commands: &mut Pipeline, key: &str, hits: usize, rate: RateLimit) {
+pub(in crate::store::redis) fn give_back(commands: &mut Pipeline, key: &str, hits: usize, rate: RateLimit) {
     commands.cmd("DECRBY").arg(key).arg(hits);
     last(commands, key, rate);
 }
@@ -35,13 +35,16 @@ fn last(commands: &mut Pipeline, key: &str, rate: RateLimit) {
 }
 
 /// Where a limit stands, and for how long.
-pub(super) struct CountedHit {
-    pub(super) quota: RateLimitStatus,
-    pub(super) left: Duration,
+pub(in crate::store::redis) struct CountedHit {
+    pub(in crate::store::redis) quota: RateLimitStatus,
+    pub(in crate::store::redis) left: Duration,
 }
 
 /// The replies to any of these. A server that is full refuses to count, which is no reason to refuse anything else.
-pub(super) fn counted(replies: &mut impl Iterator<Item = Value>, rate: RateLimit) -> Result<CountedHit, StoreError> {
+pub(in crate::store::redis) fn counted(
+    replies: &mut impl Iterator<Item = Value>,
+    rate: RateLimit,
+) -> Result<CountedHit, StoreError> {
     let [hits, _, left_ms] = [replies.next(), replies.next(), replies.next()];
     match (hits, left_ms) {
         (Some(Value::Int(hits)), Some(Value::Int(left_ms))) => {

@@ -19,18 +19,18 @@ use tracing::debug;
 use crate::clock::Moment;
 use crate::redis::RedisError;
 use crate::store::metrics::{Operation, Role};
+use crate::store::redis::connection::jitter;
+use crate::store::redis::connection::lazy_connection::LazyConnection;
+use crate::store::redis::connection::replies::{self, Executed};
+use crate::store::redis::shard_context::ShardContext;
+use crate::store::redis::time::Reading;
 use crate::supervision::panic_point;
 
-use super::ShardContext;
 use super::commit_batch::{CommitBatch, Decided, Unsettled};
-use super::connection::LazyConnection;
 use super::deletion_script;
-use super::jitter;
 use super::pending_commit::PendingCommit;
-use super::refused;
-use super::replies::{self, Executed};
+use super::refusals;
 use super::state_cache::StateCache;
-use super::time::Reading;
 
 /// Commands that are committed together at most.
 const BATCH_MAX: usize = 128;
@@ -49,7 +49,7 @@ const PASSING: [&str; 3] = [FULL, "NOREPLICAS", "MISCONF"];
 const FULL: &str = "OOM";
 
 /// Commits batches of commands, one after the other (group commit).
-pub(super) struct Committer {
+pub(in crate::store::redis) struct Committer {
     shared: Arc<ShardContext>,
     inbox: OwnedMutexGuard<mpsc::Receiver<PendingCommit>>,
     connection: LazyConnection,
@@ -84,7 +84,7 @@ enum BatchOutcome {
 
 impl Committer {
     /// One of so many.
-    pub(super) fn new(
+    pub(in crate::store::redis) fn new(
         shared: Arc<ShardContext>,
         inbox: OwnedMutexGuard<mpsc::Receiver<PendingCommit>>,
         committers: usize,
@@ -99,7 +99,7 @@ impl Committer {
     }
 
     /// Runs until nobody can send commands any more.
-    pub(super) async fn run(mut self) {
+    pub(in crate::store::redis) async fn run(mut self) {
         while let Some(Retry { tries, commits, .. }) = self.next_batch().await {
             panic_point("committer", "");
             self.commit(commits, tries).await;
@@ -186,7 +186,7 @@ impl Committer {
                 for commits in sessions {
                     if tries >= TRIES_MAX {
                         let refused = commits.into_iter().filter_map(PendingCommit::fail_conflict).collect();
-                        refused::settle(&self.shared, &mut self.connection, refused).await;
+                        refusals::settle(&self.shared, &mut self.connection, refused).await;
                         continue;
                     }
                     let (least, most) = CONFLICT_PAUSE_US;
@@ -296,10 +296,10 @@ impl Committer {
         }
         let Unsettled { refused, carried_out } = batch.answer(reading, is_replicated);
         if !carried_out.is_empty() {
-            refused::count(shared, connection, carried_out).await;
+            refusals::count(shared, connection, carried_out).await;
         }
         if !refused.is_empty() {
-            refused::settle(shared, connection, refused).await;
+            refusals::settle(shared, connection, refused).await;
         }
         BatchOutcome::Done
     }

@@ -15,13 +15,13 @@ const ENVELOPE_LEN: usize = 600;
 
 /// A change.
 pub(super) struct SessionChange {
-    pub(super) event: Uuid,
+    pub(in crate::store::redis) event: Uuid,
     /// What the state, or the deletion, is called.
-    pub(super) tag: StateTag,
+    pub(in crate::store::redis) tag: StateTag,
     /// The state that it made, or ended.
-    pub(super) record: Arc<Record>,
+    pub(in crate::store::redis) record: Arc<Record>,
     pub(super) effect: ChangeEffect,
-    pub(super) entry: ChangeRecord,
+    pub(in crate::store::redis) entry: ChangeRecord,
 }
 
 /// What it made, as the session's clients are told.
@@ -34,7 +34,13 @@ pub(super) enum ChangeEffect {
 
 impl SessionChange {
     /// Adds what tells of it at `now`.
-    pub(super) fn publish(&self, id: SessionId, keyspace: &Keyspace, now: Timestamp, transaction: &mut Pipeline) {
+    pub(in crate::store::redis) fn publish(
+        &self,
+        id: SessionId,
+        keyspace: &Keyspace,
+        now: Timestamp,
+        transaction: &mut Pipeline,
+    ) {
         let channel = keyspace.session_channel(id);
         let mut tell = |message: &[u8]| {
             let command = transaction.cmd(keyspace.publish()).arg(&channel);
@@ -59,7 +65,12 @@ impl SessionChange {
     }
 
     /// The channels and messages that tell of an end at `now`; none of anything else.
-    pub(super) fn end(&self, id: SessionId, keyspace: &Keyspace, now: Timestamp) -> Vec<(String, Vec<u8>)> {
+    pub(in crate::store::redis) fn end(
+        &self,
+        id: SessionId,
+        keyspace: &Keyspace,
+        now: Timestamp,
+    ) -> Vec<(String, Vec<u8>)> {
         let (mut own, mut all) = (Vec::new(), Vec::new());
         match &self.effect {
             ChangeEffect::State(_) => return Vec::new(),
@@ -70,7 +81,7 @@ impl SessionChange {
     }
 
     /// Adds what is audited to a command; returns how many bytes that are.
-    pub(super) fn audit(&self, id: SessionId, command: &mut Pipeline) -> usize {
+    pub(in crate::store::redis) fn audit(&self, id: SessionId, command: &mut Pipeline) -> usize {
         let members = self.record.encoded().members();
         let mut len = 0;
         command.arg_with(members.len() + ENVELOPE_LEN, |out| {

@@ -24,7 +24,7 @@ pub(super) struct ValidatedValues {
 
 impl ValidatedValues {
     /// Nothing yet; there are so many readers.
-    pub(super) fn new(readers: usize) -> Self {
+    pub(in crate::store::redis) fn new(readers: usize) -> Self {
         let bytes_max = BYTES_MAX / readers.max(1);
         Self { bytes_max, young: HashMap::new(), old: HashMap::new(), bytes: 0 }
     }
