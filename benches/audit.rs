@@ -1,22 +1,11 @@
 //! A batch of audit jobs is written into a real PostgreSQL that waits for its disk: one transaction on one connection.
 
-#[path = "../tests/postgres/life.rs"]
-#[allow(dead_code, reason = "the tests use more of it")]
-mod life;
-#[path = "../tests/support/postgres.rs"]
-#[allow(dead_code, reason = "the tests use more of it")]
-mod postgres;
-#[path = "../tests/support/redis.rs"]
-#[allow(dead_code, reason = "the tests use more of it")]
-mod redis;
-
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use synckairos::audit::Sink;
 use synckairos::engine::Command;
 use synckairos::postgres::{PostgresServer, PostgresSink, migrate_server};
-
-use life::{Life, SWITCH};
-use postgres::Postgres;
+use test_support::life::{Life, SWITCH};
+use test_support::postgres::Postgres;
 
 const SESSIONS: u64 = 1_000;
 /// Jobs in a batch.

@@ -1,9 +1,6 @@
 //! A switch is decided, encoded and committed: in this process, and in a real Redis with the audit job that belongs
 //! to it. Alone it shows how long somebody waits; with others, what groups make of many.
 
-#[path = "../tests/support/redis.rs"]
-#[allow(dead_code, reason = "the tests use more of it")]
-mod redis;
 mod support;
 
 use std::sync::Arc;
@@ -17,6 +14,7 @@ use synckairos::sessions::{RateLimits, Sessions};
 use synckairos::store::memory::{Limit, Memory};
 use synckairos::store::redis::{QueueBudget, RecordFormat, RedisStore, RedisStoreOptions};
 use synckairos::store::{Lifetimes, Listener, Metrics, Update};
+use test_support::redis::Redis;
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 
@@ -32,7 +30,7 @@ fn commit(criterion: &mut Criterion) {
     let memory = Memory::new(Clock::system(), limit, Arc::new(Nobody), Metrics::default());
     switches(criterion, &runtime, "embedded", Sessions::new(Arc::new(memory), RateLimits::default()), || {});
 
-    let redis = redis::Redis::start();
+    let redis = Redis::start();
     for (name, audit) in [("redis", None), ("redis_audited", Some(QueueBudget { bytes_max: u64::MAX }))] {
         let keyspace = Keyspace::new(name, 1);
         let options = RedisStoreOptions {
@@ -49,7 +47,7 @@ fn commit(criterion: &mut Criterion) {
         let store = runtime.block_on(async { RedisStore::new(&Clock::system(), &options, &(Arc::new(Nobody) as _)) });
         // Nobody writes the audit down here: what is queued would only take up room.
         let waiting = keyspace.all().map(|partition| keyspace.queue(partition, QueueKey::Wait)).collect::<Vec<_>>();
-        let forget = || ::redis::cmd("DEL").arg(&waiting).exec(&mut redis.connect());
+        let forget = || redis::cmd("DEL").arg(&waiting).exec(&mut redis.connect());
         let sessions = Sessions::new(Arc::new(store), RateLimits::default());
         switches(criterion, &runtime, name, sessions, || forget().expect("it answers"));
     }

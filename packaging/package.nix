@@ -8,7 +8,7 @@ rustPlatform.buildRustPackage {
   pname = package.name;
   inherit (manifest.workspace.package) version;
 
-  # Of other crates of the workspace, cargo reads the manifest.
+  # Of other crates of the workspace, cargo reads the manifests.
   src = lib.fileset.toSource {
     root = ../.;
     fileset = lib.fileset.unions [
@@ -17,6 +17,7 @@ rustPlatform.buildRustPackage {
       ../loadtest/Cargo.toml
       ../sql
       ../src
+      ../tests/support/Cargo.toml
       ./synckairos.service
     ];
   };

@@ -12,10 +12,7 @@ use std::time::{Duration, Instant};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use synckairos::config::Config;
 use synckairos::serve;
-
-#[path = "support/redis.rs"]
-#[expect(dead_code, reason = "others need all of it")]
-mod redis_server;
+use test_support::redis::Redis;
 
 #[global_allocator]
 static HEAP: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
@@ -45,7 +42,7 @@ const REDIS: [Row; 3] = [
 
 #[test]
 fn a_request_asks_the_heap_for_little() {
-    let redis = redis_server::Redis::start();
+    let redis = Redis::start();
     println!("| work | allocations | bytes |\n|---|---|---|");
     count(&[], &IN_MEMORY);
     count(&[("REDIS_URL", &redis.url()), ("AUDIT", "off")], &REDIS);

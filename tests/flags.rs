@@ -2,20 +2,22 @@
 
 mod warnings;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use crate::support::frames::{self, Frames};
-use crate::support::http::Connection;
-use crate::support::instant;
-use crate::support::server::Server;
-use crate::support::sessions::{id, participant, two_players};
-use crate::support::ws::Client;
+use test_support::frames::{self, Frames};
+use test_support::http::Connection;
+use test_support::instant;
+use test_support::server::Server;
+use test_support::sessions::{id, participant, two_players};
+use test_support::ws::Client;
 
 /// The least time that a clock can have.
 const TIME_MS: u64 = 1_000;
+/// After so long an instant is taken never to come.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A client that has heard the session's state.
 async fn watch(server: &Server, id: &str) -> Client {
@@ -76,7 +78,9 @@ async fn nothing_until_changed(http: &mut Connection, client: &mut Client, id: &
 
 /// Waits until the server's time has passed an instant.
 async fn until_past(http: &mut Connection, ms: u64) {
+    let patience = Instant::now() + PATIENCE;
     while http.time_ms().await <= ms {
+        assert!(Instant::now() < patience, "the instant never came");
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
 }

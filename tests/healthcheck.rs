@@ -6,9 +6,7 @@ use std::process::Command;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-use crate::support::program::{Program, command};
-use crate::support::redis::Redis;
-use crate::support::wait;
+use test_support::program::{Program, command};
 
 /// Exit code and what is printed: on standard output when all is well, on standard error when not.
 async fn told(arguments: &[&str], settings: &[(&str, &str)]) -> (i32, String) {
@@ -45,21 +43,6 @@ async fn a_server_is_found_by_its_own_settings() {
         let (code, said) = told(&["--url", &url], &[("PORT", "nonsense")]).await;
         assert_eq!((code, said.ends_with("/health: {\"status\":\"ok\"}")), (0, true), "{said}");
     }
-}
-
-#[tokio::test]
-async fn a_server_may_live_and_not_serve() {
-    let mut redis = Redis::start();
-    let program = Program::start(&[("REDIS_URL", &redis.url()), ("AUDIT", "off")]);
-    let port = program.address.port().to_string();
-    let ready = async || told(&["--ready"], &[("PORT", &port)]).await;
-    wait::until("it serves", async || ready().await.0 == 0).await;
-    redis.kill();
-    wait::until("it does not serve", async || ready().await.0 == 1).await;
-    let (_, said) = ready().await;
-    let start = format!("synckairos: http://127.0.0.1:{port}/ready: 503 {{\"status\":\"not_ready\",\"error\":");
-    assert!(said.starts_with(&start), "{said}");
-    assert_eq!(told(&[], &[("PORT", &port)]).await.0, 0, "a restart would not bring Redis back");
 }
 
 #[tokio::test]

@@ -5,12 +5,12 @@ use std::process::Stdio;
 
 use serde_json::Value;
 
-use crate::metrics::value as series;
-use crate::support::http::Connection;
-use crate::support::program::{Program, command, output};
-use crate::support::redis::signal;
-use crate::support::sessions::{id, two_players};
-use crate::support::wait;
+use test_support::http::Connection;
+use test_support::metrics::value as series;
+use test_support::program::{Program, command, output};
+use test_support::redis::signal;
+use test_support::sessions::{id, two_players};
+use test_support::wait;
 
 /// Far more lines than wait in a pipe, and than wait for it.
 const REQUESTS: u64 = 12_000;

@@ -1,25 +1,18 @@
-//! All integration tests, in one binary: a file for each behaviour, `support` for what they share.
+//! The fast tier: all that is true of the server by itself, in its own process or as a program. No test here starts or needs
+//! another program; what does is in `services`.
 
 mod api_docs;
-mod audit;
 mod conformance;
 mod docs;
 mod file;
 mod flags;
 mod healthcheck;
 mod http;
-mod licences;
 mod logging;
 mod metrics;
 #[cfg(target_os = "linux")]
-mod packaging;
-mod postgres;
-mod redis;
-#[cfg(target_os = "linux")]
 mod sd_notify;
-mod secrets;
 mod shell;
 mod supervision;
-mod support;
 mod tidy;
 mod ws;

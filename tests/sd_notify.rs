@@ -5,9 +5,9 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::time::Duration;
 
-use crate::support::directory::Directory;
-use crate::support::http::Connection;
-use crate::support::program::{Program, command};
+use test_support::directory::Directory;
+use test_support::http::Connection;
+use test_support::program::{Program, command};
 
 /// How long a message may take before the test fails.
 const PATIENCE: Duration = Duration::from_secs(20);

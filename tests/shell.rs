@@ -7,11 +7,11 @@ use serde_json::Value;
 use synckairos::config::{HEADINGS, Kind, SETTINGS};
 use tokio::net::TcpStream;
 
-use crate::support::http::Connection;
-use crate::support::program::{Program, command, output};
-use crate::support::sessions::{id, two_players};
-use crate::support::wait;
-use crate::support::ws::Client;
+use test_support::http::Connection;
+use test_support::program::{Program, command, output};
+use test_support::sessions::{id, two_players};
+use test_support::wait;
+use test_support::ws::Client;
 
 const HOUR: u64 = 3_600_000;
 

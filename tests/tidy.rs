@@ -8,6 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use synckairos::config::SETTINGS;
+use test_support::sources::files;
 
 /// Every module and which others it may name; `main` is the program.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
@@ -195,21 +196,6 @@ fn first_names(list: &str) -> Vec<&str> {
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-}
-
-/// All files in Rust below a directory.
-pub(crate) fn files(directory: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(directory).unwrap_or_else(|error| panic!("{}: {error}", directory.display())) {
-        let path = entry.expect("a directory can be read").path();
-        if path.is_dir() {
-            found.extend(files(&path));
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            found.push(path);
-        }
-    }
-    found.sort();
-    found
 }
 
 /// Every file that is part of the library or the program.
@@ -445,7 +431,7 @@ fn every_bound_has_a_test() {
     for row in rows {
         let test = row.trim_end_matches(" |").rsplit(" | ").next().expect("a row has columns").trim_matches('`');
         let (file, name) = test.split_once("::").unwrap_or_else(|| panic!("no test: {row}"));
-        let texts = ["tests", "src"].map(|folder| fs::read_to_string(Path::new(folder).join(file)));
+        let texts = ["tests", "tests/services", "src"].map(|folder| fs::read_to_string(Path::new(folder).join(file)));
         let is_there = texts.into_iter().flatten().any(|text| text.contains(&format!("fn {name}(")));
         assert!(is_there, "{test} is not there: {row}");
         count += 1;

@@ -19,18 +19,6 @@ mod scripts;
 mod servers;
 mod interleave;
 
-/// Real servers in directories of their own, as the tests start them.
-#[path = "../../tests/support"]
-#[allow(dead_code, reason = "the tests do more with them")]
-mod support {
-    pub(crate) mod dice;
-    pub(crate) mod directory;
-    pub(crate) mod instant;
-    pub(crate) mod outer_run;
-    pub(crate) mod postgres;
-    pub(crate) mod redis;
-}
-
 use std::io;
 use std::process::ExitCode;
 

@@ -6,7 +6,7 @@ use std::process::Command as Process;
 use clap::{Arg, ArgMatches, Command};
 
 use crate::generator::failure::{Failure, Result};
-use crate::support::outer_run;
+use test_support::outer_run;
 
 /// A test in its long form.
 struct Script {

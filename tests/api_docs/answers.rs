@@ -6,10 +6,10 @@ use std::net::SocketAddr;
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::support::http::{Answer, Connection};
-use crate::support::server::Server;
-use crate::support::sessions::{id, participant, two_players};
-use crate::support::ws::Client;
+use test_support::http::{Answer, Connection};
+use test_support::server::Server;
+use test_support::sessions::{id, participant, two_players};
+use test_support::ws::Client;
 
 use super::schema::{faults, resolve};
 use super::{codes, served};

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 use synckairos::http::resources;
 
-use crate::support::server::Server;
+use test_support::server::Server;
 
 use self::schema::{faults, resolve};
 

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use serde_json::Value;
 
-use crate::support::instant;
+use test_support::instant;
 
 /// What a `$ref` leads to; a schema without one is itself.
 pub(super) fn resolve<'d>(document: &'d Value, node: &'d Value) -> &'d Value {

@@ -8,8 +8,8 @@ use synckairos::store::file::DataDir;
 use synckairos::store::memory::{Limit, Memory};
 use synckairos::store::{self, Lifetimes, Listener, Metrics};
 
-use super::Backend;
-use crate::support::directory::Directory;
+use test_support::conformance::Backend;
+use test_support::directory::Directory;
 
 /// A store in a directory of its own.
 struct Kept(Memory, #[expect(dead_code, reason = "it ends with the store")] Directory);
@@ -29,4 +29,4 @@ impl Backend for Kept {
     }
 }
 
-crate::conformance::cases!(Kept);
+test_support::cases!(Kept);

@@ -17,10 +17,10 @@ use synckairos::store::{self, Lifetimes, Listener, Metrics, StoreError};
 use synckairos::supervision::Supervisor;
 use tokio::task::JoinSet;
 
-use super::recorder::Recorder;
-use super::rig::{LONG, SWITCH, id, new_session, refusal, waits};
-use super::{Backend, Rig};
-use crate::support::wait::until;
+use test_support::conformance::recorder::Recorder;
+use test_support::conformance::rig::{LONG, SWITCH, id, new_session, refusal, waits};
+use test_support::conformance::{Backend, Rig};
+use test_support::wait::until;
 
 const HOUR: Millis = Millis::new(3_600_000);
 const DAY: Millis = Millis::new(86_400_000);
@@ -61,12 +61,12 @@ impl<const SESSIONS_MAX: usize> Backend for Manual<SESSIONS_MAX> {
 
 mod system {
     use super::System;
-    crate::conformance::cases!(System);
+    test_support::cases!(System);
 }
 
 mod manual {
     use super::Manual;
-    crate::conformance::cases!(Manual);
+    test_support::cases!(Manual);
 }
 
 /// Lets the store do its upkeep once.
@@ -412,7 +412,8 @@ async fn every_clock_that_ran_out_in_one_change_is_told() {
     let told = rig.heard.of(id(1)).len();
     rig.sessions.settle(id(1)).await.expect("it can be settled");
     let heard = &rig.heard.of(id(1))[told..];
-    assert!(matches!(&heard[0], super::recorder::Heard::State(..)));
-    let flags = heard[1..].iter().filter(|heard| matches!(heard, super::recorder::Heard::Notice(_)));
+    assert!(matches!(&heard[0], test_support::conformance::recorder::Heard::State(..)));
+    let flags =
+        heard[1..].iter().filter(|heard| matches!(heard, test_support::conformance::recorder::Heard::Notice(_)));
     assert_eq!((heard.len() as u64 - 1, flags.count() as u64), (CLOCKS, CLOCKS), "one each, after the state");
 }

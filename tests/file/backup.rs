@@ -4,12 +4,12 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::support::directory::Directory;
-use crate::support::http::Connection;
-use crate::support::program::{command, output};
-use crate::support::sessions::{id, two_players};
+use test_support::directory::Directory;
+use test_support::http::Connection;
+use test_support::program::{command, output};
+use test_support::sessions::{id, two_players};
 
-use super::{HOUR, history, start};
+use test_support::data_dir::{HOUR, history, start};
 
 /// Copies a directory; its exit code, and what it said.
 async fn back_up(from: &Directory, to: &str) -> (Option<i32>, String) {

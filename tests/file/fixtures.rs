@@ -10,8 +10,8 @@ use synckairos::store::file::DataDir;
 use synckairos::store::memory::{Limit, Memory};
 use synckairos::store::{Listener, Metrics, Room, SessionStore, Update};
 
-use crate::support::directory::Directory;
-use crate::support::program::{command, output};
+use test_support::directory::Directory;
+use test_support::program::{command, output};
 
 struct Nobody;
 

@@ -8,12 +8,12 @@ use synckairos::engine::Timestamp;
 use synckairos::store::Metrics;
 use synckairos::store::file::DataDir;
 
-use crate::support::directory::Directory;
-use crate::support::http::Connection;
-use crate::support::program::{command, output};
-use crate::support::sessions::{id, two_players};
+use test_support::directory::Directory;
+use test_support::http::Connection;
+use test_support::program::{command, output};
+use test_support::sessions::{id, two_players};
 
-use super::{HOUR, history, start};
+use test_support::data_dir::{HOUR, history, start};
 
 /// Later than anything that happens here.
 const LATER: Timestamp = Timestamp::from_ms(4_000_000_000_000);

@@ -8,12 +8,12 @@ use synckairos::engine::StateTag;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::support::directory::Directory;
-use crate::support::http::Connection;
-use crate::support::sessions::{id, two_players};
-use crate::support::wait;
+use test_support::directory::Directory;
+use test_support::http::Connection;
+use test_support::sessions::{id, two_players};
+use test_support::wait;
 
-use super::{HOUR, history, start, tag, tag_of};
+use test_support::data_dir::{HOUR, history, start, tag, tag_of};
 
 const CLIENTS: u64 = 12;
 const KILLS: u64 = 4;

@@ -3,11 +3,11 @@
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use crate::support::directory::Directory;
-use crate::support::http::Connection;
-use crate::support::sessions::id;
+use test_support::directory::Directory;
+use test_support::http::Connection;
+use test_support::sessions::id;
 
-use super::start;
+use test_support::data_dir::start;
 
 /// A page, but for its last change.
 const PAGE: usize = 4 << 20;

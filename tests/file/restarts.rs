@@ -3,14 +3,14 @@
 use serde_json::Value;
 use synckairos::clock::Clock;
 
-use crate::support::directory::Directory;
-use crate::support::http::Connection;
-use crate::support::instant;
-use crate::support::program::Program;
-use crate::support::sessions::{id, two_players};
-use crate::support::wait;
+use test_support::directory::Directory;
+use test_support::http::Connection;
+use test_support::instant;
+use test_support::program::Program;
+use test_support::sessions::{id, two_players};
+use test_support::wait;
 
-use super::{HOUR, history, start, tag_of};
+use test_support::data_dir::{HOUR, history, start, tag_of};
 
 #[tokio::test]
 async fn a_session_comes_back_as_it_was_and_its_next_change_has_a_new_epoch() {
@@ -78,7 +78,7 @@ async fn a_clock_that_ran_out_meanwhile_flags_without_anybody_asking() {
     let mut client = Connection::open(program.address).await;
     wait::until("no clock runs", async || {
         let metrics = client.ask("GET", "/metrics", "").await.body;
-        crate::metrics::value(&metrics, "synckairos_active_sessions") == 0.0
+        test_support::metrics::value(&metrics, "synckairos_active_sessions") == 0.0
     })
     .await;
     let expired = client.read(&id(1)).await;

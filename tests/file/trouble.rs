@@ -2,15 +2,16 @@
 
 use std::process::{Command, Stdio};
 
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 use serde_json::Value;
 
-use crate::support::directory::Directory;
-use crate::support::http::Connection;
-use crate::support::program::{Program, command, output};
-use crate::support::sessions::{id, two_players};
-use crate::support::wait;
+use test_support::directory::Directory;
+use test_support::http::Connection;
+use test_support::program::{Program, command, output};
+use test_support::sessions::{id, two_players};
+use test_support::wait;
 
-use super::{HOUR, history, settings, start};
+use test_support::data_dir::{HOUR, history, settings, start};
 
 #[tokio::test]
 async fn a_second_process_is_refused_and_harms_nothing() {
@@ -46,10 +47,10 @@ fn what_is_no_directory_or_no_database_is_told() {
 }
 
 /// Lets a process write files up to a size, as a full disk does.
-fn limit(program: &Program, bytes: &str) {
-    let pid = program.child.id().to_string();
-    let status = Command::new("prlimit").args(["--pid", &pid, &format!("--fsize={bytes}:")]).status();
-    assert!(status.expect("prlimit is there").success());
+fn limit(program: &Program, bytes: Option<u64>) {
+    let process = Pid::from_child(&program.child);
+    let now = getrlimit(Resource::Fsize);
+    prlimit(Some(process), Resource::Fsize, Rlimit { current: bytes, ..now }).expect("it is ours");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -64,7 +65,7 @@ async fn what_cannot_be_written_is_not_acknowledged() {
     client.create(&two_players(&id(1), HOUR)).await;
     client.post(&id(1), "start", &Value::Null).await;
 
-    limit(&program, "4096");
+    limit(&program, Some(4_096));
     let switch = format!("/v1/sessions/{}/switch", id(1));
     let first = client.ask("POST", &switch, "").await;
     assert_eq!((first.status, &*first.code()), (503, "UNKNOWN_OUTCOME"), "{first:?}");
@@ -74,7 +75,7 @@ async fn what_cannot_be_written_is_not_acknowledged() {
     assert!(ready.status == 503 && ready.body.contains("cannot be written"), "{ready:?}");
     assert!(program.log_line().contains("the file cannot be written"));
 
-    limit(&program, "unlimited");
+    limit(&program, None);
     wait::until("it is ready", async || client.ask("GET", "/ready", "").await.status == 200).await;
     assert_eq!(client.read(&id(1)).await["version"], 3, "it was made after all");
     assert_eq!(client.ask("POST", &switch, "").await.status, 200);

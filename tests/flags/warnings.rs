@@ -3,10 +3,10 @@
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use crate::support::instant;
-use crate::support::server::Server;
-use crate::support::sessions::{id, participant, two_players};
-use crate::support::ws::Client;
+use test_support::instant;
+use test_support::server::Server;
+use test_support::sessions::{id, participant, two_players};
+use test_support::ws::Client;
 
 use super::{TIME_MS, flag, nothing_until_changed, started, until_past, watch, with};
 

@@ -3,9 +3,9 @@
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 
-use crate::support::http::{Answer, Connection};
-use crate::support::server::Server;
-use crate::support::sessions::{id, participant, two_players};
+use test_support::http::{Answer, Connection};
+use test_support::server::Server;
+use test_support::sessions::{id, participant, two_players};
 
 const HOUR: u64 = 3_600_000;
 const MIB: usize = 1 << 20;

@@ -5,9 +5,9 @@ use std::io::Read;
 use flate2::read::GzDecoder;
 use serde_json::json;
 
-use crate::support::http::Connection;
-use crate::support::server::Server;
-use crate::support::sessions::{id, participant, two_players};
+use test_support::http::Connection;
+use test_support::server::Server;
+use test_support::sessions::{id, participant, two_players};
 
 const HOUR: u64 = 3_600_000;
 

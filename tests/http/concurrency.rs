@@ -9,9 +9,9 @@ use synckairos::sessions::Failure;
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
-use crate::support::server::Server;
-use crate::support::sessions::{id, participant, two_players};
-use crate::support::still::Still;
+use test_support::server::Server;
+use test_support::sessions::{id, participant, two_players};
+use test_support::still::Still;
 
 const HOUR: u64 = 3_600_000;
 const CLIENTS: usize = 64;

@@ -4,10 +4,10 @@ use serde_json::{Value, json};
 use synckairos::engine::{Command, Millis, Patch, Precondition, Refusal, Status};
 use synckairos::sessions::{CommandRequest, Failure};
 
-use crate::support::http::{Answer, Connection};
-use crate::support::server::Server;
-use crate::support::sessions::{id, participant, two_players};
-use crate::support::still::Still;
+use test_support::http::{Answer, Connection};
+use test_support::server::Server;
+use test_support::sessions::{id, participant, two_players};
+use test_support::still::Still;
 
 const HOUR: u64 = 3_600_000;
 

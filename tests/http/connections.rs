@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use tokio::net::TcpSocket;
 
-use crate::support::http::{Answer, Connection};
-use crate::support::program::{Program, command, output};
-use crate::support::server::Server;
-use crate::support::sessions::{id, two_players};
-use crate::support::wait;
+use test_support::http::{Answer, Connection};
+use test_support::program::{Program, command, output};
+use test_support::server::Server;
+use test_support::sessions::{id, two_players};
+use test_support::wait;
 
 const HOUR: u64 = 3_600_000;
 /// Clients of the server's own machine that have addresses of their own.

@@ -1,8 +1,8 @@
 //! What browsers are told: whose pages may read answers, and what they may ask for.
 
-use crate::support::http::{Answer, Connection};
-use crate::support::server::Server;
-use crate::support::sessions::{id, two_players};
+use test_support::http::{Answer, Connection};
+use test_support::server::Server;
+use test_support::sessions::{id, two_players};
 
 const HOUR: u64 = 3_600_000;
 const ORIGIN: &str = "https://example.org:8443";

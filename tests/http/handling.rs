@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::support::http::Answer;
-use crate::support::server::Server;
-use crate::support::sessions::{id, two_players};
+use test_support::http::Answer;
+use test_support::server::Server;
+use test_support::sessions::{id, two_players};
 
 const HOUR: u64 = 3_600_000;
 const STRICT: [(&str, &str); 1] = [("prefer", "handling=strict")];

@@ -3,10 +3,10 @@
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 
-use crate::support::http::{Answer, Connection};
-use crate::support::server::Server;
-use crate::support::sessions::{id, participant, two_players};
-use crate::support::wait;
+use test_support::http::{Answer, Connection};
+use test_support::server::Server;
+use test_support::sessions::{id, participant, two_players};
+use test_support::wait;
 
 const HOUR: u64 = 3_600_000;
 
@@ -150,7 +150,7 @@ async fn a_player_who_presses_too_late_stops_nobody() {
     // The same over WebSocket.
     client.create(&two_players(&id(5_000), HOUR)).await;
     client.post(&id(5_000), "start", &Value::Null).await;
-    let mut peer = crate::support::ws::Client::join(server.address(), &id(5_000)).await;
+    let mut peer = test_support::ws::Client::join(server.address(), &id(5_000)).await;
     let mut order = async |who: u64| {
         let press = json!({"type": "SWITCH", "request_id": "1", "current_participant_id": participant(who)});
         peer.order(press).await["status"].as_u64()

@@ -2,18 +2,18 @@
 
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::Path;
-use std::process::Command;
 
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 
-use crate::support::directory::Directory;
-use crate::support::http::Connection;
-use crate::support::program::{Program, command, output};
-use crate::support::server::Server;
-use crate::support::sessions::{id, two_players};
-use crate::support::wait;
+use test_support::directory::Directory;
+use test_support::http::Connection;
+use test_support::program::{Program, command, output};
+use test_support::redis::signal;
+use test_support::server::Server;
+use test_support::sessions::{id, two_players};
+use test_support::wait;
 
 const HOUR: u64 = 3_600_000;
 
@@ -107,7 +107,7 @@ async fn a_server_can_be_at_a_socket_in_the_file_system() {
     assert!(path.exists());
     let mut server = command().env("HOST", &host).spawn().expect("it runs");
     wait::until("it listens again", async || UnixStream::connect(&path).await.is_ok()).await;
-    terminate(server.id());
+    signal(server.id(), "TERM");
     assert!(server.wait().expect("it ended").success());
     assert!(!path.exists());
     std::fs::write(&path, "something else").expect("it can be written");
@@ -115,26 +115,21 @@ async fn a_server_can_be_at_a_socket_in_the_file_system() {
     assert_eq!(std::fs::read_to_string(&path).expect("it is there"), "something else");
 }
 
-fn terminate(process: u32) {
-    let killed = Command::new("sh").arg("-c").arg(format!("kill {process}")).status().expect("there is a shell");
-    assert!(killed.success());
-}
-
 #[tokio::test]
 async fn a_server_that_will_stop_says_so_and_serves_on() {
     let mut program = Program::start(&[("DRAIN_S", "3600")]);
     let mut client = Connection::open(program.address).await;
     assert_eq!(client.ask("GET", "/ready", "").await.status, 200);
-    terminate(program.child.id());
+    program.signal("TERM");
     wait::until("it says so", async || client.ask("GET", "/ready", "").await.status == 503).await;
     assert!(client.ask("GET", "/ready", "").await.body.contains("about to stop"));
     assert_eq!(client.ask("GET", "/health", "").await.status, 200);
     let mut other = Connection::open(program.address).await;
     other.create(&two_players(&id(1), HOUR)).await;
-    terminate(program.child.id());
+    program.signal("TERM");
     assert_eq!(program.ended().await, Some(1), "the second signal ends it at once");
 
     let mut program = Program::start(&[("DRAIN_S", "1")]);
-    terminate(program.child.id());
+    program.signal("TERM");
     assert_eq!(program.ended().await, Some(0));
 }

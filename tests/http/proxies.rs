@@ -1,9 +1,8 @@
 //! Whom limits count when proxies pass requests on.
 
-use crate::support::http::Connection;
-use crate::support::redis::Redis;
-use crate::support::server::Server;
-use crate::support::ws::Client;
+use test_support::http::Connection;
+use test_support::server::Server;
+use test_support::ws::Client;
 
 /// A window lasts a minute, so none ends while this runs.
 const LIMIT: (&str, &str) = ("RATE_LIMIT_GENERAL", "2");
@@ -65,20 +64,4 @@ async fn a_websocket_is_its_clients() {
     let mut proxy = server.connect().await;
     let headers = [("x-forwarded-for", "192.0.2.1")];
     assert_eq!(proxy.ask_with("GET", "/v1/time", &headers, "").await.header("ratelimit-remaining"), Some("0"));
-}
-
-/// However the address is written that a client comes from.
-#[tokio::test]
-async fn there_is_one_key_for_each_address() {
-    let redis = Redis::start();
-    let url = redis.url();
-    let settings = [LIMIT, ("REDIS_URL", &*url), ("AUDIT", "off"), ("HOST", "::ffff:127.0.0.1")];
-    let server = Server::start_with(&settings).await;
-    let mut client = server.connect().await;
-    let counted = async || {
-        client.ask("GET", "/v1/time", "").await;
-        let keys: Vec<String> = ::redis::cmd("KEYS").arg("rl:*").query(&mut redis.connect()).expect("it answers");
-        keys == ["rl:general:127.0.0.1"]
-    };
-    crate::support::wait::until("a request is counted", counted).await;
 }

@@ -2,9 +2,9 @@
 
 use std::collections::HashSet;
 
-use crate::support::program::Program;
-use crate::support::server::Server;
-use crate::support::sessions::id;
+use test_support::program::Program;
+use test_support::server::Server;
+use test_support::sessions::id;
 
 #[tokio::test]
 async fn every_answer_has_one() {
@@ -36,7 +36,7 @@ async fn every_answer_has_one() {
 async fn the_log_knows_them() {
     const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
     let mut program = Program::start(&[("LOG_LEVEL", "debug")]);
-    let mut client = crate::support::http::Connection::open(program.address).await;
+    let mut client = test_support::http::Connection::open(program.address).await;
     let traceparent = format!("00-{TRACE}-00f067aa0ba902b7-01");
     client.ask_with("GET", "/health", &[("x-request-id", "mine"), ("traceparent", &traceparent)], "").await;
     let line = loop {

@@ -5,11 +5,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde_json::{Value, json};
 use synckairos::http::resources;
 
-use crate::support::http::{Answer, Connection};
-use crate::support::instant;
-use crate::support::server::Server;
-use crate::support::sessions::{id, participant, two_players};
-use crate::support::wait;
+use test_support::http::{Answer, Connection};
+use test_support::instant;
+use test_support::server::Server;
+use test_support::sessions::{id, participant, two_players};
+use test_support::wait;
 
 const HOUR: u64 = 3_600_000;
 const JSON: &str = "application/json; charset=utf-8";

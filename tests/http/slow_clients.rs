@@ -5,10 +5,10 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::JoinSet;
 
-use crate::support::http::Connection;
-use crate::support::server::Server;
-use crate::support::sessions::{id, participant, two_players};
-use crate::support::wait;
+use test_support::http::Connection;
+use test_support::server::Server;
+use test_support::sessions::{id, participant, two_players};
+use test_support::wait;
 
 const HOUR: u64 = 3_600_000;
 

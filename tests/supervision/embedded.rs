@@ -2,12 +2,12 @@
 
 use serde_json::{Value, json};
 
-use crate::support::http::Connection;
-use crate::support::sessions::{id, two_players};
-use crate::support::wait::until;
-use crate::support::ws::Client;
+use test_support::http::Connection;
+use test_support::sessions::{id, two_players};
+use test_support::wait::until;
+use test_support::ws::Client;
 
-use super::rig::Faulty;
+use test_support::faulty::Faulty;
 
 #[tokio::test]
 async fn a_request_that_panics_is_answered_and_its_connection_goes_on() {
@@ -106,7 +106,7 @@ async fn a_fan_out_that_panics_costs_nobody_a_change() {
 /// Where signs of life stay away the service manager starts the server anew; a server that has its own back goes on.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn signs_of_life_come_back() {
-    let directory = crate::support::directory::Directory::new();
+    let directory = test_support::directory::Directory::new();
     let (socket, path) = crate::sd_notify::manager(&directory);
     let mut server = Faulty::start(&[("NOTIFY_SOCKET", &path), ("WATCHDOG_USEC", "50000")]).await;
     let told = tokio::task::spawn_blocking(move || {

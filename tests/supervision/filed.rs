@@ -4,12 +4,12 @@ use std::time::Instant;
 
 use serde_json::Value;
 
-use crate::support::directory::Directory;
-use crate::support::http::Connection;
-use crate::support::sessions::{id, two_players};
-use crate::support::ws::Client;
+use test_support::directory::Directory;
+use test_support::http::Connection;
+use test_support::sessions::{id, two_players};
+use test_support::ws::Client;
 
-use super::rig::Faulty;
+use test_support::faulty::Faulty;
 
 #[tokio::test]
 async fn a_look_up_that_panics_is_one_request_refused_and_the_next_one_looks_again() {

@@ -11,24 +11,24 @@ use super::postgres::Postgres;
 use super::redis::Setup;
 
 /// An authority that nobody believes unless told to.
-pub(crate) struct Authority {
-    pub(crate) pem: String,
+pub struct Authority {
+    pub pem: String,
     issuer: Issuer<'static, KeyPair>,
     dir: Directory,
     issued: AtomicU32,
 }
 
 /// A certificate and its key (PEM).
-pub(crate) struct Certificate {
-    pub(crate) pem: String,
-    pub(crate) key: String,
+pub struct Certificate {
+    pub pem: String,
+    pub key: String,
     /// Where they are.
-    pub(crate) pem_file: String,
-    pub(crate) key_file: String,
+    pub pem_file: String,
+    pub key_file: String,
 }
 
 impl Authority {
-    pub(crate) fn new() -> Self {
+    pub fn new() -> Self {
         let key = KeyPair::generate().expect("a key");
         let mut params = CertificateParams::new(Vec::new()).expect("no names");
         // No two are called the same, or one would seem to have signed what the other did.
@@ -45,12 +45,12 @@ impl Authority {
     }
 
     /// Where its certificate is.
-    pub(crate) fn file(&self) -> String {
+    pub fn file(&self) -> String {
         format!("{}/authority.pem", self.dir.text())
     }
 
     /// A certificate of whoever has a name.
-    pub(crate) fn certify(&self, name: &str) -> Certificate {
+    pub fn certify(&self, name: &str) -> Certificate {
         let key = KeyPair::generate().expect("a key");
         let params = CertificateParams::new(vec![name.to_owned()]).expect("a name");
         let (pem, key) = (params.signed_by(&key, &self.issuer).expect("it signs").pem(), key.serialize_pem());
@@ -64,7 +64,7 @@ impl Authority {
 
 impl Setup {
     /// Listens with TLS only, with a certificate of `authority` for the name that it is called by.
-    pub(crate) fn encrypted(self, name: &str, authority: &Authority) -> Self {
+    pub fn encrypted(self, name: &str, authority: &Authority) -> Self {
         let Certificate { pem_file, key_file, .. } = authority.certify(name);
         self.with_tls(name, &pem_file, &key_file, &authority.file())
     }
@@ -72,7 +72,7 @@ impl Setup {
 
 impl Postgres {
     /// A server that can speak TLS and shows a certificate for 127.0.0.1.
-    pub(crate) fn start_encrypted(settings: &[&str], authority: &Authority) -> Self {
+    pub fn start_encrypted(settings: &[&str], authority: &Authority) -> Self {
         let Certificate { pem, key, .. } = authority.certify("127.0.0.1");
         let encryption = ["ssl=on", "ssl_cert_file=c.crt", "ssl_key_file=c.key"];
         Self::start_with(&[settings, &encryption].concat(), &[("c.crt", &pem), ("c.key", &key)])

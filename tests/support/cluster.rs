@@ -14,13 +14,13 @@ use super::redis::free_port;
 use super::wait;
 
 /// A Cluster whose servers are killed when the test ends, and their files removed.
-pub(crate) struct Cluster {
-    pub(crate) nodes: Vec<Node>,
+pub struct Cluster {
+    pub nodes: Vec<Node>,
     authority: Option<String>,
 }
 
 /// A server of a Cluster.
-pub(crate) struct Node {
+pub struct Node {
     child: Child,
     /// Where the test comes in, and everybody else when there is no TLS.
     port: u16,
@@ -35,23 +35,23 @@ const SLOTS: u16 = 16_384;
 
 impl Cluster {
     /// Masters that share the slots evenly, each with so many replicas. They forget everything when they end.
-    pub(crate) fn start(masters: usize, replicas_each: usize) -> Self {
+    pub fn start(masters: usize, replicas_each: usize) -> Self {
         Self::start_with(masters, replicas_each, &["--save", "", "--appendonly", "no"])
     }
 
     /// The same, with options of the test's own.
-    pub(crate) fn start_with(masters: usize, replicas_each: usize, options: &[&str]) -> Self {
+    pub fn start_with(masters: usize, replicas_each: usize, options: &[&str]) -> Self {
         Self::start_as(masters, replicas_each, options, None, &[])
     }
 
     /// As many masters as there are times of day, each by its own. None takes a step for the silence of the others.
-    pub(crate) fn start_by(clocks: &[&Faketime]) -> Self {
+    pub fn start_by(clocks: &[&Faketime]) -> Self {
         let options = ["--save", "", "--appendonly", "no", "--cluster-node-timeout", "60000"];
         Self::start_as(clocks.len(), 0, &options, None, clocks)
     }
 
     /// The same with TLS among all but the test itself.
-    pub(crate) fn start_encrypted(masters: usize, replicas_each: usize, authority: &Authority) -> Self {
+    pub fn start_encrypted(masters: usize, replicas_each: usize, authority: &Authority) -> Self {
         let Certificate { pem_file, key_file, .. } = authority.certify("127.0.0.1");
         let ca = authority.file();
         let mut options = vec!["--save", "", "--appendonly", "no", "--tls-auth-clients", "no"];
@@ -99,7 +99,7 @@ impl Cluster {
     }
 
     /// Waits until every replica has what its master has, and the masters know.
-    pub(crate) fn wait_for_replicas(&self) {
+    pub fn wait_for_replicas(&self) {
         wait::blocking("replicas follow", || {
             let all: Vec<_> = self.nodes.iter().map(Node::replication).collect();
             let follow = all.iter().filter(|info| info.contains("role:slave")).count();
@@ -110,25 +110,25 @@ impl Cluster {
     }
 
     /// The URL that names some of it.
-    pub(crate) fn url(&self) -> String {
+    pub fn url(&self) -> String {
         let named: Vec<_> = self.nodes.iter().take(3).map(|node| format!("127.0.0.1:{}", node.open_port())).collect();
         let scheme = if self.authority.is_some() { "rediss" } else { "redis" };
         format!("{scheme}+cluster://{}", named.join(","))
     }
 
     /// What instances on it must be told.
-    pub(crate) fn settings(&self) -> Vec<(&'static str, String)> {
+    pub fn settings(&self) -> Vec<(&'static str, String)> {
         let authority = self.authority.iter().map(|file| ("REDIS_CA_CERT", file.clone()));
         [("REDIS_URL", self.url())].into_iter().chain(authority).collect()
     }
 
     /// Waits until every server that runs finds all slots served.
-    pub(crate) fn wait(&self) {
+    pub fn wait(&self) {
         wait::blocking("the Cluster is well", || self.nodes.iter().filter(|node| node.runs()).all(Node::is_well));
     }
 
     /// Who answers for a slot, as those see it who run.
-    pub(crate) fn owner(&self, slot: u16) -> usize {
+    pub fn owner(&self, slot: u16) -> usize {
         let mut found = None;
         wait::blocking("somebody answers for the slot", || {
             let owners: HashSet<_> =
@@ -140,7 +140,7 @@ impl Cluster {
     }
 
     /// Gives a slot with its keys to another master, as operators do it, key by key.
-    pub(crate) fn migrate(&self, slot: u16, to: usize) {
+    pub fn migrate(&self, slot: u16, to: usize) {
         let from = self.owner(slot);
         assert_ne!(from, to, "it is there");
         let (source, target) = (&self.nodes[from], &self.nodes[to]);
@@ -200,7 +200,7 @@ impl Node {
     }
 
     /// A connection of the test's own.
-    pub(crate) fn connect(&self) -> redis::Connection {
+    pub fn connect(&self) -> redis::Connection {
         let client = redis::Client::open(format!("redis://127.0.0.1:{}", self.port)).expect("a URL");
         let deadline = Instant::now() + Duration::from_secs(5);
         loop {
@@ -213,33 +213,33 @@ impl Node {
     }
 
     /// Lets no replica follow it any more until it is started again, while whoever else is connected goes on.
-    pub(crate) fn cut_replicas(&self) {
+    pub fn cut_replicas(&self) {
         super::redis::cut_replicas(&mut self.connect());
     }
 
     /// Sends it a signal by name, such as `STOP`.
-    pub(crate) fn signal(&self, name: &str) {
+    pub fn signal(&self, name: &str) {
         super::redis::signal(self.child.id(), name);
     }
 
     /// Kills it at once.
-    pub(crate) fn kill(&mut self) {
+    pub fn kill(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 
     /// Starts it again on its files.
-    pub(crate) fn start_again(&mut self) {
+    pub fn start_again(&mut self) {
         self.child = spawn(self.port, self.bus, &self.dir, &self.options, &self.environment);
         self.wait();
     }
 
     /// Whether it was not killed.
-    pub(crate) fn runs(&self) -> bool {
+    pub fn runs(&self) -> bool {
         std::path::Path::new(&format!("/proc/{}/exe", self.child.id())).exists()
     }
 
-    pub(crate) fn is_master(&self) -> bool {
+    pub fn is_master(&self) -> bool {
         let role: Vec<Value> = redis::cmd("ROLE").query(&mut self.connect()).expect("it answers");
         matches!(role.first(), Some(Value::BulkString(role)) if role == b"master")
     }

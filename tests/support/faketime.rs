@@ -6,13 +6,13 @@ use std::process::Command;
 use super::directory::Directory;
 
 /// A time of day that can be set while a program runs by it.
-pub(crate) struct Faketime {
+pub struct Faketime {
     directory: Directory,
 }
 
 impl Faketime {
     /// The time of day, moved by so many seconds.
-    pub(crate) fn new(offset_s: i64) -> Self {
+    pub fn new(offset_s: i64) -> Self {
         let faketime = Self { directory: Directory::new() };
         std::fs::create_dir_all(faketime.directory.path()).expect("it can be made");
         faketime.set(offset_s);
@@ -20,7 +20,7 @@ impl Faketime {
     }
 
     /// Sets it.
-    pub(crate) fn set(&self, offset_s: i64) {
+    pub fn set(&self, offset_s: i64) {
         let mut text = String::new();
         write!(text, "{offset_s:+}s").expect("a string takes everything");
         let new = self.directory.path().join("new");
@@ -29,12 +29,12 @@ impl Faketime {
     }
 
     /// Lets a program go by it.
-    pub(crate) fn given_to<'c>(&self, command: &'c mut Command) -> &'c mut Command {
+    pub fn given_to<'c>(&self, command: &'c mut Command) -> &'c mut Command {
         command.envs(self.environment(library()))
     }
 
     /// What lets a server of Redis go by it. Its own allocator asks for the time before it can be told: the system's does not.
-    pub(crate) fn for_redis(&self) -> Vec<(String, String)> {
+    pub fn for_redis(&self) -> Vec<(String, String)> {
         self.environment(format!("{}:libc.so.6", library()))
     }
 

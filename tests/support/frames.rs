@@ -13,16 +13,16 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// What is read at once, in bytes.
 const READ_LEN: usize = 16_384;
 /// The last frame of a message, and what it is.
-pub(crate) const FIN: u8 = 0x80;
-pub(crate) const CONTINUATION: u8 = 0;
-pub(crate) const TEXT: u8 = 1;
-pub(crate) const BINARY: u8 = 2;
-pub(crate) const CLOSE: u8 = 8;
-pub(crate) const PING: u8 = 9;
-pub(crate) const PONG: u8 = 10;
+pub const FIN: u8 = 0x80;
+pub const CONTINUATION: u8 = 0;
+pub const TEXT: u8 = 1;
+pub const BINARY: u8 = 2;
+pub const CLOSE: u8 = 8;
+pub const PING: u8 = 9;
+pub const PONG: u8 = 10;
 
 /// A client's frame: `first` is FIN and the reserved bits with the opcode.
-pub(crate) fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+pub fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     const MASK: [u8; 4] = [0x12, 0x34, 0x56, 0x78];
     let mut frame = head(first, payload.len() as u64);
     frame.extend(MASK);
@@ -31,7 +31,7 @@ pub(crate) fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
 }
 
 /// How a client's frame begins that has `len` bytes, up to its mask.
-pub(crate) fn head(first: u8, len: u64) -> Vec<u8> {
+pub fn head(first: u8, len: u64) -> Vec<u8> {
     const MASKED: u8 = 0x80;
     let mut head = vec![first];
     match len {
@@ -49,12 +49,12 @@ pub(crate) fn head(first: u8, len: u64) -> Vec<u8> {
 }
 
 /// A whole text message in one frame.
-pub(crate) fn text(message: &str) -> Vec<u8> {
+pub fn text(message: &str) -> Vec<u8> {
     frame(FIN | TEXT, message.as_bytes())
 }
 
 /// The handshake of a client that asks for a session.
-pub(crate) fn handshake(id: &str) -> String {
+pub fn handshake(id: &str) -> String {
     format!(
         "GET /ws?sessionId={id} HTTP/1.1\r\nhost: test\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\
          sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
@@ -62,20 +62,20 @@ pub(crate) fn handshake(id: &str) -> String {
 }
 
 /// One connection that has shaken hands.
-pub(crate) struct Frames {
-    pub(crate) tcp: TcpStream,
+pub struct Frames {
+    pub tcp: TcpStream,
     /// How long it takes over each [`READ_LEN`] bytes.
-    pub(crate) pause: Duration,
+    pub pause: Duration,
     read: Vec<u8>,
 }
 
 impl Frames {
-    pub(crate) async fn open(address: SocketAddr, id: &str) -> Self {
+    pub async fn open(address: SocketAddr, id: &str) -> Self {
         Self::open_with(address, id, &[]).await
     }
 
     /// A client that sends `behind` together with its handshake, and keeps little of what it does not read.
-    pub(crate) async fn open_with(address: SocketAddr, id: &str, behind: &[u8]) -> Self {
+    pub async fn open_with(address: SocketAddr, id: &str, behind: &[u8]) -> Self {
         let socket = TcpSocket::new_v4().expect("there are sockets");
         socket.set_recv_buffer_size(65_536).expect("a size that can be had");
         let tcp = socket.connect(address).await.expect("the server listens");
@@ -94,12 +94,12 @@ impl Frames {
     }
 
     /// Sends bytes as they are; a server that has closed does not mind.
-    pub(crate) async fn send(&mut self, bytes: &[u8]) {
+    pub async fn send(&mut self, bytes: &[u8]) {
         let _ = timeout(PATIENCE, self.tcp.write_all(bytes)).await.expect("the server reads");
     }
 
     /// The opcode and payload of the server's next frame; `None` when it has closed the connection.
-    pub(crate) async fn next(&mut self) -> Option<(u8, Vec<u8>)> {
+    pub async fn next(&mut self) -> Option<(u8, Vec<u8>)> {
         while self.read.len() < 2 {
             if !self.fill().await {
                 return None;
@@ -122,7 +122,7 @@ impl Frames {
     }
 
     /// The next message; pings are passed over and not answered.
-    pub(crate) async fn message(&mut self) -> Value {
+    pub async fn message(&mut self) -> Value {
         loop {
             match self.next().await.expect("the server has not gone") {
                 (TEXT, payload) => return serde_json::from_slice(&payload).expect("messages are JSON"),
@@ -133,7 +133,7 @@ impl Frames {
     }
 
     /// The code and reason of the server's close, after whatever else it says; `None` when it goes without.
-    pub(crate) async fn closed(&mut self) -> Option<(u16, String)> {
+    pub async fn closed(&mut self) -> Option<(u16, String)> {
         loop {
             if let (CLOSE, payload) = self.next().await? {
                 let (code, reason) = payload.split_at(2);

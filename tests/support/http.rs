@@ -13,32 +13,32 @@ use tokio::time::timeout;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// One connection.
-pub(crate) struct Connection {
-    pub(crate) tcp: TcpStream,
+pub struct Connection {
+    pub tcp: TcpStream,
     read: Vec<u8>,
 }
 
 /// An answer, read to its end.
 #[derive(Clone, Debug)]
-pub(crate) struct Answer {
-    pub(crate) status: u16,
-    pub(crate) headers: Vec<(String, String)>,
-    pub(crate) body: String,
+pub struct Answer {
+    pub status: u16,
+    pub headers: Vec<(String, String)>,
+    pub body: String,
 }
 
 impl Answer {
     /// A header's value.
-    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+    pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
     }
 
     /// The body as JSON.
-    pub(crate) fn json(&self) -> Value {
+    pub fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
     /// The session's state, as it was written.
-    pub(crate) fn state(&self) -> &str {
+    pub fn state(&self) -> &str {
         let (state, time) =
             self.body.rsplit_once(",\"server_time_ms\":").unwrap_or_else(|| panic!("no state: {self:?}"));
         assert!(time.trim_end_matches('}').bytes().all(|byte| byte.is_ascii_digit()), "{self:?}");
@@ -46,42 +46,42 @@ impl Answer {
     }
 
     /// The error's code; empty when there is no error.
-    pub(crate) fn code(&self) -> String {
+    pub fn code(&self) -> String {
         self.json()["error"]["code"].as_str().unwrap_or_default().to_owned()
     }
 }
 
 impl Connection {
-    pub(crate) async fn open(address: SocketAddr) -> Self {
+    pub async fn open(address: SocketAddr) -> Self {
         let tcp = TcpStream::connect(address).await.expect("the server listens");
         tcp.set_nodelay(true).expect("the socket is open");
         Self { tcp, read: Vec::new() }
     }
 
     /// A connection that was made already.
-    pub(crate) fn over(tcp: TcpStream) -> Self {
+    pub fn over(tcp: TcpStream) -> Self {
         Self { tcp, read: Vec::new() }
     }
 
     /// A connection to a server that may be gone.
-    pub(crate) async fn try_open(address: SocketAddr) -> Option<Self> {
+    pub async fn try_open(address: SocketAddr) -> Option<Self> {
         let tcp = TcpStream::connect(address).await.ok()?;
         Some(Self { tcp, read: Vec::new() })
     }
 
     /// A request without a body; `None` when the server does not answer any more.
-    pub(crate) async fn try_ask(&mut self, method: &str, path: &str) -> Option<Answer> {
+    pub async fn try_ask(&mut self, method: &str, path: &str) -> Option<Answer> {
         self.send(format!("{method} {path} HTTP/1.1\r\nhost: test\r\n\r\n").as_bytes()).await;
         self.answer(method == "HEAD").await
     }
 
     /// A request with a body (empty for none) and its answer.
-    pub(crate) async fn ask(&mut self, method: &str, path: &str, body: &str) -> Answer {
+    pub async fn ask(&mut self, method: &str, path: &str, body: &str) -> Answer {
         self.ask_with(method, path, &[], body).await
     }
 
     /// A request with headers of the test's own.
-    pub(crate) async fn ask_with(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+    pub async fn ask_with(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
         let mut request = format!("{method} {path} HTTP/1.1\r\nhost: test\r\n");
         for (name, value) in headers {
             request += &format!("{name}: {value}\r\n");
@@ -94,12 +94,12 @@ impl Connection {
     }
 
     /// Sends bytes as they are; a server that has closed does not mind.
-    pub(crate) async fn send(&mut self, bytes: &[u8]) {
+    pub async fn send(&mut self, bytes: &[u8]) {
         let _ = timeout(PATIENCE, self.tcp.write_all(bytes)).await.expect("the server reads");
     }
 
     /// The next answer; `None` when the server has closed the connection.
-    pub(crate) async fn answer(&mut self, to_head: bool) -> Option<Answer> {
+    pub async fn answer(&mut self, to_head: bool) -> Option<Answer> {
         let end = loop {
             if let Some(end) = self.read.windows(4).position(|window| window == b"\r\n\r\n") {
                 break end;
@@ -128,24 +128,24 @@ impl Connection {
     }
 
     /// Whether the server closes the connection without another byte.
-    pub(crate) async fn is_closed(&mut self) -> bool {
+    pub async fn is_closed(&mut self) -> bool {
         self.read.is_empty() && !self.fill().await
     }
 
     /// Whether the server closes the connection without another byte, and not by a reset, which could have
     /// overtaken what it said.
-    pub(crate) async fn is_closed_in_order(&mut self) -> bool {
+    pub async fn is_closed_in_order(&mut self) -> bool {
         let read = timeout(PATIENCE, self.tcp.read(&mut [0])).await.expect("the server closes in time");
         self.read.is_empty() && matches!(read, Ok(0))
     }
 
     /// Says that nothing more will be sent; answers can still be read.
-    pub(crate) async fn finish(&mut self) {
+    pub async fn finish(&mut self) {
         self.tcp.shutdown().await.expect("the socket is open");
     }
 
     /// All answers that still come before the server closes the connection.
-    pub(crate) async fn answers(&mut self) -> Vec<Answer> {
+    pub async fn answers(&mut self) -> Vec<Answer> {
         let mut answers = Vec::new();
         while let Some(answer) = self.answer(false).await {
             answers.push(answer);
@@ -154,7 +154,7 @@ impl Connection {
     }
 
     /// Everything that the server still says before it closes the connection.
-    pub(crate) async fn rest(mut self) -> Vec<u8> {
+    pub async fn rest(mut self) -> Vec<u8> {
         while self.fill().await {}
         self.read
     }

@@ -1,7 +1,7 @@
 //! Instants as clients read them.
 
 /// Milliseconds since 1970 of an instant such as `2026-01-31T12:00:00.000Z`.
-pub(crate) fn ms(iso: &serde_json::Value) -> u64 {
+pub fn ms(iso: &serde_json::Value) -> u64 {
     let text = iso.as_str().unwrap_or_else(|| panic!("not an instant: {iso}"));
     assert!(text.len() == 24 && text.ends_with('Z'), "not an instant: {text}");
     let number = |from: usize, to: usize| -> u64 { text[from..to].parse().expect("digits") };

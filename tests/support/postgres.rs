@@ -14,7 +14,7 @@ use postgres::{Client, NoTls};
 use super::redis::{free_port, try_signal};
 
 /// A server that is killed when the last test that uses it ends, and its files removed.
-pub(crate) struct Postgres {
+pub struct Postgres {
     child: Child,
     port: u16,
     dir: PathBuf,
@@ -22,14 +22,14 @@ pub(crate) struct Postgres {
 }
 
 /// A database of the test's own.
-pub(crate) struct Database {
+pub struct Database {
     server: Arc<Postgres>,
     name: String,
 }
 
 impl Database {
     /// A new one, empty.
-    pub(crate) fn create() -> Self {
+    pub fn create() -> Self {
         static SHARED: Mutex<Weak<Postgres>> = Mutex::new(Weak::new());
         static DATABASES: AtomicU32 = AtomicU32::new(0);
         // A static is never dropped, so it must not hold the server: the tests do.
@@ -46,24 +46,24 @@ impl Database {
     }
 
     /// Its URL.
-    pub(crate) fn url(&self) -> String {
+    pub fn url(&self) -> String {
         self.server.url(&self.name)
     }
 
     /// A connection of the test's own.
-    pub(crate) fn connect(&self) -> Client {
+    pub fn connect(&self) -> Client {
         self.server.connect(&self.name)
     }
 }
 
 impl Postgres {
     /// A server that may lose everything when the machine stops.
-    pub(crate) fn start() -> Self {
+    pub fn start() -> Self {
         Self::start_with(&["fsync=off"], &[])
     }
 
     /// A server with settings and files of the test's own; files are in its working directory.
-    pub(crate) fn start_with(settings: &[&str], files: &[(&str, &str)]) -> Self {
+    pub fn start_with(settings: &[&str], files: &[(&str, &str)]) -> Self {
         static SERVERS: AtomicU32 = AtomicU32::new(0);
         let number = SERVERS.fetch_add(1, Ordering::Relaxed);
         let dir = std::env::temp_dir().join(format!("synckairos-test-pg-{}-{number}", std::process::id()));
@@ -89,22 +89,22 @@ impl Postgres {
     }
 
     /// A database's URL.
-    pub(crate) fn url(&self, database: &str) -> String {
+    pub fn url(&self, database: &str) -> String {
         format!("postgres://postgres@127.0.0.1:{}/{database}", self.port)
     }
 
     /// Where it listens.
-    pub(crate) fn port(&self) -> u16 {
+    pub fn port(&self) -> u16 {
         self.port
     }
 
     /// A connection of the test's own.
-    pub(crate) fn connect(&self, database: &str) -> Client {
+    pub fn connect(&self, database: &str) -> Client {
         Client::connect(&self.url(database), NoTls).expect("the server answers")
     }
 
     /// Stops it at once, as in a crash.
-    pub(crate) fn stop(&mut self) {
+    pub fn stop(&mut self) {
         // A server that was halted hears nothing before it goes on. It takes its children with it, unlike one that
         // is killed.
         self.signal("CONT");
@@ -119,18 +119,18 @@ impl Postgres {
     }
 
     /// Starts it again on its files.
-    pub(crate) fn start_again(&mut self) {
+    pub fn start_again(&mut self) {
         self.child = spawn(self.port, &self.dir, &self.options);
         self.wait();
     }
 
     /// The number of its process, whose children serve connections.
-    pub(crate) fn process(&self) -> u32 {
+    pub fn process(&self) -> u32 {
         self.child.id()
     }
 
     /// Sends it a signal by name, such as `STOP`, and those that serve its connections too.
-    pub(crate) fn signal(&self, name: &str) {
+    pub fn signal(&self, name: &str) {
         let own = self.process();
         // Any of them may have ended.
         for process in [own].into_iter().chain(children(own)) {

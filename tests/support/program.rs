@@ -2,26 +2,39 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
 
 use super::redis::signal;
 use super::wait;
 
 /// A process that listens, and is killed when the test ends.
-pub(crate) struct Program {
-    pub(crate) child: Child,
-    pub(crate) address: SocketAddr,
+pub struct Program {
+    pub child: Child,
+    pub address: SocketAddr,
     /// The line of its log that says that it listens.
-    pub(crate) started: serde_json::Value,
+    pub started: serde_json::Value,
     /// What it said before that.
     early: Vec<String>,
     /// Until somebody else reads it.
     log: Option<BufReader<ChildStderr>>,
 }
 
+/// The program: the one that `SYNCKAIROS_BIN` names, or else the one that cargo built beside this test.
+pub fn path() -> PathBuf {
+    if let Some(named) = std::env::var_os("SYNCKAIROS_BIN").filter(|named| !named.is_empty()) {
+        return named.into();
+    }
+    let own = std::env::current_exe().expect("a test has a path");
+    // Cargo puts tests and benches into a directory below that of the programs.
+    let beside = own.ancestors().nth(2).expect("it is in a directory").join("synckairos");
+    assert!(beside.is_file(), "{} is not there", beside.display());
+    beside
+}
+
 /// The program with nothing of the test's own environment.
-pub(crate) fn command() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_synckairos"));
+pub fn command() -> Command {
+    let mut command = Command::new(path());
     command.env_clear().stdin(Stdio::null());
     // As many as fit into any machine's descriptors, so that nothing is said of them.
     command.env("MAX_CONNECTIONS", "2000");
@@ -29,18 +42,18 @@ pub(crate) fn command() -> Command {
 }
 
 /// Runs the program to its end.
-pub(crate) fn output(command: &mut Command) -> Output {
+pub fn output(command: &mut Command) -> Output {
     command.output().expect("the program runs")
 }
 
 impl Program {
     /// Starts it on a port of its own and waits until it listens.
-    pub(crate) fn start(settings: &[(&str, &str)]) -> Self {
+    pub fn start(settings: &[(&str, &str)]) -> Self {
         Self::start_command(command().env("PORT", "0").envs(settings.iter().copied()))
     }
 
     /// Starts it as it is told and waits until it listens.
-    pub(crate) fn start_command(command: &mut Command) -> Self {
+    pub fn start_command(command: &mut Command) -> Self {
         let mut child = command.stderr(Stdio::piped()).spawn().expect("the program runs");
         let mut log = BufReader::new(child.stderr.take().expect("the log is piped"));
         // What it connects to may answer before it listens.
@@ -58,29 +71,29 @@ impl Program {
     }
 
     /// The next line of its log; empty when it has ended.
-    pub(crate) fn log_line(&mut self) -> String {
+    pub fn log_line(&mut self) -> String {
         self.log.as_mut().map(line).unwrap_or_default()
     }
 
     /// What it said before it listened.
-    pub(crate) fn log_early(&mut self) -> Vec<String> {
+    pub fn log_early(&mut self) -> Vec<String> {
         std::mem::take(&mut self.early)
     }
 
     /// The rest of its log, when it has ended.
-    pub(crate) fn log_rest(&mut self) -> Vec<String> {
+    pub fn log_rest(&mut self) -> Vec<String> {
         let log = self.log.as_mut().expect("nobody else reads it");
         log.by_ref().lines().map(|line| line.expect("the log is text")).collect()
     }
 
     /// All that it said but that it listens, when it has ended.
-    pub(crate) fn log_whole(&mut self) -> Vec<String> {
+    pub fn log_whole(&mut self) -> Vec<String> {
         let early = std::mem::take(&mut self.early);
         early.into_iter().chain(self.log_rest()).collect()
     }
 
     /// Lets its log be read by nobody, however long it gets; shows what is worth it.
-    pub(crate) fn leave_log(&mut self, is_shown: impl Fn(&str) -> bool + Send + 'static) {
+    pub fn leave_log(&mut self, is_shown: impl Fn(&str) -> bool + Send + 'static) {
         let Some(log) = self.log.take() else { return };
         std::thread::spawn(move || {
             log.lines().map_while(Result::ok).filter(|line| is_shown(line)).for_each(|line| println!("{line}"));
@@ -88,14 +101,14 @@ impl Program {
     }
 
     /// Its resident memory (Linux).
-    pub(crate) fn memory_kb(&self) -> u64 {
+    pub fn memory_kb(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("it takes memory");
         line.trim().trim_end_matches(" kB").parse().expect("a number")
     }
 
     /// Waits until it has ended; returns its exit code, if it has one.
-    pub(crate) async fn ended(&mut self) -> Option<i32> {
+    pub async fn ended(&mut self) -> Option<i32> {
         let mut status = None;
         wait::until("the program ends", async || {
             status = self.child.try_wait().expect("it was started");
@@ -106,7 +119,7 @@ impl Program {
     }
 
     /// Sends it a signal by name, such as `TERM`.
-    pub(crate) fn signal(&self, name: &str) {
+    pub fn signal(&self, name: &str) {
         signal(self.child.id(), name);
     }
 }

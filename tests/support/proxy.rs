@@ -21,7 +21,7 @@ const SUBSCRIBE: &[u8] = b"SUBSCRIBE\r\n";
 const DISCARD: &[u8] = b"DISCARD\r\n";
 
 /// Forwards bytes; ends with the test.
-pub(crate) struct Proxy {
+pub struct Proxy {
     address: SocketAddr,
     faults: Arc<Faults>,
     _task: JoinSet<()>,
@@ -51,7 +51,7 @@ struct Faults {
 
 impl Proxy {
     /// A network that works, to a Redis at `port`.
-    pub(crate) async fn start(port: u16) -> Self {
+    pub async fn start(port: u16) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port is free");
         let address = listener.local_addr().expect("it is bound");
         let faults = Arc::new(Faults::default());
@@ -69,57 +69,57 @@ impl Proxy {
     }
 
     /// Redis through it.
-    pub(crate) fn url(&self) -> String {
+    pub fn url(&self) -> String {
         format!("redis://{}", self.address)
     }
 
     /// Where it listens.
-    pub(crate) fn port(&self) -> u16 {
+    pub fn port(&self) -> u16 {
         self.address.port()
     }
 
     /// How many connections were made to it.
-    pub(crate) fn connections(&self) -> u64 {
+    pub fn connections(&self) -> u64 {
         self.faults.connections.load(Ordering::SeqCst)
     }
 
     /// Cuts every connection; new ones can be made.
-    pub(crate) fn cut(&self) {
+    pub fn cut(&self) {
         self.faults.generation.send_modify(|generation| *generation += 1);
     }
 
     /// Cuts a connection so many times when a transaction was forwarded and before its reply.
-    pub(crate) fn cut_at_exec(&self, times: u32) {
+    pub fn cut_at_exec(&self, times: u32) {
         self.faults.cuts_at_exec.fetch_add(times, Ordering::SeqCst);
     }
 
     /// How many times that was done.
-    pub(crate) fn cuts_done(&self) -> u32 {
+    pub fn cuts_done(&self) -> u32 {
         self.faults.cuts_done.load(Ordering::SeqCst)
     }
 
     /// The connections for updates that exist now stay open, and nothing is told on them any more.
-    pub(crate) fn mute_updates(&self) {
+    pub fn mute_updates(&self) {
         self.faults.muted.send_modify(|muted| *muted += 1);
     }
 
     /// From the next transaction on, which is carried out, every reply is swallowed; connections stay open.
-    pub(crate) fn swallow_from_exec(&self) {
+    pub fn swallow_from_exec(&self) {
         self.faults.swallows_from_exec.store(true, Ordering::SeqCst);
     }
 
     /// From now on every reply is swallowed, and updates get through; connections stay open.
-    pub(crate) fn swallow_answers(&self) {
+    pub fn swallow_answers(&self) {
         self.faults.swallows_answers.store(true, Ordering::SeqCst);
     }
 
     /// From now on every reply is on its way for so long, however many there are.
-    pub(crate) fn delay(&self, delay: Duration) {
+    pub fn delay(&self, delay: Duration) {
         self.faults.delay_us.store(delay.as_micros() as u64, Ordering::SeqCst);
     }
 
     /// Replies get through again.
-    pub(crate) fn heal(&self) {
+    pub fn heal(&self) {
         self.faults.swallows_answers.store(false, Ordering::SeqCst);
         self.faults.swallows.store(false, Ordering::SeqCst);
     }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 
 /// A server that is killed when the test ends, and its files removed.
-pub(crate) struct Redis {
+pub struct Redis {
     child: Child,
     port: u16,
     dir: PathBuf,
@@ -18,7 +18,7 @@ pub(crate) struct Redis {
 
 /// How a server is to be.
 #[derive(Clone, Default)]
-pub(crate) struct Setup {
+pub struct Setup {
     options: Vec<String>,
     /// It listens with TLS only.
     is_encrypted: bool,
@@ -30,44 +30,44 @@ pub(crate) struct Setup {
 
 impl Setup {
     /// A server that forgets everything when it ends.
-    pub(crate) fn forgetful() -> Self {
+    pub fn forgetful() -> Self {
         Self::default().options(&["--save", "", "--appendonly", "no"])
     }
 
     /// More options, as the program takes them.
-    pub(crate) fn options(mut self, options: &[&str]) -> Self {
+    pub fn options(mut self, options: &[&str]) -> Self {
         self.options.extend(options.iter().map(|&option| option.to_owned()));
         self
     }
 
     /// Listens with TLS only, and is called by the name that its certificate has; files (PEM).
-    pub(crate) fn with_tls(self, name: &str, certificate: &str, key: &str, authority: &str) -> Self {
+    pub fn with_tls(self, name: &str, certificate: &str, key: &str, authority: &str) -> Self {
         let certificate = ["--tls-cert-file", certificate, "--tls-key-file", key];
         let clients = ["--tls-ca-cert-file", authority, "--tls-auth-clients", "no"];
         Self { is_encrypted: true, host: Some(name.to_owned()), ..self.options(&certificate).options(&clients) }
     }
 
     /// Lets nobody in who has no certificate of its authority.
-    pub(crate) fn with_certified_clients(self) -> Self {
+    pub fn with_certified_clients(self) -> Self {
         self.options(&["--tls-auth-clients", "yes"])
     }
 
     /// Lets nobody in who does not know a password.
-    pub(crate) fn with_password(self, password: &str) -> Self {
+    pub fn with_password(self, password: &str) -> Self {
         Self { password: Some(password.to_owned()), ..self.options(&["--requirepass", password]) }
     }
 
     /// Variables of its environment.
-    pub(crate) fn environment(self, environment: Vec<(String, String)>) -> Self {
+    pub fn environment(self, environment: Vec<(String, String)>) -> Self {
         Self { environment, ..self }
     }
 
     /// Somebody else who is let in, as an ACL says it.
-    pub(crate) fn with_user(self, rules: &str) -> Self {
+    pub fn with_user(self, rules: &str) -> Self {
         self.options(&["--user"]).options(&rules.split(' ').collect::<Vec<_>>())
     }
 
-    pub(crate) fn start(self) -> Redis {
+    pub fn start(self) -> Redis {
         static SERVERS: AtomicU32 = AtomicU32::new(0);
         let number = SERVERS.fetch_add(1, Ordering::Relaxed);
         let dir = std::env::temp_dir().join(format!("synckairos-test-{}-{number}", std::process::id()));
@@ -82,83 +82,83 @@ impl Setup {
 
 impl Redis {
     /// A server that forgets everything when it ends.
-    pub(crate) fn start() -> Self {
+    pub fn start() -> Self {
         Setup::forgetful().start()
     }
 
     /// A server with options of the test's own.
-    pub(crate) fn start_with(options: &[&str]) -> Self {
+    pub fn start_with(options: &[&str]) -> Self {
         Setup::default().options(options).start()
     }
 
     /// Its URL.
-    pub(crate) fn url(&self) -> String {
+    pub fn url(&self) -> String {
         let login = self.setup.password.as_ref().map(|password| format!(":{password}@"));
         self.url_as(&login.unwrap_or_default())
     }
 
     /// The same for somebody else, such as `user:password@`.
-    pub(crate) fn url_as(&self, login: &str) -> String {
+    pub fn url_as(&self, login: &str) -> String {
         let scheme = if self.setup.is_encrypted { "rediss" } else { "redis" };
         let host = self.setup.host.as_deref().unwrap_or("127.0.0.1");
         format!("{scheme}://{login}{host}:{}", self.port)
     }
 
     /// Where it listens.
-    pub(crate) fn port(&self) -> u16 {
+    pub fn port(&self) -> u16 {
         self.port
     }
 
     /// The socket on which it listens too.
-    pub(crate) fn socket(&self) -> String {
+    pub fn socket(&self) -> String {
         socket(&self.dir)
     }
 
     /// How many keys it holds, but for the one that says how the others are divided, and what instances say of
     /// themselves.
-    pub(crate) fn len(&self) -> u64 {
+    pub fn len(&self) -> u64 {
         let all: Vec<String> = redis::cmd("KEYS").arg("*").query(&mut self.connect()).expect("it answers");
         let is_about = |key: &str| ["partitions", "instances"].iter().any(|name| key.ends_with(name));
         all.iter().filter(|key| !is_about(key) && !key.contains("instance:")).count() as u64
     }
 
     /// Kills it at once and starts it again on its files, with other options.
-    pub(crate) fn restart_with(&mut self, options: &[&str]) {
+    pub fn restart_with(&mut self, options: &[&str]) {
         self.setup.options = options.iter().map(|&option| option.to_owned()).collect();
         self.restart();
     }
 
     /// Kills it at once and starts it again on its files.
-    pub(crate) fn restart(&mut self) {
+    pub fn restart(&mut self) {
         self.kill();
         self.child = spawn(self.port, &self.dir, &self.setup);
         self.wait();
     }
 
     /// Kills it at once.
-    pub(crate) fn kill(&mut self) {
+    pub fn kill(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 
     /// The number of its process.
-    pub(crate) fn process(&self) -> u32 {
+    pub fn process(&self) -> u32 {
         self.child.id()
     }
 
     /// Sends it a signal by name, such as `STOP`.
-    pub(crate) fn signal(&self, name: &str) {
+    pub fn signal(&self, name: &str) {
         signal(self.process(), name);
     }
 
     /// A connection of the test's own.
-    pub(crate) fn connect(&self) -> redis::Connection {
+    pub fn connect(&self) -> redis::Connection {
         let client = redis::Client::open(self.own_url()).expect("a URL");
         client.get_connection().expect("the server answers")
     }
 
     /// The test itself comes through the socket, whoever else is let in.
-    pub(crate) fn own_url(&self) -> String {
+    pub fn own_url(&self) -> String {
         let password = self.setup.password.as_ref().map(|password| format!("?pass={password}"));
         format!("unix://{}{}", self.socket(), password.unwrap_or_default())
     }
@@ -198,13 +198,13 @@ fn spawn(port: u16, dir: &Path, setup: &Setup) -> Child {
 }
 
 /// Sends a process a signal by name, such as `STOP`.
-pub(crate) fn signal(process: u32, name: &str) {
+pub fn signal(process: u32, name: &str) {
     assert!(try_signal(process, name), "the process is there");
 }
 
 /// The same to a process that may be gone; returns whether it is there. No program of the system is asked, since it may not
 /// be installed.
-pub(crate) fn try_signal(process: u32, name: &str) -> bool {
+pub fn try_signal(process: u32, name: &str) -> bool {
     let signal = match name {
         "CONT" => Signal::CONT,
         "INT" => Signal::INT,
@@ -219,7 +219,7 @@ pub(crate) fn try_signal(process: u32, name: &str) -> bool {
 }
 
 /// Lets no replica of a server follow it, now or later, while whoever else is connected goes on.
-pub(crate) fn cut_replicas(master: &mut redis::Connection) {
+pub fn cut_replicas(master: &mut redis::Connection) {
     let mut commands = redis::pipe();
     commands.cmd("ACL").arg("SETUSER").arg("default").arg("-psync").arg("-sync").ignore();
     commands.cmd("CLIENT").arg("KILL").arg("TYPE").arg("replica").ignore();
@@ -228,7 +228,7 @@ pub(crate) fn cut_replicas(master: &mut redis::Connection) {
 
 /// A port that nobody listens on, nor will soon: no two callers get the same one, and it is none of those that the
 /// system gives to connections, which could take it while its server is not there.
-pub(crate) fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     static TAKEN: AtomicU16 = AtomicU16::new(0);
     const FIRST: u16 = 10_000;
     const COUNT: u16 = 20_000;

@@ -24,9 +24,9 @@ const OPTIONS: [&str; 8] =
     ["--save", "", "--appendonly", "no", "--repl-diskless-sync-delay", "0", "--repl-backlog-size", "64mb"];
 
 /// Servers that are killed when the test ends, and their files removed.
-pub(crate) struct Group {
+pub struct Group {
     /// The master and its replicas; who is which changes.
-    pub(crate) nodes: Vec<Redis>,
+    pub nodes: Vec<Redis>,
     sentinels: Vec<Sentinel>,
     tls: Option<Tls>,
 }
@@ -48,17 +48,17 @@ struct Sentinel {
 
 impl Group {
     /// A master with so many replicas, and three Sentinels who know them all.
-    pub(crate) fn start(replicas: usize) -> Self {
+    pub fn start(replicas: usize) -> Self {
         Self::start_as(replicas, None, &[])
     }
 
     /// As many servers as there are times of day, each by its own.
-    pub(crate) fn start_by(clocks: &[&Faketime]) -> Self {
+    pub fn start_by(clocks: &[&Faketime]) -> Self {
         Self::start_as(clocks.len() - 1, None, clocks)
     }
 
     /// The same with TLS among all but the test itself.
-    pub(crate) fn start_encrypted(replicas: usize, authority: &Authority) -> Self {
+    pub fn start_encrypted(replicas: usize, authority: &Authority) -> Self {
         Self::start_as(
             replicas,
             Some(Tls { certificate: authority.certify("127.0.0.1"), authority: authority.file() }),
@@ -96,7 +96,7 @@ impl Group {
     }
 
     /// The URL that names the Sentinels.
-    pub(crate) fn url(&self) -> String {
+    pub fn url(&self) -> String {
         let port = |sentinel: &Sentinel| sentinel.tls_port.unwrap_or(sentinel.port);
         let hosts: Vec<_> = self.sentinels.iter().map(|sentinel| format!("127.0.0.1:{}", port(sentinel))).collect();
         let scheme = if self.tls.is_some() { "rediss" } else { "redis" };
@@ -104,7 +104,7 @@ impl Group {
     }
 
     /// The newest that any Sentinel announces: how many switches there were, and the place of the master.
-    pub(crate) fn announced(&self) -> (u64, usize) {
+    pub fn announced(&self) -> (u64, usize) {
         let mut newest = None;
         wait::blocking("the Sentinels know a master", || {
             newest = self.sentinels.iter().filter_map(|sentinel| sentinel.announced(&self.nodes)).max();
@@ -114,12 +114,12 @@ impl Group {
     }
 
     /// The present master.
-    pub(crate) fn master(&self) -> usize {
+    pub fn master(&self) -> usize {
         self.announced().1
     }
 
     /// Waits until another master than that at `before` is announced; returns its place and when that was.
-    pub(crate) fn switched(&self, before: usize) -> (usize, Instant) {
+    pub fn switched(&self, before: usize) -> (usize, Instant) {
         let mut place = before;
         wait::blocking("a new master is announced", || {
             place = self.master();
@@ -129,39 +129,39 @@ impl Group {
     }
 
     /// Lets nobody change anything on a master for a while.
-    pub(crate) fn pause(&self, master: usize) {
+    pub fn pause(&self, master: usize) {
         let mut command = redis::cmd("CLIENT");
         command.arg("PAUSE").arg(10_000).arg("WRITE").exec(&mut self.nodes[master].connect()).expect("it answers");
     }
 
     /// Has another put in the place of a master that is well.
-    pub(crate) fn hand_over(&self) {
+    pub fn hand_over(&self) {
         let mut command = redis::pipe();
         command.cmd("SENTINEL").arg("FAILOVER").arg(NAME).ignore();
         ask::<()>(&self.sentinels[0].own_url(), &command).expect("a Sentinel does as it is told");
     }
 
     /// The places of all others.
-    pub(crate) fn others(&self, than: usize) -> Vec<usize> {
+    pub fn others(&self, than: usize) -> Vec<usize> {
         (0..self.nodes.len()).filter(|place| *place != than).collect()
     }
 
     /// Starts a server that was killed, as a replica of the present master. It has nothing yet, and Sentinels do not mind:
     /// until it is in step it must not be put in the master's place, though a machine that is busy makes them look for
     /// somebody.
-    pub(crate) fn start_again(&mut self, place: usize) {
+    pub fn start_again(&mut self, place: usize) {
         let follows = self.options(Some(self.nodes[self.master()].port()));
         let options = follows.iter().map(String::as_str).chain(["--replica-priority", "0"]);
         self.nodes[place].restart_with(&options.collect::<Vec<_>>());
     }
 
     /// Lets no replica of a master follow it, now or later, while whoever else is connected goes on.
-    pub(crate) fn cut_replicas(&self, master: usize) {
+    pub fn cut_replicas(&self, master: usize) {
         cut_replicas(&mut self.nodes[master].connect());
     }
 
     /// Takes that back.
-    pub(crate) fn let_follow(&self, master: usize) {
+    pub fn let_follow(&self, master: usize) {
         let mut command = redis::cmd("ACL");
         command.arg("SETUSER").arg("default").arg("+psync").arg("+sync");
         command.exec(&mut self.nodes[master].connect()).expect("it answers");
@@ -169,7 +169,7 @@ impl Group {
 
     /// Waits until every other server follows the master and has all that it has, so that it may take its place, and
     /// the Sentinels have seen so.
-    pub(crate) fn heal(&self) {
+    pub fn heal(&self) {
         let count = self.nodes.len() - 1;
         wait::blocking("the group is whole", || {
             let master = self.master();
@@ -196,7 +196,7 @@ impl Group {
     }
 
     /// What a server says of its replication; `None` when it does not answer.
-    pub(crate) fn replication(&self, place: usize) -> Option<HashMap<String, String>> {
+    pub fn replication(&self, place: usize) -> Option<HashMap<String, String>> {
         let mut command = redis::pipe();
         command.cmd("INFO").arg("replication");
         let (info,): (String,) = ask(&self.nodes[place].own_url(), &command).ok()?;

@@ -8,41 +8,41 @@ use synckairos::serve::{self, Running};
 use super::http::Connection;
 
 /// A server that ends with the test.
-pub(crate) struct Server {
+pub struct Server {
     running: Running,
 }
 
 impl Server {
     /// A server without limits on switches.
-    pub(crate) async fn start() -> Self {
+    pub async fn start() -> Self {
         Self::start_with(&[]).await
     }
 
     /// A server with settings of the test's own.
-    pub(crate) async fn start_with(settings: &[(&str, &str)]) -> Self {
+    pub async fn start_with(settings: &[(&str, &str)]) -> Self {
         Self::start_config(config(settings)).await
     }
 
-    pub(crate) async fn start_config(config: Config) -> Self {
+    pub async fn start_config(config: Config) -> Self {
         Self { running: serve::start(config).await.expect("a port is free") }
     }
 
-    pub(crate) fn address(&self) -> SocketAddr {
+    pub fn address(&self) -> SocketAddr {
         self.running.address().tcp().expect("it listens at an address")
     }
 
     /// A connection of its own.
-    pub(crate) async fn connect(&self) -> Connection {
+    pub async fn connect(&self) -> Connection {
         Connection::open(self.address()).await
     }
 
-    pub(crate) async fn stop(self) {
+    pub async fn stop(self) {
         self.running.stop().await;
     }
 }
 
 /// What a test server is told, unless `settings` say otherwise.
-pub(crate) fn config(settings: &[(&str, &str)]) -> Config {
+pub fn config(settings: &[(&str, &str)]) -> Config {
     let defaults = [("HOST", "127.0.0.1"), ("PORT", "0"), ("RATE_LIMIT_SWITCH", "0")];
     let given = |name: &str| settings.iter().chain(&defaults).find(|(key, _)| *key == name);
     Config::read(|name| given(name).map(|(_, value)| (*value).to_owned())).expect("the settings are valid")

@@ -5,17 +5,17 @@ use serde_json::{Value, json};
 use super::http::Connection;
 
 /// A session id that no other test uses: `n` in a name space of the caller's line.
-pub(crate) fn id(n: u64) -> String {
+pub fn id(n: u64) -> String {
     format!("00000000-0000-4000-8000-{n:012x}")
 }
 
 /// The id of the `n`th participant.
-pub(crate) fn participant(n: u64) -> String {
+pub fn participant(n: u64) -> String {
     format!("11111111-1111-4111-8111-{n:012x}")
 }
 
 /// A body that creates a session of two participants with `time_ms` each.
-pub(crate) fn two_players(id: &str, time_ms: u64) -> Value {
+pub fn two_players(id: &str, time_ms: u64) -> Value {
     json!({
         "session_id": id,
         "sync_mode": "per_participant",
@@ -29,27 +29,27 @@ pub(crate) fn two_players(id: &str, time_ms: u64) -> Value {
 
 impl Connection {
     /// The state of a session that is created.
-    pub(crate) async fn create(&mut self, body: &Value) -> Value {
+    pub async fn create(&mut self, body: &Value) -> Value {
         self.succeed("POST", "/v1/sessions", body).await
     }
 
     /// The state of a session.
-    pub(crate) async fn read(&mut self, id: &str) -> Value {
+    pub async fn read(&mut self, id: &str) -> Value {
         self.succeed("GET", &format!("/v1/sessions/{id}"), &Value::Null).await
     }
 
     /// What a transition (`start`, `switch` and so on) comes to.
-    pub(crate) async fn post(&mut self, id: &str, action: &str, body: &Value) -> Value {
+    pub async fn post(&mut self, id: &str, action: &str, body: &Value) -> Value {
         self.succeed("POST", &format!("/v1/sessions/{id}/{action}"), body).await
     }
 
     /// The state of a session whose settings are changed.
-    pub(crate) async fn patch(&mut self, id: &str, body: &Value) -> Value {
+    pub async fn patch(&mut self, id: &str, body: &Value) -> Value {
         self.succeed("PATCH", &format!("/v1/sessions/{id}"), body).await
     }
 
     /// The server's time.
-    pub(crate) async fn time_ms(&mut self) -> u64 {
+    pub async fn time_ms(&mut self) -> u64 {
         self.ask("GET", "/v1/time", "").await.json()["timestamp_ms"].as_u64().expect("a time")
     }
 

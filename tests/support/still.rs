@@ -12,10 +12,10 @@ use synckairos::store::{Listener, Metrics, SessionStore, Update};
 use synckairos::wire::{self, FieldProblems, Object};
 
 /// Sessions that nobody watches.
-pub(crate) struct Still {
+pub struct Still {
     clock: Clock,
     store: Memory,
-    pub(crate) sessions: Sessions,
+    pub sessions: Sessions,
 }
 
 struct Nobody;
@@ -25,24 +25,24 @@ impl Listener for Nobody {
 }
 
 impl Still {
-    pub(crate) fn new() -> Self {
+    pub fn new() -> Self {
         let clock = Clock::manual(Timestamp::from_ms(1_800_000_000_000));
         let limit = Limit { sessions_max: 100, tombstone_ttl: Millis::new(1_000), ..Limit::default() };
         let store = Memory::new(clock.clone(), limit, Arc::new(Nobody), Metrics::default());
         Self { sessions: Sessions::new(Arc::new(store.clone()), RateLimits::default()), store, clock }
     }
 
-    pub(crate) fn now(&self) -> Timestamp {
+    pub fn now(&self) -> Timestamp {
         self.clock.now()
     }
 
     /// Lets time pass.
-    pub(crate) fn pass(&self, ms: u64) {
+    pub fn pass(&self, ms: u64) {
         self.clock.advance_to(self.now() + Millis::new(ms));
     }
 
     /// Creates a session as a client does.
-    pub(crate) async fn create(&self, body: &Value) -> SessionId {
+    pub async fn create(&self, body: &Value) -> SessionId {
         let body = body.to_string();
         let mut problems = FieldProblems::new();
         let object = Object::parse(body.as_bytes(), &mut problems).expect("it is JSON");
@@ -53,19 +53,19 @@ impl Still {
     }
 
     /// Asks for a change that arrives now.
-    pub(crate) async fn ask(&self, id: SessionId, request: CommandRequest) -> CommandReply {
+    pub async fn ask(&self, id: SessionId, request: CommandRequest) -> CommandReply {
         self.sessions.change(id, self.sessions.arrive(id), request).await
     }
 
     /// Commands that must be carried out.
-    pub(crate) async fn carry_out(&self, id: SessionId, commands: &[Command]) {
+    pub async fn carry_out(&self, id: SessionId, commands: &[Command]) {
         for command in commands {
             self.ask(id, command.clone().into()).await.result.unwrap_or_else(|why| panic!("{command:?}: {why:?}"));
         }
     }
 
     /// The state as it is stored, whatever time it is.
-    pub(crate) async fn stored(&self, id: SessionId) -> synckairos::engine::Session {
+    pub async fn stored(&self, id: SessionId) -> synckairos::engine::Session {
         let snapshot = self.store.read(id).await.expect("memory answers").snapshot;
         snapshot.expect("there is such a session").session().expect("it can be read")
     }

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use crate::support::server::Server;
-use crate::support::sessions::{id, participant, two_players};
-use crate::support::ws::Client;
+use test_support::server::Server;
+use test_support::sessions::{id, participant, two_players};
+use test_support::ws::Client;
 
 /// Each command on one session over the socket, and the same on its twin over REST.
 #[tokio::test]

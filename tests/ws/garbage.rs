@@ -4,10 +4,10 @@
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::support::frames::{self, BINARY, CLOSE, CONTINUATION, FIN, Frames, PING, PONG, TEXT, frame};
-use crate::support::server::Server;
-use crate::support::sessions::{id, two_players};
-use crate::support::ws::Client;
+use test_support::frames::{self, BINARY, CLOSE, CONTINUATION, FIN, Frames, PING, PONG, TEXT, frame};
+use test_support::server::Server;
+use test_support::sessions::{id, two_players};
+use test_support::ws::Client;
 
 const MESSAGE_LEN_MAX: usize = 16 * 1_024;
 

@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
-use crate::support::frames::{self, Frames};
-use crate::support::server::Server;
-use crate::support::sessions::{id, two_players};
-use crate::support::ws::Client;
+use test_support::frames::{self, Frames};
+use test_support::server::Server;
+use test_support::sessions::{id, two_players};
+use test_support::ws::Client;
 
 #[tokio::test]
 async fn hears_that_it_is_connected_and_then_the_state() {

@@ -9,12 +9,12 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::support::frames::{self, CLOSE, FIN, Frames, PING, PONG, TEXT, frame};
-use crate::support::http::Connection;
-use crate::support::server::{self, Server};
-use crate::support::sessions::{id, participant, two_players};
-use crate::support::wait::until;
-use crate::support::ws::Client;
+use test_support::frames::{self, CLOSE, FIN, Frames, PING, PONG, TEXT, frame};
+use test_support::http::Connection;
+use test_support::server::{self, Server};
+use test_support::sessions::{id, participant, two_players};
+use test_support::wait::until;
+use test_support::ws::Client;
 
 /// More than the server needs to give clients up, less than it takes to give up waiting for them.
 const STOP_PATIENCE: Duration = Duration::from_secs(8);

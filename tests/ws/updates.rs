@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::support::instant;
-use crate::support::server::Server;
-use crate::support::sessions::{id, participant, two_players};
-use crate::support::ws::Client;
+use test_support::instant;
+use test_support::server::Server;
+use test_support::sessions::{id, participant, two_players};
+use test_support::ws::Client;
 
 #[tokio::test]
 async fn every_change_is_told_to_everybody_once() {

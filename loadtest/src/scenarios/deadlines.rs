@@ -22,7 +22,7 @@ use crate::run::{Run, SessionFactory};
 use crate::scenario::Scenario;
 use crate::servers::Needs;
 use crate::servers::target::Target;
-use crate::support::instant;
+use test_support::instant;
 
 /// How long after its deadline a client waits for the message.
 const PATIENCE: Duration = Duration::from_secs(30);

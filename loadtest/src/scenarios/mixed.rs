@@ -23,7 +23,7 @@ use crate::run::Run;
 use crate::scenario::Scenario;
 use crate::servers::Needs;
 use crate::servers::target::Target;
-use crate::support::dice::Dice;
+use test_support::dice::Dice;
 
 use super::players::{Player, SharedSessions};
 

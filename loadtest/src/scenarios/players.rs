@@ -12,7 +12,7 @@ use crate::generator::failure::Result;
 use crate::generator::http::{Response, request};
 use crate::generator::sessions::{CREATED, LONG_MS, PLAYERS, SessionIds, body, read_in_full};
 use crate::generator::workload::Workload;
-use crate::support::dice::Dice;
+use test_support::dice::Dice;
 
 /// The sessions that players and visitors share.
 pub(super) struct SharedSessions {

@@ -14,9 +14,9 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use crate::options::{Backend, Options};
-use crate::support::directory::Directory;
-use crate::support::postgres::Postgres;
-use crate::support::redis::Redis;
+use test_support::directory::Directory;
+use test_support::postgres::Postgres;
+use test_support::redis::Redis;
 
 use process::Process;
 use server_process::{ServerProcess, binary};

@@ -127,7 +127,7 @@ fn find_binary(named: Option<OsString>, own: &Path) -> io::Result<PathBuf> {
 mod tests {
     use std::fs;
 
-    use crate::support::directory::Directory;
+    use test_support::directory::Directory;
 
     use super::*;
 

@@ -1,0 +1,18 @@
+//! The tier of services: the server with real Redis servers, PostgreSQL, proxies, and whatever reads the files that it is
+//! installed with. `tests/run` installs those and runs this; `cargo test` alone does not.
+
+mod audit;
+mod clocks;
+mod conformance;
+mod docs;
+mod every_change;
+mod healthcheck;
+mod licences;
+mod metrics;
+#[cfg(target_os = "linux")]
+mod packaging;
+mod postgres;
+mod proxies;
+mod redis;
+mod secrets;
+mod supervision;
