@@ -10,7 +10,7 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use synckairos::clock::Clock;
 use synckairos::engine::{Command, Millis, SessionId};
 use synckairos::redis::{Certificates, Keyspace, QueueKey, RedisServer};
-use synckairos::sessions::{RateLimits, Sessions};
+use synckairos::sessions::Sessions;
 use synckairos::store::memory::{Limit, Memory};
 use synckairos::store::redis::{QueueBudget, RecordFormat, RedisStore, RedisStoreOptions};
 use synckairos::store::{Lifetimes, Listener, Metrics, Update};
@@ -28,7 +28,7 @@ fn commit(criterion: &mut Criterion) {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("there are threads");
     let limit = Limit { sessions_max: 10_000, ..Limit::default() };
     let memory = Memory::new(Clock::system(), limit, Arc::new(Nobody), Metrics::default());
-    switches(criterion, &runtime, "embedded", Sessions::new(Arc::new(memory), RateLimits::default()), || {});
+    switches(criterion, &runtime, "embedded", Sessions::new(Arc::new(memory)), || {});
 
     let redis = Redis::start();
     for (name, audit) in [("redis", None), ("redis_audited", Some(QueueBudget { bytes_max: u64::MAX }))] {
@@ -48,7 +48,7 @@ fn commit(criterion: &mut Criterion) {
         // Nobody writes the audit down here: what is queued would only take up room.
         let waiting = keyspace.all().map(|partition| keyspace.queue(partition, QueueKey::Wait)).collect::<Vec<_>>();
         let forget = || redis::cmd("DEL").arg(&waiting).exec(&mut redis.connect());
-        let sessions = Sessions::new(Arc::new(store), RateLimits::default());
+        let sessions = Sessions::new(Arc::new(store));
         switches(criterion, &runtime, name, sessions, || forget().expect("it answers"));
     }
 }

@@ -17,7 +17,7 @@ use prometheus_client::registry::Registry;
 use synckairos::client_address::ClientAddress;
 use synckairos::clock::Clock;
 use synckairos::engine::{Millis, SessionId};
-use synckairos::sessions::{RateLimits, Sessions};
+use synckairos::sessions::{ClientRateLimit, Sessions};
 use synckairos::shutdown;
 use synckairos::store::memory::{Limit, Memory};
 use synckairos::store::{Countdown, Listener, Metrics, Update};
@@ -40,8 +40,11 @@ fn broadcast(criterion: &mut Criterion) {
     let new = new_session(1, 2);
     let hub = Arc::new(Hub::new(&mut Registry::default(), u64::MAX, &Supervisor::default()));
     let (_trigger, shutdown) = shutdown::channel();
+    let store = store(&hub);
     let live = WsContext {
-        sessions: sessions(&hub),
+        sessions: Sessions::new(Arc::clone(&store) as _),
+        clocks: Arc::clone(&store) as _,
+        client_limit: ClientRateLimit::new(store, None),
         hub: Arc::clone(&hub),
         heartbeat: PATIENCE,
         request_timeout: PATIENCE,
@@ -85,10 +88,9 @@ fn broadcast(criterion: &mut Criterion) {
     }
 }
 
-fn sessions(hub: &Arc<Hub>) -> Sessions {
+fn store(hub: &Arc<Hub>) -> Arc<Memory> {
     let limit = Limit { sessions_max: 1, tombstone_ttl: Millis::ZERO, ..Limit::default() };
-    let store = Memory::new(Clock::system(), limit, Arc::clone(hub) as _, Metrics::default());
-    Sessions::new(Arc::new(store), RateLimits::default())
+    Arc::new(Memory::new(Clock::system(), limit, Arc::clone(hub) as _, Metrics::default()))
 }
 
 /// What a client asks for that wants to watch a session.

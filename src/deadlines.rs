@@ -15,7 +15,7 @@ use tracing::{debug, error, info, warn};
 
 use crate::engine::SessionId;
 use crate::sessions::{Applied, Failure, Sessions};
-use crate::store::StoreError;
+use crate::store::{Deadlines, StoreError};
 use crate::supervision::{Panicked, Supervisor, Task, panic_point};
 
 /// Sessions of a partition that are fired at the same time at most.
@@ -48,50 +48,31 @@ impl DeadlineMetrics {
 }
 
 /// Fires every deadline as it passes; runs until it is dropped. The task of a partition that panics is restarted.
-pub async fn fire(sessions: Sessions, metrics: DeadlineMetrics, supervisor: Supervisor) {
-    let (failing_partitions, mut partitions) = (Arc::new(AtomicUsize::new(0)), JoinSet::new());
-    for partition in 0..sessions.partitions() {
-        let (sessions, failing, metrics) = (sessions.clone(), Arc::clone(&failing_partitions), metrics.clone());
-        let own = supervisor.clone();
-        let fire =
-            move || fire_partition(sessions.clone(), partition, Arc::clone(&failing), metrics.clone(), own.clone());
+pub async fn fire(sessions: Sessions, deadlines: Arc<dyn Deadlines>, metrics: DeadlineMetrics, supervisor: Supervisor) {
+    let failing_partitions = Arc::new(AtomicUsize::new(0));
+    let mut partitions = JoinSet::new();
+    for partition in 0..deadlines.partitions() {
+        let (sessions, deadlines, failing) =
+            (sessions.clone(), Arc::clone(&deadlines), Arc::clone(&failing_partitions));
+        let (metrics, own) = (metrics.clone(), supervisor.clone());
+        let fire = move || {
+            let firing = PartitionFiring {
+                sessions: sessions.clone(),
+                deadlines: Arc::clone(&deadlines),
+                partition,
+                tasks: JoinSet::new(),
+                ids: HashMap::new(),
+                stuck: HashMap::new(),
+                failing: false,
+                failing_partitions: Arc::clone(&failing),
+                metrics: metrics.clone(),
+                supervisor: own.clone(),
+            };
+            firing.run()
+        };
         partitions.spawn(supervisor.keep(Task::essential("deadlines"), fire));
     }
     while partitions.join_next().await.is_some() {}
-}
-
-async fn fire_partition(
-    sessions: Sessions,
-    partition: usize,
-    failing_partitions: Arc<AtomicUsize>,
-    metrics: DeadlineMetrics,
-    supervisor: Supervisor,
-) {
-    let mut firing = PartitionFiring {
-        sessions: sessions.clone(),
-        partition,
-        tasks: JoinSet::new(),
-        ids: HashMap::new(),
-        stuck: HashMap::new(),
-        failing: false,
-        failing_partitions,
-        metrics,
-        supervisor,
-    };
-    loop {
-        panic_point("deadlines", "");
-        let overdue = tokio::select! {
-            overdue = sessions.overdue(partition) => overdue,
-            () = firing.finish_one(), if !firing.tasks.is_empty() => Vec::new(),
-        };
-        for id in overdue {
-            if firing.tasks.len() >= FIRING_MAX {
-                firing.finish_one().await;
-            }
-            firing.start(id);
-        }
-        firing.finish_ready();
-    }
 }
 
 /// What firing a session's deadline came to.
@@ -107,6 +88,7 @@ enum FireOutcome {
 /// Sessions of a partition that are being fired.
 struct PartitionFiring {
     sessions: Sessions,
+    deadlines: Arc<dyn Deadlines>,
     partition: usize,
     tasks: JoinSet<Result<FireOutcome, Panicked>>,
     ids: HashMap<Id, SessionId>,
@@ -132,8 +114,26 @@ impl Drop for PartitionFiring {
 }
 
 impl PartitionFiring {
+    async fn run(mut self) {
+        let deadlines = Arc::clone(&self.deadlines);
+        loop {
+            panic_point("deadlines", "");
+            let overdue = tokio::select! {
+                overdue = deadlines.overdue(self.partition) => overdue,
+                () = self.finish_one(), if !self.tasks.is_empty() => Vec::new(),
+            };
+            for id in overdue {
+                if self.tasks.len() >= FIRING_MAX {
+                    self.finish_one().await;
+                }
+                self.start(id);
+            }
+            self.finish_ready();
+        }
+    }
+
     fn start(&mut self, id: SessionId) {
-        self.sessions.postpone(self.partition, id, FIRING_TIME);
+        self.deadlines.postpone(self.partition, id, FIRING_TIME);
         if self.ids.values().any(|other| *other == id) {
             return;
         }
@@ -174,7 +174,7 @@ impl PartitionFiring {
                 self.store_answers(true, id);
             }
             FireOutcome::Unavailable => {
-                self.sessions.postpone(self.partition, id, RETRY_PAUSE);
+                self.deadlines.postpone(self.partition, id, RETRY_PAUSE);
                 self.store_answers(false, id);
             }
             FireOutcome::Stuck(why) => {
@@ -185,7 +185,7 @@ impl PartitionFiring {
                     self.metrics.stuck.inc();
                     error!(session = %id, why, "a session whose clock ran out cannot be settled");
                 }
-                self.sessions.postpone(self.partition, id, pause);
+                self.deadlines.postpone(self.partition, id, pause);
             }
         }
     }

@@ -24,7 +24,7 @@ use crate::postgres::{self, PostgresArchive, PostgresServer, PostgresSink, Schem
 use crate::process::{self, ProcessCollector};
 use crate::readiness::{Finding, Readiness};
 use crate::redis::{Keyspace, RedisServer, WakeUp};
-use crate::sessions::{RateLimits, Recovery, RecoveryOptions, Sessions};
+use crate::sessions::{ClientRateLimit, Recovery, RecoveryOptions, Sessions};
 use crate::shutdown::{self, Trigger};
 use crate::store::file::DataDir;
 use crate::store::memory::{self, Memory};
@@ -145,17 +145,19 @@ pub async fn start(config: Config) -> Result<Running, Failure> {
         agents.spawn(supervisor.keep(Task::auxiliary("retention"), forget));
     }
     let archive = archive.or_else(|| data.as_ref().map(DataDir::archive));
-    let sessions = Sessions::new(Arc::clone(&store), rates(&config));
+    let sessions = Sessions::new(Arc::clone(&store) as _).with_switch_limit(rate_limit(config.rate_limit_switch, 1));
     let mut sessions = sessions.with_default_on_timeout(config.default_on_timeout);
     if let Some(archive) = archive {
         let age_max = Millis::new(config.recovery_age_max.as_millis() as u64);
         let patience = config.request_timeout / 2;
         let options = RecoveryOptions { age_max, lifetimes: lifetimes(&config), patience };
-        let recovery = Recovery::new(Arc::clone(&store), archive, options, metrics.clone(), &mut registry);
+        let recovery = Recovery::new(Arc::clone(&store) as _, archive, options, metrics.clone(), &mut registry);
         sessions = sessions.with_recovery(recovery);
     }
     let live = WsContext {
         sessions: sessions.clone(),
+        clocks: Arc::clone(&store) as _,
+        client_limit: ClientRateLimit::new(Arc::clone(&store) as _, rate_limit(config.rate_limit_general, 60)),
         hub: Arc::clone(&hub),
         heartbeat: config.heartbeat,
         request_timeout: config.request_timeout,
@@ -164,9 +166,11 @@ pub async fn start(config: Config) -> Result<Running, Failure> {
     };
 
     let stuck = deadlines::DeadlineMetrics::register(&mut registry);
-    agents.spawn(deadlines::fire(sessions.clone(), stuck, supervisor.clone()));
-    let warned = sessions.clone();
-    agents.spawn(supervisor.keep(Task::auxiliary("warnings"), move || ws::warn(Arc::clone(&hub), warned.clone())));
+    agents.spawn(deadlines::fire(sessions, Arc::clone(&store) as _, stuck, supervisor.clone()));
+    let clocks = Arc::clone(&live.clocks);
+    let warn = move || ws::warn(Arc::clone(&hub), Arc::clone(&clocks));
+    agents.spawn(supervisor.keep(Task::auxiliary("warnings"), warn));
+    let deadlines = Arc::clone(&store) as _;
     agents.spawn(supervisor.keep(Task::essential("upkeep"), move || upkeep(Arc::clone(&store))));
 
     let limits = http::Timeouts {
@@ -189,7 +193,7 @@ pub async fn start(config: Config) -> Result<Running, Failure> {
         bounds: metrics.clone(),
     };
     let environment = http::Environment { clock, shutdown, supervisor: supervisor.clone() };
-    let server = http::Server::new(sessions, live, options, registry, readiness, environment);
+    let server = http::Server::new(live, deadlines, options, registry, readiness, environment);
     let server = supervisor.spawn("server", server.run(listener));
     // The audit ends after the server: what was acknowledged last is written too, if that is quickly done.
     let (end_audit, audit_ends) = oneshot::channel::<()>();
@@ -476,9 +480,9 @@ fn fitting(room: http::ConnectionLimits, descriptors: Option<u64>, config: &Conf
     fitting
 }
 
-fn rates(config: &Config) -> RateLimits {
-    let rate = |max, window_s| (max > 0).then_some(RateLimit { max, window_s });
-    RateLimits { switch: rate(config.rate_limit_switch, 1), general: rate(config.rate_limit_general, 60) }
+/// A limit; 0 is none.
+fn rate_limit(max: u32, window_s: u32) -> Option<RateLimit> {
+    (max > 0).then_some(RateLimit { max, window_s })
 }
 
 fn lifetimes(config: &Config) -> Lifetimes {

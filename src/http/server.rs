@@ -12,9 +12,8 @@ use tracing::error;
 use crate::client_address::TrustedProxies;
 use crate::clock::Clock;
 use crate::readiness::Readiness;
-use crate::sessions::Sessions;
 use crate::shutdown::Shutdown;
-use crate::store::{self, BytesBudget};
+use crate::store::{self, BytesBudget, Deadlines};
 use crate::supervision::{Panicked, Supervisor, Task, TaskExit, panic_point};
 use crate::ws::WsContext;
 
@@ -72,10 +71,10 @@ pub struct Server {
 }
 
 impl Server {
-    /// A server that is not listening yet; it shows what `registry` holds, and what it counts itself.
+    /// A server that is not listening yet. It serves the sessions of `live` and counts the running clocks of `deadlines`. It shows what `registry` holds, and what it counts itself.
     pub fn new(
-        sessions: Sessions,
         live: WsContext,
+        deadlines: Arc<dyn Deadlines>,
         options: ServerOptions,
         mut registry: Registry,
         readiness: Readiness,
@@ -90,7 +89,10 @@ impl Server {
         registry.register("synckairos_bodies_bytes", help, bodies.bytes.clone());
         let service = Service {
             supervisor: supervisor.clone(),
-            sessions,
+            sessions: live.sessions.clone(),
+            clocks: Arc::clone(&live.clocks),
+            deadlines,
+            client_limit: live.client_limit.clone(),
             bodies,
             heads: HeaderTemplates::new(&cors),
             body_timeout,

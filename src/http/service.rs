@@ -20,8 +20,8 @@ use crate::clock::{Clock, Moment};
 use crate::engine::Command;
 use crate::problem::Problem;
 use crate::readiness::Readiness;
-use crate::sessions::Sessions;
-use crate::store::RateLimitStatus;
+use crate::sessions::{ClientRateLimit, Sessions};
+use crate::store::{Deadlines, PartitionClocks, RateLimitStatus};
 use crate::supervision::{Supervisor, panic_point};
 use crate::ws;
 
@@ -46,6 +46,9 @@ use super::routes::Endpoint;
 pub(super) struct Service {
     pub(super) supervisor: Supervisor,
     pub(super) sessions: Sessions,
+    pub(super) clocks: Arc<dyn PartitionClocks>,
+    pub(super) deadlines: Arc<dyn Deadlines>,
+    pub(super) client_limit: ClientRateLimit,
     pub(super) heads: HeaderTemplates,
     pub(super) bodies: Bodies,
     pub(super) body_timeout: Duration,
@@ -172,7 +175,7 @@ impl Service {
 
     /// A limit that cannot be counted lets through.
     async fn hit_rate_limit(&self, client: ClientAddress) -> Option<RateLimitStatus> {
-        self.sessions.hit_rate_limit(client).await.unwrap_or_else(|error| {
+        self.client_limit.hit(client).await.unwrap_or_else(|error| {
             debug!(?error, "a request was not counted");
             None
         })
@@ -224,12 +227,14 @@ impl Service {
                 return sessions::delete(all, headers, handling, id, query, body).await;
             }
             Endpoint::Switch => return sessions::switch(all, headers, handling, client, id, body).await,
-            Endpoint::Events => return sessions::events(all, id, parts.uri.query().unwrap_or_default()).await,
-            Endpoint::Time => return meta::time(all).await,
+            Endpoint::Events => {
+                return sessions::events(all, &*self.clocks, id, parts.uri.query().unwrap_or_default()).await;
+            }
+            Endpoint::Time => return meta::time(&*self.clocks).await,
             Endpoint::Health => return Ok(meta::health()),
             Endpoint::Ready => return Ok(meta::ready(&self.readiness)),
             Endpoint::Metrics => {
-                self.metrics.active_sessions(all.running_clocks());
+                self.metrics.active_sessions(self.deadlines.running_clocks());
                 return Ok(meta::metrics(&self.registry, headers));
             }
             Endpoint::ApiDocsJson => return Ok(meta::api_docs_json()),

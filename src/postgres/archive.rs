@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use tokio_postgres::{Client, Error, Row};
 
 use crate::engine::{SessionId, StateTag, Timestamp};
-use crate::store::{Archive, Archived, Change, Changes, Room, StoreError, StoreFuture};
+use crate::store::{Archive, ArchivedChange, ArchivedChanges, ArchivedState, PageLimit, StoreError, StoreFuture};
 
 use crate::supervision::{Supervisor, Task, TaskExit, panic_point};
 use crate::wire::Cursor;
@@ -112,14 +112,14 @@ impl PostgresArchive {
 }
 
 impl Archive for PostgresArchive {
-    fn newest(&self, id: SessionId) -> StoreFuture<'_, Option<Archived>> {
+    fn newest(&self, id: SessionId) -> StoreFuture<'_, Option<ArchivedState>> {
         Self::ask(&self.lookups, async move |client| {
             let row = client.query_opt(include_str!("../../sql/newest.sql"), &[&id.to_string()]).await?;
             row.as_ref().map(archived).transpose()
         })
     }
 
-    fn changes(&self, id: SessionId, after: Option<Cursor>, room: Room) -> StoreFuture<'_, Changes> {
+    fn changes(&self, id: SessionId, after: Option<Cursor>, room: PageLimit) -> StoreFuture<'_, ArchivedChanges> {
         Self::ask(&self.pages, async move |client| changes(client, id, after, room).await)
     }
 
@@ -162,7 +162,12 @@ impl ArchiveWorker {
 }
 
 /// Reads as many changes as fit, and of those that follow hardly more than is needed to know that there are some.
-async fn changes(client: &mut Client, id: SessionId, after: Option<Cursor>, mut room: Room) -> Result<Changes, Error> {
+async fn changes(
+    client: &mut Client,
+    id: SessionId,
+    after: Option<Cursor>,
+    mut room: PageLimit,
+) -> Result<ArchivedChanges, Error> {
     // What follows all changes of a state begins with its next version.
     let (epoch, version, told) = match after {
         None => (0, 0, 0),
@@ -172,14 +177,14 @@ async fn changes(client: &mut Client, id: SessionId, after: Option<Cursor>, mut 
     let transaction = client.transaction().await?;
     let portal =
         transaction.bind(include_str!("../../sql/changes.sql"), &[&id.to_string(), &epoch, &version, &told]).await?;
-    let (mut found, mut fetch) = (Changes::default(), 1);
+    let (mut found, mut fetch) = (ArchivedChanges::default(), 1);
     loop {
         let rows = transaction.query_portal(&portal, i32::try_from(fetch).unwrap_or(i32::MAX)).await?;
         for row in &rows {
             let change = change(row)?;
             let Some(left) = room.after(change.job.len()) else {
                 let told = of_tag(&found.changes, change.tag, after);
-                return Ok(Changes { has_more: true, told, ..found });
+                return Ok(ArchivedChanges { has_more: true, told, ..found });
             };
             room = left;
             found.changes.push(change);
@@ -195,21 +200,21 @@ async fn changes(client: &mut Client, id: SessionId, after: Option<Cursor>, mut 
 }
 
 /// How many changes of a state were told, if the last ones are of that.
-fn of_tag(changes: &[Change], tag: StateTag, after: Option<Cursor>) -> Option<u64> {
+fn of_tag(changes: &[ArchivedChange], tag: StateTag, after: Option<Cursor>) -> Option<u64> {
     let here = changes.iter().rev().take_while(|change| change.tag == tag).count();
     let before = after.filter(|after| after.tag == tag && here == changes.len()).and_then(|after| after.told);
     (here > 0).then(|| before.unwrap_or_default() + here as u64)
 }
 
-fn archived(row: &Row) -> Result<Archived, Error> {
+fn archived(row: &Row) -> Result<ArchivedState, Error> {
     let at = Timestamp::from_ms(read(row.try_get("at_ms")?));
     let state: String = row.try_get("state")?;
-    Ok(Archived { tag: tag(row)?, at, is_deleted: row.try_get("is_deleted")?, state: state.into() })
+    Ok(ArchivedState { tag: tag(row)?, at, is_deleted: row.try_get("is_deleted")?, state: state.into() })
 }
 
-fn change(row: &Row) -> Result<Change, Error> {
+fn change(row: &Row) -> Result<ArchivedChange, Error> {
     let job: String = row.try_get("job")?;
-    Ok(Change { tag: tag(row)?, is_deletion: row.try_get("is_deletion")?, job: job.into() })
+    Ok(ArchivedChange { tag: tag(row)?, is_deletion: row.try_get("is_deletion")?, job: job.into() })
 }
 
 fn tag(row: &Row) -> Result<StateTag, Error> {

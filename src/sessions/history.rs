@@ -1,159 +1,50 @@
-//! A page of a session's history: what the archive holds of it, in order, and never past a gap that what is
-//! still on its way may fill. Does not know where it is kept.
+//! A session's history: reads pages of it from the archive, and erases it. Does not know how a page is cut.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-
-use crate::engine::StateTag;
-use crate::store::{Change, Changes, PendingAudit, StoreError};
+use crate::engine::{Refusal, SessionId};
+use crate::store::{PageLimit, PendingAudit, StoreError};
 use crate::wire::Cursor;
 
-/// Bytes of a page, but for its last change.
-pub(super) const BYTES_MAX: usize = 4 * 1024 * 1024;
+use super::Sessions;
+use super::page::{self, Page};
+use super::reply::Failure;
 
-/// Pages in memory at once; whoever wants one more waits.
-const PAGES_MAX: usize = 8;
+/// How soon to look again whether the pending audit is written.
+const ERASE_PAUSE: Duration = Duration::from_millis(20);
 
-const BUSY: StoreError = StoreError::Unavailable("too many pages of history are being read");
+const ON_THE_WAY: StoreError =
+    StoreError::Unavailable("the session is deleted; its history is forgotten when this is asked again a little later");
 
-/// Room for the pages that are in memory. Cloning shares it.
-#[derive(Clone, Debug)]
-pub(super) struct Readers(Arc<Semaphore>);
-
-impl Default for Readers {
-    fn default() -> Self {
-        Self(Arc::new(Semaphore::new(PAGES_MAX)))
-    }
-}
-
-impl Readers {
-    /// Room for a page, which is waited for as long as `patience`.
-    pub(super) async fn enter(&self, patience: Duration) -> Result<OwnedSemaphorePermit, StoreError> {
-        match tokio::time::timeout(patience, Arc::clone(&self.0).acquire_owned()).await {
-            Ok(Ok(place)) => Ok(place),
-            Ok(Err(_)) | Err(_) => Err(BUSY),
+impl Sessions {
+    /// What is written down of a session, after a change of it, `limit` changes at most.
+    pub async fn history(&self, id: SessionId, after: Option<Cursor>, limit: usize) -> Result<Page, Failure> {
+        let recovery = self.inner.recovery.as_ref().ok_or(Failure::NoHistory)?;
+        let place = self.inner.readers.enter(recovery.patience()).await.map_err(Failure::Store)?;
+        // In this order: what is not queued any more has been written.
+        let queued = self.inner.store.pending_audit(id).await.map_err(Failure::Store)?;
+        let room = PageLimit { changes: limit, bytes: page::BYTES_MAX };
+        let found = recovery.changes(id, after, room, self.client).await.map_err(Failure::Store)?;
+        if found.changes.is_empty() && after.is_none() && queued.newest.is_none() {
+            return Err(Failure::Refused(id, Refusal::NotFound));
         }
-    }
-}
-
-/// A page.
-#[derive(Debug)]
-pub struct Page {
-    /// In the order of their tags.
-    pub changes: Vec<Change>,
-    /// Whether the archive holds more than this.
-    pub has_more: bool,
-    /// The newest change that is on its way to the archive.
-    pub queued: Option<StateTag>,
-    /// How many changes of the last one's state were told, if there are more of them.
-    told: Option<u64>,
-    /// Its room, until it is written.
-    _place: Option<OwnedSemaphorePermit>,
-}
-
-impl Page {
-    /// The page after `after`, from what the archive holds. `queued` was read before the archive was.
-    pub fn new(found: Changes, after: Option<Cursor>, queued: PendingAudit) -> Self {
-        let Changes { mut changes, has_more, told } = found;
-        let mut whole = changes.len();
-        if queued != PendingAudit::default() {
-            let mut last = after.map(|after| (after.tag, false));
-            let gap = changes.iter().position(|change| {
-                let last = last.replace((change.tag, change.is_deletion));
-                !follows(last, change)
-            });
-            whole = gap.unwrap_or(whole);
-        }
-        let is_cut = changes.len() > whole;
-        changes.truncate(whole);
-        let told = told.filter(|_| !is_cut);
-        Self { changes, has_more: has_more || is_cut, queued: queued.newest, told, _place: None }
+        Ok(Page::new(found, after, queued).within(place))
     }
 
-    /// The same, which takes up room.
-    pub(super) fn within(self, place: OwnedSemaphorePermit) -> Self {
-        Self { _place: Some(place), ..self }
-    }
-
-    /// What to ask for next: what comes after the last change of this page.
-    pub fn next(&self, after: Option<Cursor>) -> Option<Cursor> {
-        self.changes.last().map(|change| Cursor { tag: change.tag, told: self.told }).or(after)
-    }
-}
-
-/// Whether nothing can be missing between a change, of which is known whether it was a deletion, and the next.
-fn follows(last: Option<(StateTag, bool)>, change: &Change) -> bool {
-    let StateTag { epoch, version } = change.tag;
-    match last {
-        // What version 1 wrote without saying of which state it was stands before everything.
-        None => version <= 1,
-        Some((last, _)) if change.tag == last || version == last.version + 1 => true,
-        Some((last, _)) if epoch == last.epoch => false,
-        // An id that comes back begins anew; after a loss an earlier version is the base of a later epoch.
-        Some((last, was_deletion)) => (version == 1 && was_deletion) || (version > 1 && version <= last.version),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{BUSY, Cursor, Duration, PAGES_MAX, Page, Readers, StateTag};
-    use crate::store::{Change, Changes, PendingAudit};
-
-    fn tags(page: &Page) -> Vec<(u64, u64)> {
-        page.changes.iter().map(|change| (change.tag.epoch, change.tag.version)).collect()
-    }
-
-    fn page(held: &[(u64, u64)], after: Option<(u64, u64)>, limit: usize, is_queued: bool) -> (Vec<(u64, u64)>, bool) {
-        let tag = |&(epoch, version): &(u64, u64)| StateTag { epoch, version };
-        let change = |at: &(u64, u64)| Change { tag: tag(at), is_deletion: at.1 == 9, job: bytes::Bytes::new() };
-        let queued = PendingAudit { newest: None, has_stragglers: is_queued };
-        let changes = held.iter().take(limit).map(change).collect();
-        let found = Changes { changes, has_more: held.len() > limit, told: None };
-        let page = Page::new(found, after.as_ref().map(tag).map(Cursor::from), queued);
-        (tags(&page), page.has_more)
-    }
-
-    #[tokio::test]
-    async fn so_many_pages_are_in_memory_and_others_wait() {
-        let readers = Readers::default();
-        let mut places = Vec::new();
-        for _ in 0..PAGES_MAX {
-            places.push(readers.enter(Duration::ZERO).await.expect("there is room"));
-        }
-        assert_eq!(readers.enter(Duration::ZERO).await.err(), Some(BUSY));
-        places.pop();
-        assert!(readers.enter(Duration::ZERO).await.is_ok(), "there is room again");
-    }
-
-    #[test]
-    fn ends_at_its_limit() {
-        assert_eq!(page(&[(1, 1), (1, 2), (1, 3)], None, 2, false), (vec![(1, 1), (1, 2)], true));
-        assert_eq!(page(&[(1, 3)], Some((1, 2)), 2, true), (vec![(1, 3)], false));
-    }
-
-    #[test]
-    fn ends_at_a_gap_that_may_be_filled() {
-        let held = [(1, 1), (1, 2), (1, 4)];
-        assert_eq!(page(&held, None, 10, true), (vec![(1, 1), (1, 2)], true));
-        assert_eq!(page(&held, None, 10, false), (held.to_vec(), false));
-        assert_eq!(page(&[(1, 2)], None, 10, true), (vec![], true));
-        assert_eq!(page(&[(1, 4)], Some((1, 2)), 10, true), (vec![], true));
-    }
-
-    #[test]
-    fn what_shares_a_state_is_no_gap() {
-        let held = [(0, 0), (0, 0), (5, 1), (5, 1), (5, 2)];
-        assert_eq!(page(&held, None, 20, true), (held.to_vec(), false));
-        assert_eq!(page(&held[3..], Some((5, 1)), 20, true), (held[3..].to_vec(), false));
-    }
-
-    #[test]
-    fn goes_on_over_epochs() {
-        // Recovered, set back, deleted and created again.
-        let held = [(1, 1), (1, 2), (5, 3), (7, 3), (7, 4), (7, 5), (7, 6), (7, 7), (7, 8), (7, 9), (8, 1)];
-        assert_eq!(page(&held, None, 20, true), (held.to_vec(), false));
-        assert_eq!(page(&[(1, 8), (2, 1)], Some((1, 7)), 20, true), (vec![(1, 8)], true));
+    /// Forgets all that is written down of a session, once what is on its way has been.
+    pub async fn erase(&self, id: SessionId) -> Result<(), Failure> {
+        let recovery = self.inner.recovery.as_ref().ok_or(Failure::NoHistory)?;
+        let written = async {
+            loop {
+                match self.inner.store.pending_audit(id).await {
+                    Ok(queued) if queued == PendingAudit::default() => return Ok(()),
+                    Ok(_) => tokio::time::sleep(ERASE_PAUSE).await,
+                    Err(error) => return Err(error),
+                }
+            }
+        };
+        let written = tokio::time::timeout(recovery.patience(), written).await;
+        written.map_err(|_| ON_THE_WAY).flatten().map_err(Failure::Store)?;
+        recovery.archive().erase(id).await.map(|_| ()).map_err(Failure::Store)
     }
 }

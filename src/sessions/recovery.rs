@@ -18,14 +18,14 @@ use crate::engine::{
     ChangeRecord, Command, Event, Judgement, Millis, Outcome, Refusal, Session, SessionId, Timestamp, judge,
 };
 use crate::store::{
-    Archive, Archived, Backend, Bound, Changes, Commit, CommitOutcome, Decision, DecisionContext, Lifetimes, Metrics,
-    Read, Record, Room, Snapshot, StoreError,
+    Archive, ArchivedChanges, ArchivedState, Bound, Commit, CommitOutcome, Decision, DecisionContext, Lifetimes,
+    Metrics, PageLimit, Read, Record, SessionStore, Snapshot, StoreError,
 };
 use crate::supervision::panic_point;
 use crate::wire;
 
-use super::askers::{Askers, Asking};
 use super::decide;
+use super::lookup_shares::{LookupPermit, LookupShares};
 
 /// Lookups at the same time; others wait in the order in which they came.
 const LOOKUPS_MAX: usize = 32;
@@ -42,40 +42,40 @@ const AWAY: StoreError = StoreError::Unavailable("the archive does not answer");
 
 /// Brings sessions back.
 pub struct Recovery {
-    store: Arc<dyn Backend>,
+    store: Arc<dyn SessionStore>,
     archive: Arc<dyn Archive>,
     age_max: Millis,
     lifetimes: Lifetimes,
     patience: Duration,
     room: Semaphore,
-    askers: Askers,
+    shares: LookupShares,
     metrics: Metrics,
     lookups: Counter,
     recovered: Counter,
     /// What is being looked for, so that many who ask for it make one lookup.
-    running: Mutex<UnderWay>,
+    running: Mutex<RunningLookups>,
 }
 
 /// Look-ups that are under way, and where each will tell what came of it.
-type UnderWay = HashMap<(SessionId, Purpose), watch::Receiver<Option<Looked>>>;
+type RunningLookups = HashMap<(SessionId, LookupPurpose), watch::Receiver<Option<LookupResult>>>;
 
 /// What came of a look-up.
-type Looked = Result<Found, StoreError>;
+type LookupResult = Result<ArchiveLookup, StoreError>;
 
 /// What was found.
 #[derive(Clone, Debug)]
-pub enum Found {
+pub enum ArchiveLookup {
     /// There is no such session.
-    Nothing,
+    Absent,
     /// The store has it now.
-    Back,
+    Recovered,
     /// It is over: this is how it ended, which nobody changes any more.
     Over(Snapshot),
 }
 
 /// What a session is looked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Purpose {
+pub enum LookupPurpose {
     /// To be shown.
     Read,
     /// To be changed.
@@ -96,12 +96,12 @@ pub struct RecoveryOptions {
 }
 
 /// Takes a look-up off the list, whatever ends it.
-struct Running {
+struct ListedLookup {
     recovery: Arc<Recovery>,
-    what: (SessionId, Purpose),
+    what: (SessionId, LookupPurpose),
 }
 
-impl Drop for Running {
+impl Drop for ListedLookup {
     fn drop(&mut self) {
         self.recovery.running.lock().remove(&self.what);
     }
@@ -110,7 +110,7 @@ impl Drop for Running {
 impl Recovery {
     /// From `archive` into `store`. What is done is counted in `registry`, and in `metrics` what was refused.
     pub fn new(
-        store: Arc<dyn Backend>,
+        store: Arc<dyn SessionStore>,
         archive: Arc<dyn Archive>,
         options: RecoveryOptions,
         metrics: Metrics,
@@ -123,7 +123,7 @@ impl Recovery {
         let help = "Sessions that came back from the archive";
         registry.register("synckairos_recovery_sessions", help, recovered.clone());
         let room = Semaphore::new(LOOKUPS_MAX);
-        let (askers, running) = (Askers::default(), Mutex::default());
+        let (shares, running) = (LookupShares::default(), Mutex::default());
         Arc::new(Self {
             store,
             archive,
@@ -131,7 +131,7 @@ impl Recovery {
             lifetimes,
             patience,
             room,
-            askers,
+            shares,
             metrics,
             lookups,
             recovered,
@@ -150,8 +150,13 @@ impl Recovery {
     }
 
     /// Looks, for a client, for a session that the store was found not to have.
-    pub async fn look_for(self: &Arc<Self>, id: SessionId, purpose: Purpose, client: Option<ClientAddress>) -> Looked {
-        let mut found = self.find((id, purpose), client)?;
+    pub async fn look_up(
+        self: &Arc<Self>,
+        id: SessionId,
+        purpose: LookupPurpose,
+        client: Option<ClientAddress>,
+    ) -> LookupResult {
+        let mut found = self.lookup((id, purpose), client)?;
         match tokio::time::timeout(self.patience, found.wait_for(Option::is_some)).await {
             Ok(Ok(found)) => found.clone().unwrap_or(Err(AWAY)),
             // Its teller is gone without a word: looking for it met a fault of ours.
@@ -160,18 +165,18 @@ impl Recovery {
         }
     }
 
-    /// Changes of a session, for a client.
+    /// ArchivedChanges of a session, for a client.
     pub async fn changes(
         &self,
         id: SessionId,
         after: Option<wire::Cursor>,
-        room: Room,
+        room: PageLimit,
         client: Option<ClientAddress>,
-    ) -> Result<Changes, StoreError> {
-        let asking = self.begin(client)?;
+    ) -> Result<ArchivedChanges, StoreError> {
+        let permit = self.begin(client)?;
         let found = self.archive.changes(id, after, room).await?;
         if found.changes.is_empty()
-            && let Some(miss) = asking.missed()
+            && let Some(miss) = permit.missed()
         {
             self.metrics.supervisor().spawn("recovery", async move {
                 tokio::time::sleep(REMEMBERED).await;
@@ -181,19 +186,19 @@ impl Recovery {
         Ok(found)
     }
 
-    fn begin(&self, client: Option<ClientAddress>) -> Result<Asking, StoreError> {
-        self.askers.begin(client).ok_or_else(|| {
+    fn begin(&self, client: Option<ClientAddress>) -> Result<LookupPermit, StoreError> {
+        self.shares.begin(client).ok_or_else(|| {
             self.metrics.refused(Bound::Lookups);
             SHARE
         })
     }
 
     /// The lookup that is running, or has found nothing a moment ago; or a new one. It goes on although nobody waits for it any more.
-    fn find(
+    fn lookup(
         self: &Arc<Self>,
-        what: (SessionId, Purpose),
+        what: (SessionId, LookupPurpose),
         client: Option<ClientAddress>,
-    ) -> Result<watch::Receiver<Option<Looked>>, StoreError> {
+    ) -> Result<watch::Receiver<Option<LookupResult>>, StoreError> {
         let mut running = self.running.lock();
         if let Some(found) = running.get(&what) {
             return Ok(found.clone());
@@ -202,21 +207,21 @@ impl Recovery {
             self.metrics.refused(Bound::Lookups);
             return Err(BUSY);
         }
-        let asking = self.begin(client)?;
+        let permit = self.begin(client)?;
         let (tell, found) = watch::channel(None);
         running.insert(what, found.clone());
-        let listed = Running { recovery: Arc::clone(self), what };
+        let listed = ListedLookup { recovery: Arc::clone(self), what };
         self.metrics.supervisor().spawn("recovery", async move {
             let recovery = &listed.recovery;
-            let admitted = async { (asking.turn().await, recovery.room.acquire().await) };
+            let admitted = async { (permit.turn().await, recovery.room.acquire().await) };
             let found = match tokio::time::timeout(recovery.patience, admitted).await {
-                Ok((_turn, Ok(_permit))) => recovery.look_up(what).await,
+                Ok((_turn, Ok(_permit))) => recovery.search(what).await,
                 Ok((_, Err(_))) | Err(_) => Err(BUSY),
             };
-            let is_to_be_remembered = matches!(found, Ok(Found::Nothing | Found::Over(_)));
+            let is_to_be_remembered = matches!(found, Ok(ArchiveLookup::Absent | ArchiveLookup::Over(_)));
             // Nobody may be waiting any more.
             let _ = tell.send(Some(found));
-            if is_to_be_remembered && let Some(_miss) = asking.missed() {
+            if is_to_be_remembered && let Some(_miss) = permit.missed() {
                 tokio::time::sleep(REMEMBERED).await;
             }
             drop(listed);
@@ -224,7 +229,7 @@ impl Recovery {
         Ok(found)
     }
 
-    async fn look_up(&self, (id, purpose): (SessionId, Purpose)) -> Looked {
+    async fn search(&self, (id, purpose): (SessionId, LookupPurpose)) -> LookupResult {
         panic_point("recovery", id);
         // What cannot be read there is as good as lost.
         let Read { snapshot, is_tombstoned, now } = match self.store.read(id).await {
@@ -234,34 +239,34 @@ impl Recovery {
             read => read?,
         };
         if snapshot.is_some() {
-            return Ok(Found::Back);
+            return Ok(ArchiveLookup::Recovered);
         }
         if is_tombstoned {
-            return Ok(Found::Nothing);
+            return Ok(ArchiveLookup::Absent);
         }
         // In this order: what is not queued any more has been written.
         if self.store.pending_audit(id).await?.newest.is_some() {
             return Err(QUEUED);
         }
         self.lookups.inc();
-        let Some(archived) = self.archive.newest(id).await? else { return Ok(Found::Nothing) };
+        let Some(archived) = self.archive.newest(id).await? else { return Ok(ArchiveLookup::Absent) };
         if archived.is_deleted {
-            return Ok(Found::Nothing);
+            return Ok(ArchiveLookup::Absent);
         }
         let Ok(session) = wire::decode_archived(&archived.state) else {
             warn!(session = %id, "the archive holds a state that cannot be read");
             return Err(StoreError::Unreadable);
         };
         if now.since(archived.at.max(session.deadline().unwrap_or_default())) > self.age_max {
-            return Ok(Found::Nothing);
+            return Ok(ArchiveLookup::Absent);
         }
-        if purpose == Purpose::Fire && session.deadline().is_none_or(|deadline| deadline > now) {
-            return Ok(Found::Nothing);
+        if purpose == LookupPurpose::Fire && session.deadline().is_none_or(|deadline| deadline > now) {
+            return Ok(ArchiveLookup::Absent);
         }
         let lifetime = self.lifetimes.of(session.status, session.deadline(), archived.at);
         let is_over = session.status.is_final() || archived.at + lifetime <= now;
-        if is_over && purpose == Purpose::Read {
-            return Ok(Found::Over(as_it_ended(session, &archived, now)));
+        if is_over && purpose == LookupPurpose::Read {
+            return Ok(ArchiveLookup::Over(as_it_ended(session, &archived, now)));
         }
         let decide = move |current: DecisionContext<'_>| restore(&session, &archived, &current);
         let commit = Commit { id, arrival: None, rate: None, client: None, decide: Box::new(decide) };
@@ -275,19 +280,19 @@ impl Recovery {
             let session = record.session();
             info!(session = %id, epoch = session.epoch, version = session.version, "a session was brought back");
         }
-        Ok(if record.is_some() { Found::Back } else { Found::Nothing })
+        Ok(if record.is_some() { ArchiveLookup::Recovered } else { ArchiveLookup::Absent })
     }
 }
 
 /// What time made of a state that nobody keeps any more.
-fn as_it_ended(session: Session, archived: &Archived, now: Timestamp) -> Snapshot {
+fn as_it_ended(session: Session, archived: &ArchivedState, now: Timestamp) -> Snapshot {
     let before = Session { epoch: archived.tag.epoch, version: archived.tag.version, ..session };
     let Judgement { session, .. } = judge(&before, &Command::Settle, &Default::default(), now);
     Record::new(session, now).snapshot()
 }
 
 /// Puts a state back if there is still nothing, with what time has done since.
-fn restore(session: &Session, archived: &Archived, current: &DecisionContext<'_>) -> Decision {
+fn restore(session: &Session, archived: &ArchivedState, current: &DecisionContext<'_>) -> Decision {
     if current.record.is_some() {
         return decide::nothing(Ok(Outcome::default()));
     }

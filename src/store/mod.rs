@@ -17,9 +17,10 @@ pub mod redis;
 pub use arrival::{Arrival, Arrivals};
 pub use budget::{BytesBudget, Held};
 pub use contract::{
-    Archive, Archived, Backend, BoxFuture, Change, Changes, Commit, CommitOutcome, Committed, Deadlines, Decision,
-    DecisionContext, Listener, Mutation, PartitionClocks, PendingAudit, REFUSALS, RateLimit, RateLimitStatus,
-    RateLimiter, Read, Room, SessionStore, StoreError, StoreFuture, Subscribed, Subscription, Update, Verdict,
+    Archive, ArchivedChange, ArchivedChanges, ArchivedState, Backend, BoxFuture, Commit, CommitOutcome, Committed,
+    Deadlines, Decision, DecisionContext, Listener, Mutation, PageLimit, PartitionClocks, PendingAudit, REFUSALS,
+    RateLimit, RateLimitStatus, RateLimiter, Read, SessionStore, StoreError, StoreFuture, Subscribed, Subscription,
+    Update, Verdict,
 };
 pub use countdown::Countdown;
 pub use lifetime::Lifetimes;

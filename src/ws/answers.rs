@@ -1,5 +1,6 @@
 //! What a client's messages are answered with. Does not know how the answers get there.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -8,8 +9,8 @@ use tokio::time::timeout;
 use crate::client_address::ClientAddress;
 use crate::engine::{Command, Precondition, Refusal, SessionId};
 use crate::problem::Problem;
-use crate::sessions::{CommandRequest, Failure, SessionView, Sessions};
-use crate::store::Arrival;
+use crate::sessions::{ClientRateLimit, CommandRequest, Failure, SessionView, Sessions};
+use crate::store::{Arrival, PartitionClocks};
 use crate::wire::{self, BodyPieces, ClientCommand, FieldProblems, RequestedChange};
 
 /// Answers one client's messages about one session.
@@ -18,6 +19,8 @@ pub(super) struct Answers {
     pub(super) client: ClientAddress,
     /// As this client asks for them.
     pub(super) sessions: Sessions,
+    pub(super) clocks: Arc<dyn PartitionClocks>,
+    pub(super) client_limit: ClientRateLimit,
     pub(super) request_timeout: Duration,
 }
 
@@ -26,7 +29,7 @@ impl Answers {
     pub(super) async fn pong(&self, client_timestamp: Option<&str>, arrival: Arrival) -> Bytes {
         let received_at = arrival.at();
         drop(arrival);
-        let now = self.in_time(self.sessions.now_near(self.id)).await;
+        let now = self.in_time(self.clocks.now_near(self.id)).await;
         match now.and_then(|now| now.map_err(Problem::from)) {
             Ok(now) => wire::pong(client_timestamp, received_at, now),
             Err(problem) => failed(&problem),
@@ -46,7 +49,7 @@ impl Answers {
             Ok(answer) => wire::result_data(&command.request_id, 200, &answer),
             Err(problem) => {
                 let now =
-                    self.in_time(self.sessions.now_near(self.id)).await.ok().and_then(Result::ok).unwrap_or(arrived);
+                    self.in_time(self.clocks.now_near(self.id)).await.ok().and_then(Result::ok).unwrap_or(arrived);
                 wire::result_error(&command.request_id, problem.status, &problem.json(), now)
             }
         }
@@ -58,7 +61,7 @@ impl Answers {
         arrival: Arrival,
     ) -> Result<BodyPieces, Problem> {
         // A limit that cannot be counted lets through.
-        let quota = self.sessions.hit_rate_limit(self.client).await.unwrap_or_default();
+        let quota = self.client_limit.hit(self.client).await.unwrap_or_default();
         if quota.is_some_and(|quota| quota.is_exceeded()) {
             return Err(Problem::too_many_requests());
         }

@@ -52,7 +52,8 @@ pub async fn serve(
         Ok(id) => {
             let _member = live.hub.join(id, Arc::clone(&outbox));
             let sessions = live.sessions.asked_by(client);
-            let answers = Answers { id, client, sessions, request_timeout: live.request_timeout };
+            let (clocks, client_limit) = (Arc::clone(&live.clocks), live.client_limit.clone());
+            let answers = Answers { id, client, sessions, clocks, client_limit, request_timeout: live.request_timeout };
             Client { answers, live, outbox: &outbox, share: live.hub.share() }.run(&mut socket, shutdown).await
         }
         Err(why) => CloseReason::refused(why),

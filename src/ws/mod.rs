@@ -19,7 +19,8 @@ mod warnings;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::sessions::Sessions;
+use crate::sessions::{ClientRateLimit, Sessions};
+use crate::store::PartitionClocks;
 
 pub use client::serve;
 pub use hub::Hub;
@@ -31,6 +32,10 @@ pub use warnings::warn;
 pub struct WsContext {
     /// The sessions that clients watch and command.
     pub sessions: Sessions,
+    /// The server clocks of these sessions.
+    pub clocks: Arc<dyn PartitionClocks>,
+    /// The general limit of each client.
+    pub client_limit: ClientRateLimit,
     /// Who watches what.
     pub hub: Arc<Hub>,
     /// How often a client must show that it is there.

@@ -6,32 +6,32 @@ use std::sync::Arc;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tracing::warn;
 
-use crate::sessions::Sessions;
+use crate::store::PartitionClocks;
 use crate::supervision::panic_point;
 
 use super::hub::Hub;
 
 /// Sends every warning as it falls due; runs until it is dropped.
-pub async fn warn(hub: Arc<Hub>, sessions: Sessions) {
-    let of = sessions.clone();
-    hub.divide(sessions.partitions(), move |id| of.partition(id));
+pub async fn warn(hub: Arc<Hub>, clocks: Arc<dyn PartitionClocks>) {
+    let of = Arc::clone(&clocks);
+    hub.divide(clocks.partitions(), move |id| of.partition(id));
     let mut partitions: FuturesUnordered<_> =
-        (0..sessions.partitions()).map(|partition| warn_of(&hub, &sessions, partition)).collect();
+        (0..clocks.partitions()).map(|partition| warn_of(&hub, &*clocks, partition)).collect();
     // None of them ends.
     while partitions.next().await.is_some() {}
 }
 
-async fn warn_of(hub: &Hub, sessions: &Sessions, partition: usize) {
+async fn warn_of(hub: &Hub, clocks: &dyn PartitionClocks, partition: usize) {
     loop {
         let due = async {
             match hub.next_warning(partition) {
-                Some(at) => sessions.sleep_until(partition, at).await,
+                Some(at) => clocks.sleep_until(partition, at).await,
                 None => std::future::pending().await,
             }
         };
         panic_point("warnings", "");
         tokio::select! {
-            () = due => match sessions.now_of(partition).await {
+            () = due => match clocks.now_of(partition).await {
                 Ok(now) => hub.warn(partition, now),
                 Err(error) => {
                     warn!(?error, "warnings are late: the time is not known");

@@ -11,7 +11,7 @@ use synckairos::deadlines;
 use synckairos::engine::{
     Command, Millis, Mode, NewParticipant, NewSession, OnTimeout, ParticipantId, Refusal, Status, Timestamp, Uuid,
 };
-use synckairos::sessions::{Failure, RateLimits, Sessions};
+use synckairos::sessions::{Failure, Sessions};
 use synckairos::store::memory::{Limit, Memory};
 use synckairos::store::{self, Lifetimes, Listener, Metrics, StoreError};
 use synckairos::supervision::Supervisor;
@@ -157,7 +157,7 @@ async fn what_sessions_take_is_counted() {
         let line = text.lines().find_map(|line| line.strip_prefix("synckairos_sessions_bytes ")).expect("it is shown");
         line.parse::<usize>().expect("a number")
     };
-    let sessions = Sessions::new(Arc::clone(&store), RateLimits::default());
+    let sessions = Sessions::new(Arc::clone(&store) as _);
     let create = async |n, participants| {
         let new = crowd(n, participants);
         sessions.create(sessions.arrive(new.id), new).await
@@ -214,7 +214,12 @@ async fn what_is_due_fires_before_what_is_old_is_dropped() {
     assert_eq!(rig.overdue().await, [id(1)]);
     assert!(rig.read(id(2)).await.is_none(), "nothing is due there");
     let mut agent = JoinSet::new();
-    agent.spawn(deadlines::fire(rig.sessions.clone(), deadlines::DeadlineMetrics::default(), Supervisor::default()));
+    agent.spawn(deadlines::fire(
+        rig.sessions.clone(),
+        Arc::clone(&rig.store) as _,
+        deadlines::DeadlineMetrics::default(),
+        Supervisor::default(),
+    ));
     until("it is fired", async || rig.heard.notices(id(1)).iter().any(|told| told.contains("TIME_EXPIRED"))).await;
     let settled = rig.read(id(1)).await.expect("it is there");
     assert_eq!(settled.session().status, Status::Expired);

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use synckairos::clock::Clock;
 use synckairos::engine::{Command, SessionId, Timestamp, Uuid};
-use synckairos::sessions::{RateLimits, Sessions};
+use synckairos::sessions::Sessions;
 use synckairos::store::file::DataDir;
 use synckairos::store::memory::{Limit, Memory};
-use synckairos::store::{Listener, Metrics, Room, SessionStore, Update};
+use synckairos::store::{Listener, Metrics, PageLimit, SessionStore, Update};
 
 use test_support::directory::Directory;
 use test_support::program::{command, output};
@@ -59,7 +59,7 @@ async fn what_2_0_0_left_is_read_and_goes_on() {
     let data = DataDir::open(directory.path(), clock.clone(), Duration::from_secs(5), metrics.clone());
     let data = data.expect("it can be opened");
     let memory = Memory::open(clock, Limit::default(), Arc::new(Nobody), metrics, &data).expect("it can be read");
-    let sessions = Sessions::new(Arc::new(memory.clone()), RateLimits::default());
+    let sessions = Sessions::new(Arc::new(memory.clone()));
     for (n, version) in [(1, 4), (2, 3)] {
         let seen = sessions.read(id(n)).await.expect("it is there");
         assert_eq!(seen.snapshot.tag.version, version);
@@ -68,7 +68,7 @@ async fn what_2_0_0_left_is_read_and_goes_on() {
         let resumed = sessions.change(id(n), sessions.arrive(id(n)), Command::Resume.into()).await;
         let record = resumed.result.expect("it can go on").record.expect("it is there");
         assert_eq!(record.session().version, version + 1);
-        let room = Room { changes: 100, bytes: 1 << 20 };
+        let room = PageLimit { changes: 100, bytes: 1 << 20 };
         let found = data.archive().changes(id(n), None, room).await.expect("its history can be read");
         assert_eq!(found.changes.len() as u64, version + 1);
     }

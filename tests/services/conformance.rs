@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use synckairos::clock::Clock;
 use synckairos::engine::{Command, Millis, SessionId, Uuid};
 use synckairos::redis::{Certificates, Keyspace, RedisServer};
-use synckairos::sessions::{Failure, RateLimits, Sessions};
+use synckairos::sessions::{Failure, Sessions};
 use synckairos::store::redis::{QueueBudget, RecordFormat, RedisStore, RedisStoreOptions};
 use synckairos::store::{self, Lifetimes, Listener, Metrics, PartitionClocks, StoreError};
 use tokio::task::JoinSet;
@@ -136,7 +136,7 @@ async fn as_many_commands_and_reads_wait_as_there_is_room_for() {
     let listener: Arc<dyn Listener> = Arc::new(test_support::conformance::recorder::Recorder::default());
     let store = RedisStore::new(&Clock::system(), &options(&redis.url(), Keyspace::new("", 1), false), &listener);
     store.now(None).await.expect("the server answers");
-    let sessions = Sessions::new(Arc::new(store), RateLimits::default());
+    let sessions = Sessions::new(Arc::new(store));
     redis.signal("STOP");
     for (is_read, refusal) in [(true, TOO_MANY[0]), (false, TOO_MANY[1])] {
         let mut asked = JoinSet::new();

@@ -6,7 +6,7 @@ use serde_json::Value;
 use synckairos::clock::Clock;
 use synckairos::engine::{SessionId, StateTag, Uuid};
 use synckairos::store::file::DataDir;
-use synckairos::store::{Change, Metrics, Room};
+use synckairos::store::{ArchivedChange, Metrics, PageLimit};
 
 use crate::directory::Directory;
 use crate::http::Answer;
@@ -37,13 +37,13 @@ pub fn tag_of(state: &Value) -> StateTag {
 }
 
 /// The whole history of a session, in a directory that no process has.
-pub async fn history(directory: &Directory, id: &str) -> Vec<Change> {
+pub async fn history(directory: &Directory, id: &str) -> Vec<ArchivedChange> {
     let data = DataDir::open(directory.path(), Clock::system(), Duration::from_secs(20), Metrics::default());
     let data = data.expect("nobody has it");
     let id = SessionId(Uuid::parse(id).expect("an id"));
     let archive = data.archive();
     let changes = archive
-        .changes(id, None, Room { changes: usize::MAX, bytes: usize::MAX })
+        .changes(id, None, PageLimit { changes: usize::MAX, bytes: usize::MAX })
         .await
         .expect("it can be read")
         .changes;
@@ -54,7 +54,7 @@ pub async fn history(directory: &Directory, id: &str) -> Vec<Change> {
         let state: Value = serde_json::from_slice(&newest.state).expect("a state is JSON");
         assert_eq!((&job["state"], newest.is_deleted), (&state, last.is_deletion));
         let middle = changes[changes.len() / 2].tag;
-        let room = Room { changes: 3, bytes: usize::MAX };
+        let room = PageLimit { changes: 3, bytes: usize::MAX };
         let later = archive.changes(id, Some(middle.into()), room).await.expect("it can be read").changes;
         let expected: Vec<_> = changes.iter().filter(|change| change.tag > middle).take(3).cloned().collect();
         assert_eq!(later, expected);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::Value;
 use synckairos::clock::Clock;
 use synckairos::engine::{Command, Millis, SessionId, Timestamp};
-use synckairos::sessions::{CommandReply, CommandRequest, RateLimits, Sessions};
+use synckairos::sessions::{CommandReply, CommandRequest, Sessions};
 use synckairos::store::memory::{Limit, Memory};
 use synckairos::store::{Listener, Metrics, SessionStore, Update};
 use synckairos::wire::{self, FieldProblems, Object};
@@ -29,7 +29,7 @@ impl Still {
         let clock = Clock::manual(Timestamp::from_ms(1_800_000_000_000));
         let limit = Limit { sessions_max: 100, tombstone_ttl: Millis::new(1_000), ..Limit::default() };
         let store = Memory::new(clock.clone(), limit, Arc::new(Nobody), Metrics::default());
-        Self { sessions: Sessions::new(Arc::new(store.clone()), RateLimits::default()), store, clock }
+        Self { sessions: Sessions::new(Arc::new(store.clone())), store, clock }
     }
 
     pub fn now(&self) -> Timestamp {

@@ -7,7 +7,7 @@ use prometheus_client::registry::Registry;
 
 use crate::problem::Problem;
 use crate::readiness::{Condition, Readiness, ReadinessReport};
-use crate::sessions::Sessions;
+use crate::store::PartitionClocks;
 use crate::wire;
 
 use super::super::exposition::exposition;
@@ -17,8 +17,8 @@ use super::super::response::Response;
 const API_DOCS_JSON: &str = include_str!("../openapi.json");
 const API_DOCS: &str = include_str!("../api_docs.html");
 
-pub(in crate::http) async fn time(sessions: &Sessions) -> Result<Response, Problem> {
-    let now = sessions.now().await?;
+pub(in crate::http) async fn time(clocks: &dyn PartitionClocks) -> Result<Response, Problem> {
+    let now = clocks.now(None).await?;
     Ok(Response::fresh(StatusCode::OK, wire::time(now)))
 }
 

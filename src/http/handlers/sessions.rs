@@ -8,7 +8,7 @@ use crate::client_address::ClientAddress;
 use crate::engine::{Command, SessionId};
 use crate::problem::Problem;
 use crate::sessions::{Applied, CommandRequest, SessionView, Sessions};
-use crate::store::Arrival;
+use crate::store::{Arrival, PartitionClocks};
 use crate::wire::{self, FieldProblems, HistoryQuery, KnownFields, Object};
 
 use super::super::response::Response;
@@ -131,13 +131,18 @@ pub(in crate::http) async fn delete(
 }
 
 /// What is written down of a session.
-pub(in crate::http) async fn events(sessions: &Sessions, id: &str, query: &str) -> Result<Response, Problem> {
+pub(in crate::http) async fn events(
+    sessions: &Sessions,
+    clocks: &dyn PartitionClocks,
+    id: &str,
+    query: &str,
+) -> Result<Response, Problem> {
     let mut problems = FieldProblems::new();
     let id = wire::session_id(id, &mut problems);
     let query = wire::history_query(query, &mut problems);
     let (Some(id), Some(HistoryQuery { after, limit })) = (id, query) else { return Err(Problem::invalid(problems)) };
     let page = sessions.history(id, after, limit).await?;
-    let (now, next) = (sessions.now_near(id).await?, page.next(after));
+    let (now, next) = (clocks.now_near(id).await?, page.next(after));
     let jobs = page.changes.iter().map(|change| &change.job[..]);
     Ok(Response::fresh(StatusCode::OK, wire::history(jobs, next, page.has_more, page.queued, now)))
 }

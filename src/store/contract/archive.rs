@@ -12,10 +12,10 @@ use super::error::StoreFuture;
 /// The record of every session's life.
 pub trait Archive: Send + Sync {
     /// The newest state that was written of a session; `None` when nothing was.
-    fn newest(&self, id: SessionId) -> StoreFuture<'_, Option<Archived>>;
+    fn newest(&self, id: SessionId) -> StoreFuture<'_, Option<ArchivedState>>;
 
-    /// Changes of a session in the order of their tags, those after `after`, as many as fit. What does not fit is not read.
-    fn changes(&self, id: SessionId, after: Option<Cursor>, room: Room) -> StoreFuture<'_, Changes>;
+    /// ArchivedChanges of a session in the order of their tags, those after `after`, as many as fit. What does not fit is not read.
+    fn changes(&self, id: SessionId, after: Option<Cursor>, room: PageLimit) -> StoreFuture<'_, ArchivedChanges>;
 
     /// Forgets all that was written of a session, for good; tells how many changes that were.
     fn erase(&self, id: SessionId) -> StoreFuture<'_, u64>;
@@ -23,14 +23,14 @@ pub trait Archive: Send + Sync {
 
 /// How much fits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Room {
-    /// Changes at most.
+pub struct PageLimit {
+    /// ArchivedChanges at most.
     pub changes: usize,
     /// Bytes of jobs at most, but for the last one.
     pub bytes: usize,
 }
 
-impl Room {
+impl PageLimit {
     /// What is left of it after one more change; `None` when that one does not fit.
     pub fn after(self, job: usize) -> Option<Self> {
         let fits = self.changes > 0 && self.bytes > 0;
@@ -38,11 +38,11 @@ impl Room {
     }
 }
 
-/// Changes that fit.
+/// ArchivedChanges that fit.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Changes {
+pub struct ArchivedChanges {
     /// In order.
-    pub changes: Vec<Change>,
+    pub changes: Vec<ArchivedChange>,
     /// Whether there are more.
     pub has_more: bool,
     /// How many of the last one's state were told, these and those before, if the next one is of the same.
@@ -51,7 +51,7 @@ pub struct Changes {
 
 /// A state in the archive.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Archived {
+pub struct ArchivedState {
     /// Which.
     pub tag: StateTag,
     /// When it was made.
@@ -64,7 +64,7 @@ pub struct Archived {
 
 /// A change in the archive.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Change {
+pub struct ArchivedChange {
     /// Which state it made.
     pub tag: StateTag,
     /// It deleted the session.

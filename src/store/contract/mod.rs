@@ -40,7 +40,7 @@ mod rate_limiter;
 mod session_store;
 mod subscription;
 
-pub use archive::{Archive, Archived, Change, Changes, Room};
+pub use archive::{Archive, ArchivedChange, ArchivedChanges, ArchivedState, PageLimit};
 pub use backend::Backend;
 pub use commit::{Commit, CommitOutcome, Committed, Decision, DecisionContext, Mutation, Verdict};
 pub use deadlines::Deadlines;

@@ -16,6 +16,11 @@ pub trait PartitionClocks: Send + Sync {
     /// The time of any clock that answers, asked afresh; of the clock of the partition `near` if that answers soon.
     fn now(&self, near: Option<usize>) -> StoreFuture<'_, Timestamp>;
 
+    /// The time of any clock that answers; of the session's own if that answers soon.
+    fn now_near(&self, id: SessionId) -> StoreFuture<'_, Timestamp> {
+        self.now(Some(self.partition(id)))
+    }
+
     /// The time of a partition's clock, asked afresh.
     fn now_of(&self, partition: usize) -> StoreFuture<'_, Timestamp>;
 

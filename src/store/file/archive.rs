@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tracing::error;
 
 use crate::engine::{SessionId, StateTag};
-use crate::store::contract::{Archive, Archived, Change, Changes, Room};
+use crate::store::contract::{Archive, ArchivedChange, ArchivedChanges, ArchivedState, PageLimit};
 use crate::store::{StoreError, StoreFuture};
 use crate::supervision::{Supervisor, panic_point};
 use crate::wire::{self, Cursor};
@@ -45,25 +45,25 @@ impl Library {
 }
 
 impl Archive for Library {
-    fn newest(&self, id: SessionId) -> StoreFuture<'_, Option<Archived>> {
+    fn newest(&self, id: SessionId) -> StoreFuture<'_, Option<ArchivedState>> {
         Box::pin(async move {
             let Some((tag, job)) = self.read(move |tables| tables.last(id)).await? else { return Ok(None) };
             let told = wire::read_job(&job).ok_or(StoreError::Unreadable)?;
             let state = job.slice_ref(told.state);
-            Ok(Some(Archived { tag, at: told.at, is_deleted: told.is_deletion, state }))
+            Ok(Some(ArchivedState { tag, at: told.at, is_deleted: told.is_deletion, state }))
         })
     }
 
-    fn changes(&self, id: SessionId, after: Option<Cursor>, room: Room) -> StoreFuture<'_, Changes> {
+    fn changes(&self, id: SessionId, after: Option<Cursor>, room: PageLimit) -> StoreFuture<'_, ArchivedChanges> {
         Box::pin(async move {
             let (jobs, has_more) = self.read(move |tables| tables.jobs(id, after.map(|after| after.tag), room)).await?;
             let change = |(tag, job): (StateTag, bytes::Bytes)| {
                 let is_deletion = wire::read_job(&job).ok_or(StoreError::Unreadable)?.is_deletion;
-                Ok(Change { tag, is_deletion, job })
+                Ok(ArchivedChange { tag, is_deletion, job })
             };
             let changes = jobs.into_iter().map(change).collect::<Result<_, StoreError>>()?;
             // Each change has a tag of its own here.
-            Ok(Changes { changes, has_more, told: None })
+            Ok(ArchivedChanges { changes, has_more, told: None })
         })
     }
     fn erase(&self, id: SessionId) -> StoreFuture<'_, u64> {

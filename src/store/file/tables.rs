@@ -18,7 +18,7 @@ use redb::{Builder, Database, ReadableDatabase, ReadableTable, TableDefinition};
 use tracing::warn;
 
 use crate::engine::{SessionId, StateTag, Timestamp, Uuid};
-use crate::store::Room;
+use crate::store::PageLimit;
 use crate::wire::{self, RecordHeader};
 
 use super::change::{Change, Made};
@@ -221,7 +221,7 @@ impl Tables {
         &self,
         id: SessionId,
         after: Option<StateTag>,
-        mut room: Room,
+        mut room: PageLimit,
     ) -> Result<(Vec<(StateTag, Bytes)>, bool), Fault> {
         let database = self.database.read();
         let transaction = database.as_ref().ok_or("it is closed")?.begin_read().map_err(fault)?;

@@ -4,7 +4,7 @@ use serde_json::Value;
 use synckairos::engine::{SessionId, StateTag};
 use synckairos::postgres::{PostgresArchive, migrate_server};
 use synckairos::sessions::Page;
-use synckairos::store::{Archive, PendingAudit, Room, StoreError};
+use synckairos::store::{Archive, PageLimit, PendingAudit, StoreError};
 use synckairos::supervision::Supervisor;
 use tokio::runtime::Runtime;
 
@@ -63,7 +63,7 @@ fn changes_are_read_back_as_the_jobs_they_were() {
     for size in [1, 3, 100] {
         let (mut after, mut found) = (None, Vec::new());
         loop {
-            let room = Room { changes: size, bytes: usize::MAX };
+            let room = PageLimit { changes: size, bytes: usize::MAX };
             let page = runtime.block_on(archive.changes(SessionId(uuid(1)), after, room)).expect("it answers");
             let (changes, has_more) = (page.changes, page.has_more);
             assert!(changes.len() <= size);
@@ -124,7 +124,7 @@ fn what_shares_a_state_is_neither_skipped_nor_told_twice_at_the_edge_of_a_page()
         client.batch_execute(&rows).expect("they fit");
     }
     let page = |after, changes| {
-        let page = archive.changes(SessionId(uuid(1)), after, Room { changes, bytes: usize::MAX });
+        let page = archive.changes(SessionId(uuid(1)), after, PageLimit { changes, bytes: usize::MAX });
         Page::new(runtime.block_on(page).expect("it answers"), after, PendingAudit::default())
     };
     let whole: Vec<_> = page(None, 100).changes;

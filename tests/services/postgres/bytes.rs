@@ -5,7 +5,7 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use synckairos::engine::{Millis, Mode, NewParticipant, NewSession, OnTimeout, ParticipantId, SessionId};
 use synckairos::postgres::{PostgresArchive, PostgresSink};
-use synckairos::store::{Archive, Room};
+use synckairos::store::{Archive, PageLimit};
 use synckairos::supervision::Supervisor;
 use synckairos::wire;
 
@@ -86,7 +86,7 @@ fn a_state_comes_back_byte_for_byte() {
         assert_eq!(session.metadata.as_deref(), Some(&*metadata));
         let again = wire::encode(&session, found.at).members();
         assert_eq!([b"{", &again[..]].concat(), found.state.to_vec(), "what is brought back is what was");
-        let room = Room { changes: 1, bytes: usize::MAX };
+        let room = PageLimit { changes: 1, bytes: usize::MAX };
         let page = runtime.block_on(archive.changes(id, None, room)).expect("it answers");
         assert_eq!(&page.changes[0].job[..], &job[..]);
         let shown = rows(&mut client, &format!("select metadata::text from audit_sessions where session_id = '{id}'"));

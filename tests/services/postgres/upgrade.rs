@@ -4,7 +4,7 @@
 use postgres::Client;
 use synckairos::engine::{SessionId, StateTag, Uuid};
 use synckairos::postgres::{PostgresArchive, PostgresSink, migrate_server};
-use synckairos::store::{Archive, Room};
+use synckairos::store::{Archive, PageLimit};
 use synckairos::supervision::Supervisor;
 
 use test_support::postgres::Database;
@@ -31,7 +31,7 @@ fn session(id: &str) -> SessionId {
     Uuid::parse(id).map(SessionId).expect("an id")
 }
 
-const ROOM: Room = Room { changes: 100, bytes: usize::MAX };
+const ROOM: PageLimit = PageLimit { changes: 100, bytes: usize::MAX };
 
 #[test]
 fn a_database_of_2_0_0_keeps_its_rows_and_takes_new_ones() {

@@ -11,7 +11,7 @@ use synckairos::engine::{
     Command, Millis, Mode, NewParticipant, NewSession, OnTimeout, ParticipantId, SessionId, Uuid,
 };
 use synckairos::redis::{Certificates, Keyspace, RedisServer};
-use synckairos::sessions::{Failure, RateLimits, Sessions};
+use synckairos::sessions::{Failure, Sessions};
 use synckairos::store::redis::{QueueBudget, RecordFormat, RedisStore, RedisStoreOptions};
 use synckairos::store::{Lifetimes, Listener, Metrics, StoreError, Update};
 use tokio::task::JoinSet;
@@ -37,10 +37,7 @@ fn sessions(url: &str, partitions: u16) -> Sessions {
         replicas_min: 0,
         metrics: Metrics::default(),
     };
-    Sessions::new(
-        Arc::new(RedisStore::new(&Clock::system(), &options, &(Arc::new(Nobody) as _))),
-        RateLimits::default(),
-    )
+    Sessions::new(Arc::new(RedisStore::new(&Clock::system(), &options, &(Arc::new(Nobody) as _))))
 }
 
 fn id(n: u64) -> SessionId {
@@ -130,7 +127,7 @@ async fn every_acknowledged_change_has_its_job_though_connections_break() {
     let proxy = Proxy::start(redis.port()).await;
     let instances = [sessions(&proxy.url(), 4), sessions(&redis.url(), 4)];
     // What a server is asked at first is not what is to be cut.
-    instances[0].now().await.expect("it answers");
+    assert!(matches!(instances[0].read(id(0)).await, Err(Failure::Refused(..))), "it answers");
     let mut tasks = JoinSet::new();
     for client in 0..2 * SESSIONS {
         let (n, sessions) = (client % SESSIONS, instances[(client / SESSIONS) as usize].clone());

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use synckairos::client_address::ClientAddress;
 use synckairos::engine::{Command, Millis, Outcome, Refusal};
-use synckairos::sessions::{CommandReply, CommandRequest, Failure, RateLimits, Sessions};
+use synckairos::sessions::{CommandReply, CommandRequest, Failure, Sessions};
 use synckairos::store::{Commit, CommitOutcome, Decision, Mutation, REFUSALS, RateLimit, RateLimitStatus};
 
 use super::rig::{SWITCH, id, new_session};
@@ -18,13 +18,13 @@ const RATE: RateLimit = RateLimit { max: 2, window_s: 600 };
 impl<B: Backend> Rig<B> {
     /// Asks for a switch under a limit.
     async fn switch(&self, n: u64, rate: RateLimit) -> CommandReply {
-        let sessions = Sessions::new(Arc::clone(&self.store), RateLimits { switch: Some(rate), general: None });
+        let sessions = Sessions::new(Arc::clone(&self.store) as _).with_switch_limit(Some(rate));
         sessions.change(id(n), self.store.arrive(id(n)), SWITCH.into()).await
     }
 
     /// Somebody asks for a switch under a limit.
     async fn switch_by(&self, n: u64, client: ClientAddress, command: Command) -> CommandReply {
-        let sessions = Sessions::new(Arc::clone(&self.store), RateLimits { switch: Some(RATE), general: None });
+        let sessions = Sessions::new(Arc::clone(&self.store) as _).with_switch_limit(Some(RATE));
         let request = CommandRequest { client: Some(client), ..command.into() };
         sessions.change(id(n), self.store.arrive(id(n)), request).await
     }

@@ -10,7 +10,7 @@ use synckairos::engine::{
     Command, GroupId, Millis, Mode, NewParticipant, NewSession, OnTimeout, Outcome, ParticipantId, Refusal, Session,
     SessionId, Timestamp, Uuid,
 };
-use synckairos::sessions::{Applied, Failure, RateLimits, Sessions};
+use synckairos::sessions::{Applied, Failure, Sessions};
 use synckairos::store::{
     self, Arrival, Commit, CommitOutcome, Committed, Decision, DecisionContext, Lifetimes, Mutation, Record,
 };
@@ -56,7 +56,7 @@ impl<B: Backend> Rig<B> {
         let mut upkeep = JoinSet::new();
         let keeper = Arc::clone(&store);
         upkeep.spawn(async move { keeper.run().await });
-        let sessions = Sessions::new(Arc::clone(&store), RateLimits::default());
+        let sessions = Sessions::new(Arc::clone(&store) as _);
         assert_eq!(store.unready_reason(), None, "a store that is open can serve");
         Self { store, sessions, heard, backend, _upkeep: upkeep }
     }

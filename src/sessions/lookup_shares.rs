@@ -20,22 +20,22 @@ const REMEMBERED_MAX: usize = 8_192;
 
 /// What each address asks for. Cloning shares it.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Askers(Arc<Mutex<Counts>>);
+pub(super) struct LookupShares(Arc<Mutex<LookupCounts>>);
 
 #[derive(Debug, Default)]
-struct Counts {
-    by_address: HashMap<ClientAddress, Count>,
+struct LookupCounts {
+    by_address: HashMap<ClientAddress, AddressCount>,
     remembered: usize,
 }
 
 #[derive(Clone, Debug)]
-struct Count {
+struct AddressCount {
     running: u32,
     misses: u32,
     turns: Arc<Semaphore>,
 }
 
-impl Default for Count {
+impl Default for AddressCount {
     fn default() -> Self {
         Self { running: 0, misses: 0, turns: Arc::new(Semaphore::new(TURNS_MAX)) }
     }
@@ -43,8 +43,8 @@ impl Default for Count {
 
 /// A look-up of somebody's that runs until this is dropped.
 #[derive(Debug)]
-pub(super) struct Asking {
-    askers: Askers,
+pub(super) struct LookupPermit {
+    shares: LookupShares,
     client: Option<ClientAddress>,
     turns: Option<Arc<Semaphore>>,
 }
@@ -52,13 +52,13 @@ pub(super) struct Asking {
 /// A look-up that found nothing, held against its asker until this is dropped.
 #[derive(Debug)]
 pub(super) struct Miss {
-    askers: Askers,
+    shares: LookupShares,
     client: Option<ClientAddress>,
 }
 
-impl Askers {
+impl LookupShares {
     /// A look-up for `client`, unless it has its share. Whoever is no client has no limit.
-    pub(super) fn begin(&self, client: Option<ClientAddress>) -> Option<Asking> {
+    pub(super) fn begin(&self, client: Option<ClientAddress>) -> Option<LookupPermit> {
         let mut turns = None;
         if let Some(client) = client {
             let mut counts = self.0.lock();
@@ -69,10 +69,10 @@ impl Askers {
             count.running += 1;
             turns = Some(Arc::clone(&count.turns));
         }
-        Some(Asking { askers: self.clone(), client, turns })
+        Some(LookupPermit { shares: self.clone(), client, turns })
     }
 
-    fn change(&self, client: Option<ClientAddress>, change: impl FnOnce(&mut Count)) {
+    fn change(&self, client: Option<ClientAddress>, change: impl FnOnce(&mut AddressCount)) {
         let Some(client) = client else { return };
         let mut counts = self.0.lock();
         let count = counts.by_address.entry(client).or_default();
@@ -83,7 +83,7 @@ impl Askers {
     }
 }
 
-impl Asking {
+impl LookupPermit {
     /// Waits until it is its turn among those of the same address.
     pub(super) async fn turn(&self) -> Option<OwnedSemaphorePermit> {
         Arc::clone(self.turns.as_ref()?).acquire_owned().await.ok()
@@ -91,27 +91,27 @@ impl Asking {
 
     /// It found nothing, which is to be remembered for a while; `None` when too much is already.
     pub(super) fn missed(self) -> Option<Miss> {
-        let mut counts = self.askers.0.lock();
+        let mut counts = self.shares.0.lock();
         if counts.remembered >= REMEMBERED_MAX {
             return None;
         }
         counts.remembered += 1;
         drop(counts);
-        self.askers.change(self.client, |count| count.misses += 1);
-        Some(Miss { askers: self.askers.clone(), client: self.client })
+        self.shares.change(self.client, |count| count.misses += 1);
+        Some(Miss { shares: self.shares.clone(), client: self.client })
     }
 }
 
-impl Drop for Asking {
+impl Drop for LookupPermit {
     fn drop(&mut self) {
-        self.askers.change(self.client, |count| count.running -= 1);
+        self.shares.change(self.client, |count| count.running -= 1);
     }
 }
 
 impl Drop for Miss {
     fn drop(&mut self) {
-        self.askers.0.lock().remembered -= 1;
-        self.askers.change(self.client, |count| count.misses -= 1);
+        self.shares.0.lock().remembered -= 1;
+        self.shares.change(self.client, |count| count.misses -= 1);
     }
 }
 
@@ -119,7 +119,7 @@ impl Drop for Miss {
 mod tests {
     use std::net::IpAddr;
 
-    use super::{Askers, MISSES_MAX, REMEMBERED_MAX, RUNNING_MAX};
+    use super::{LookupShares, MISSES_MAX, REMEMBERED_MAX, RUNNING_MAX};
     use crate::client_address::ClientAddress;
 
     fn client(n: u8) -> Option<ClientAddress> {
@@ -128,26 +128,26 @@ mod tests {
 
     #[test]
     fn an_address_has_its_share_and_takes_nobody_elses() {
-        let askers = Askers::default();
-        let running: Vec<_> = (0..RUNNING_MAX).map(|_| askers.begin(client(1)).expect("its share")).collect();
-        assert!(askers.begin(client(1)).is_none());
-        assert!(askers.begin(client(2)).is_some() && askers.begin(None).is_some());
+        let shares = LookupShares::default();
+        let running: Vec<_> = (0..RUNNING_MAX).map(|_| shares.begin(client(1)).expect("its share")).collect();
+        assert!(shares.begin(client(1)).is_none());
+        assert!(shares.begin(client(2)).is_some() && shares.begin(None).is_some());
         drop(running);
-        let misses: Vec<_> = (0..MISSES_MAX).map(|_| askers.begin(client(1)).and_then(|one| one.missed())).collect();
+        let misses: Vec<_> = (0..MISSES_MAX).map(|_| shares.begin(client(1)).and_then(|one| one.missed())).collect();
         assert!(misses.iter().all(Option::is_some));
-        assert!(askers.begin(client(1)).is_none(), "what it asked for was not there");
-        assert!(askers.begin(client(2)).is_some());
+        assert!(shares.begin(client(1)).is_none(), "what it asked for was not there");
+        assert!(shares.begin(client(2)).is_some());
         drop(misses);
-        assert!(askers.begin(client(1)).is_some());
-        assert!(askers.0.lock().by_address.is_empty(), "nobody is remembered for ever");
+        assert!(shares.begin(client(1)).is_some());
+        assert!(shares.0.lock().by_address.is_empty(), "nobody is remembered for ever");
     }
 
     #[test]
     fn only_so_much_is_remembered() {
-        let askers = Askers::default();
-        let misses: Vec<_> = (0..REMEMBERED_MAX + 5).map(|_| askers.begin(None).and_then(|one| one.missed())).collect();
+        let shares = LookupShares::default();
+        let misses: Vec<_> = (0..REMEMBERED_MAX + 5).map(|_| shares.begin(None).and_then(|one| one.missed())).collect();
         assert_eq!(misses.iter().flatten().count(), REMEMBERED_MAX);
         drop(misses);
-        assert_eq!(askers.0.lock().remembered, 0);
+        assert_eq!(shares.0.lock().remembered, 0);
     }
 }
