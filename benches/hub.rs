@@ -14,6 +14,7 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use hyper::Request;
 use hyper::http::request::Parts;
 use prometheus_client::registry::Registry;
+use synckairos::caller::Caller;
 use synckairos::client_address::ClientAddress;
 use synckairos::clock::Clock;
 use synckairos::engine::{Millis, SessionId};
@@ -58,7 +59,7 @@ fn broadcast(criterion: &mut Criterion) {
         clients.spawn(watch(client, Arc::clone(&received)));
         let (live, shutdown) = (live.clone(), shutdown.clone());
         let (_, invitation) = ws::invite(&handshake(new.id)).expect("it is one").expect("nothing is wrong with it");
-        let client = ClientAddress::UNIX;
+        let client = Caller::anonymous(ClientAddress::UNIX);
         tokio::spawn(async move { ws::serve(tcp, Bytes::new(), client, invitation, &live, shutdown).await });
     }
     thread::spawn(move || clients.block_on(std::future::pending::<()>()));

@@ -10,6 +10,7 @@ pub mod engine;
 pub mod clock;
 pub mod memory_limit;
 pub mod client_address;
+pub mod caller;
 pub mod process;
 pub mod supervision;
 pub mod readiness;

@@ -16,6 +16,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("clock", &["engine"]),
     ("memory_limit", &[]),
     ("client_address", &[]),
+    ("caller", &["client_address"]),
     ("process", &["engine"]),
     ("supervision", &["clock"]),
     ("readiness", &[]),
@@ -32,12 +33,13 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("deadlines", &["engine", "supervision", "store", "sessions"]),
     ("problem", &["engine", "wire", "store", "sessions"]),
     ("shutdown", &[]),
-    ("ws", &["engine", "client_address", "supervision", "wire", "store", "sessions", "problem", "shutdown"]),
+    ("ws", &["engine", "caller", "supervision", "wire", "store", "sessions", "problem", "shutdown"]),
     (
         "http",
         &[
             "engine",
             "client_address",
+            "caller",
             "supervision",
             "readiness",
             "wire",

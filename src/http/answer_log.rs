@@ -4,13 +4,12 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use hyper::header::HeaderValue;
-use hyper::http::request::Parts;
 use parking_lot::Mutex;
 use tracing::{debug, warn};
 
 use crate::clock::Moment;
 
+use super::request_context::RequestContext;
 use super::request_id::trace_id;
 use super::router::RouteMatch;
 use super::routes::{Endpoint, Resource};
@@ -28,7 +27,7 @@ pub(super) struct AnswerLog {
 
 impl AnswerLog {
     /// A request was answered `at`.
-    pub(super) fn log(&self, request: &Parts, route: RouteMatch<'_>, status: u16, id: &HeaderValue, at: Moment) {
+    pub(super) fn log(&self, context: &RequestContext<'_>, route: RouteMatch<'_>, status: u16, at: Moment) {
         let is_fault = match status {
             // It is asked for this.
             503 if route.resource() == Some(Resource::of(Endpoint::Ready)) => false,
@@ -38,8 +37,8 @@ impl AnswerLog {
         if !is_fault && !tracing::enabled!(tracing::Level::DEBUG) {
             return;
         }
-        let (method, path) = (&request.method, request.uri.path());
-        let (request_id, trace_id) = (id.to_str().unwrap_or_default(), trace_id(&request.headers));
+        let (method, path) = (context.method(), context.path());
+        let (request_id, trace_id) = (context.id_text(), trace_id(context.headers()));
         if is_fault {
             let unsaid = self.unsaid.swap(0, Ordering::Relaxed);
             warn!(%method, path, status, request_id, trace_id, unsaid, "a request was not served");

@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use tokio::net::TcpStream;
 use tracing::debug;
 
-use crate::client_address::ClientAddress;
+use crate::caller::Caller;
 use crate::clock::Clock;
 use crate::problem::Problem;
 use crate::shutdown::Shutdown;
@@ -68,8 +68,8 @@ pub(super) async fn serve(
     match ending {
         ConnectionEnd::Done => {}
         ConnectionEnd::Refused(problem) => last_words = shared.service.refuse(&problem),
-        ConnectionEnd::Upgrade(invitation, client, read) => {
-            tcp = ws::serve(tcp, read, client, invitation, &shared.live, shutdown).await;
+        ConnectionEnd::Upgrade(upgrade, caller, read) => {
+            tcp = ws::serve(tcp, read, caller, upgrade, &shared.live, shutdown).await;
         }
     }
     Box::pin(linger::close(tcp, &last_words)).await;
@@ -82,7 +82,7 @@ enum ConnectionEnd {
     /// What the client sent last is no head of a request, or only the beginning of one.
     Refused(Problem),
     /// The client goes on as a WebSocket, and has sent this already.
-    Upgrade(ws::UpgradeRequest, ClientAddress, bytes::Bytes),
+    Upgrade(ws::UpgradeRequest, Caller, bytes::Bytes),
 }
 
 /// Answers requests; `None` when the connection is lost.
@@ -95,12 +95,12 @@ async fn requests(
 ) -> Option<(TcpStream, ConnectionEnd)> {
     let client = peer.address();
     let phase = Arc::new(ConnectionState::new(shared.clock.clone()));
-    let (upgrade, caller) = (Mutex::new(None), shared.service.caller(peer, scope));
+    let (upgrade, context) = (Mutex::new(None), shared.service.connection(peer, scope));
     let service = service_fn(|request| {
-        let (phase, upgrade, caller) = (&phase, &upgrade, &caller);
+        let (phase, upgrade, context) = (&phase, &upgrade, &context);
         async move {
-            let begun = phase.busy();
-            let answer = shared.service.answer(caller, request, begun).await;
+            let arrived_at = phase.busy();
+            let answer = shared.service.answer(context, request, arrived_at).await;
             if answer.upgrade.is_some() {
                 *upgrade.lock() = answer.upgrade;
             }
@@ -149,10 +149,10 @@ async fn requests(
     };
     let parts = connection.into_parts();
     let tcp = parts.io.into_inner().into_inner();
-    let invitation = upgrade.lock().take();
-    Some(match (invitation, ending) {
-        (Some((invitation, client)), ConnectionEnd::Done) => {
-            (tcp, ConnectionEnd::Upgrade(invitation, client, parts.read_buf))
+    let upgrade = upgrade.lock().take();
+    Some(match (upgrade, ending) {
+        (Some((upgrade, caller)), ConnectionEnd::Done) => {
+            (tcp, ConnectionEnd::Upgrade(upgrade, caller, parts.read_buf))
         }
         (_, ending) => (tcp, ending),
     })

@@ -19,6 +19,7 @@ mod peer;
 mod connection_state;
 mod rate_limit_headers;
 mod response;
+mod request_context;
 mod request_id;
 mod router;
 mod routes;

@@ -8,14 +8,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::body::Incoming;
-use hyper::header::HeaderValue;
-use hyper::http::request::Parts;
 use hyper::{Method, Request};
-use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
 use tracing::{debug, error};
 
-use crate::client_address::{ClientAddress, TrustedProxies};
+use crate::caller::Caller;
+use crate::client_address::TrustedProxies;
 use crate::clock::{Clock, Moment};
 use crate::engine::Command;
 use crate::problem::Problem;
@@ -31,11 +29,11 @@ use super::body::{self, Bodies, Unread};
 use super::compression::Compressor;
 use super::cors::Cors;
 use super::framing;
-use super::handlers::handling::Handling;
 use super::handlers::meta;
 use super::handlers::sessions;
-use super::metrics::{Metrics, Series};
+use super::metrics::Metrics;
 use super::peer::Peer;
+use super::request_context::{ConnectionContext, RequestContext};
 use super::request_id::RequestIds;
 use super::response::Response;
 use super::response_headers::{self, HeaderTemplates, HyperResponse};
@@ -65,80 +63,58 @@ pub(super) struct Service {
     pub(super) compressor: Compressor,
 }
 
-/// A request that leads to an endpoint.
-#[derive(Clone, Copy)]
-struct RequestContext<'r> {
-    client: ClientAddress,
-    /// As the client asks for them.
-    sessions: &'r Sessions,
-    endpoint: Endpoint,
-    /// The session's, if the path names one.
-    id: &'r str,
-    handling: Handling,
-    parts: &'r Parts,
-    request_id: &'r HeaderValue,
-}
-
-/// A connection, as the service knows it.
-pub(super) struct Caller {
-    peer: Peer,
-    scope: Scope,
-    /// As the other end of the connection asks for them.
-    sessions: Sessions,
-    remembered: Mutex<ConnectionMemo>,
-}
-
-/// What a connection remembers of one request for the next.
-struct ConnectionMemo {
-    /// Where the last one was counted.
-    counted: Option<Series>,
-    ids: RequestIds,
-}
-
 /// An answer; after it the connection may go on as a WebSocket.
 pub(super) struct HandledRequest {
     pub(super) response: HyperResponse,
-    pub(super) upgrade: Option<(ws::UpgradeRequest, ClientAddress)>,
+    pub(super) upgrade: Option<(ws::UpgradeRequest, Caller)>,
     pub(super) at: Moment,
 }
 
 impl Service {
-    /// Who asks over one connection.
-    pub(super) fn caller(&self, peer: Peer, scope: Scope) -> Caller {
-        let remembered = Mutex::new(ConnectionMemo { counted: None, ids: RequestIds::new() });
-        Caller { peer, scope, sessions: self.sessions.asked_by(peer.address()), remembered }
+    /// What the requests of one connection will have in common.
+    pub(super) fn connection(&self, peer: Peer, scope: Scope) -> ConnectionContext {
+        ConnectionContext::new(peer, scope, &self.sessions)
     }
 
-    /// Answers one request, whose head was read at `begun`; says when.
-    pub(super) async fn answer(&self, caller: &Caller, request: Request<Incoming>, begun: Moment) -> HandledRequest {
-        let Caller { peer, scope, remembered, .. } = caller;
+    /// Answers one request, whose head was read at `arrived_at`; says when.
+    pub(super) async fn answer(
+        &self,
+        connection: &ConnectionContext,
+        request: Request<Incoming>,
+        arrived_at: Moment,
+    ) -> HandledRequest {
         let (parts, body) = request.into_parts();
         let mut unread = body::unread(body);
         let route = match parts.uri.path().strip_prefix(&*self.base_path) {
             Some(path) => router::find(&parts.method, path),
             None => RouteMatch::Unknown,
         };
-        let id = remembered.lock().ids.of(&parts.headers);
-        let client = peer.client(&parts.headers, &self.proxies);
-        // Most connections have one client, so that its share of the sessions need not be taken for each request.
-        let for_another = (!caller.sessions.is_asked_by(client)).then(|| self.sessions.asked_by(client));
-        let sessions = for_another.as_ref().unwrap_or(&caller.sessions);
+        let id = connection.memo.lock().ids.of(&parts.headers);
+        let caller = connection.caller(&parts.headers, &self.proxies);
+        let context = RequestContext::new(caller, arrived_at, &id, &parts);
+        let for_another;
+        let sessions = match connection.sessions_of(caller) {
+            Some(sessions) => sessions,
+            None => {
+                for_another = self.sessions.asked_by(caller.address());
+                &for_another
+            }
+        };
+        let is_probe = connection.scope == Scope::Probes;
         let mut reply = match framing::check(&parts) {
             Err(problem) => Response::problem(&problem),
-            Ok(()) if *scope == Scope::Probes && !route.is_probe() => {
-                Response::problem(&Problem::too_many_connections())
-            }
+            Ok(()) if is_probe && !route.is_probe() => Response::problem(&Problem::too_many_connections()),
             Ok(()) if parts.method == Method::OPTIONS => Cors::preflight(&parts.headers),
-            Ok(()) => self.route(client, sessions, route, &parts, &id, &mut unread).await,
+            Ok(()) => self.route(&context, sessions, route, &mut unread).await,
         };
         if Compressor::is_for(&reply) {
             reply = self.compressor.apply(&parts.headers, reply).await;
         }
         let (status, upgrade, at) = (reply.status.as_u16(), reply.upgrade.take(), self.clock.moment());
-        let is_last = unread.is_some() || *scope == Scope::Probes;
-        self.metrics.answered(&mut remembered.lock().counted, &parts.method, route.resource(), status, at.since(begun));
-        self.answered.log(&parts, route, status, &id, at);
-        let upgrade = upgrade.map(|invitation| (invitation, client));
+        let (is_last, took) = (unread.is_some() || is_probe, at.since(context.arrived_at));
+        self.metrics.answered(&mut connection.memo.lock().counted, &parts.method, route.resource(), status, took);
+        self.answered.log(&context, route, status, at);
+        let upgrade = upgrade.map(|upgrade| (upgrade, caller));
         HandledRequest { response: self.heads.response(reply, id, is_last), upgrade, at }
     }
 
@@ -149,22 +125,15 @@ impl Service {
 
     async fn route(
         &self,
-        client: ClientAddress,
+        context: &RequestContext<'_>,
         sessions: &Sessions,
         route: RouteMatch<'_>,
-        parts: &Parts,
-        request_id: &HeaderValue,
         unread: &mut Unread,
     ) -> Response {
-        let general = if route.is_limited() { self.hit_rate_limit(client).await } else { None };
+        let general = if route.is_limited() { self.hit_rate_limit(context.caller).await } else { None };
         let mut reply = match route {
             _ if general.is_some_and(|quota| quota.is_exceeded()) => Response::problem(&Problem::too_many_requests()),
-            RouteMatch::Found(_, route, id) => {
-                let handling = Handling::preferred(&parts.method, &parts.headers);
-                let asked =
-                    RequestContext { client, sessions, endpoint: route.endpoint, id, handling, parts, request_id };
-                self.serve(asked, unread).await
-            }
+            RouteMatch::Found(_, route, id) => self.serve(context, sessions, route.endpoint, id, unread).await,
             RouteMatch::WrongMethod(resource) => Response::wrong_method(resource),
             RouteMatch::Unknown => Response::problem(&Problem::unknown_route()),
         };
@@ -174,68 +143,73 @@ impl Service {
     }
 
     /// A limit that cannot be counted lets through.
-    async fn hit_rate_limit(&self, client: ClientAddress) -> Option<RateLimitStatus> {
-        self.client_limit.hit(client).await.unwrap_or_else(|error| {
+    async fn hit_rate_limit(&self, caller: Caller) -> Option<RateLimitStatus> {
+        self.client_limit.hit(caller.address()).await.unwrap_or_else(|error| {
             debug!(?error, "a request was not counted");
             None
         })
     }
 
-    async fn serve(&self, asked: RequestContext<'_>, unread: &mut Unread) -> Response {
-        let RequestContext { endpoint, handling, parts, .. } = asked;
+    async fn serve(
+        &self,
+        context: &RequestContext<'_>,
+        sessions: &Sessions,
+        endpoint: Endpoint,
+        id: &str,
+        unread: &mut Unread,
+    ) -> Response {
         if endpoint == Endpoint::WebSocket {
-            return match ws::invite(parts).filter(|_| unread.is_none()) {
-                Some(Ok((head, invitation))) => Response::switch_protocols(head, invitation),
+            return match ws::invite(context.parts()).filter(|_| unread.is_none()) {
+                Some(Ok((head, upgrade))) => Response::switch_protocols(head, upgrade),
                 Some(Err(why)) => Response::problem(&Problem::bad_request(why)),
                 None => Response::upgrade_required(),
             };
         }
-        let body = match body::read(&parts.headers, unread, self.body_timeout, &self.bodies).await {
+        let body = match body::read(context.headers(), unread, self.body_timeout, &self.bodies).await {
             Ok(body) => body,
             Err(problem) => return Response::problem(&problem),
         };
         // It stays where it is: futures are large, and each layer around one that is not pinned moves it.
-        let handled = pin!(self.handle(asked, &body.bytes));
+        let handled = pin!(self.handle(context, sessions, endpoint, id, &body.bytes));
         let guarded = pin!(self.supervisor.contain("request", handled));
+        let (method, path) = (context.method(), context.path());
         match within(self.request_timeout, guarded).await {
-            Some(Ok(reply)) => handling.applied(reply.into()),
+            Some(Ok(reply)) => context.handling.applied(reply.into()),
             Some(Err(_)) => {
-                let request_id = asked.request_id.to_str().unwrap_or_default();
-                error!(method = %parts.method, path = parts.uri.path(), request_id, "a request met a fault of ours");
+                error!(%method, path, request_id = context.id_text(), "a request met a fault of ours");
                 Response::problem(&Problem::internal())
             }
             None => {
-                let request_id = asked.request_id.to_str().unwrap_or_default();
-                error!(method = %parts.method, path = parts.uri.path(), request_id, "a request took too long");
-                let is_safe = parts.method.is_safe();
-                let problem = if is_safe { Problem::unavailable("Too slow") } else { Problem::unknown_outcome() };
+                error!(%method, path, request_id = context.id_text(), "a request took too long");
+                let problem =
+                    if method.is_safe() { Problem::unavailable("Too slow") } else { Problem::unknown_outcome() };
                 Response::problem(&problem)
             }
         }
     }
 
-    async fn handle(&self, asked: RequestContext<'_>, body: &Bytes) -> Result<Response, Problem> {
-        let RequestContext { client, sessions: all, endpoint, id, handling, parts, .. } = asked;
-        panic_point("request", parts.uri.path());
-        let headers = &parts.headers;
+    async fn handle(
+        &self,
+        context: &RequestContext<'_>,
+        all: &Sessions,
+        endpoint: Endpoint,
+        id: &str,
+        body: &Bytes,
+    ) -> Result<Response, Problem> {
+        panic_point("request", context.path());
         let command = match endpoint {
-            Endpoint::Create => return sessions::create(all, handling, body).await,
-            Endpoint::Read => return sessions::read(all, headers, id).await,
-            Endpoint::Patch => return sessions::patch(all, headers, id, body).await,
-            Endpoint::Delete => {
-                let query = parts.uri.query().unwrap_or_default();
-                return sessions::delete(all, headers, handling, id, query, body).await;
-            }
-            Endpoint::Switch => return sessions::switch(all, headers, handling, client, id, body).await,
-            Endpoint::Events => {
-                return sessions::events(all, &*self.clocks, id, parts.uri.query().unwrap_or_default()).await;
-            }
+            Endpoint::Create => return sessions::create(context, all, body).await,
+            Endpoint::Read => return sessions::read(context, all, id).await,
+            Endpoint::Patch => return sessions::patch(context, all, id, body).await,
+            Endpoint::Delete => return sessions::delete(context, all, id, body).await,
+            Endpoint::Switch => return sessions::switch(context, all, id, body).await,
+            Endpoint::Events => return sessions::events(context, all, &*self.clocks, id).await,
             Endpoint::Time => return meta::time(&*self.clocks).await,
             Endpoint::Health => return Ok(meta::health()),
             Endpoint::Ready => return Ok(meta::ready(&self.readiness)),
             Endpoint::Metrics => {
                 self.metrics.active_sessions(self.deadlines.running_clocks());
-                return Ok(meta::metrics(&self.registry, headers));
+                return Ok(meta::metrics(&self.registry, context.headers()));
             }
             Endpoint::ApiDocsJson => return Ok(meta::api_docs_json()),
             Endpoint::ApiDocs => return Ok(meta::api_docs()),
@@ -246,7 +220,7 @@ impl Service {
             Endpoint::Complete => Command::Complete,
             Endpoint::Cancel => Command::Cancel,
         };
-        sessions::transition(all, headers, handling, id, body, command).await
+        sessions::transition(context, all, id, body, command).await
     }
 }
 

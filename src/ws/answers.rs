@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::timeout;
 
-use crate::client_address::ClientAddress;
+use crate::caller::Caller;
 use crate::engine::{Command, Precondition, Refusal, SessionId};
 use crate::problem::Problem;
 use crate::sessions::{ClientRateLimit, CommandRequest, Failure, SessionView, Sessions};
@@ -16,7 +16,7 @@ use crate::wire::{self, BodyPieces, ClientCommand, FieldProblems, RequestedChang
 /// Answers one client's messages about one session.
 pub(super) struct Answers {
     pub(super) id: SessionId,
-    pub(super) client: ClientAddress,
+    pub(super) caller: Caller,
     /// As this client asks for them.
     pub(super) sessions: Sessions,
     pub(super) clocks: Arc<dyn PartitionClocks>,
@@ -61,14 +61,14 @@ impl Answers {
         arrival: Arrival,
     ) -> Result<BodyPieces, Problem> {
         // A limit that cannot be counted lets through.
-        let quota = self.client_limit.hit(self.client).await.unwrap_or_default();
+        let quota = self.client_limit.hit(self.caller.address()).await.unwrap_or_default();
         if quota.is_some_and(|quota| quota.is_exceeded()) {
             return Err(Problem::too_many_requests());
         }
         let (command, version) = change.map_err(Problem::invalid)?;
         let is_switch = matches!(command, Command::Switch { .. });
         let precondition = Precondition { one_of: None, version };
-        let request = CommandRequest { precondition, client: Some(self.client), ..command.into() };
+        let request = CommandRequest { precondition, client: Some(self.caller.address()), ..command.into() };
         let asked = timeout(self.request_timeout, self.sessions.change(self.id, arrival, request));
         let done = asked.await.map_err(|_| Problem::unknown_outcome())?.result?;
         match &done.record {

@@ -11,7 +11,7 @@ use tokio::time::{Interval, MissedTickBehavior, interval_at, timeout};
 use tokio_tungstenite::tungstenite::Message;
 use tracing::debug;
 
-use crate::client_address::ClientAddress;
+use crate::caller::Caller;
 use crate::engine::StateTag;
 use crate::sessions::{Failure, SessionView};
 use crate::shutdown::Shutdown;
@@ -41,24 +41,24 @@ const SYNC_TRIES: usize = 3;
 pub async fn serve(
     tcp: TcpStream,
     read: Bytes,
-    client: ClientAddress,
-    invitation: UpgradeRequest,
+    caller: Caller,
+    upgrade: UpgradeRequest,
     live: &WsContext,
     shutdown: Shutdown,
 ) -> TcpStream {
     let outbox = live.hub.outbox();
     let mut socket = ClientSocket::new(tcp, read, &outbox).await;
-    let ending = match invitation.0 {
+    let ending = match upgrade.0 {
         Ok(id) => {
             let _member = live.hub.join(id, Arc::clone(&outbox));
-            let sessions = live.sessions.asked_by(client);
+            let sessions = live.sessions.asked_by(caller.address());
             let (clocks, client_limit) = (Arc::clone(&live.clocks), live.client_limit.clone());
-            let answers = Answers { id, client, sessions, clocks, client_limit, request_timeout: live.request_timeout };
+            let answers = Answers { id, caller, sessions, clocks, client_limit, request_timeout: live.request_timeout };
             Client { answers, live, outbox: &outbox, share: live.hub.share() }.run(&mut socket, shutdown).await
         }
         Err(why) => CloseReason::refused(why),
     };
-    debug!(%client, ?ending, "a WebSocket ended");
+    debug!(client = %caller, ?ending, "a WebSocket ended");
     outbox.close();
     socket.end(ending).await
 }

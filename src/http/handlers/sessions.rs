@@ -2,15 +2,15 @@
 
 use bytes::Bytes;
 use hyper::StatusCode;
-use hyper::header::{HeaderMap, HeaderName, HeaderValue};
+use hyper::header::{HeaderName, HeaderValue};
 
-use crate::client_address::ClientAddress;
 use crate::engine::{Command, SessionId};
 use crate::problem::Problem;
 use crate::sessions::{Applied, CommandRequest, SessionView, Sessions};
 use crate::store::{Arrival, PartitionClocks};
 use crate::wire::{self, FieldProblems, HistoryQuery, KnownFields, Object};
 
+use super::super::request_context::RequestContext;
 use super::super::response::Response;
 use super::handling::Handling;
 use super::precondition;
@@ -20,8 +20,8 @@ pub(in crate::http) const SETTLED: HeaderName = HeaderName::from_static("synckai
 const UNSAVED: HeaderValue = HeaderValue::from_static("unsaved");
 
 pub(in crate::http) async fn create(
+    context: &RequestContext<'_>,
     sessions: &Sessions,
-    handling: Handling,
     body: &Bytes,
 ) -> Result<Response, Problem> {
     let mut problems = FieldProblems::new();
@@ -31,7 +31,7 @@ pub(in crate::http) async fn create(
     } else {
         None
     };
-    handling.check(&object, KnownFields::CREATE, &mut problems);
+    context.handling.check(&object, KnownFields::CREATE, &mut problems);
     let new = new.filter(|_| problems.is_empty());
     let new = new.ok_or_else(|| Problem::invalid(problems))?;
     let arrival = sessions.arrive(new.id);
@@ -39,14 +39,18 @@ pub(in crate::http) async fn create(
     Ok(state(StatusCode::CREATED, &done))
 }
 
-pub(in crate::http) async fn read(sessions: &Sessions, headers: &HeaderMap, id: &str) -> Result<Response, Problem> {
+pub(in crate::http) async fn read(
+    context: &RequestContext<'_>,
+    sessions: &Sessions,
+    id: &str,
+) -> Result<Response, Problem> {
     let SessionView { snapshot, now, is_unsaved } = sessions.read(session_id(id)?).await?;
     if is_unsaved {
         // Whoever knows the state of that name does not know what time has done since.
         let reply = Response::session(StatusCode::OK, wire::session(snapshot.members, now), snapshot.tag);
         return Ok(reply.with(SETTLED, UNSAVED));
     }
-    if precondition::is_known(headers, snapshot.tag) {
+    if precondition::is_known(context.headers(), snapshot.tag) {
         return Ok(Response::not_modified(snapshot.tag));
     }
     Ok(Response::session(StatusCode::OK, wire::session(snapshot.members, now), snapshot.tag))
@@ -54,22 +58,21 @@ pub(in crate::http) async fn read(sessions: &Sessions, headers: &HeaderMap, id: 
 
 /// A change that has no fields; whatever the body says is ignored, unless that is not wanted.
 pub(in crate::http) async fn transition(
+    context: &RequestContext<'_>,
     sessions: &Sessions,
-    headers: &HeaderMap,
-    handling: Handling,
     id: &str,
     body: &Bytes,
     command: Command,
 ) -> Result<Response, Problem> {
-    let (id, arrival) = without_fields(sessions, handling, id, body)?;
-    let request = CommandRequest { precondition: precondition::of_change(headers, None), ..command.into() };
+    let (id, arrival) = without_fields(context, sessions, id, body)?;
+    let request = CommandRequest { precondition: precondition::of_change(context.headers(), None), ..command.into() };
     let done = sessions.change(id, arrival, request).await.result?;
     Ok(state(StatusCode::OK, &done))
 }
 
 pub(in crate::http) async fn patch(
+    context: &RequestContext<'_>,
     sessions: &Sessions,
-    headers: &HeaderMap,
     id: &str,
     body: &Bytes,
 ) -> Result<Response, Problem> {
@@ -77,7 +80,7 @@ pub(in crate::http) async fn patch(
     let request = CommandRequest {
         command: Command::Patch(patch.settings),
         merge: patch.merge,
-        precondition: precondition::of_change(headers, patch.expected_version),
+        precondition: precondition::of_change(context.headers(), patch.expected_version),
         client: None,
     };
     let done = sessions.change(id, arrival, request).await.result?;
@@ -85,21 +88,19 @@ pub(in crate::http) async fn patch(
 }
 
 pub(in crate::http) async fn switch(
+    context: &RequestContext<'_>,
     sessions: &Sessions,
-    headers: &HeaderMap,
-    handling: Handling,
-    client: ClientAddress,
     id: &str,
     body: &Bytes,
 ) -> Result<Response, Problem> {
     let (id, arrival, switch) = named(sessions, id, body, |object, problems| {
         let switch = wire::switch(object, problems);
-        handling.check(object, KnownFields::SWITCH, problems);
+        context.handling.check(object, KnownFields::SWITCH, problems);
         switch.filter(|_| problems.is_empty())
     })?;
     let command = Command::Switch { next: switch.next, current: switch.current };
-    let precondition = precondition::of_change(headers, switch.expected_version);
-    let request = CommandRequest { command, merge: None, precondition, client: Some(client) };
+    let precondition = precondition::of_change(context.headers(), switch.expected_version);
+    let request = CommandRequest { command, merge: None, precondition, client: Some(context.caller.address()) };
     let asked = sessions.change(id, arrival, request).await;
     let answer = asked.result.map(|done| match &done.record {
         Some(record) => {
@@ -114,17 +115,16 @@ pub(in crate::http) async fn switch(
 
 /// The end of a session; with `history=1` of all that is known of it.
 pub(in crate::http) async fn delete(
+    context: &RequestContext<'_>,
     sessions: &Sessions,
-    headers: &HeaderMap,
-    handling: Handling,
     id: &str,
-    query: &str,
     body: &Bytes,
 ) -> Result<Response, Problem> {
-    let (id, arrival) = without_fields(sessions, handling, id, body)?;
-    let request = CommandRequest { precondition: precondition::of_change(headers, None), ..Command::Delete.into() };
+    let (id, arrival) = without_fields(context, sessions, id, body)?;
+    let request =
+        CommandRequest { precondition: precondition::of_change(context.headers(), None), ..Command::Delete.into() };
     sessions.change(id, arrival, request).await.result?;
-    if wire::names_history(query) {
+    if wire::names_history(context.query()) {
         sessions.erase(id).await?;
     }
     Ok(Response::empty(StatusCode::NO_CONTENT))
@@ -132,14 +132,14 @@ pub(in crate::http) async fn delete(
 
 /// What is written down of a session.
 pub(in crate::http) async fn events(
+    context: &RequestContext<'_>,
     sessions: &Sessions,
     clocks: &dyn PartitionClocks,
     id: &str,
-    query: &str,
 ) -> Result<Response, Problem> {
     let mut problems = FieldProblems::new();
     let id = wire::session_id(id, &mut problems);
-    let query = wire::history_query(query, &mut problems);
+    let query = wire::history_query(context.query(), &mut problems);
     let (Some(id), Some(HistoryQuery { after, limit })) = (id, query) else { return Err(Problem::invalid(problems)) };
     let page = sessions.history(id, after, limit).await?;
     let (now, next) = (clocks.now_near(id).await?, page.next(after));
@@ -173,17 +173,17 @@ fn named<T>(
 
 /// The session that a path names, and the arrival of a request that has no fields.
 fn without_fields(
+    context: &RequestContext<'_>,
     sessions: &Sessions,
-    handling: Handling,
     id: &str,
     body: &Bytes,
 ) -> Result<(SessionId, Arrival), Problem> {
-    if handling == Handling::Lenient {
+    if context.handling == Handling::Lenient {
         let id = session_id(id)?;
         return Ok((id, sessions.arrive(id)));
     }
     let (id, arrival, ()) = named(sessions, id, body, |object, problems| {
-        handling.check(object, KnownFields::NONE, problems);
+        context.handling.check(object, KnownFields::NONE, problems);
         problems.is_empty().then_some(())
     })?;
     Ok((id, arrival))

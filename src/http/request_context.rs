@@ -1,0 +1,99 @@
+//! What a request brings besides its body: who asks, when, over which connection, with which headers. Handlers are given
+//! this and nothing else of HTTP. Does not know where the request leads, nor what is answered.
+
+use hyper::Method;
+use hyper::header::{HeaderMap, HeaderValue};
+use hyper::http::request::Parts;
+use parking_lot::Mutex;
+
+use crate::caller::Caller;
+use crate::client_address::TrustedProxies;
+use crate::clock::Moment;
+use crate::sessions::Sessions;
+
+use super::admission::Scope;
+use super::handlers::handling::Handling;
+use super::metrics::Series;
+use super::peer::Peer;
+use super::request_id::RequestIds;
+
+/// A request whose head was read.
+#[derive(Debug)]
+pub(super) struct RequestContext<'r> {
+    pub(super) caller: Caller,
+    /// When the last byte of its head was read.
+    pub(super) arrived_at: Moment,
+    /// Its name, for logs and for whoever asked.
+    pub(super) id: &'r HeaderValue,
+    /// What becomes of fields that the server does not know.
+    pub(super) handling: Handling,
+    parts: &'r Parts,
+}
+
+impl<'r> RequestContext<'r> {
+    pub(super) fn new(caller: Caller, arrived_at: Moment, id: &'r HeaderValue, parts: &'r Parts) -> Self {
+        Self { caller, arrived_at, id, handling: Handling::preferred(&parts.method, &parts.headers), parts }
+    }
+
+    /// The whole head.
+    pub(super) fn parts(&self) -> &'r Parts {
+        self.parts
+    }
+
+    pub(super) fn method(&self) -> &'r Method {
+        &self.parts.method
+    }
+
+    pub(super) fn headers(&self) -> &'r HeaderMap {
+        &self.parts.headers
+    }
+
+    pub(super) fn path(&self) -> &'r str {
+        self.parts.uri.path()
+    }
+
+    /// What follows the question mark; empty without one.
+    pub(super) fn query(&self) -> &'r str {
+        self.parts.uri.query().unwrap_or_default()
+    }
+
+    /// Its name as text.
+    pub(super) fn id_text(&self) -> &'r str {
+        self.id.to_str().unwrap_or_default()
+    }
+}
+
+/// What requests of one connection have in common.
+pub(super) struct ConnectionContext {
+    peer: Peer,
+    pub(super) scope: Scope,
+    /// As the other end of the connection asks for them.
+    sessions: Sessions,
+    pub(super) memo: Mutex<ConnectionMemo>,
+}
+
+/// What a connection remembers of one request for the next.
+pub(super) struct ConnectionMemo {
+    /// Where the last one was counted.
+    pub(super) counted: Option<Series>,
+    pub(super) ids: RequestIds,
+}
+
+impl ConnectionContext {
+    /// A connection of `peer`.
+    pub(super) fn new(peer: Peer, scope: Scope, sessions: &Sessions) -> Self {
+        let memo = Mutex::new(ConnectionMemo { counted: None, ids: RequestIds::new() });
+        Self { peer, scope, sessions: sessions.asked_by(peer.address()), memo }
+    }
+
+    /// Who sends a request with such headers over the connection.
+    pub(super) fn caller(&self, headers: &HeaderMap, proxies: &TrustedProxies) -> Caller {
+        Caller::anonymous(self.peer.client(headers, proxies))
+    }
+
+    /// The sessions as `caller` asks for them, if that is who the connection belongs to: most connections have one client, so
+    /// that its share of the sessions need not be taken for each request.
+    pub(super) fn sessions_of(&self, caller: Caller) -> Option<&Sessions> {
+        Some(&self.sessions).filter(|sessions| sessions.is_asked_by(caller.address()))
+    }
+}
