@@ -9,6 +9,7 @@
 pub mod engine;
 pub mod clock;
 pub mod memory_limit;
+pub mod random;
 pub mod client_address;
 pub mod caller;
 pub mod process;

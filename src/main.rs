@@ -8,7 +8,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
-use synckairos::config::{self, Address, Config, Kind, SETTINGS};
+use synckairos::config::{self, Address, Config, SETTINGS, SettingKind};
 use synckairos::healthcheck::{self, Probe};
 use synckairos::maintenance::{self, HistoryLocation};
 use synckairos::queue_admin::{self, QueueCommand};
@@ -58,7 +58,7 @@ fn main() -> ExitCode {
         }
         option(name).or_else(|| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned()))
     };
-    let seen = SETTINGS.iter().filter(|setting| setting.kind == Kind::Url);
+    let seen = SETTINGS.iter().filter(|setting| setting.kind == SettingKind::Url);
     let seen = seen.filter(|setting| option(setting.name).is_some_and(|url| config::has_password(&url)));
     let seen: Vec<_> = seen.map(|setting| setting.name).collect();
     let code = match matches.subcommand() {
@@ -270,7 +270,7 @@ fn command() -> Command {
         "PARTITIONS",
         "DATABASE_URL",
     ];
-    let options = SETTINGS.iter().filter(|setting| setting.kind != Kind::Secret).map(|setting| {
+    let options = SETTINGS.iter().filter(|setting| setting.kind != SettingKind::Secret).map(|setting| {
         let flag = setting.name.to_ascii_lowercase().replace('_', "-");
         let default = if setting.default.is_empty() { "none" } else { setting.default };
         let help = format!("{} [env: {}] [default: {default}]", setting.help, setting.name);

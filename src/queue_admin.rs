@@ -26,7 +26,11 @@ pub enum QueueCommand {
 }
 
 /// Runs a command and prints what it comes to; `Err` says why it cannot be done.
-pub async fn run(redis: &config::Redis, command: QueueCommand, out: &mut (dyn Write + Send)) -> Result<(), String> {
+pub async fn run(
+    redis: &config::RedisSettings,
+    command: QueueCommand,
+    out: &mut (dyn Write + Send),
+) -> Result<(), String> {
     let printed = |result: io::Result<()>| result.map_err(|error| error.to_string());
     match command {
         QueueCommand::Stats => {
@@ -64,7 +68,7 @@ pub async fn run(redis: &config::Redis, command: QueueCommand, out: &mut (dyn Wr
     }
 }
 
-fn open_queue(redis: &config::Redis) -> Result<QueueAdmin, String> {
+fn open_queue(redis: &config::RedisSettings) -> Result<QueueAdmin, String> {
     let server = RedisServer::open(&redis.access, REPLY_TIMEOUT)?;
     Ok(QueueAdmin::new(AuditQueue::all(&server, &Keyspace::new(&redis.prefix, redis.partitions))))
 }

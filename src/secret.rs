@@ -8,26 +8,36 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use secrecy::zeroize::Zeroizing;
+use secrecy::{ExposeSecret, SecretString};
 use tracing::{info, warn};
 
 /// No setting is longer than this many bytes.
 const LEN_MAX: u64 = 65_536;
 
-/// Text that cannot be printed.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(Arc<str>);
+/// Text that cannot be printed, and is zeroed when it is dropped. Cloning shares it.
+#[derive(Clone)]
+pub struct Secret(Arc<SecretString>);
 
 impl Secret {
     /// Hides a text.
     pub fn new(text: &str) -> Self {
-        Self(text.into())
+        Self(Arc::new(text.into()))
     }
 
     /// The text itself, for whoever must be told.
     pub fn reveal(&self) -> &str {
-        &self.0
+        self.0.expose_secret()
     }
 }
+
+impl PartialEq for Secret {
+    fn eq(&self, other: &Self) -> bool {
+        self.reveal() == other.reveal()
+    }
+}
+
+impl Eq for Secret {}
 
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -37,14 +47,14 @@ impl fmt::Debug for Secret {
 
 /// Where a secret comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Source {
+pub enum SecretSource {
     /// It was given, and does not change.
     Given(Secret),
     /// It stands in a file, and changes when the file does.
     File(SecretFile),
 }
 
-impl Source {
+impl SecretSource {
     /// What is given by itself.
     pub fn given(text: &str) -> Self {
         Self::Given(Secret::new(text))
@@ -52,46 +62,46 @@ impl Source {
 
     /// What a file says; `Err` says why nobody can know.
     pub fn file(path: &Path) -> Result<Self, String> {
-        let last = Mutex::new(Last { secret: Secret::new(&read(path)?), is_readable: true });
-        Ok(Self::File(SecretFile(Arc::new(Inner { path: path.to_owned(), last }))))
+        let last = Mutex::new(LastRead { secret: Secret::new(&read(path)?), is_readable: true });
+        Ok(Self::File(SecretFile(Arc::new(WatchedFile { path: path.to_owned(), last }))))
     }
 
     /// Whether it may be another one later.
     pub fn may_change(&self) -> bool {
-        matches!(self, Source::File(_))
+        matches!(self, SecretSource::File(_))
     }
 
     /// The secret as it is now: of a file that cannot be read any more, what it said last. Blocks while a file is read.
     pub fn now(&self) -> Secret {
         match self {
-            Source::Given(secret) => secret.clone(),
-            Source::File(SecretFile(file)) => file.now(),
+            SecretSource::Given(secret) => secret.clone(),
+            SecretSource::File(SecretFile(file)) => file.now(),
         }
     }
 }
 
 /// A file and what it said last.
 #[derive(Clone)]
-pub struct SecretFile(Arc<Inner>);
+pub struct SecretFile(Arc<WatchedFile>);
 
-struct Inner {
+struct WatchedFile {
     path: PathBuf,
-    last: Mutex<Last>,
+    last: Mutex<LastRead>,
 }
 
-struct Last {
+struct LastRead {
     secret: Secret,
     /// So that the log says once that it is not.
     is_readable: bool,
 }
 
-impl Inner {
+impl WatchedFile {
     fn now(&self) -> Secret {
         let text = read(&self.path);
         let mut last = self.last.lock();
         match text {
             Ok(text) => {
-                if *last.secret.0 != *text {
+                if last.secret.reveal() != *text {
                     last.secret = Secret::new(&text);
                     info!(path = %self.path.display(), "a secret has changed");
                 }
@@ -121,21 +131,21 @@ impl fmt::Debug for SecretFile {
     }
 }
 
-/// The text in a file, without white space around it; `Err` names the file and says why there is none.
-pub fn read(path: &Path) -> Result<String, String> {
-    let mut text = String::new();
+/// The text in a file, without white space around it, zeroed when it is dropped; `Err` names the file and says why there is none.
+pub fn read(path: &Path) -> Result<Zeroizing<String>, String> {
+    let mut text = Zeroizing::new(String::new());
     let told = File::open(path).and_then(|file| file.take(LEN_MAX + 1).read_to_string(&mut text));
     let told = told.and_then(|_| match text.trim() {
         "" => Err(Error::other("it is empty")),
         _ if text.len() as u64 > LEN_MAX => Err(Error::other("it is longer than 64 KiB")),
-        trimmed => Ok(trimmed.to_owned()),
+        trimmed => Ok(Zeroizing::new(trimmed.to_owned())),
     });
     told.map_err(|error| format!("{}: {error}", path.display()))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Secret, Source, read};
+    use super::{Secret, SecretSource, read};
 
     fn path(name: &str) -> std::path::PathBuf {
         std::env::temp_dir().join(format!("synckairos-secret-{}-{name}", std::process::id()))
@@ -144,7 +154,7 @@ mod tests {
     #[test]
     fn it_cannot_be_printed() {
         let secret = Secret::new("hunter2");
-        assert_eq!(format!("{secret:?} {:?}", Source::Given(secret.clone())), "Secret(..) Given(Secret(..))");
+        assert_eq!(format!("{secret:?} {:?}", SecretSource::Given(secret.clone())), "Secret(..) Given(Secret(..))");
         assert_eq!(secret.reveal(), "hunter2");
     }
 
@@ -152,7 +162,7 @@ mod tests {
     fn a_file_is_read_at_each_use_and_its_last_text_outlives_it() {
         let path = path("rotated");
         std::fs::write(&path, " first\n\n").expect("it can be written");
-        let source = Source::file(&path).expect("it can be read");
+        let source = SecretSource::file(&path).expect("it can be read");
         assert!(source.may_change() && !format!("{source:?}").contains("first"));
         assert_eq!(source.now().reveal(), "first");
         std::fs::write(&path, "second").expect("it can be written");

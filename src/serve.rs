@@ -1,7 +1,6 @@
 //! The only wiring: puts the parts together, starts them in order and stops them in order. Nothing imports
 //! this but the program and the tests.
 
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +21,7 @@ use crate::logging;
 use crate::memory_limit;
 use crate::postgres::{self, PostgresArchive, PostgresServer, PostgresSink, SchemaStatus};
 use crate::process::{self, ProcessCollector};
+use crate::random;
 use crate::readiness::{Finding, Readiness};
 use crate::redis::{Keyspace, RedisServer, WakeUp};
 use crate::sessions::{ClientRateLimit, Recovery, RecoveryOptions, Sessions};
@@ -282,7 +282,7 @@ impl Running {
 /// The instances that share a Redis, this one among them.
 fn instances(
     config: &Config,
-    redis: &config::Redis,
+    redis: &config::RedisSettings,
     server: &RedisServer,
     address: &Address,
     format: RecordFormat,
@@ -291,8 +291,7 @@ fn instances(
     let fingerprint = Fingerprint::from([("PARTITIONS", redis.partitions.to_string()), ("AUDIT", audit.to_owned())]);
     let (name, version) = (address.to_string(), env!("CARGO_PKG_VERSION").to_owned());
     let lease = Lease { name, version, formats_max: *wire::FORMATS.end(), fingerprint };
-    // Nobody else has this name.
-    let run = format!("{:016x}", RandomState::new().build_hasher().finish());
+    let run = random::name();
     let keyspace = Keyspace::new(&redis.prefix, redis.partitions);
     Instances::new(server, &keyspace, run, lease, redis.record_format, format)
 }

@@ -4,7 +4,7 @@ use std::net::TcpListener;
 use std::process::{Output, Stdio};
 
 use serde_json::Value;
-use synckairos::config::{HEADINGS, Kind, SETTINGS};
+use synckairos::config::{HEADINGS, SETTINGS, SettingKind};
 use tokio::net::TcpStream;
 
 use test_support::http::Connection;
@@ -33,7 +33,7 @@ fn help_tells_of_every_setting() {
         let output = output(command().arg(flag).env("PORT", "nonsense"));
         let help = text(&output.stdout);
         assert_eq!((output.status.code(), &*output.stderr), (Some(0), &b""[..]), "{flag}");
-        for setting in SETTINGS.iter().filter(|setting| setting.kind != Kind::Secret) {
+        for setting in SETTINGS.iter().filter(|setting| setting.kind != SettingKind::Secret) {
             let flag = format!("--{} <{}>", setting.name.to_lowercase().replace('_', "-"), setting.value);
             let line = help.lines().find(|line| line.contains(&flag)).unwrap_or_else(|| panic!("{flag}: {help}"));
             let default = if setting.default.is_empty() { "none" } else { setting.default };

@@ -1,7 +1,8 @@
 //! Exponential backoff: how long a failed job and an unavailable database are left alone. Does not know why they failed.
 
-use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
+
+use crate::random;
 
 /// The first pause; each is twice the one before.
 const PAUSE_MIN: Duration = Duration::from_secs(2);
@@ -16,8 +17,7 @@ pub(super) fn retry_pause(attempts: u32) -> Option<Duration> {
 /// How long to leave the database alone after so many failures in a row: up to 32 s, half of it jitter.
 pub(super) fn database_pause(failures: u32) -> Duration {
     let whole = PAUSE_MIN * 2_u32.pow(failures.min(ATTEMPTS_MAX).saturating_sub(1));
-    let random = RandomState::new().hash_one(failures) % 1_000;
-    whole / 2 + whole.mul_f64(random as f64 / 2_000.0)
+    random::jitter(whole)
 }
 
 #[cfg(test)]

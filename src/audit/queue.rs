@@ -1,10 +1,10 @@
 //! The queue of audit jobs in Redis: fetch, acknowledge, release, renew, reap, over one connection. Does not know when they
 //! are called for, nor what a job says.
 
-use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
 use crate::engine::Timestamp;
+use crate::random;
 use crate::redis::{
     Keyspace, Partition, Pipeline, QueueKey, RedisConnection, RedisError, RedisServer, WakeUp, resp::Value,
 };
@@ -47,8 +47,7 @@ impl AuditQueue {
 
     /// The queue on a server.
     pub fn new(server: RedisServer, keyspace: Keyspace) -> Self {
-        // The standard library's hash keys are random: no two processes have the same name.
-        let worker = format!("{:016x}", RandomState::new().hash_one(0_u8));
+        let worker = random::name();
         Self {
             server,
             keyspace,

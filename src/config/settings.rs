@@ -13,12 +13,12 @@ pub struct Setting {
     /// What it is for, in a line.
     pub help: &'static str,
     /// What may be done with the value.
-    pub kind: Kind,
+    pub kind: SettingKind,
 }
 
 /// What may be done with a setting's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum SettingKind {
     /// It may be seen, and stand in the file that `NAME_FILE` names.
     Plain,
     /// It may be seen, and is the name of a file itself: there is no `NAME_FILE`.
@@ -30,11 +30,11 @@ pub enum Kind {
 }
 
 const fn setting(name: &'static str, value: &'static str, default: &'static str, help: &'static str) -> Setting {
-    Setting { name, value, default, help, kind: Kind::Plain }
+    Setting { name, value, default, help, kind: SettingKind::Plain }
 }
 
 impl Setting {
-    const fn of(self, kind: Kind) -> Self {
+    const fn of(self, kind: SettingKind) -> Self {
         Self { kind, ..self }
     }
 
@@ -135,24 +135,24 @@ pub const SETTINGS: &[Setting] = &[
         "",
         "Directory in which sessions and their history are kept over a restart; in memory only when not given",
     )
-    .of(Kind::File),
+    .of(SettingKind::File),
     setting(
         "REDIS_URL",
         "URL",
         "",
         "Redis that keeps the sessions of all instances: redis://, redis+sentinel:// or redis+cluster://; in this process when not given",
     )
-    .of(Kind::Url),
-    setting("REDIS_PASSWORD", "TEXT", "", "Password of REDIS_URL, when that has none; not for Sentinels").of(Kind::Secret),
+    .of(SettingKind::Url),
+    setting("REDIS_PASSWORD", "TEXT", "", "Password of REDIS_URL, when that has none; not for Sentinels").of(SettingKind::Secret),
     setting(
         "REDIS_CA_CERT",
         "FILE",
         "",
         "Whose certificates Redis may show (PEM); those that the system believes when not given",
     )
-    .of(Kind::File),
-    setting("REDIS_CLIENT_CERT", "FILE", "", "Certificate that Redis is shown (PEM)").of(Kind::File),
-    setting("REDIS_CLIENT_KEY", "FILE", "", "Its key (PEM)").of(Kind::File),
+    .of(SettingKind::File),
+    setting("REDIS_CLIENT_CERT", "FILE", "", "Certificate that Redis is shown (PEM)").of(SettingKind::File),
+    setting("REDIS_CLIENT_KEY", "FILE", "", "Its key (PEM)").of(SettingKind::File),
     setting("REDIS_PREFIX", "TEXT", "", "What every key and channel in Redis begins with"),
     setting(
         "REDIS_REPLICAS_MIN",
@@ -185,8 +185,8 @@ pub const SETTINGS: &[Setting] = &[
         "",
         "PostgreSQL that the audit is written into, and that lost sessions come back from",
     )
-    .of(Kind::Url),
-    setting("DATABASE_PASSWORD", "TEXT", "", "Password of DATABASE_URL, when that has none").of(Kind::Secret),
+    .of(SettingKind::Url),
+    setting("DATABASE_PASSWORD", "TEXT", "", "Password of DATABASE_URL, when that has none").of(SettingKind::Secret),
     setting(
         "DATABASE_SSL",
         "true|false",

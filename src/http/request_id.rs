@@ -3,10 +3,10 @@
 //! Every answer has one, and most clients give none: ids that are made share a buffer, so that a request does not ask the
 //! heap for its own.
 
-use std::hash::{BuildHasher, Hasher, RandomState};
-
 use bytes::{BufMut, BytesMut};
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
+
+use crate::random;
 
 /// Names a request, in both directions.
 pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -28,7 +28,7 @@ pub(super) struct RequestIds {
 
 impl RequestIds {
     pub(super) fn new() -> Self {
-        Self { next: RandomState::new().build_hasher().finish(), buffer: BytesMut::new() }
+        Self { next: random::bits(), buffer: BytesMut::new() }
     }
 
     /// The client's own name of a request, or one that is made.

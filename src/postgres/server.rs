@@ -1,7 +1,6 @@
 //! A PostgreSQL server: connects to the first of its hosts that accepts the login, with a timeout for each. Does not know the
 //! statements.
 
-use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +9,8 @@ use tokio_postgres::config::{Host, LoadBalanceHosts, SslMode};
 use tokio_postgres::{Config, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use crate::secret::Source;
+use crate::random;
+use crate::secret::SecretSource;
 
 use super::connection::{PostgresConnection, PostgresError, look_up};
 use super::tls::{self, TlsMode};
@@ -59,7 +59,7 @@ impl PostgresServer {
 
     /// The same for a URL that does not change.
     pub fn parse(url: &str) -> Result<Self, String> {
-        Self::open(&PostgresAccess { url: Source::given(url), password: None, is_encrypted: None })
+        Self::open(&PostgresAccess { url: SecretSource::given(url), password: None, is_encrypted: None })
     }
 
     /// The configuration for the next connection: the login is read again, the address is not, since rows do not move by
@@ -119,8 +119,7 @@ impl PostgresServer {
         let count = self.config.get_hosts().len().max(self.config.get_hostaddrs().len());
         let mut indices: Vec<_> = (0..count).collect();
         if self.config.get_load_balance_hosts() == LoadBalanceHosts::Random {
-            let random = RandomState::new();
-            indices.sort_by_key(|index| random.hash_one(index));
+            indices.sort_by_cached_key(|_| random::bits());
         }
         indices
     }
@@ -192,7 +191,7 @@ impl std::fmt::Debug for PostgresServer {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{PostgresAccess, PostgresServer, Source};
+    use super::{PostgresAccess, PostgresServer, SecretSource};
 
     #[test]
     fn reads_what_libpq_reads() {
@@ -265,8 +264,8 @@ mod tests {
     fn what_is_given_beside_the_url_does_not_contradict_it() {
         let open = |url: &str, password: Option<&str>, is_encrypted| {
             PostgresServer::open(&PostgresAccess {
-                url: Source::given(url),
-                password: password.map(Source::given),
+                url: SecretSource::given(url),
+                password: password.map(SecretSource::given),
                 is_encrypted,
             })
         };

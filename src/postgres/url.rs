@@ -4,7 +4,7 @@
 use tokio_postgres::Config;
 use tokio_postgres::config::Host;
 
-use crate::secret::Source;
+use crate::secret::SecretSource;
 
 use super::tls::TlsMode;
 
@@ -12,9 +12,9 @@ use super::tls::TlsMode;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PostgresAccess {
     /// The server's URL, with a user.
-    pub url: Source,
+    pub url: SecretSource,
     /// The password, when it is not in the URL.
-    pub password: Option<Source>,
+    pub password: Option<SecretSource>,
     /// Whether to encrypt, where the URL says nothing of `sslmode`; what it says must not contradict this.
     pub is_encrypted: Option<bool>,
 }
@@ -55,7 +55,7 @@ pub(super) struct PostgresUrl {
 
 impl PostgresAccess {
     pub(super) fn may_change(&self) -> bool {
-        self.url.may_change() || self.password.as_ref().is_some_and(Source::may_change)
+        self.url.may_change() || self.password.as_ref().is_some_and(SecretSource::may_change)
     }
 
     /// Parses the URL together with the settings beside it. Blocks while files are read.

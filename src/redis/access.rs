@@ -12,7 +12,7 @@
 
 use std::path::PathBuf;
 
-use crate::secret::Source;
+use crate::secret::SecretSource;
 
 use super::url::RedisUrl;
 
@@ -20,9 +20,9 @@ use super::url::RedisUrl;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RedisAccess {
     /// Names the servers and the user; all forms stand above.
-    pub url: Source,
+    pub url: SecretSource,
     /// The password of the servers that keep the data, when it is not in the URL.
-    pub password: Option<Source>,
+    pub password: Option<SecretSource>,
     /// Which certificates are trusted and presented.
     pub certificates: Certificates,
 }
@@ -39,7 +39,7 @@ pub struct Certificates {
 impl RedisAccess {
     /// Whether a file holds the URL or the password, and may change.
     pub(super) fn may_change(&self) -> bool {
-        self.url.may_change() || self.password.as_ref().is_some_and(Source::may_change)
+        self.url.may_change() || self.password.as_ref().is_some_and(SecretSource::may_change)
     }
 
     /// Parses the URL, and adds the password that is given beside it. Blocks while files are read.

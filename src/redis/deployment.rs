@@ -77,14 +77,14 @@ fn tls_config(certificates: &Certificates) -> Result<ClientConfig, String> {
 mod tests {
     use super::{Certificates, Deployment, DeploymentKind, EndpointAddress, RedisAccess};
 
-    use crate::secret::Source;
+    use crate::secret::SecretSource;
 
     fn parse(url: &str) -> Result<Deployment, String> {
         with(url, Certificates::default())
     }
 
     fn with(url: &str, certificates: Certificates) -> Result<Deployment, String> {
-        Deployment::open(&RedisAccess { url: Source::given(url), password: None, certificates })
+        Deployment::open(&RedisAccess { url: SecretSource::given(url), password: None, certificates })
     }
 
     fn hosts(deployment: &Deployment) -> Vec<(String, u16)> {

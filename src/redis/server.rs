@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::secret::Source;
+use crate::secret::SecretSource;
 
 use super::access::{Certificates, RedisAccess};
 use super::connection::RedisConnection;
@@ -37,7 +37,7 @@ impl RedisServer {
 
     /// The same for a URL that does not change.
     pub fn parse(url: &str, certificates: &Certificates, reply_timeout: Duration) -> Result<Self, String> {
-        let access = RedisAccess { url: Source::given(url), password: None, certificates: certificates.clone() };
+        let access = RedisAccess { url: SecretSource::given(url), password: None, certificates: certificates.clone() };
         Self::open(&access, reply_timeout)
     }
 

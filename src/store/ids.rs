@@ -1,19 +1,13 @@
-//! What nobody can foresee. Does not know what it is for.
-
-use std::hash::{BuildHasher, RandomState};
+//! Ids of events. Does not know what happened.
 
 use crate::engine::{Timestamp, Uuid};
-
-/// Bits that nobody can foresee: the standard library's hash keys are random.
-pub(super) fn bits() -> u64 {
-    RandomState::new().hash_one(0_u8)
-}
+use crate::random;
 
 /// A name that nobody else gives, of version 7 (RFC 9562, section 5.7): names of one time are neighbours, so that an
 /// index of them grows at its end.
 pub(super) fn uuid(at: Timestamp) -> Uuid {
     let time = u128::from(at.as_ms()) << 80;
-    let random = u128::from(bits()) << 64 | u128::from(bits());
+    let random = u128::from(random::bits()) << 64 | u128::from(random::bits());
     let random = random & !(u128::MAX << 80) & !(0xf << 76) & !(0b11 << 62);
     Uuid::from_bits(time | 7 << 76 | 0b10 << 62 | random)
 }

@@ -1,10 +1,10 @@
 //! Exponential backoff of a task's restarts, with jitter; it starts over once the task has run for a while. Does not know
 //! the task.
 
-use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
 use crate::clock::Moment;
+use crate::random;
 
 /// The first pause, in milliseconds; each is twice the one before.
 const PAUSE_MS: u64 = 50;
@@ -40,8 +40,7 @@ impl Backoff {
         }
         let whole = Duration::from_millis(PAUSE_MS << self.failures.min(DOUBLINGS_MAX));
         self.failures = self.failures.saturating_add(1);
-        let random = RandomState::new().hash_one(self.failures) % 1_000;
-        let pause = whole / 2 + whole.mul_f64(random as f64 / 2_000.0);
+        let pause = random::jitter(whole);
         self.proof = whole.max(PROOF_MIN);
         Restart { failures: self.failures, pause, proof: self.proof }
     }

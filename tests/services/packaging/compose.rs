@@ -2,7 +2,7 @@
 //! they are told there.
 
 use synckairos::config::Config;
-use synckairos::secret::Source;
+use synckairos::secret::SecretSource;
 use yaml_rust2::Yaml;
 
 use test_support::program::{Program, command, output};
@@ -82,11 +82,11 @@ fn instances_understand_what_they_are_told() {
     }
     let config = Config::read(|name| told.iter().find(|(key, _)| *key == name).map(|(_, value)| value.clone()));
     let config = config.expect("the settings are valid");
-    assert_eq!(config.redis.expect("it is shared").access.url, Source::given("redis://redis"));
+    assert_eq!(config.redis.expect("it is shared").access.url, SecretSource::given("redis://redis"));
     let postgres = &services["postgres"]["environment"];
     let (user, password) = (resolved(&postgres["POSTGRES_USER"]), resolved(&postgres["POSTGRES_PASSWORD"]));
     // PostgreSQL's image makes a database of its user's name.
-    let database = Source::given(&format!("postgres://{user}:{password}@postgres/{user}"));
+    let database = SecretSource::given(&format!("postgres://{user}:{password}@postgres/{user}"));
     assert_eq!(config.audit.expect("it is audited").access.url, database);
 }
 

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use crate::store::ids;
+use crate::random;
 
 /// A length between the two, in microseconds.
 pub(in crate::store::redis) fn between_us(least: u64, most: u64) -> Duration {
-    Duration::from_micros(least + ids::bits() % (most - least + 1))
+    Duration::from_micros(least + random::below(most - least + 1))
 }

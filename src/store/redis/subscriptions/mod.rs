@@ -21,8 +21,8 @@ use tracing::{debug, info, warn};
 
 use crate::clock::Moment;
 use crate::engine::SessionId;
+use crate::random;
 use crate::redis::RedisError;
-use crate::store::ids;
 use crate::store::metrics::Role;
 use crate::store::redis::connection::jitter;
 use crate::store::redis::read::reader::{Lookup, StoredRecord};
@@ -109,7 +109,7 @@ impl Subscriptions {
         asks: mpsc::WeakUnboundedSender<SubscriptionRequest>,
         inbox: mpsc::UnboundedReceiver<SubscriptionRequest>,
     ) -> Self {
-        let probe = shared.keyspace.probe_channel(ids::bits());
+        let probe = shared.keyspace.probe_channel(random::bits());
         Self {
             shared,
             readers,
