@@ -159,7 +159,7 @@ async fn a_clock_of_every_mode_runs_out() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn hundreds_of_clocks_each_run_out_once() {
     const SESSIONS: u64 = 300;
-    let server = Server::start().await;
+    let server = Server::start_with(&[("HEARTBEAT_MS", "60000")]).await;
     let mut http = server.connect().await;
     let mut clients = JoinSet::new();
     for n in 0..SESSIONS {

@@ -16,6 +16,7 @@ use test_support::wait;
 const REQUESTS: u64 = 12_000;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "takes seconds; tests/run runs it"]
 async fn nobody_waits_for_a_log_that_is_not_read() {
     let mut command = command();
     command.env("PORT", "0").env("LOG_LEVEL", "debug").stderr(Stdio::piped());

@@ -7,6 +7,7 @@ use synckairos::clock::Clock;
 use synckairos::engine::Timestamp;
 use synckairos::store::Metrics;
 use synckairos::store::file::DataDir;
+use tokio::task::JoinSet;
 
 use test_support::directory::Directory;
 use test_support::http::Connection;
@@ -14,6 +15,9 @@ use test_support::program::{command, output};
 use test_support::sessions::{id, two_players};
 
 use test_support::data_dir::{HOUR, history, start};
+
+/// Clients whose changes share the writes to the disk.
+const CLIENTS: usize = 22;
 
 /// Later than anything that happens here.
 const LATER: Timestamp = Timestamp::from_ms(4_000_000_000_000);
@@ -33,9 +37,18 @@ async fn what_is_over_goes_and_what_lives_keeps_its_newest_state() {
         client.post(&id(n), "start", &Value::Null).await;
     }
     // More than are looked at in one go.
-    for _ in 0..1_100 {
-        client.ask("POST", &format!("/v1/sessions/{}/switch", id(2)), "").await;
+    let switch = format!("POST /v1/sessions/{}/switch HTTP/1.1\r\nhost: test\r\n\r\n", id(2));
+    let mut clients = JoinSet::new();
+    for _ in 0..CLIENTS {
+        let (mut client, switch) = (Connection::open(program.address).await, switch.clone());
+        clients.spawn(async move {
+            for _ in 0..1_100 / CLIENTS {
+                client.send(switch.as_bytes()).await;
+                assert_eq!(client.answer(false).await.expect("an answer").status, 200);
+            }
+        });
     }
+    clients.join_all().await;
     program.signal("TERM");
     assert_eq!(program.ended().await, Some(0));
     let data = open(&directory);

@@ -13,13 +13,14 @@ use test_support::data_dir::start;
 const PAGE: usize = 4 << 20;
 
 #[tokio::test]
+#[ignore = "takes seconds; tests/run runs it"]
 async fn a_page_ends_when_it_is_full_and_the_next_goes_on() {
     let directory = Directory::new();
     let program = start(&directory);
     let mut client = Connection::open(program.address).await;
     let one = |n: u64| json!({"participant_id": id(1_000 + n), "participant_index": n, "total_time_ms": 60_000});
     let body = json!({"session_id": id(1), "sync_mode": "per_participant", "total_time_ms": 60_000,
-                      "participants": (0..900).map(one).collect::<Vec<_>>()});
+                      "participants": (0..600).map(one).collect::<Vec<_>>()});
     client.create(&body).await;
     client.post(&id(1), "start", &Value::Null).await;
     for _ in 0..30 {

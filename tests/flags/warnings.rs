@@ -146,7 +146,9 @@ async fn a_threshold_is_told_once_whatever_happens_in_its_millisecond() {
     }
     let global = json!({"sync_mode": "global", "warn_at_ms": [TIME_MS]});
     let grouped = json!({"sync_mode": "per_group", "participants": grouped, "warn_at_ms": [TIME_MS]});
-    check_warned_once(&["switch"], global.clone()).await;
-    check_warned_once(&["switch", "switch"], grouped).await;
-    check_warned_once(&["pause", "resume"], global).await;
+    tokio::join!(
+        check_warned_once(&["switch"], global.clone()),
+        check_warned_once(&["switch", "switch"], grouped),
+        check_warned_once(&["pause", "resume"], global),
+    );
 }

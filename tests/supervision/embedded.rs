@@ -174,6 +174,7 @@ async fn an_update_that_panics_is_missed_and_the_next_one_heard() {
 }
 
 #[tokio::test]
+#[ignore = "takes seconds; tests/run runs it"]
 async fn tasks_that_run_for_ever_come_back() {
     let mut server = Faulty::start(&[]).await;
     for task in ["upkeep", "clock"] {

@@ -107,7 +107,7 @@ async fn until_too_slow(http: &mut Connection, clients: u32) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_that_reads_too_slowly_is_told_so() {
-    let mut config = server::config(&[]);
+    let mut config = server::config(&[("HEARTBEAT_MS", "60000")]);
     config.write_timeout = Duration::from_millis(50);
     let server = Server::start_config(config).await;
     let mut http = server.connect().await;
@@ -185,11 +185,11 @@ async fn the_server_says_that_it_goes() {
     assert!(TcpStream::connect(address).await.is_err(), "nobody listens any more");
 }
 
-/// Two seconds lie between any two of them.
+/// One second lies between any two of them.
 #[tokio::test]
 async fn clients_leave_one_after_the_other_when_a_stop_is_announced() {
     const CLIENTS: u64 = 8;
-    let server = Server::start_with(&[("DRAIN_S", "16")]).await;
+    let server = Server::start_with(&[("DRAIN_S", "8")]).await;
     let address = server.address();
     let mut http = server.connect().await;
     http.create(&two_players(&id(1), 60_000)).await;

@@ -188,6 +188,7 @@ async fn a_client_that_asks_again_and_again_is_told_the_state_once_a_second() {
 
 /// Each message costs 1,024 bytes at least: the first two are paid for by what was saved up, the third 2.8 s later.
 #[tokio::test]
+#[ignore = "takes seconds; tests/run runs it"]
 async fn who_makes_the_server_send_more_than_it_may_is_heard_later() {
     let settings = [("RATE_LIMIT_ANSWER_BYTES", "300"), ("HEARTBEAT_MS", "60000")];
     let server = Server::start_with(&settings).await;

@@ -10,7 +10,6 @@ use super::described::{new_session, participant};
 use super::judged::judged;
 
 /// Walks `depth` commands deep into the session of `description`, with each choice of what a flag does.
-#[track_caller]
 fn walk(description: &str, depth: usize) {
     for on_timeout in OnTimeout::ALL {
         let new = new_session(&format!("{description} {}", on_timeout.name()));
@@ -138,30 +137,58 @@ fn essence(session: &Session, now: u64) -> Vec<u64> {
     essence
 }
 
-#[test]
-fn one_participant() {
+fn one_participant(depth: usize) {
     for mode in ["per_participant increment=1", "per_cycle total=7", "per_group", "global total=3", "count_up max=3"] {
-        walk(&format!("{mode} A=3"), 5);
+        walk(&format!("{mode} A=3"), depth);
     }
 }
 
-#[test]
-fn two_participants() {
+fn two_participants(depth: usize) {
     for mode in ["per_participant increment=1", "per_cycle total=11", "global total=3", "count_up max=3", "count_up"] {
-        walk(&format!("{mode} A=2 B=3"), 4);
+        walk(&format!("{mode} A=2 B=3"), depth);
     }
 }
 
-#[test]
-fn three_participants() {
+fn three_participants(depth: usize) {
     for mode in ["per_participant", "per_cycle total=19 turn=2", "global total=2", "count_up max=2"] {
-        walk(&format!("{mode} A=2#5 B=1#0 C=3#5"), 4);
+        walk(&format!("{mode} A=2#5 B=1#0 C=3#5"), depth);
+    }
+}
+
+fn groups(depth: usize) {
+    for members in ["A=2/g B=1/g C=2", "A=2/g B=1/h C=2/g h=3", "A=1 B=2", "A=2/g B=1/g g=2"] {
+        walk(&format!("per_group increment=1 {members}"), depth);
     }
 }
 
 #[test]
-fn groups() {
-    for members in ["A=2/g B=1/g C=2", "A=2/g B=1/h C=2/g h=3", "A=1 B=2", "A=2/g B=1/g g=2"] {
-        walk(&format!("per_group increment=1 {members}"), 4);
-    }
+fn short_ways() {
+    one_participant(3);
+    two_participants(3);
+    three_participants(3);
+    groups(3);
+}
+
+#[test]
+#[ignore = "takes seconds; tests/run runs it"]
+fn long_ways_of_one_participant() {
+    one_participant(5);
+}
+
+#[test]
+#[ignore = "takes seconds; tests/run runs it"]
+fn long_ways_of_two_participants() {
+    two_participants(4);
+}
+
+#[test]
+#[ignore = "takes seconds; tests/run runs it"]
+fn long_ways_of_three_participants() {
+    three_participants(4);
+}
+
+#[test]
+#[ignore = "takes seconds; tests/run runs it"]
+fn long_ways_of_groups() {
+    groups(4);
 }

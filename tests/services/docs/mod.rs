@@ -32,6 +32,7 @@ const BY_ITSELF: &[(&str, &str)] = &[
     ("docs/run/many-instances.md", "sudo -u postgres psql"),
     ("docs/run/many-instances.md", "psql postgres"),
     ("docs/run/redis.md", "redis-cli ACL SETUSER"),
+    ("docs/run/runbook.md", "synckairos queue stats"),
     ("docs/run/upgrade.md", "redis-cli llen"),
     ("docs/run/upgrade.md", "pg_dump"),
     ("docs/run/upgrade.md", "dropdb"),
@@ -48,7 +49,6 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
         "it installs into the system; packaging::unit holds the unit",
     ),
     ("docs/run/install.md", "docker build", "it needs Docker; packaging::image and packaging::filesets hold the image"),
-    ("docs/run/redis.md", "SYNCKAIROS_TEST_", "a measurement that takes minutes; the tests that it names run"),
 ];
 
 /// What is printed but for its figures.
@@ -216,12 +216,11 @@ async fn many_instances_serve_the_same_as_the_page_says() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_queue_is_asked_as_the_page_says() {
     let redis = Redis::start();
-    let block =
-        typed().into_iter().find(|block| block.is("docs/run/audit.md", "synckairos queue")).expect("it is there");
+    let commands = ["docs/run/audit.md", "docs/run/runbook.md"].map(|page| find(page, "synckairos queue")).concat();
     let shell = Shell::new(&[]).with(&[("REDIS_URL", &redis.url())]);
     let told = tokio::task::spawn_blocking(move || {
         let mut count = 0;
-        for line in block.text.lines() {
+        for line in commands.lines() {
             let line = line.split(" #").next().unwrap_or_default().trim();
             let line = line.replace(" [event id…]", "");
             let given = line.replace("<event id>", "00000000-0000-0000-0000-000000000000");
@@ -231,7 +230,7 @@ async fn the_queue_is_asked_as_the_page_says() {
             assert_eq!(output.status.code(), Some(code), "{given}: {}", String::from_utf8_lossy(&output.stderr));
             count += 1;
         }
-        assert_eq!(count, 4);
+        assert_eq!(count, 4 + 3);
     });
     told.await.expect("the page is right");
 }

@@ -47,7 +47,9 @@ fn it_lets_tests_open_as_many_files_as_they_may() {
     let most = said.strip_prefix("open files: ").and_then(|rest| rest.split(',').next()).expect("it says how many");
     assert!(most == "unlimited" || most.parse::<u64>().is_ok_and(|most| most > 100), "{said}");
     assert!(
-        said.ends_with("told: test --locked --workspace --no-fail-fast --lib --bins --test * -- some_test\n"),
+        said.ends_with(
+            "told: test --locked --workspace --no-fail-fast --lib --bins --test * -- --include-ignored some_test\n"
+        ),
         "{said}"
     );
     // Tests of other crates than the server's are told where it is built, wherever they run.
