@@ -1,12 +1,14 @@
-//! What REST clients get: answers around a state's shared bytes, and errors. Does not know status codes.
+//! What REST clients get: answers around a state's shared bytes, written by hand since they are hot, and errors and what the
+//! server says of itself, which serde writes. Does not know status codes.
 
 use bytes::Bytes;
+use serde::Serialize;
 
 use crate::engine::{Outcome, Session, Timestamp};
 
 use super::state::Encoded;
 use super::validation::FieldProblem;
-use super::write::Write;
+use super::write::{Write, json};
 
 /// JSON in up to three pieces, the middle one shared with whoever else has it.
 pub type BodyPieces = [Bytes; 3];
@@ -58,15 +60,16 @@ fn write_server_time(out: &mut Vec<u8>, now: Timestamp) {
     out.raw("}");
 }
 
-/// The authority's time.
+/// The server clock's time.
 pub fn time(now: Timestamp) -> Bytes {
-    let mut out = Vec::with_capacity(96);
-    out.raw(r#"{"timestamp_ms":"#);
-    out.number(now.as_ms());
-    out.raw(r#","server_version":""#);
-    out.raw(env!("CARGO_PKG_VERSION"));
-    out.raw(r#"","drift_tolerance_ms":50}"#);
-    out.into()
+    #[derive(Serialize)]
+    struct ServerTime {
+        timestamp_ms: u64,
+        server_version: &'static str,
+        drift_tolerance_ms: u32,
+    }
+    let server_version = env!("CARGO_PKG_VERSION");
+    json(&ServerTime { timestamp_ms: now.as_ms(), server_version, drift_tolerance_ms: 50 })
 }
 
 /// The server can serve.
@@ -74,32 +77,31 @@ pub fn ready() -> Bytes {
     Bytes::from_static(br#"{"status":"ready"}"#)
 }
 
-/// The server can serve, although not everything is as it should be: which part says what.
+/// The server can serve, although not everything is as it should be: which component says what.
 pub fn degraded(causes: &[(&str, String)]) -> Bytes {
     status("degraded", causes)
 }
 
-/// The server cannot serve: which part says what.
+/// The server cannot serve: which component says what.
 pub fn not_ready(causes: &[(&str, String)]) -> Bytes {
     status("not_ready", causes)
 }
 
 fn status(status: &str, causes: &[(&str, String)]) -> Bytes {
-    let mut out = Vec::new();
-    out.raw(r#"{"status":""#);
-    out.raw(status);
-    out.raw(r#"","error":"#);
-    out.string(&causes.iter().map(|(_, why)| why.as_str()).collect::<Vec<_>>().join("; "));
-    out.raw(r#","causes":["#);
-    for (place, (component, why)) in causes.iter().enumerate() {
-        out.raw(if place == 0 { r#"{"component":"# } else { r#",{"component":"# });
-        out.string(component);
-        out.raw(r#","error":"#);
-        out.string(why);
-        out.raw("}");
+    #[derive(Serialize)]
+    struct Status<'c> {
+        status: &'c str,
+        error: String,
+        causes: Vec<Cause<'c>>,
     }
-    out.raw("]}");
-    out.into()
+    #[derive(Serialize)]
+    struct Cause<'c> {
+        component: &'c str,
+        error: &'c str,
+    }
+    let causes: Vec<_> = causes.iter().map(|(component, error)| Cause { component, error }).collect();
+    let error = causes.iter().map(|cause| cause.error).collect::<Vec<_>>().join("; ");
+    json(&Status { status, error, causes })
 }
 
 /// What an error tells beside its code and message.
@@ -123,47 +125,37 @@ pub enum Details {
 
 /// An error as the member of an answer or of a message.
 pub fn error(code: &str, message: &str, details: &Details) -> Bytes {
-    let mut out = Vec::with_capacity(128);
-    out.raw(r#"{"code":""#);
-    out.raw(code);
-    out.raw(r#"","message":"#);
-    out.string(message);
-    match details {
-        Details::None => {}
-        Details::FieldProblems(problems) => write_problems(&mut out, problems),
-        Details::Versions { actual, expected } => {
-            out.raw(r#","details":{"actual_version":"#);
-            out.number(*actual);
-            if let Some(expected) = expected {
-                out.raw(r#","expected_version":"#);
-                out.number(*expected);
-            }
-            out.raw("}");
-        }
-        Details::RetryAfter(seconds) => {
-            out.raw(r#","retry_after_seconds":"#);
-            out.number(u64::from(*seconds));
-        }
+    #[derive(Serialize)]
+    struct ErrorBody<'e> {
+        code: &'e str,
+        message: &'e str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        details: Option<ErrorDetails<'e>>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        retry_after_seconds: Option<u32>,
     }
-    out.raw("}");
-    out.into()
+    #[derive(Serialize)]
+    #[serde(untagged)]
+    enum ErrorDetails<'e> {
+        FieldProblems(&'e [FieldProblem]),
+        Versions {
+            actual_version: u64,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            expected_version: Option<u64>,
+        },
+    }
+    let (details, retry_after_seconds) = match details {
+        Details::None => (None, None),
+        Details::FieldProblems(problems) => (Some(ErrorDetails::FieldProblems(problems)), None),
+        Details::Versions { actual, expected } => {
+            (Some(ErrorDetails::Versions { actual_version: *actual, expected_version: *expected }), None)
+        }
+        Details::RetryAfter(seconds) => (None, Some(*seconds)),
+    };
+    json(&ErrorBody { code, message, details, retry_after_seconds })
 }
 
 /// An error as the whole answer.
 pub fn http_error(error: Bytes) -> BodyPieces {
     [Bytes::from_static(br#"{"error":"#), error, Bytes::from_static(b"}")]
-}
-
-fn write_problems(out: &mut Vec<u8>, problems: &[FieldProblem]) {
-    out.raw(r#","details":["#);
-    for (place, problem) in problems.iter().enumerate() {
-        out.raw(if place == 0 { r#"{"field":"# } else { r#",{"field":"# });
-        out.string(&problem.field);
-        out.raw(r#","message":"#);
-        out.string(&problem.message);
-        out.raw(r#","code":""#);
-        out.raw(problem.code.name());
-        out.raw(r#""}"#);
-    }
-    out.raw("]");
 }

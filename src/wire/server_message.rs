@@ -2,11 +2,12 @@
 //! who is connected.
 
 use bytes::Bytes;
+use serde::Serialize;
 
 use crate::engine::{Event, Millis, ParticipantId, SessionId, Timestamp, Warning};
 
 use super::response::BodyPieces;
-use super::write::Write;
+use super::write::{Write, json};
 
 /// The first message.
 pub fn connected(id: SessionId, now: Timestamp) -> Bytes {
@@ -136,12 +137,13 @@ pub fn invalid_message(why: &str) -> Bytes {
 
 /// Something that no request asked for by name went wrong.
 pub fn message_error(code: &str, text: &str) -> Bytes {
-    let mut message = Message::new("ERROR");
-    message.0.raw(r#","code":""#);
-    message.0.raw(code);
-    message.0.raw(r#"","message":"#);
-    message.0.string(text);
-    message.finish()
+    #[derive(Serialize)]
+    struct ErrorMessage<'e> {
+        r#type: &'static str,
+        code: &'e str,
+        message: &'e str,
+    }
+    json(&ErrorMessage { r#type: "ERROR", code, message: text })
 }
 
 fn about(kind: &str, id: SessionId, now: Timestamp) -> Message {

@@ -1,8 +1,16 @@
 //! Pieces of JSON into a buffer. Knows how values are written; does not know what they mean.
 
+use bytes::Bytes;
+use serde::Serialize;
+
 use crate::engine::{Millis, Timestamp, Uuid};
 
 use super::instant;
+
+/// A message that is not hot, as its type says.
+pub(super) fn json(message: &impl Serialize) -> Bytes {
+    serde_json::to_vec(message).expect("texts and numbers can be written to memory").into()
+}
 
 /// Appends JSON to a buffer.
 pub(super) trait Write {

@@ -1,26 +1,23 @@
-//! One client on a WebSocket: joins its session, then hears what it says and sends what it does not take at once, at the same
-//! time. Does not know other clients.
+//! One client on a WebSocket: subscribes to its session, then reads what it sends and flushes its outbox, at the same time.
+//! Does not know other clients.
 
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::net::TcpStream;
-use tokio::time::{Interval, MissedTickBehavior, interval_at, timeout};
-use tokio_tungstenite::tungstenite::Message;
 use tracing::debug;
 
 use crate::caller::Caller;
 use crate::engine::StateTag;
-use crate::sessions::{Failure, SessionView};
+use crate::sessions::Failure;
 use crate::shutdown::Shutdown;
 use crate::store::{StoreError, Subscribed, Subscription};
-use crate::wire::{self, ClientMessage};
+use crate::wire;
 
-use super::WsContext;
-use super::allowance::Allowance;
 use super::answers::Answers;
+use super::client_reader::ClientReader;
+use super::context::WsContext;
 use super::outbox::{Due, Outbox};
 use super::queue::OutboxEnd;
 use super::socket::{ClientSocket, CloseReason, DELETED, INTERRUPTED, SHUTTING_DOWN, TOO_SLOW, TRY_AGAIN};
@@ -30,13 +27,6 @@ use super::upgrade::UpgradeRequest;
 const JOIN_PATIENCE: Duration = Duration::from_secs(5);
 /// How long until it is tried again.
 const JOIN_PAUSE: Duration = Duration::from_millis(50);
-/// A client that asks for the state again before this is answered when it is over, unless something changed.
-const SYNC_PERIOD: Duration = Duration::from_secs(1);
-/// How long a state that was read waits for the updates up to it.
-const HEARD_PATIENCE: Duration = Duration::from_millis(500);
-/// How often a state is read again that was overtaken meanwhile.
-const SYNC_TRIES: usize = 3;
-
 /// Serves a client until either side ends it; gives the socket back for closing.
 pub async fn serve(
     tcp: TcpStream,
@@ -78,19 +68,14 @@ impl Client<'_> {
             joined = self.join() => joined,
             () = shutdown.begun() => Err(SHUTTING_DOWN),
         };
-        // Dropped last: whoever leaves hears nothing more.
-        let (_watch, snapshot) = match joined {
+        // Dropped last: a client that leaves hears nothing more.
+        let (_subscription, snapshot) = match joined {
             Ok(joined) => joined,
             Err(ending) => return ending,
         };
-        let ear = ClientReader {
-            peer: self,
-            allowance: Allowance::new(self.live.answer_bytes_per_s, tokio::time::Instant::now()),
-            synced: snapshot.map(|tag| (tokio::time::Instant::now(), Some(tag))),
-            sync_at: None,
-        };
+        let reader = ClientReader::new(&self.answers, self.live, self.outbox, snapshot);
         tokio::select! {
-            ending = ear.hear(socket, shutdown) => ending,
+            ending = reader.run(socket, self.stop(&mut shutdown)) => ending,
             ending = self.deliver() => ending,
         }
     }
@@ -164,153 +149,4 @@ impl Client<'_> {
         self.live.hub.metrics.too_slow.inc();
         TOO_SLOW
     }
-}
-
-/// What is heard of a client, and what it may ask for.
-struct ClientReader<'p, 'l> {
-    peer: &'p Client<'l>,
-    allowance: Allowance,
-    /// When the client was last told the state, and which.
-    synced: Option<(tokio::time::Instant, Option<StateTag>)>,
-    /// When it must be told again.
-    sync_at: Option<tokio::time::Instant>,
-}
-
-/// What happens next on a connection.
-enum Next {
-    /// The client said something.
-    Heard(Result<Message, CloseReason>),
-    /// The client asked for the state, and has waited long enough.
-    Sync,
-    /// The client must show that it is there.
-    Beat,
-    /// The server stops.
-    Stop,
-}
-
-impl ClientReader<'_, '_> {
-    /// Hears one message after the other, each when the one before is answered and the answer is on its way.
-    async fn hear(mut self, socket: &mut ClientSocket, mut shutdown: Shutdown) -> CloseReason {
-        let Client { live, outbox, .. } = *self.peer;
-        let mut heartbeat = heartbeat(live.heartbeat);
-        // Who could not be asked is not given up before it was asked once more.
-        let (mut is_answered, mut is_excused) = (true, false);
-        // Waited for once, and not anew for each message.
-        let mut stop = pin!(self.peer.stop(&mut shutdown));
-        loop {
-            let may_hear = async {
-                outbox.answered().await;
-                if let Some(wait) = self.allowance.wait(tokio::time::Instant::now()) {
-                    tokio::time::sleep(wait).await;
-                }
-            };
-            let sync_at = self.sync_at;
-            let sync = async {
-                match sync_at {
-                    Some(at) => tokio::time::sleep_until(at).await,
-                    None => std::future::pending().await,
-                }
-            };
-            // What was heard goes before the heartbeat: an answer that waits to be read is one.
-            let next = tokio::select! {
-                biased;
-                () = &mut stop => Next::Stop,
-                next = async {
-                    may_hear.await;
-                    tokio::select! {
-                        biased;
-                        () = sync => Next::Sync,
-                        message = socket.next() => Next::Heard(message),
-                        _ = heartbeat.tick() => Next::Beat,
-                    }
-                } => next,
-            };
-            match next {
-                Next::Stop => return SHUTTING_DOWN,
-                Next::Sync => self.sync().await,
-                Next::Beat if outbox.is_blocked() => is_excused = true,
-                Next::Beat if is_answered || std::mem::take(&mut is_excused) => is_answered = !outbox.ping(),
-                Next::Beat => return CloseReason::Gone,
-                Next::Heard(Ok(Message::Pong(_))) => is_answered = true,
-                Next::Heard(Ok(message)) => self.take_in(message).await,
-                Next::Heard(Err(ending)) => return ending,
-            }
-        }
-    }
-
-    async fn take_in(&mut self, message: Message) {
-        let text = match message {
-            Message::Text(text) => Bytes::from(text),
-            Message::Binary(bytes) => bytes,
-            // The library answers it, and the end of the stream follows.
-            Message::Close(_) => return self.peer.outbox.close(),
-            // The library answers the first.
-            Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => return self.allowance.spend(0),
-        };
-        let answers = &self.peer.answers;
-        let arrival = self.peer.live.sessions.arrive(answers.id);
-        let answer = match wire::read_client_message(&text) {
-            Ok(ClientMessage::Command(command)) => answers.result(command, arrival).await,
-            Ok(ClientMessage::Ping { timestamp }) => answers.pong(timestamp, arrival).await,
-            Ok(ClientMessage::Reconnect) => {
-                drop(arrival);
-                self.allowance.spend(0);
-                return self.asked_to_sync().await;
-            }
-            Err(why) => {
-                drop(arrival);
-                wire::invalid_message(&why)
-            }
-        };
-        self.answer(answer);
-    }
-
-    fn answer(&mut self, answer: Bytes) {
-        self.allowance.spend(answer.len());
-        self.peer.outbox.answer(answer);
-    }
-
-    /// Who asks again within a second, and nothing has changed, is answered once when it is over.
-    async fn asked_to_sync(&mut self) {
-        match self.synced {
-            Some((at, tag)) if at.elapsed() < SYNC_PERIOD && self.peer.outbox.newest() <= tag => {
-                self.sync_at = Some(at + SYNC_PERIOD);
-            }
-            Some(_) | None => self.sync().await,
-        }
-    }
-
-    /// Tells the state. Updates up to it go before, unless they do not come.
-    async fn sync(&mut self) {
-        self.sync_at = None;
-        let Client { answers, outbox, .. } = self.peer;
-        let mut seen = answers.state().await;
-        for _ in 1..SYNC_TRIES {
-            let Ok(SessionView { snapshot, .. }) = &seen else { break };
-            let _ = timeout(HEARD_PATIENCE, outbox.heard(snapshot.tag)).await;
-            if outbox.newest() <= Some(snapshot.tag) {
-                break;
-            }
-            seen = answers.state().await;
-        }
-        let tag = match seen {
-            Ok(SessionView { snapshot, now, .. }) => {
-                let sync = wire::sync(answers.id, &snapshot.members, now);
-                self.allowance.spend(sync.len());
-                outbox.sync(snapshot.tag, sync);
-                Some(snapshot.tag)
-            }
-            Err(error) => {
-                self.answer(error);
-                None
-            }
-        };
-        self.synced = Some((tokio::time::Instant::now(), tag));
-    }
-}
-
-fn heartbeat(period: Duration) -> Interval {
-    let mut heartbeat = interval_at(tokio::time::Instant::now() + period, period);
-    heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    heartbeat
 }

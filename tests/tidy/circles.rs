@@ -39,7 +39,6 @@ const ALLOWED: &[(&str, &str, &str)] = &[
         "store/redis/subscriptions/mod.rs",
         "subscriptions are to have files of their own",
     ),
-    ("ws/client.rs", "ws/mod.rs", "what clients share is to stand in a file of its own"),
 ];
 
 /// Keywords before the name of an item.

@@ -1,0 +1,189 @@
+//! What a client sends, one message after the other: commands, PINGs and RECONNECTs are answered, and a client that answers no
+//! heartbeat is gone. A client that asks for much is read later. Does not know what else its outbox holds.
+
+use std::pin::pin;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::{Interval, MissedTickBehavior, interval_at, timeout};
+use tokio_tungstenite::tungstenite::Message;
+
+use crate::engine::StateTag;
+use crate::sessions::SessionView;
+use crate::wire::{self, ClientMessage};
+
+use super::allowance::Allowance;
+use super::answers::Answers;
+use super::context::WsContext;
+use super::outbox::Outbox;
+use super::socket::{ClientSocket, CloseReason, SHUTTING_DOWN};
+
+/// A client that asks for the state again before this is answered when it is over, unless something changed.
+const SYNC_PERIOD: Duration = Duration::from_secs(1);
+/// How long a state that was read waits for the updates up to it.
+const HEARD_PATIENCE: Duration = Duration::from_millis(500);
+/// How often a state is read again that was overtaken meanwhile.
+const SYNC_TRIES: usize = 3;
+
+/// Reads one client's messages.
+pub(super) struct ClientReader<'c> {
+    answers: &'c Answers,
+    context: &'c WsContext,
+    outbox: &'c Outbox,
+    allowance: Allowance,
+    /// When the client was last told the state, and which.
+    synced: Option<(tokio::time::Instant, Option<StateTag>)>,
+    /// When it must be told again.
+    sync_at: Option<tokio::time::Instant>,
+}
+
+/// What happens next on a connection.
+enum Next {
+    /// The client said something.
+    Heard(Result<Message, CloseReason>),
+    /// The client asked for the state, and has waited long enough.
+    Sync,
+    /// The client must show that it is there.
+    Beat,
+    /// The server stops.
+    Stop,
+}
+
+impl<'c> ClientReader<'c> {
+    /// A reader for a client that has just been sent the state `snapshot`, if there is one.
+    pub(super) fn new(
+        answers: &'c Answers,
+        context: &'c WsContext,
+        outbox: &'c Outbox,
+        snapshot: Option<StateTag>,
+    ) -> Self {
+        let now = tokio::time::Instant::now();
+        let allowance = Allowance::new(context.answer_bytes_per_s, now);
+        Self { answers, context, outbox, allowance, synced: snapshot.map(|tag| (now, Some(tag))), sync_at: None }
+    }
+
+    /// Reads one message after the other until `stop`, each when the one before is answered and the answer is on its way.
+    pub(super) async fn run(mut self, socket: &mut ClientSocket, stop: impl Future<Output = ()>) -> CloseReason {
+        let outbox = self.outbox;
+        let mut heartbeat = heartbeat(self.context.heartbeat);
+        // Who could not be asked is not given up before it was asked once more.
+        let (mut is_answered, mut is_excused) = (true, false);
+        // Waited for once, and not anew for each message.
+        let mut stop = pin!(stop);
+        loop {
+            let may_hear = async {
+                outbox.answered().await;
+                if let Some(wait) = self.allowance.wait(tokio::time::Instant::now()) {
+                    tokio::time::sleep(wait).await;
+                }
+            };
+            let sync_at = self.sync_at;
+            let sync = async {
+                match sync_at {
+                    Some(at) => tokio::time::sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            };
+            // What was heard goes before the heartbeat: an answer that waits to be read is one.
+            let next = tokio::select! {
+                biased;
+                () = &mut stop => Next::Stop,
+                next = async {
+                    may_hear.await;
+                    tokio::select! {
+                        biased;
+                        () = sync => Next::Sync,
+                        message = socket.next() => Next::Heard(message),
+                        _ = heartbeat.tick() => Next::Beat,
+                    }
+                } => next,
+            };
+            match next {
+                Next::Stop => return SHUTTING_DOWN,
+                Next::Sync => self.sync().await,
+                Next::Beat if outbox.is_blocked() => is_excused = true,
+                Next::Beat if is_answered || std::mem::take(&mut is_excused) => is_answered = !outbox.ping(),
+                Next::Beat => return CloseReason::Gone,
+                Next::Heard(Ok(Message::Pong(_))) => is_answered = true,
+                Next::Heard(Ok(message)) => self.take_in(message).await,
+                Next::Heard(Err(ending)) => return ending,
+            }
+        }
+    }
+
+    async fn take_in(&mut self, message: Message) {
+        let text = match message {
+            Message::Text(text) => Bytes::from(text),
+            Message::Binary(bytes) => bytes,
+            // The library answers it, and the end of the stream follows.
+            Message::Close(_) => return self.outbox.close(),
+            // The library answers the first.
+            Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => return self.allowance.spend(0),
+        };
+        let answers = self.answers;
+        let arrival = self.context.sessions.arrive(answers.id);
+        let answer = match wire::read_client_message(&text) {
+            Ok(ClientMessage::Command(command)) => answers.result(command, arrival).await,
+            Ok(ClientMessage::Ping { timestamp }) => answers.pong(timestamp, arrival).await,
+            Ok(ClientMessage::Reconnect) => {
+                drop(arrival);
+                self.allowance.spend(0);
+                return self.asked_to_sync().await;
+            }
+            Err(why) => {
+                drop(arrival);
+                wire::invalid_message(&why)
+            }
+        };
+        self.answer(answer);
+    }
+
+    fn answer(&mut self, answer: Bytes) {
+        self.allowance.spend(answer.len());
+        self.outbox.answer(answer);
+    }
+
+    /// Who asks again within a second, and nothing has changed, is answered once when it is over.
+    async fn asked_to_sync(&mut self) {
+        match self.synced {
+            Some((at, tag)) if at.elapsed() < SYNC_PERIOD && self.outbox.newest() <= tag => {
+                self.sync_at = Some(at + SYNC_PERIOD);
+            }
+            Some(_) | None => self.sync().await,
+        }
+    }
+
+    /// Tells the state. Updates up to it go before, unless they do not come.
+    async fn sync(&mut self) {
+        self.sync_at = None;
+        let (answers, outbox) = (self.answers, self.outbox);
+        let mut seen = answers.state().await;
+        for _ in 1..SYNC_TRIES {
+            let Ok(SessionView { snapshot, .. }) = &seen else { break };
+            let _ = timeout(HEARD_PATIENCE, outbox.heard(snapshot.tag)).await;
+            if outbox.newest() <= Some(snapshot.tag) {
+                break;
+            }
+            seen = answers.state().await;
+        }
+        let tag = match seen {
+            Ok(SessionView { snapshot, now, .. }) => {
+                let sync = wire::sync(answers.id, &snapshot.members, now);
+                self.allowance.spend(sync.len());
+                outbox.sync(snapshot.tag, sync);
+                Some(snapshot.tag)
+            }
+            Err(error) => {
+                self.answer(error);
+                None
+            }
+        };
+        self.synced = Some((tokio::time::Instant::now(), tag));
+    }
+}
+
+fn heartbeat(period: Duration) -> Interval {
+    let mut heartbeat = interval_at(tokio::time::Instant::now() + period, period);
+    heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    heartbeat
+}
