@@ -335,13 +335,13 @@ impl Kept {
         let (Some(redis), Some(server)) = (&config.redis, server) else {
             let bytes_max = config.sessions_bytes_max.unwrap_or_else(|| memory_limit::bytes() / 4);
             let limit = memory::Limit { sessions_max: config.sessions_max, bytes_max, tombstone_ttl, lifetimes };
-            let memory = match data {
-                Some(data) => Memory::open(clock.clone(), limit, listener, metrics, data)?,
-                None => Memory::new(clock.clone(), limit, listener, metrics),
+            let store: Arc<dyn Backend> = match data {
+                Some(data) => Arc::new(Memory::open(clock.clone(), limit, listener, metrics, data)?),
+                None => Arc::new(Memory::new(clock.clone(), limit, listener, metrics)),
             };
-            let asked = memory.clone();
+            let asked = Arc::clone(&store);
             readiness.add("store", move || asked.unready_reason().map(Finding::NotReady));
-            return Ok(Self { store: Arc::new(memory), record_format, wake_ups: Vec::new() });
+            return Ok(Self { store, record_format, wake_ups: Vec::new() });
         };
         let (server, keyspace) = (server.clone(), Keyspace::new(&redis.prefix, redis.partitions));
         let bytes_max = config.audit.as_ref().map(|audit| audit.queue_bytes_max / u64::from(redis.partitions));

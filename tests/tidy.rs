@@ -104,7 +104,7 @@ const LIVES_IN: &[(&str, &[&str])] = &[
     ("flate2", &["http/compression.rs"]),
     ("futures_util", &["ws/", "http/", "redis/", "store/redis/", "supervision/"]),
     ("redis", &["redis/"]),
-    ("redb", &["store/file/tables.rs"]),
+    ("redb", &["store/file/tables/"]),
     ("tokio_postgres", &["postgres/"]),
     ("tokio_postgres_rustls", &["postgres/"]),
     ("rustix", &["clock.rs", "process.rs"]),

@@ -17,12 +17,12 @@ const SHARDS: usize = 64;
 #[derive(Debug)]
 pub struct Arrivals {
     clock: Clock,
-    shards: Box<[Shard]>,
+    shards: Box<[ArrivalShard]>,
 }
 
 /// Some of them.
 #[derive(Debug, Default)]
-struct Shard {
+struct ArrivalShard {
     waiting: Mutex<Vec<(SessionId, Timestamp, Moment)>>,
     /// One of them is judged, or given up.
     left: Notify,
@@ -31,7 +31,7 @@ struct Shard {
 impl Arrivals {
     /// Nobody has arrived.
     pub fn new(clock: Clock) -> Arc<Self> {
-        Arc::new(Self { clock, shards: (0..SHARDS).map(|_| Shard::default()).collect() })
+        Arc::new(Self { clock, shards: (0..SHARDS).map(|_| ArrivalShard::default()).collect() })
     }
 
     /// A command for `id` arrives.
@@ -43,14 +43,17 @@ impl Arrivals {
         Arrival { id, at, moment, among: Arc::clone(self) }
     }
 
-    /// Whether a command for `id` is still on its way that was in time, while `own` was not: a command that
-    /// arrived in time need not wait for others that did.
-    pub fn any_in_time(
+    /// Whether a decision on a session must wait for commands in flight: its deadline has passed, and a command is not
+    /// judged yet that arrived before it, while `own` did not. `server_us` is an arrival by the server clock.
+    pub fn must_wait(
         &self,
         id: SessionId,
         own: Option<&Arrival>,
-        in_time: impl Fn(Timestamp, Moment) -> bool,
+        passed_deadline: Option<Timestamp>,
+        server_us: impl Fn(Timestamp, Moment) -> u64,
     ) -> bool {
+        let Some(deadline) = passed_deadline else { return false };
+        let in_time = |at, moment| server_us(at, moment) < deadline.as_ms() * 1_000;
         own.is_none_or(|own| !in_time(own.at, own.moment))
             && self.shard(id).waiting.lock().iter().any(|&(other, at, moment)| other == id && in_time(at, moment))
     }
@@ -61,7 +64,7 @@ impl Arrivals {
         self.shard(id).left.notified()
     }
 
-    fn shard(&self, id: SessionId) -> &Shard {
+    fn shard(&self, id: SessionId) -> &ArrivalShard {
         &self.shards[id.0.bucket(SHARDS)]
     }
 }
@@ -96,5 +99,38 @@ impl Drop for Arrival {
         }
         drop(waiting);
         shard.left.notify_waiters();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Arrival, Arrivals};
+    use crate::clock::Clock;
+    use crate::engine::{SessionId, Timestamp, Uuid};
+
+    fn must_wait(
+        arrivals: &Arrivals,
+        id: SessionId,
+        own: Option<&Arrival>,
+        passed: Option<Timestamp>,
+        arrived_us: u64,
+    ) -> bool {
+        arrivals.must_wait(id, own, passed, |_, _| arrived_us)
+    }
+
+    #[test]
+    fn a_deadline_waits_for_commands_of_its_session_that_arrived_before_it() {
+        let arrivals = Arrivals::new(Clock::system());
+        let [one, other] = [1, 2].map(|n| SessionId(Uuid::from_bits(n)));
+        let deadline = Timestamp::from_ms(10);
+        assert!(!must_wait(&arrivals, one, None, Some(deadline), 9_999), "no command is in flight");
+        let arrival = arrivals.enter(one);
+        assert!(must_wait(&arrivals, one, None, Some(deadline), 9_999));
+        assert!(!must_wait(&arrivals, one, None, Some(deadline), 10_000), "it arrived too late");
+        assert!(!must_wait(&arrivals, one, None, None, 9_999), "no deadline has passed");
+        assert!(!must_wait(&arrivals, other, None, Some(deadline), 9_999), "it is another session's");
+        assert!(!must_wait(&arrivals, one, Some(&arrival), Some(deadline), 9_999), "it was in time itself");
+        drop(arrival);
+        assert!(!must_wait(&arrivals, one, None, Some(deadline), 9_999), "it is judged");
     }
 }

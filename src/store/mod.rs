@@ -5,6 +5,7 @@ pub mod contract;
 mod arrival;
 mod budget;
 mod countdown;
+mod durability;
 pub mod file;
 mod ids;
 mod lifetime;
@@ -13,6 +14,7 @@ mod metrics;
 mod rate_limit;
 mod record;
 pub mod redis;
+mod stored_state;
 
 pub use arrival::{Arrival, Arrivals};
 pub use budget::{BytesBudget, Held};
@@ -23,6 +25,7 @@ pub use contract::{
     Update, Verdict,
 };
 pub use countdown::Countdown;
+pub use durability::{Durability, DurabilityTicket, DurableChange, Volatile};
 pub use lifetime::Lifetimes;
 pub use metrics::{Bound, Metrics};
 pub use record::{Record, Snapshot};

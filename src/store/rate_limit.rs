@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 
 use crate::engine::{Millis, Timestamp};
 
-use super::{RateLimit, RateLimitStatus};
+use super::contract::{RateLimit, RateLimitStatus};
 
 const SHARDS: usize = 16;
 /// A shard is not looked through for windows that have ended before it has this many.
@@ -16,26 +16,26 @@ const SWEEP_LEN_MIN: usize = 256;
 
 /// Counts hits by key.
 #[derive(Debug)]
-pub(super) struct Limits<K> {
+pub(super) struct RateWindows<K> {
     hasher: RandomState,
-    shards: Box<[Mutex<Shard<K>>]>,
+    shards: Box<[Mutex<WindowShard<K>>]>,
 }
 
 #[derive(Debug)]
-struct Shard<K> {
-    windows: HashMap<K, Window>,
+struct WindowShard<K> {
+    windows: HashMap<K, RateWindow>,
     sweep_len: usize,
 }
 
 #[derive(Debug)]
-struct Window {
+struct RateWindow {
     hits: u32,
     ends: Timestamp,
 }
 
-impl<K: Hash + Eq> Limits<K> {
+impl<K: Hash + Eq> RateWindows<K> {
     pub(super) fn new() -> Self {
-        let shard = || Mutex::new(Shard { windows: HashMap::new(), sweep_len: SWEEP_LEN_MIN });
+        let shard = || Mutex::new(WindowShard { windows: HashMap::new(), sweep_len: SWEEP_LEN_MIN });
         Self { hasher: RandomState::new(), shards: (0..SHARDS).map(|_| shard()).collect() }
     }
 
@@ -48,7 +48,7 @@ impl<K: Hash + Eq> Limits<K> {
     pub(super) fn enter(&self, key: K, rate: RateLimit, now: Timestamp) -> (RateLimitStatus, Timestamp) {
         let mut shard = self.shard(&key).lock();
         shard.sweep(now);
-        let fresh = || Window { hits: 0, ends: now + Millis::new(u64::from(rate.window_s) * 1_000) };
+        let fresh = || RateWindow { hits: 0, ends: now + Millis::new(u64::from(rate.window_s) * 1_000) };
         let window = shard.windows.entry(key).or_insert_with(fresh);
         if window.ends <= now {
             *window = fresh();
@@ -77,15 +77,15 @@ impl<K: Hash + Eq> Limits<K> {
         let mut shard = self.shard(&key).lock();
         shard.sweep(now);
         let ends = now + Millis::new(u64::from(quota.reset_s) * 1_000);
-        shard.windows.insert(key, Window { hits: quota.hits, ends });
+        shard.windows.insert(key, RateWindow { hits: quota.hits, ends });
     }
 
-    fn shard(&self, key: &K) -> &Mutex<Shard<K>> {
+    fn shard(&self, key: &K) -> &Mutex<WindowShard<K>> {
         &self.shards[self.hasher.hash_one(key) as usize % SHARDS]
     }
 }
 
-impl<K> Shard<K> {
+impl<K> WindowShard<K> {
     /// Windows that have ended are dropped whenever a shard has doubled, so that it holds at most twice the keys of one
     /// window.
     fn sweep(&mut self, now: Timestamp) {
@@ -96,7 +96,7 @@ impl<K> Shard<K> {
     }
 }
 
-impl Window {
+impl RateWindow {
     fn quota(&self, rate: RateLimit, now: Timestamp) -> RateLimitStatus {
         RateLimitStatus { rate, hits: self.hits, reset_s: self.ends.since(now).as_ms().div_ceil(1_000) as u32 }
     }
@@ -104,7 +104,7 @@ impl Window {
 
 #[cfg(test)]
 mod tests {
-    use super::{Limits, SHARDS, SWEEP_LEN_MIN};
+    use super::{RateWindows, SHARDS, SWEEP_LEN_MIN};
     use crate::engine::Timestamp;
     use crate::store::RateLimit;
 
@@ -112,7 +112,7 @@ mod tests {
 
     #[test]
     fn a_window_begins_with_the_first_hit_and_ends_after_its_length() {
-        let limits = Limits::new();
+        let limits = RateWindows::new();
         let hit = |ms| {
             let quota = limits.hit("key", RATE, Timestamp::from_ms(ms));
             (quota.is_exceeded(), quota.remaining(), quota.reset_s)
@@ -125,7 +125,7 @@ mod tests {
 
     #[test]
     fn a_hit_is_given_back_to_the_window_that_it_was_counted_in() {
-        let limits = Limits::new();
+        let limits = RateWindows::new();
         let at = Timestamp::from_ms;
         let (_, first) = limits.enter("key", RATE, at(0));
         limits.enter("key", RATE, at(1));
@@ -142,7 +142,7 @@ mod tests {
 
     #[test]
     fn keys_do_not_share_a_window_and_old_windows_go() {
-        let limits = Limits::new();
+        let limits = RateWindows::new();
         for key in 0..100_000_u64 {
             assert_eq!(limits.hit(key, RATE, Timestamp::from_ms(key * 10)).hits, 1);
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use synckairos::clock::Clock;
-use synckairos::store::file::DataDir;
+use synckairos::store::file::{DataDir, Journaled};
 use synckairos::store::memory::{Limit, Memory};
 use synckairos::store::{self, Lifetimes, Listener, Metrics};
 
@@ -12,7 +12,7 @@ use test_support::conformance::Backend;
 use test_support::directory::Directory;
 
 /// A store in a directory of its own.
-struct Kept(Memory, #[expect(dead_code, reason = "it ends with the store")] Directory);
+struct Kept(Memory<Journaled>, #[expect(dead_code, reason = "it ends with the store")] Directory);
 
 impl Backend for Kept {
     async fn open(listener: Arc<dyn Listener>, lifetimes: Lifetimes) -> Self {

@@ -13,10 +13,6 @@ use super::{files, root};
 
 /// Imports that make circles and may stay for now, with a reason each.
 const ALLOWED: &[(&str, &str, &str)] = &[
-    ("store/file/archive.rs", "store/file/tables.rs", "tables, journal and archive are to be told apart"),
-    ("store/file/backup.rs", "store/file/mod.rs", "tables, journal and archive are to be told apart"),
-    ("store/file/tables.rs", "store/file/mod.rs", "tables, journal and archive are to be told apart"),
-    ("store/memory/commit.rs", "store/memory/mod.rs", "durability is to be a part of its own"),
     ("store/redis/shard.rs", "store/redis/mod.rs", "the parts of a shard are to be handed over one by one"),
     ("store/redis/shard_context.rs", "store/redis/mod.rs", "the parts of a shard are to be handed over one by one"),
     (

@@ -12,6 +12,7 @@ use crate::store::arrival::Arrival;
 use crate::store::record::Record;
 use crate::supervision::{Supervisor, panic_point};
 
+use super::decision_context::DecisionContext;
 use super::error::StoreError;
 use super::rate_limiter::{RateLimit, RateLimitStatus};
 
@@ -47,24 +48,6 @@ impl Commit {
             StoreError::Fault
         })
     }
-}
-
-/// What a decision is based on.
-#[derive(Clone, Copy, Debug)]
-pub struct DecisionContext<'a> {
-    /// The state; `None` when there is no such session.
-    pub record: Option<&'a Arc<Record>>,
-    /// The epoch of the next state: the session's, or, of a session that is to be created, the least one that the id has
-    /// not had yet. A store that may have lost states begins a new one.
-    pub epoch: u64,
-    /// The instant at which the command is judged.
-    pub at: Timestamp,
-    /// The server clock's time.
-    pub now: Timestamp,
-    /// Whether the state was committed after the command arrived, so that its sender could not know it.
-    pub changed_since_arrival: bool,
-    /// The stored bytes are no state: there is no session, but a decision may replace or discard them.
-    pub is_unreadable: bool,
 }
 
 /// What is to be committed, and the answer once it is.

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use tracing::error;
 
 use crate::engine::{SessionId, StateTag};
-use crate::store::contract::{Archive, ArchivedChange, ArchivedChanges, ArchivedState, PageLimit};
-use crate::store::{StoreError, StoreFuture};
+use crate::store::contract::{
+    Archive, ArchivedChange, ArchivedChanges, ArchivedState, PageLimit, StoreError, StoreFuture,
+};
 use crate::supervision::{Supervisor, panic_point};
 use crate::wire::{self, Cursor};
 
@@ -15,13 +16,13 @@ use super::journal::Journal;
 use super::tables::{Fault, Tables};
 
 /// The history of all sessions.
-pub(super) struct Library {
+pub(super) struct RedbArchive {
     tables: Arc<Tables>,
     journal: Arc<Journal>,
     supervisor: Supervisor,
 }
 
-impl Library {
+impl RedbArchive {
     /// The one in a database, which a journal writes.
     pub(super) fn new(tables: Arc<Tables>, journal: Arc<Journal>, supervisor: Supervisor) -> Self {
         Self { tables, journal, supervisor }
@@ -44,7 +45,7 @@ impl Library {
     }
 }
 
-impl Archive for Library {
+impl Archive for RedbArchive {
     fn newest(&self, id: SessionId) -> StoreFuture<'_, Option<ArchivedState>> {
         Box::pin(async move {
             let Some((tag, job)) = self.read(move |tables| tables.last(id)).await? else { return Ok(None) };
@@ -66,11 +67,12 @@ impl Archive for Library {
             Ok(ArchivedChanges { changes, has_more, told: None })
         })
     }
+
     fn erase(&self, id: SessionId) -> StoreFuture<'_, u64> {
         Box::pin(async move {
             let count = self.read(move |tables| tables.count(id)).await?;
-            let written = self.journal.erase(id)?;
-            match self.journal.wait(written, true).await {
+            let ticket = self.journal.erase(id)?;
+            match self.journal.wait(ticket, true).await {
                 true => Ok(count),
                 false => Err(StoreError::Unavailable("the file is not written in time")),
             }

@@ -17,8 +17,8 @@ use tracing::{info, warn};
 
 use crate::supervision::Supervisor;
 
-use super::tables::{Copied, Fault, Row, Tables};
-use super::{DATABASE, told};
+use super::files::{DATABASE, at_path};
+use super::tables::{CopiedRow, DatabaseCopy, Fault, Tables};
 
 /// The socket's name in the directory.
 const SOCKET: &str = "synckairos.sock";
@@ -55,7 +55,7 @@ fn send(stream: &UnixStream, tables: &Tables) -> Result<(), Fault> {
     let failed = |error: io::Error| error.to_string();
     let mut out = outgoing(stream, WRITE_TIMEOUT).map_err(failed)?;
     out.write_all(FORMAT).map_err(failed)?;
-    tables.rows(|Row { table, key, value }| {
+    tables.rows(|CopiedRow { table, key, value }| {
         let len = |bytes: &[u8]| u32::try_from(bytes.len()).map_err(|_| "a row is too long".to_owned());
         out.write_all(&[table]).map_err(failed)?;
         out.write_all(&len(key)?.to_be_bytes()).map_err(failed)?;
@@ -80,7 +80,7 @@ pub(super) fn receive(directory: &Path, to: &Path) -> io::Result<Option<u64>> {
     let mut format = [0; FORMAT.len()];
     stream.read_exact(&mut format)?;
     if format != FORMAT {
-        return Err(told(directory, &"its server makes copies of another format"));
+        return Err(at_path(directory, &"its server makes copies of another format"));
     }
     make(to, |copied| {
         let mut count = 0;
@@ -100,7 +100,7 @@ pub(super) fn receive(directory: &Path, to: &Path) -> io::Result<Option<u64>> {
             let mut row = vec![0; key + value];
             stream.read_exact(&mut row).map_err(|error| error.to_string())?;
             let (key, value) = row.split_at(key);
-            copied.add(Row { table: head[0], key, value })?;
+            copied.add(CopiedRow { table: head[0], key, value })?;
             count += 1;
         }
     })
@@ -120,25 +120,25 @@ pub(super) fn copy(tables: &Tables, to: &Path) -> io::Result<u64> {
 }
 
 /// Makes a directory of rows, whole or not at all.
-fn make(to: &Path, fill: impl FnOnce(&mut Copied) -> Result<u64, Fault>) -> io::Result<u64> {
-    fs::create_dir_all(to).map_err(|error| told(to, &error))?;
+fn make(to: &Path, fill: impl FnOnce(&mut DatabaseCopy) -> Result<u64, Fault>) -> io::Result<u64> {
+    fs::create_dir_all(to).map_err(|error| at_path(to, &error))?;
     let (path, part) = (to.join(DATABASE), to.join(format!("{DATABASE}.part")));
     if path.exists() {
-        return Err(told(&path, &"it is there already"));
+        return Err(at_path(&path, &"it is there already"));
     }
     if part.exists() {
-        fs::remove_file(&part).map_err(|error| told(&part, &error))?;
+        fs::remove_file(&part).map_err(|error| at_path(&part, &error))?;
     }
-    let made = Copied::create(&part).and_then(|mut copied| {
+    let made = DatabaseCopy::create(&part).and_then(|mut copied| {
         let count = fill(&mut copied)?;
         copied.finish().map(|()| count)
     });
     let count = made.map_err(|why| {
         // What is left is of no use.
         let _ = fs::remove_file(&part);
-        told(to, &why)
+        at_path(to, &why)
     })?;
-    fs::rename(&part, &path).map_err(|error| told(&path, &error))?;
+    fs::rename(&part, &path).map_err(|error| at_path(&path, &error))?;
     Ok(count)
 }
 

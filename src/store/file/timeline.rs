@@ -19,12 +19,12 @@ const TOLERANCE: Millis = Millis::new(50);
 /// The file.
 pub(in crate::store) struct Timeline {
     file: File,
-    last: Option<Stand>,
+    last: Option<ClockStand>,
 }
 
 /// Where the last process's clock stood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Stand {
+struct ClockStand {
     now: Timestamp,
     /// How far the operating system's clock was ahead of it.
     lag_ms: i64,
@@ -48,7 +48,7 @@ impl Timeline {
     /// What the last process's clock would show now at least, when that is not what the present clock shows. `newest` is
     /// the newest instant that is kept.
     pub(in crate::store) fn lost_at(&self, now: Timestamp, newest: Timestamp) -> Option<Timestamp> {
-        let Stand { now: seen, lag_ms } = self.last.unwrap_or(Stand { now: newest, lag_ms: 0 });
+        let ClockStand { now: seen, lag_ms } = self.last.unwrap_or(ClockStand { now: newest, lag_ms: 0 });
         let lag = Millis::new(lag_ms.unsigned_abs());
         let goes_on = if lag_ms < 0 { now + lag } else { now.before(lag) };
         // Where it stood when it ended is known to one interval.
@@ -58,19 +58,19 @@ impl Timeline {
     }
 }
 
-fn stand(text: &[u8]) -> Option<Stand> {
+fn stand(text: &[u8]) -> Option<ClockStand> {
     let (now, lag_ms) = std::str::from_utf8(text).ok()?.trim_end().split_once(' ')?;
-    Some(Stand { now: Timestamp::from_ms(now.parse().ok()?), lag_ms: lag_ms.parse().ok()? })
+    Some(ClockStand { now: Timestamp::from_ms(now.parse().ok()?), lag_ms: lag_ms.parse().ok()? })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Stand, Timeline, stand};
+    use super::{ClockStand, Timeline, stand};
     use crate::engine::Timestamp;
 
     fn lost_at(seen: u64, lag_ms: i64, now: u64, newest: u64) -> Option<u64> {
         let file = std::fs::File::open("/dev/null").expect("it is there");
-        let timeline = Timeline { file, last: Some(Stand { now: Timestamp::from_ms(seen), lag_ms }) };
+        let timeline = Timeline { file, last: Some(ClockStand { now: Timestamp::from_ms(seen), lag_ms }) };
         timeline.lost_at(Timestamp::from_ms(now), Timestamp::from_ms(newest)).map(Timestamp::as_ms)
     }
 
@@ -97,7 +97,7 @@ mod tests {
     fn a_stand_is_read_as_it_is_written() {
         let text = format!("{:020} {:020}\n", 1_800_000_000_000_u64, -3_599_999_i64);
         assert_eq!(text.len(), super::LEN);
-        let expected = Stand { now: Timestamp::from_ms(1_800_000_000_000), lag_ms: -3_599_999 };
+        let expected = ClockStand { now: Timestamp::from_ms(1_800_000_000_000), lag_ms: -3_599_999 };
         assert_eq!(stand(text.as_bytes()), Some(expected));
         assert_eq!(stand(b"somebody's letter"), None);
     }

@@ -1,174 +1,158 @@
-//! How a decision is asked for and carried out: under the lock of one shard, which is all that a transaction takes
-//! here. Does not know who waits for it.
+//! How a decision is made and carried out: under the lock of one shard, which is all that a transaction takes here. Does
+//! not know who waits for it.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use crate::engine::{SessionId, Timestamp};
-use crate::store::file::{Change, Written};
-use crate::store::{
-    Arrival, Bound, Commit, Committed, Decision, DecisionContext, Mutation, Record, StoreError, Update,
+use crate::store::contract::{
+    ArrivedAt, Commit, CommitOutcome, Committed, CommittedAt, Decision, DecisionBasis, Mutation, REFUSALS,
+    RateLimitStatus, StoreError, StoredSession, Update,
 };
+use crate::store::durability::{Durability, DurableChange};
+use crate::store::record::Record;
+use crate::store::stored_state::StoredState;
 
-use super::shard::{Entry, Kept, Shard};
-use super::{SHARDS, Shared};
+use super::embedded::{EmbeddedStore, SHARDS};
+use super::shard::{SessionEntry, SessionShard};
 
-/// A session that takes more, in bytes, is large.
-const LARGE: usize = 16 << 10;
-/// How much of what sessions may take is taken when large ones are refused.
-const PERCENT_LARGE: usize = 80;
-
-/// A decision that was carried out, and what its answer has to wait for.
-pub(super) struct CommittedChange {
+/// A decision that was carried out, and the ticket that its answer waits for.
+pub(super) struct DecidedCommit<T> {
     pub(super) committed: Committed,
-    pub(super) written: Option<Written>,
+    pub(super) ticket: Option<T>,
     pub(super) is_change: bool,
 }
 
-impl Shared {
-    /// Waits until what an answer says, or is based on, is on the disk.
-    pub(super) async fn settled(&self, written: Option<Written>, is_change: bool) -> Result<(), StoreError> {
-        let (Some(disk), Some(written)) = (&self.disk, written) else { return Ok(()) };
-        match disk.journal.wait(written, is_change).await {
+impl<D: Durability> EmbeddedStore<D> {
+    /// Waits until what an answer says, or is based on, is durable.
+    pub(super) async fn await_durability(&self, ticket: Option<D::Ticket>, is_change: bool) -> Result<(), StoreError> {
+        let Some(ticket) = ticket else { return Ok(()) };
+        match self.durability.wait(ticket, is_change).await {
             true => Ok(()),
             false if is_change => Err(StoreError::UnknownOutcome),
             false => Err(StoreError::Unavailable("the file cannot be written")),
         }
     }
 
-    /// Enters a change into the journal, if there is one; returns its number there.
-    pub(super) fn enter(
-        &self,
-        id: SessionId,
-        change: impl FnOnce() -> Change,
-    ) -> Result<(u64, Option<Written>), StoreError> {
-        let Some(disk) = &self.disk else { return Ok((0, None)) };
-        disk.journal.enter(id, change()).map(|(number, written)| (number, Some(written)))
-    }
-
-    /// `None` when the deadline must not be taken for passed yet.
-    pub(super) fn try_commit(&self, commit: &mut Commit) -> Result<Option<CommittedChange>, StoreError> {
+    /// Decides and commits; `None` when the decision must wait for commands in flight.
+    pub(super) fn try_commit(&self, commit: &mut Commit) -> Result<Option<DecidedCommit<D::Ticket>>, StoreError> {
         let id = commit.id;
         let mut shard = self.shard(id).lock();
         let now = self.clock.now();
         let entry = shard.entries.get(&id).filter(|entry| !entry.is_over(now));
-        let record = entry.and_then(|entry| entry.kept.record());
-        let is_new = record.is_none();
-        let deadline = entry.and_then(|entry| entry.kept.deadline());
-        if let Some(deadline) = deadline.filter(|&deadline| deadline <= now)
-            && self.arrivals.any_in_time(id, commit.arrival.as_ref(), |at, _| at < deadline)
-        {
+        let (stored, may_be_behind) = match entry {
+            Some(entry) => (entry.state.as_stored(), entry.is_restored),
+            None => (StoredSession::Absent, false),
+        };
+        let basis = DecisionBasis { stored, may_be_behind, now };
+        let passed_deadline = basis.passed_deadline();
+        let own = commit.arrival.as_ref();
+        if self.arrivals.must_wait(id, own, passed_deadline, |at, _| at.as_ms() * 1_000) {
             return Ok(None);
         }
-
-        let arrived = commit.arrival.as_ref().map_or(now, Arrival::at);
-        let last_change = record.map_or(Timestamp::default(), |record| record.session().updated_at);
-        let current = DecisionContext {
-            record,
-            epoch: entry.map_or(0, |entry| entry.next_epoch(now)),
-            at: arrived.max(last_change),
-            now,
-            is_unreadable: false,
-            changed_since_arrival: entry
-                .is_some_and(|entry| commit.arrival.as_ref().is_some_and(|arrival| entry.committed > arrival.moment())),
-        };
-        let judged = commit.judge(current, &self.metrics.supervisor);
-        // It is judged: whatever the answer still waits for, nobody waits for it.
+        let context =
+            basis.context(own.map(ArrivedAt::by_own_clock), || entry.map(|entry| CommittedAt::Moment(entry.committed)));
+        let record = context.record;
+        let is_new = record.is_none();
+        let judged = commit.judge(context, &self.metrics.supervisor);
+        // It is judged: no deadline waits for it while its answer becomes durable.
         drop(commit.arrival.take());
         let Decision { write, verdict } = judged?;
         let is_change = !matches!(write, Mutation::Nothing | Mutation::Discard);
-        if let Some(passed) = deadline.filter(|&deadline| deadline <= now && is_change) {
+        if let Some(passed) = passed_deadline.filter(|_| is_change) {
             self.metrics.fired(passed, now.as_ms() * 1_000);
         }
-        let (record, is_tombstoned, written) = match write {
+        let (record, is_tombstoned, ticket) = match write {
             Mutation::Nothing | Mutation::Discard => {
                 // What an answer is based on must not be lost after it.
-                let number = entry.map_or(0, |entry| entry.number);
-                let written = match &self.disk {
-                    Some(disk) => disk.journal.settled(number)?,
-                    None => None,
-                };
-                let is_tombstoned = entry.is_some_and(|entry| matches!(entry.kept, Kept::Tombstone(_)));
-                (record.cloned(), is_tombstoned, written)
+                let ticket = self.durability.barrier(entry.map_or(0, |entry| entry.number))?;
+                let is_tombstoned = entry.is_some_and(|entry| entry.state.is_tombstone());
+                (record.cloned(), is_tombstoned, ticket)
             }
             Mutation::Put { record, notices, entry } => {
-                let kept = Kept::Session(Arc::clone(&record));
-                let size = kept.size();
+                let state = StoredState::Session(Arc::clone(&record));
+                let size = state.size();
                 if is_new {
                     self.admit(size)?;
                 }
                 let expires = now + record.lifetime(&self.limit.lifetimes, now);
-                let entered = self.enter(id, || Change::put(&record, entry, expires));
-                let (number, written) = entered.inspect_err(|_| self.leave(usize::from(is_new)))?;
-                let replaced = self.put(&mut shard, id, kept, size, expires, number);
+                let entered = self.durability.enter(id, || DurableChange::put(&record, entry, expires));
+                let (number, ticket) = entered.inspect_err(|_| self.leave(usize::from(is_new)))?;
+                let replaced = self.put(&mut shard, id, state, size, expires, number);
                 self.leave(usize::from(is_new && replaced));
-                if shard.watched.contains_key(&id) {
-                    self.tell(id, &record, notices);
+                if shard.subscribed.contains_key(&id) {
+                    self.notify(id, &record, notices);
                 }
-                (Some(record), false, written)
+                (Some(record), false, ticket)
             }
             Mutation::Delete { tag, notice, last, entry } => {
                 let expires = now + self.limit.tombstone_ttl;
-                let (number, written) = self.enter(id, || Change::delete(tag, last, entry, expires))?;
-                let kept = Kept::Tombstone(tag);
-                let size = kept.size();
-                let replaced = self.put(&mut shard, id, kept, size, expires, number);
+                let delete = || DurableChange::delete(tag, last, entry, expires);
+                let (number, ticket) = self.durability.enter(id, delete)?;
+                let state = StoredState::Tombstone(tag);
+                let size = state.size();
+                let replaced = self.put(&mut shard, id, state, size, expires, number);
                 self.leave(usize::from(replaced));
-                shard.buried.push_back((tag, id));
-                let gone = shard.forget(self.limit.sessions_max.div_ceil(SHARDS), now, |id| self.forget(id));
+                shard.tombstones.push_back((tag, id));
+                let gone = shard.forget(self.limit.sessions_max.div_ceil(SHARDS), now, |id| self.durability.forget(id));
                 self.bytes.remove(gone);
-                if shard.watched.contains_key(&id) {
+                if shard.subscribed.contains_key(&id) {
                     self.listener.update(id, &Update::Deleted { tag, frame: notice });
                 }
-                (None, true, written)
+                (None, true, ticket)
             }
         };
         let committed = Committed { record, is_tombstoned, verdict, quota: None, now };
-        Ok(Some(CommittedChange { committed, written, is_change }))
+        Ok(Some(DecidedCommit { committed, ticket, is_change }))
     }
 
-    /// Takes in one more session, if there is room for it. What is left near the end is for small ones.
-    fn admit(&self, size: usize) -> Result<(), StoreError> {
-        let percent = if size > LARGE { PERCENT_LARGE } else { 100 };
-        // What it takes is counted when it is put.
-        let has_room = self.bytes.try_add(size, percent);
-        if !has_room {
-            self.metrics.refused(Bound::SessionsBytes);
-            return Err(StoreError::Unavailable("the sessions that there are take as much memory as they may"));
-        }
-        self.bytes.remove(size);
-        let one_more = |held: usize| (held < self.limit.sessions_max).then_some(held + 1);
-        if self.sessions.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).is_err() {
-            self.metrics.refused(Bound::Sessions);
-            return Err(StoreError::Unavailable("the server holds as many sessions as it may"));
-        }
-        Ok(())
-    }
-
-    /// So many sessions are gone.
-    pub(super) fn leave(&self, sessions: usize) {
-        self.sessions.fetch_sub(sessions, Ordering::Relaxed);
-    }
-
-    /// Returns whether there was a session before.
-    fn put(&self, shard: &mut Shard, id: SessionId, kept: Kept, size: usize, expires: Timestamp, number: u64) -> bool {
-        let due = kept.wake_at();
+    /// Stores a state; returns whether there was a session before.
+    fn put(
+        &self,
+        shard: &mut SessionShard,
+        id: SessionId,
+        state: StoredState,
+        size: usize,
+        expires: Timestamp,
+        number: u64,
+    ) -> bool {
+        let due = state.wake_at();
         if let Some(due) = due {
             self.alarm.set(due);
         }
         let committed = self.clock.moment();
         self.bytes.add(size);
         let (is_postponed, is_restored) = (false, false);
-        let old = shard.insert(id, Entry { kept, size, committed, expires, due, is_postponed, is_restored, number });
+        let old =
+            shard.insert(id, SessionEntry { state, size, committed, expires, due, is_postponed, is_restored, number });
         self.bytes.remove(old.as_ref().map_or(0, |old| old.size));
-        old.is_some_and(|old| old.kept.record().is_some())
+        old.is_some_and(|old| old.state.record().is_some())
     }
 
-    fn tell(&self, id: SessionId, record: &Record, notices: Vec<bytes::Bytes>) {
+    fn notify(&self, id: SessionId, record: &Record, notices: Vec<bytes::Bytes>) {
         let (tag, frame) = (record.session().tag(), record.encoded().frame());
         self.listener.update(id, &Update::State { tag, frame, countdown: record.countdown() });
         for notice in notices {
             self.listener.update(id, &Update::Notice(notice));
+        }
+    }
+
+    /// The outcome of a command that has a limit. A refused one counts against the client that sent it, and not against
+    /// others.
+    pub(super) fn counted(
+        &self,
+        commit: &Commit,
+        committed: Committed,
+        quota: RateLimitStatus,
+        ends: Timestamp,
+    ) -> CommitOutcome {
+        if committed.verdict.is_ok() {
+            return CommitOutcome::Decided(Committed { quota: Some(quota), ..committed });
+        }
+        self.switches.give_back(&commit.id, ends);
+        let refused = commit.client.map(|client| self.refusals.hit((commit.id, client), REFUSALS, committed.now));
+        match refused.filter(RateLimitStatus::is_exceeded) {
+            Some(refused) => CommitOutcome::RateLimited(refused),
+            None => CommitOutcome::Decided(Committed { quota: Some(quota.given_back()), ..committed }),
         }
     }
 }

@@ -4,62 +4,60 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use tracing::{debug, error, warn};
+use tracing::{error, warn};
 
-use crate::clock::CHECK_INTERVAL;
 use crate::engine::{self, Event, Session};
-use crate::store::Record;
-use crate::store::file::{self, Change, Timeline};
-use crate::supervision::Panicked;
+use crate::store::durability::{Durability, DurableChange};
+use crate::store::file::RestoredSession;
+use crate::store::record::Record;
+use crate::store::stored_state::StoredState;
 
-use super::Shared;
-use super::shard::{Entry, Kept};
+use super::embedded::EmbeddedStore;
+use super::shard::SessionEntry;
 
-impl Shared {
+impl<D: Durability> EmbeddedStore<D> {
     /// Takes in what was kept. Lifetimes that are over are found by the upkeep.
-    pub(super) fn restore(&self, mut remembered: Vec<file::Remembered>) {
+    pub(super) fn restore(&self, mut restored: Vec<RestoredSession>) {
         // Tombstones are forgotten oldest first.
-        remembered.sort_unstable_by_key(|remembered| match &remembered.kept {
-            file::Kept::Session(record) => record.session().epoch,
-            file::Kept::Tombstone(tag) => tag.epoch,
+        restored.sort_unstable_by_key(|restored| match &restored.state {
+            StoredState::Session(record) => record.session().epoch,
+            StoredState::Tombstone(tag) => tag.epoch,
         });
-        self.rebase(&mut remembered);
+        self.rebase(&mut restored);
         let committed = self.clock.moment();
-        for file::Remembered { id, kept, expires } in remembered {
+        for RestoredSession { id, state, expires } in restored {
             let mut shard = self.shard(id).lock();
-            let kept = match kept {
-                file::Kept::Session(record) => {
+            match &state {
+                StoredState::Session(_) => {
                     self.sessions.fetch_add(1, Ordering::Relaxed);
-                    Kept::Session(record)
                 }
-                file::Kept::Tombstone(tag) => {
-                    shard.buried.push_back((tag, id));
-                    Kept::Tombstone(tag)
-                }
-            };
-            let due = kept.wake_at();
+                StoredState::Tombstone(tag) => shard.tombstones.push_back((*tag, id)),
+            }
+            let due = state.wake_at();
             if let Some(due) = due {
                 self.alarm.set(due);
             }
-            let (size, is_postponed, is_restored) = (kept.size(), false, true);
+            let (size, is_postponed, is_restored) = (state.size(), false, true);
             self.bytes.add(size);
-            shard.insert(id, Entry { kept, size, committed, expires, due, is_postponed, is_restored, number: 0 });
+            shard.insert(
+                id,
+                SessionEntry { state, size, committed, expires, due, is_postponed, is_restored, number: 0 },
+            );
         }
     }
 
     /// Lets sessions go on from where their clocks stood when the last process ended, if its clock does not go on.
-    fn rebase(&self, remembered: &mut [file::Remembered]) {
-        let Some(disk) = &self.disk else { return };
+    fn rebase(&self, restored: &mut [RestoredSession]) {
         let now = self.clock.now();
-        let changed = |remembered: &file::Remembered| match &remembered.kept {
-            file::Kept::Session(record) => record.session().depends_on_clock(now).then(|| record.session().updated_at),
-            file::Kept::Tombstone(_) => None,
+        let changed = |restored: &RestoredSession| match &restored.state {
+            StoredState::Session(record) => record.session().depends_on_clock(now).then(|| record.session().updated_at),
+            StoredState::Tombstone(_) => None,
         };
-        let newest = remembered.iter().filter_map(changed).max().unwrap_or_default();
-        let Some(was) = disk.timeline.lost_at(now, newest) else { return };
+        let newest = restored.iter().filter_map(changed).max().unwrap_or_default();
+        let Some(was) = self.durability.lost_at(now, newest) else { return };
         let mut sessions = 0;
-        for remembered in remembered {
-            let file::Kept::Session(record) = &remembered.kept else { continue };
+        for restored in restored {
+            let StoredState::Session(record) = &restored.state else { continue };
             if !record.session().depends_on_clock(now) {
                 continue;
             }
@@ -69,13 +67,14 @@ impl Shared {
             let after = Session { epoch, version: before.version + 1, updated_at: now, ..before.clone() };
             let entry = engine::ChangeRecord::of(Some(&before), vec![Event::Recovered], &after, now);
             let record = Arc::new(Record::new(after, now));
-            remembered.expires = now + record.lifetime(&self.limit.lifetimes, now);
+            restored.expires = now + record.lifetime(&self.limit.lifetimes, now);
             if let Some(entry) = entry
-                && let Err(why) = self.enter(remembered.id, || Change::put(&record, entry, remembered.expires))
+                && let Err(why) =
+                    self.durability.enter(restored.id, || DurableChange::put(&record, entry, restored.expires))
             {
-                error!(session = %remembered.id, ?why, "a session that goes by another clock now could not be written");
+                error!(session = %restored.id, ?why, "a session that goes by another clock now could not be written");
             }
-            remembered.kept = file::Kept::Session(record);
+            restored.state = StoredState::Session(record);
         }
         if sessions > 0 {
             let by_ms = now.as_ms().wrapping_sub(was.as_ms()).cast_signed();
@@ -84,25 +83,5 @@ impl Shared {
                 sessions, "the clock was set since the last process ended: sessions go on from where they stood"
             );
         }
-    }
-
-    /// Writes down where the clock stands, for the next process, while that matters.
-    pub(super) async fn keep_time(&self, timeline: &Arc<Timeline>) {
-        loop {
-            if self.has_deadlines() {
-                let (timeline, clock) = (Arc::clone(timeline), self.clock.clone());
-                match self.metrics.supervisor.block("timeline", move || timeline.write(&clock)).await {
-                    Ok(Ok(())) => {}
-                    Ok(Err(error)) => debug!(%error, "where the clock stands cannot be written down"),
-                    // It is tried again, and was told of.
-                    Err(Panicked(_)) => {}
-                }
-            }
-            tokio::time::sleep(CHECK_INTERVAL).await;
-        }
-    }
-
-    fn has_deadlines(&self) -> bool {
-        self.shards.iter().any(|shard| !shard.lock().deadlines.is_empty())
     }
 }

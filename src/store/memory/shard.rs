@@ -1,31 +1,28 @@
-//! A part of the sessions with all that is known of them: states, deadlines, lifetimes, tombstones, who is watched. Does
+//! A part of the sessions with all that is known of them: states, deadlines, lifetimes, tombstones, who is subscribed. Does
 //! not know when it is locked, nor who is told of what.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
-use std::sync::Arc;
 
 use crate::clock::Moment;
 use crate::engine::{Millis, SessionId, StateTag, Timestamp};
-use crate::store::Record;
+use crate::store::stored_state::StoredState;
 
 /// When to look again at a session that must be settled before it goes.
 const SETTLING_TIME: Millis = Millis::new(60_000);
-/// What a tombstone takes, in bytes, with its places.
-const TOMBSTONE_LEN: usize = 256;
 
 /// Everything about a session lives in its shard and changes under one lock.
 #[derive(Default)]
-pub(super) struct Shard {
-    pub(super) entries: HashMap<SessionId, Entry>,
-    pub(super) watched: HashMap<SessionId, usize>,
+pub(super) struct SessionShard {
+    pub(super) entries: HashMap<SessionId, SessionEntry>,
+    pub(super) subscribed: HashMap<SessionId, usize>,
     pub(super) deadlines: BTreeSet<(Timestamp, SessionId)>,
     pub(super) expiries: BTreeSet<(Timestamp, SessionId)>,
     /// Deleted sessions, oldest first; some may have come back.
-    pub(super) buried: VecDeque<(StateTag, SessionId)>,
+    pub(super) tombstones: VecDeque<(StateTag, SessionId)>,
 }
 
-pub(super) struct Entry {
-    pub(super) kept: Kept,
+pub(super) struct SessionEntry {
+    pub(super) state: StoredState,
     /// How many bytes it takes.
     pub(super) size: usize,
     /// When it was committed, to be compared with arrivals.
@@ -41,60 +38,17 @@ pub(super) struct Entry {
     pub(super) number: u64,
 }
 
-pub(super) enum Kept {
-    Session(Arc<Record>),
-    Tombstone(StateTag),
-}
-
-impl Entry {
+impl SessionEntry {
     /// Whether it has outlived its lifetime. What its clock does comes first: a session whose deadline has passed is there until it
     /// is settled.
     pub(super) fn is_over(&self, now: Timestamp) -> bool {
-        self.expires <= now && self.kept.deadline().is_none_or(|deadline| deadline > now)
-    }
-
-    /// The least epoch that a state after this one may have.
-    pub(super) fn next_epoch(&self, now: Timestamp) -> u64 {
-        let (own, is_over) = match &self.kept {
-            Kept::Session(record) => (record.session().epoch, false),
-            Kept::Tombstone(tag) => (tag.epoch, true),
-        };
-        match (self.is_restored, is_over) {
-            (true, _) => now.as_ms().max(own + 1),
-            (false, true) => own + 1,
-            (false, false) => own,
-        }
+        self.expires <= now && self.state.deadline().is_none_or(|deadline| deadline > now)
     }
 }
 
-impl Kept {
-    /// How many bytes of memory it takes.
-    pub(super) fn size(&self) -> usize {
-        match self {
-            Kept::Session(record) => record.size(),
-            Kept::Tombstone(_) => TOMBSTONE_LEN,
-        }
-    }
-
-    pub(super) fn record(&self) -> Option<&Arc<Record>> {
-        match self {
-            Kept::Session(record) => Some(record),
-            Kept::Tombstone(_) => None,
-        }
-    }
-
-    pub(super) fn deadline(&self) -> Option<Timestamp> {
-        self.record().and_then(|record| record.deadline())
-    }
-
-    pub(super) fn wake_at(&self) -> Option<Timestamp> {
-        self.record().and_then(|record| record.wake_at())
-    }
-}
-
-impl Shard {
+impl SessionShard {
     /// Takes in what is kept of a session now; returns what was kept before.
-    pub(super) fn insert(&mut self, id: SessionId, entry: Entry) -> Option<Entry> {
+    pub(super) fn insert(&mut self, id: SessionId, entry: SessionEntry) -> Option<SessionEntry> {
         let (due, expires) = (entry.due, entry.expires);
         let old = self.entries.insert(id, entry);
         let (old_due, old_expires) = (old.as_ref().and_then(|old| old.due), old.as_ref().map(|old| old.expires));
@@ -113,15 +67,15 @@ impl Shard {
     }
 
     /// What is kept of a session and has not outlived its lifetime.
-    pub(super) fn kept(&self, id: SessionId, now: Timestamp) -> Option<&Kept> {
-        self.entries.get(&id).filter(|entry| !entry.is_over(now)).map(|entry| &entry.kept)
+    pub(super) fn live_state(&self, id: SessionId, now: Timestamp) -> Option<&StoredState> {
+        self.entries.get(&id).filter(|entry| !entry.is_over(now)).map(|entry| &entry.state)
     }
 
-    pub(super) fn unwatch(&mut self, id: SessionId) {
-        if let Some(watchers) = self.watched.get_mut(&id) {
-            *watchers -= 1;
-            if *watchers == 0 {
-                self.watched.remove(&id);
+    pub(super) fn unsubscribe(&mut self, id: SessionId) {
+        if let Some(subscriptions) = self.subscribed.get_mut(&id) {
+            *subscriptions -= 1;
+            if *subscriptions == 0 {
+                self.subscribed.remove(&id);
             }
         }
     }
@@ -130,8 +84,8 @@ impl Shard {
     /// whose time does not run backwards. Tells of each; returns how many bytes went.
     pub(super) fn forget(&mut self, most: usize, now: Timestamp, mut tell: impl FnMut(SessionId)) -> usize {
         let mut bytes = 0;
-        while self.buried.len() > most
-            && let Some((tag, id)) = self.buried.pop_front_if(|(tag, _)| tag.epoch < now.as_ms())
+        while self.tombstones.len() > most
+            && let Some((tag, id)) = self.tombstones.pop_front_if(|(tag, _)| tag.epoch < now.as_ms())
         {
             if self.is_tombstoned(tag, id)
                 && let Some(entry) = self.entries.remove(&id)
@@ -146,11 +100,13 @@ impl Shard {
 
     /// Whether the tombstone `tag` still stands.
     fn is_tombstoned(&self, tag: StateTag, id: SessionId) -> bool {
-        self.entries.get(&id).is_some_and(|entry| matches!(entry.kept, Kept::Tombstone(kept) if kept == tag))
+        self.entries
+            .get(&id)
+            .is_some_and(|entry| matches!(entry.state, StoredState::Tombstone(present) if present == tag))
     }
 
     /// Takes away what has outlived its lifetime, tombstones included, and tells of each. What must be settled before is due now.
-    pub(super) fn remove_expired(&mut self, now: Timestamp, mut tell: impl FnMut(SessionId, &Entry)) {
+    pub(super) fn remove_expired(&mut self, now: Timestamp, mut tell: impl FnMut(SessionId, &SessionEntry)) {
         while let Some(&(expires, id)) = self.expiries.first().filter(|(expires, _)| *expires <= now) {
             self.expiries.remove(&(expires, id));
             let Some(entry) = self.entries.get_mut(&id) else { continue };
@@ -166,10 +122,10 @@ impl Shard {
                 tell(id, &entry);
             }
         }
-        while let Some(&(tag, id)) = self.buried.front()
+        while let Some(&(tag, id)) = self.tombstones.front()
             && !self.is_tombstoned(tag, id)
         {
-            self.buried.pop_front();
+            self.tombstones.pop_front();
         }
     }
 }

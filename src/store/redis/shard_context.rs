@@ -17,7 +17,7 @@ use crate::redis::{
 };
 use crate::store::arrival::Arrivals;
 use crate::store::metrics::{Metrics, Rejected};
-use crate::store::rate_limit::Limits;
+use crate::store::rate_limit::RateWindows;
 use crate::store::redis::RecordFormat;
 use crate::store::redis::RedisStoreOptions;
 use crate::store::redis::commit::QueueBudget;
@@ -56,7 +56,7 @@ pub(super) struct ShardContext {
     pub(super) loss_detector: LossDetector,
     pub(super) metrics: Metrics,
     /// Who was refused what too often, as far as this instance knows.
-    pub(super) refusals: Limits<(SessionId, ClientAddress)>,
+    pub(super) refusals: RateWindows<(SessionId, ClientAddress)>,
     pub(super) faults: Faults,
     /// Why updates cannot be heard, if they cannot.
     interrupted: Mutex<Option<String>>,
@@ -111,7 +111,7 @@ impl ShardContext {
             replicas: Replicas::new(replicas_min),
             loss_detector: LossDetector::default(),
             metrics,
-            refusals: Limits::new(),
+            refusals: RateWindows::new(),
             faults: Faults::default(),
             interrupted: Mutex::default(),
             quarantine: Quarantine::default(),

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::clock::Moment;
 use crate::engine::{Millis, Refusal, SessionId, StateTag, Timestamp, Uuid};
 use crate::redis::{Keyspace, Partition, Pipeline};
+use crate::store::contract::{ArrivedAt, CommittedAt, DecisionBasis, StoredSession};
 use crate::store::redis::shard_context::ShardContext;
 use crate::store::redis::time::Reading;
-use crate::store::{Decision, DecisionContext, Mutation, RateLimitStatus, Record, Verdict};
+use crate::store::{Arrival, Decision, Mutation, RateLimitStatus, Record, Verdict};
 use crate::wire::{self, EventIds, RecordBody, RecordHeader};
 
 use super::audit_producer::Backpressure;
@@ -242,27 +242,13 @@ impl BatchSession {
         }
         let now = reading.now();
         let arrival = pending.commit.arrival.as_ref();
-        if let Some(deadline) = self.record.as_ref().and_then(|record| record.deadline())
-            && deadline <= now
-        {
-            let deadline_us = deadline.as_ms() * 1_000;
-            let in_time = |_, moment| shared.server_clock.at_us(moment, reading) < deadline_us;
-            if shared.arrivals.any_in_time(self.id, arrival, in_time) {
-                return Judged::Wait;
-            }
+        let basis = self.basis(run_id, now);
+        let server_us = |moment| shared.server_clock.at_us(moment, reading);
+        if shared.arrivals.must_wait(self.id, arrival, basis.passed_deadline(), |_, moment| server_us(moment)) {
+            return Judged::Wait;
         }
-        let arrived_us =
-            arrival.map_or(reading.time_us, |arrival| shared.server_clock.at_us(arrival.moment(), reading));
-        let last_change = self.record.as_ref().map_or(Timestamp::default(), |record| record.session().updated_at);
-        let current = DecisionContext {
-            record: self.record.as_ref(),
-            epoch: self.epoch(run_id, now),
-            at: Timestamp::from_ms(arrived_us / 1_000).max(last_change),
-            now,
-            is_unreadable,
-            changed_since_arrival: arrival
-                .is_some_and(|arrival| self.changed_after(shared, arrival.moment(), arrived_us)),
-        };
+        let arrived = arrival.map(Arrival::moment).map(|moment| ArrivedAt { moment, server_us: server_us(moment) });
+        let current = basis.context(arrived, || self.committed_at(shared));
         let Ok(Decision { write, verdict }) = pending.commit.judge(current, &shared.metrics.supervisor) else {
             // What was sent before may still be carried out.
             let answer = if pending.in_doubt.is_some() { CommandOutcome::Unknown } else { CommandOutcome::Fault };
@@ -338,30 +324,30 @@ impl BatchSession {
         }
     }
 
-    /// Whether the state was committed after a command arrived. Of its own commits this instance knows when they
-    /// were acknowledged; of others, when they were committed at the latest.
-    fn changed_after(&self, shared: &ShardContext, arrived: Moment, arrived_us: u64) -> bool {
+    /// When the state was committed. Of its own commits this instance knows when they were acknowledged; of others, when
+    /// they were committed at the latest.
+    fn committed_at(&self, shared: &ShardContext) -> Option<CommittedAt> {
         if self.is_changed() {
-            return true;
+            return Some(CommittedAt::ThisBatch);
         }
-        let Some(tag) = self.record.as_ref().map(|record| record.session().tag()) else { return false };
+        let tag = self.record.as_ref()?.session().tag();
         match shared.loss_detector.acknowledged_at(self.id, tag) {
-            Some(acknowledged) => acknowledged > arrived,
-            None => self.header.changed_us > arrived_us,
+            Some(acknowledged) => Some(CommittedAt::Moment(acknowledged)),
+            None => Some(CommittedAt::ServerUs(self.header.changed_us)),
         }
     }
 
-    /// The epoch of the next state. Another run of the server may have forgotten states, so that their
-    /// versions would be given out again.
-    fn epoch(&self, run_id: &str, now: Timestamp) -> u64 {
-        match (&self.record, self.tombstone) {
-            (Some(record), _) if self.is_changed() || *self.header.run_id == *run_id => record.session().epoch,
-            (Some(record), _) => now.as_ms().max(record.session().epoch + 1),
-            (None, Some(tag)) => tag.epoch + 1,
-            // It may have had any epoch.
-            (None, None) if self.unreadable.is_some() => now.as_ms(),
-            (None, None) => 0,
-        }
+    /// The session as the next decision finds it. Another run of the server may have lost states.
+    fn basis(&self, run_id: &str, now: Timestamp) -> DecisionBasis<'_> {
+        let (stored, may_be_behind) = match (&self.record, self.tombstone, self.unreadable) {
+            (Some(record), _, _) => {
+                (StoredSession::State(record), !self.is_changed() && *self.header.run_id != *run_id)
+            }
+            (None, Some(tag), _) => (StoredSession::Tombstone(tag), false),
+            (None, None, Some(_)) => (StoredSession::Unreadable, false),
+            (None, None, None) => (StoredSession::Absent, false),
+        };
+        DecisionBasis { stored, may_be_behind, now }
     }
 
     /// Adds what commits the session to a transaction, but for what is audited.
