@@ -2,16 +2,15 @@
 //! times aside.
 
 use std::io::{Read, Write};
-use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::net::{Ipv4Addr, TcpStream};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::test_runner::{Config, TestRunner};
 use simulation::audit_scripts::{self, SCRIPTS};
 use simulation::redis::{ClientId, FakeRedis, Reply};
+use test_support::redis::Redis;
 
 /// Times and lives in milliseconds, and the time in seconds: nothing else that the commands here answer is as great.
 const TIMES_MS: std::ops::Range<u64> = 10_000..10_000_000_000_000;
@@ -23,7 +22,7 @@ type Words = Vec<Vec<u8>>;
 
 #[test]
 fn every_command_is_answered_as_by_a_real_redis() {
-    let real = RealRedis::start();
+    let real = Redis::start();
     let config = Config { cases: 400, failure_persistence: None, ..Config::default() };
     let script = prop::collection::vec((0..ASKING, command()), 1..60);
     TestRunner::new(config)
@@ -40,7 +39,7 @@ fn every_command_is_answered_as_by_a_real_redis() {
 
 #[test]
 fn every_script_of_the_audit_queue_does_what_its_lua_does() {
-    let real = RealRedis::start();
+    let real = Redis::start();
     let config = Config { cases: 300, failure_persistence: None, ..Config::default() };
     let script = prop::collection::vec(queue_command(), 1..60);
     TestRunner::new(config)
@@ -189,10 +188,10 @@ struct Pair {
 }
 
 impl Pair {
-    fn new(real: &RealRedis) -> Self {
+    fn new(real: &Redis) -> Self {
         let mut fake = FakeRedis::new("run");
         audit_scripts::teach(&mut fake);
-        let mut clients: Vec<_> = (0..=ASKING).map(|_| real.connect()).collect();
+        let mut clients: Vec<_> = (0..=ASKING).map(|_| RealClient::connect(real)).collect();
         (0..=ASKING).for_each(|client| fake.connect(ClientId(client)));
         for forget in [&["FLUSHALL"][..], &["SCRIPT", "FLUSH"]] {
             clients[0].send(&words(forget));
@@ -247,58 +246,19 @@ fn without_times(reply: &str) -> String {
     lines.join("\r\n")
 }
 
-/// A process of its own, that listens on a socket in a directory of its own.
-struct RealRedis {
-    child: Child,
-    directory: PathBuf,
-}
-
-impl RealRedis {
-    fn start() -> Self {
-        static STARTED: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
-        let number = STARTED.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let directory = std::env::temp_dir().join(format!("simulation-{}-{number}", std::process::id()));
-        std::fs::create_dir_all(&directory).expect("the directory can be made");
-        let child = Command::new("redis-server")
-            .args(["--port", "0", "--save", "", "--appendonly", "no", "--unixsocket", "socket"])
-            .current_dir(&directory)
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("redis-server is installed");
-        let redis = Self { child, directory };
-        let deadline = Instant::now() + Duration::from_secs(30);
-        while UnixStream::connect(redis.socket()).is_err() {
-            assert!(Instant::now() < deadline, "redis-server does not start");
-            std::thread::yield_now();
-        }
-        redis
-    }
-
-    fn socket(&self) -> PathBuf {
-        self.directory.join("socket")
-    }
-
-    fn connect(&self) -> RealClient {
-        let stream = UnixStream::connect(self.socket()).expect("it listens");
-        stream.set_read_timeout(Some(Duration::from_secs(10))).expect("the socket is open");
-        RealClient { stream, received: Vec::new() }
-    }
-}
-
-impl Drop for RealRedis {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        let _ = std::fs::remove_dir_all(&self.directory);
-    }
-}
-
 struct RealClient {
-    stream: UnixStream,
+    stream: TcpStream,
     received: Vec<u8>,
 }
 
 impl RealClient {
+    fn connect(redis: &Redis) -> Self {
+        let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, redis.port())).expect("it listens");
+        stream.set_nodelay(true).expect("the socket is open");
+        stream.set_read_timeout(Some(Duration::from_secs(10))).expect("the socket is open");
+        Self { stream, received: Vec::new() }
+    }
+
     fn send(&mut self, words: &Words) {
         let mut request = format!("*{}\r\n", words.len()).into_bytes();
         for word in words {
