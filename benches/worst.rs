@@ -184,16 +184,20 @@ impl Bench {
             ("SWITCH, 16 KB", format!(r#"{{"type":"SWITCH","request_id":"r",{}}}"#, fillers(KB_16 - 100).remove(1).1)),
             ("what is no JSON, 16 KB", format!("{}1", "[".repeat(KB_16))),
         ];
+        let mut increment_ms = 0;
         for (what, message) in messages {
             let mut client = Client::open(self.address);
             let key = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
             client.send(format!("GET /ws?sessionId={name} HTTP/1.1\r\nHost: localhost\r\n{key}\r\n").as_bytes());
             client.until(b"STATE_SYNC");
+            // A state that has changed is told at once to a client that asks for it again.
+            increment_ms += 1;
+            let change = format!(r#"{{"increment_ms":{increment_ms}}}"#);
+            self.client.ask(&request("PATCH", &format!("/v1/sessions/{name}"), &change));
             client.drain();
             let (before, start) = (cpu_of_server(), client.read);
             client.send(&frame(message.as_bytes()));
-            client.until(b"{\"type\"");
-            client.drain();
+            client.take_frame();
             row(&format!("WebSocket, {what}"), "", message.len(), client.read - start, cpu_of_server() - before, 1);
         }
     }
@@ -329,6 +333,28 @@ impl Client {
     /// Waits until these bytes have come.
     fn until(&mut self, text: &[u8]) {
         while !self.buffer.windows(text.len()).any(|window| window == text) {
+            self.receive();
+        }
+    }
+
+    /// Takes one frame, which must be the next that comes.
+    fn take_frame(&mut self) {
+        loop {
+            let len = match self.buffer.get(1) {
+                Some(127) => self
+                    .buffer
+                    .get(2..10)
+                    .map(|len| 10 + u64::from_be_bytes(len.try_into().expect("they are eight bytes")) as usize),
+                Some(126) => self
+                    .buffer
+                    .get(2..4)
+                    .map(|len| 4 + usize::from(u16::from_be_bytes(len.try_into().expect("they are two bytes")))),
+                Some(&len) => Some(2 + usize::from(len)),
+                None => None,
+            };
+            if len.is_some_and(|len| self.buffer.len() >= len) {
+                return self.buffer.clear();
+            }
             self.receive();
         }
     }

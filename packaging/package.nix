@@ -15,6 +15,7 @@ rustPlatform.buildRustPackage {
       ../Cargo.lock
       ../Cargo.toml
       ../loadtest/Cargo.toml
+      ../simulation/Cargo.toml
       ../sql
       ../src
       ../tests/support/Cargo.toml
