@@ -1,5 +1,7 @@
-//! What a deterministic simulation of SyncKairos runs on. So far a Redis in memory: what the server uses of it, without
-//! I/O, on a clock that its caller holds. Does not know SyncKairos.
+//! What a deterministic simulation of SyncKairos runs on: a Redis in memory, what the server uses of it, without I/O; and
+//! a scheduler whose choices and time a seed repeats. Does not know SyncKairos.
 
 pub mod audit_scripts;
+pub mod dice;
 pub mod redis;
+pub mod scheduler;

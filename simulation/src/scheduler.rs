@@ -1,0 +1,284 @@
+//! A scheduler that a seed repeats: which of the tasks that could go on does so next is thrown, and time passes only when
+//! none can. Everything runs on the caller's thread. Does not know what tasks do.
+//!
+//! Tasks belong to processes; a process that is killed loses them where they stand.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
+
+use crate::dice::Dice;
+
+/// Runs tasks. Cloning gives another handle to the same one.
+#[derive(Clone)]
+pub struct Scheduler(Arc<Mutex<State>>);
+
+/// A group of tasks that live and die together.
+#[derive(Clone)]
+pub struct Process {
+    id: u64,
+    scheduler: Scheduler,
+}
+
+type TaskFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+struct State {
+    /// Since the run began.
+    now: Duration,
+    dice: Dice,
+    tasks: BTreeMap<u64, Task>,
+    /// Tasks that can go on.
+    ready: BTreeSet<u64>,
+    /// Who is woken when, in the order in which they began to wait.
+    timers: BTreeMap<(Duration, u64), Waker>,
+    /// The next name of a task, a timer or a process.
+    next_id: u64,
+}
+
+struct Task {
+    process: u64,
+    /// `None` while it runs.
+    future: Option<TaskFuture>,
+}
+
+impl Scheduler {
+    /// One for a seed.
+    pub fn new(seed: u64) -> Self {
+        Self(Arc::new(Mutex::new(State {
+            now: Duration::ZERO,
+            dice: Dice::new(seed),
+            tasks: BTreeMap::new(),
+            ready: BTreeSet::new(),
+            timers: BTreeMap::new(),
+            next_id: 0,
+        })))
+    }
+
+    /// How much time has passed since the run began.
+    pub fn now(&self) -> Duration {
+        self.state().now
+    }
+
+    /// Dice for a part of the run.
+    pub fn dice(&self) -> Dice {
+        self.state().dice.split()
+    }
+
+    /// A process without tasks.
+    pub fn process(&self) -> Process {
+        Process { id: self.state().take_id(), scheduler: self.clone() }
+    }
+
+    /// Waits for some time.
+    pub fn sleep(&self, span: Duration) -> Sleep {
+        Sleep { until: self.now() + span, timer: None, scheduler: self.clone() }
+    }
+
+    /// Runs tasks until some time has passed, or none is left that will ever go on.
+    pub fn run_for(&self, span: Duration) {
+        let end = self.now() + span;
+        while self.step(end) {}
+        let mut state = self.state();
+        state.now = state.now.max(end);
+    }
+
+    /// Lets one task go on, or time pass until one can, though not beyond `end`; `false` when there is none.
+    fn step(&self, end: Duration) -> bool {
+        let mut state = self.state();
+        let Some(id) = state.take_ready() else {
+            let next = state.take_next_timer(end);
+            // A waker locks the state itself.
+            drop(state);
+            return next.map(Waker::wake).is_some();
+        };
+        let Some(mut future) = state.tasks.get_mut(&id).and_then(|task| task.future.take()) else { return true };
+        drop(state);
+        let waker = Waker::from(Arc::new(TaskWaker { id, scheduler: Arc::downgrade(&self.0) }));
+        let polled = future.as_mut().poll(&mut Context::from_waker(&waker));
+        let mut state = self.state();
+        // It is not there when it killed its own process; then it ends here.
+        let over = match (state.tasks.get_mut(&id), polled) {
+            (Some(task), Poll::Pending) => {
+                task.future = Some(future);
+                None
+            }
+            (Some(_), Poll::Ready(())) => state.tasks.remove(&id).map(|_| future),
+            (None, _) => Some(future),
+        };
+        // What is dropped may wake others.
+        drop(state);
+        drop(over);
+        true
+    }
+
+    fn spawn(&self, process: u64, future: TaskFuture) {
+        let mut state = self.state();
+        let id = state.take_id();
+        state.tasks.insert(id, Task { process, future: Some(future) });
+        state.ready.insert(id);
+    }
+
+    fn kill(&self, process: u64) {
+        let gone: Vec<_> = self.state().tasks.extract_if(.., |_, task| task.process == process).collect();
+        // Outside of the lock: what is dropped may wake others.
+        drop(gone);
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Nothing panics while it is held.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn take_id(&mut self) -> u64 {
+        self.next_id += 1;
+        self.next_id
+    }
+
+    /// One of the tasks that can go on.
+    fn take_ready(&mut self) -> Option<u64> {
+        let count = u64::try_from(self.ready.len()).ok().filter(|&count| count > 0)?;
+        let index = usize::try_from(self.dice.below(count)).ok()?;
+        let id = self.ready.iter().nth(index).copied()?;
+        self.ready.remove(&id);
+        Some(id)
+    }
+
+    /// Lets time pass until the next timer; returns who waits for it.
+    fn take_next_timer(&mut self, end: Duration) -> Option<Waker> {
+        let entry = self.timers.first_entry().filter(|entry| entry.key().0 <= end)?;
+        self.now = self.now.max(entry.key().0);
+        Some(entry.remove())
+    }
+}
+
+impl Process {
+    /// Begins a task.
+    pub fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) {
+        self.scheduler.spawn(self.id, Box::pin(future));
+    }
+
+    /// Ends all its tasks where they stand.
+    pub fn kill(&self) {
+        self.scheduler.kill(self.id);
+    }
+}
+
+struct TaskWaker {
+    id: u64,
+    scheduler: Weak<Mutex<State>>,
+}
+
+impl Wake for TaskWaker {
+    fn wake(self: Arc<Self>) {
+        let Some(state) = self.scheduler.upgrade() else { return };
+        let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.tasks.contains_key(&self.id) {
+            state.ready.insert(self.id);
+        }
+    }
+}
+
+/// Waits until some time has passed.
+pub struct Sleep {
+    until: Duration,
+    /// Its name among the timers, once it waits.
+    timer: Option<u64>,
+    scheduler: Scheduler,
+}
+
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let scheduler = self.scheduler.clone();
+        let mut state = scheduler.state();
+        if state.now >= self.until {
+            return Poll::Ready(());
+        }
+        let timer = *self.timer.get_or_insert_with(|| state.take_id());
+        state.timers.insert((self.until, timer), context.waker().clone());
+        Poll::Pending
+    }
+}
+
+impl Drop for Sleep {
+    fn drop(&mut self) {
+        if let Some(timer) = self.timer {
+            self.scheduler.state().timers.remove(&(self.until, timer));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+    use std::time::Duration;
+
+    use super::Scheduler;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    /// What three tasks say that wait twice each, with the time of each word.
+    fn story(seed: u64) -> Vec<(u64, u128)> {
+        let scheduler = Scheduler::new(seed);
+        let process = scheduler.process();
+        let said = Arc::new(Mutex::new(Vec::new()));
+        for task in 0..3 {
+            let (own, said) = (scheduler.clone(), Arc::clone(&said));
+            process.spawn(async move {
+                for _ in 0..2 {
+                    own.sleep(5 * MS).await;
+                    said.lock().expect("nobody panics").push((task, own.now().as_millis()));
+                }
+            });
+        }
+        scheduler.run_for(20 * MS);
+        assert_eq!(scheduler.now(), 20 * MS);
+        let said = said.lock().expect("nobody panics").clone();
+        said
+    }
+
+    #[test]
+    fn a_seed_repeats_a_run_and_others_differ() {
+        let all: Vec<_> = (0..50).map(story).collect();
+        for (seed, first) in (0..50).zip(&all) {
+            assert_eq!(story(seed), *first, "seed {seed}");
+            assert_eq!(first.iter().map(|(_, at)| *at).collect::<Vec<_>>(), [5, 5, 5, 10, 10, 10]);
+        }
+        assert!(all.iter().any(|other| *other != all[0]), "the order is thrown");
+    }
+
+    #[test]
+    fn a_killed_process_goes_no_further_and_drops_what_it_has() {
+        let scheduler = Scheduler::new(1);
+        let (one, other) = (scheduler.process(), scheduler.process());
+        let kept = Arc::new(());
+        for process in [&one, &other] {
+            let (own, kept) = (scheduler.clone(), Arc::clone(&kept));
+            process.spawn(async move {
+                own.sleep(10 * MS).await;
+                drop(kept);
+            });
+        }
+        scheduler.run_for(5 * MS);
+        assert_eq!(Arc::strong_count(&kept), 3);
+        one.kill();
+        assert_eq!(Arc::strong_count(&kept), 2);
+        scheduler.run_for(5 * MS);
+        assert_eq!(Arc::strong_count(&kept), 1);
+    }
+
+    #[test]
+    fn a_run_ends_where_it_is_to_end_although_tasks_wait_for_longer() {
+        let scheduler = Scheduler::new(1);
+        let own = scheduler.clone();
+        scheduler.process().spawn(async move { own.sleep(MS).await });
+        scheduler.run_for(MS / 2);
+        assert_eq!(scheduler.now(), MS / 2);
+    }
+}
