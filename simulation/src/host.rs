@@ -1,0 +1,272 @@
+//! A Redis on the network of a simulation: connections to it, the commands that come over them, and the faults that it
+//! has. Does not know who connects.
+
+use std::collections::BTreeMap;
+use std::io::{self, ErrorKind};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt, WriteHalf};
+
+use crate::dice::Dice;
+use crate::redis::{ClientId, FakeRedis};
+use crate::scheduler::{Process, Scheduler};
+use crate::stream::{Connection, Latency, Stream, connection};
+
+/// How often things go wrong: once in so many times each; `None` is never.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Faults {
+    /// The connection is cut before a command is carried out.
+    pub cut_before: Option<u64>,
+    /// The connection is cut after a command was carried out, and its reply is lost.
+    pub cut_after: Option<u64>,
+    /// A command is carried out late.
+    pub stall: Option<u64>,
+}
+
+/// A server. Cloning gives another handle to the same one.
+#[derive(Clone)]
+pub struct RedisHost(Arc<Mutex<Host>>);
+
+struct Host {
+    scheduler: Scheduler,
+    process: Process,
+    redis: FakeRedis,
+    dice: Dice,
+    latency: Latency,
+    faults: Faults,
+    /// Its clock at the beginning of the run, in microseconds since 1970, and how far it was set since.
+    epoch_us: u64,
+    clients: BTreeMap<ClientId, (Connection, Arc<tokio::sync::Mutex<WriteHalf<Stream>>>)>,
+    next_client: u64,
+    is_up: bool,
+}
+
+/// How long a command that stalls does.
+const STALL_MAX: Duration = Duration::from_millis(400);
+
+impl RedisHost {
+    /// A server that is up, with what is in `redis`.
+    pub fn new(scheduler: &Scheduler, redis: FakeRedis, latency: Latency, epoch_us: u64) -> Self {
+        Self(Arc::new(Mutex::new(Host {
+            scheduler: scheduler.clone(),
+            process: scheduler.process(),
+            redis,
+            dice: scheduler.dice(),
+            latency,
+            faults: Faults::default(),
+            epoch_us,
+            clients: BTreeMap::new(),
+            next_client: 0,
+            is_up: true,
+        })))
+    }
+
+    /// From now on things go wrong so often.
+    pub fn set_faults(&self, faults: Faults) {
+        self.host().faults = faults;
+    }
+
+    /// Sets its clock on, or back.
+    pub fn step_clock(&self, by_us: i64) {
+        let mut host = self.host();
+        host.epoch_us = host.epoch_us.saturating_add_signed(by_us);
+    }
+
+    /// What it keeps now.
+    pub fn snapshot(&self) -> FakeRedis {
+        self.host().redis.clone()
+    }
+
+    /// Ends it: all connections are cut.
+    pub fn kill(&self) {
+        let mut host = self.host();
+        host.is_up = false;
+        host.process.kill();
+        let clients = std::mem::take(&mut host.clients);
+        drop(host);
+        clients.values().for_each(|(connection, _)| connection.cut());
+    }
+
+    /// Starts it again with what it kept at some time.
+    pub fn restart(&self, saved: &FakeRedis, run_id: &str) {
+        let mut host = self.host();
+        host.redis.restart(saved, run_id);
+        host.is_up = true;
+    }
+
+    /// Cuts all connections, and stays up.
+    pub fn cut_all(&self) {
+        let clients: Vec<_> = self.host().clients.values().map(|(connection, _)| connection.clone()).collect();
+        clients.iter().for_each(Connection::cut);
+    }
+
+    /// A connection to it.
+    pub fn connect(&self) -> io::Result<Stream> {
+        let mut host = self.host();
+        if !host.is_up {
+            return Err(ErrorKind::ConnectionRefused.into());
+        }
+        let (link, theirs, ours) = connection(&host.scheduler, host.latency);
+        host.next_client += 1;
+        let client = ClientId(host.next_client);
+        host.redis.connect(client);
+        let (mut reader, writer) = tokio::io::split(ours);
+        host.clients.insert(client, (link, Arc::new(tokio::sync::Mutex::new(writer))));
+        let (process, this) = (host.process.clone(), self.clone());
+        drop(host);
+        process.spawn(async move {
+            let mut received = Vec::new();
+            while let Ok(1..) = reader.read_buf(&mut received).await {
+                while let Some((words, len)) = request(&received) {
+                    received.drain(..len);
+                    if !this.carry_out(client, &words).await {
+                        this.leave(client);
+                        return;
+                    }
+                }
+            }
+            this.leave(client);
+        });
+        Ok(theirs)
+    }
+
+    /// Carries out a command; `false` when the connection is cut.
+    async fn carry_out(&self, client: ClientId, words: &[Vec<u8>]) -> bool {
+        let stall = {
+            let mut host = self.host();
+            let faults = host.faults;
+            if host.is_fault(faults.cut_before) {
+                return false;
+            }
+            let most = u64::try_from(STALL_MAX.as_micros()).unwrap_or(u64::MAX);
+            if host.is_fault(faults.stall) { Duration::from_micros(host.dice.below(most)) } else { Duration::ZERO }
+        };
+        if !stall.is_zero() {
+            let scheduler = self.host().scheduler.clone();
+            scheduler.sleep(stall).await;
+        }
+        let (deliveries, is_cut) = {
+            let mut host = self.host();
+            let now_us = host.now_us();
+            let deliveries = host.redis.ask(now_us, client, words);
+            let to = |client| host.clients.get(&client).map(|(_, writer)| Arc::clone(writer));
+            let deliveries: Vec<_> =
+                deliveries.into_iter().map(|one| (one.client, to(one.client), one.reply)).collect();
+            let faults = host.faults;
+            (deliveries, host.is_fault(faults.cut_after))
+        };
+        for (to, writer, reply) in deliveries {
+            // Messages to others go out even if the connection of who published them is cut.
+            let Some(writer) = writer.filter(|_| to != client || !is_cut) else { continue };
+            let mut bytes = Vec::new();
+            reply.encode(&mut bytes);
+            // A client that has gone reads nothing.
+            let _ = writer.lock().await.write_all(&bytes).await;
+        }
+        !is_cut
+    }
+
+    fn leave(&self, client: ClientId) {
+        let mut host = self.host();
+        host.redis.disconnect(client);
+        let gone = host.clients.remove(&client);
+        drop(host);
+        if let Some((connection, _)) = gone {
+            connection.cut();
+        }
+    }
+
+    fn host(&self) -> MutexGuard<'_, Host> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Host {
+    fn is_fault(&mut self, once_in: Option<u64>) -> bool {
+        once_in.is_some_and(|times| self.dice.is_one_in(times))
+    }
+
+    fn now_us(&self) -> u64 {
+        self.epoch_us + u64::try_from(self.scheduler.now().as_micros()).unwrap_or(u64::MAX)
+    }
+}
+
+/// The first request of some bytes, and how long it is; `None` while it is not complete.
+fn request(bytes: &[u8]) -> Option<(Vec<Vec<u8>>, usize)> {
+    let (count, mut at) = header(bytes, 0)?;
+    let mut words = Vec::with_capacity(count);
+    for _ in 0..count {
+        let (len, start) = header(bytes, at)?;
+        words.push(bytes.get(start..start + len)?.to_vec());
+        at = start + len + 2;
+    }
+    (bytes.len() >= at).then_some((words, at))
+}
+
+/// The number on the line that begins at `at`, behind its first byte, and where the next one begins.
+fn header(bytes: &[u8], at: usize) -> Option<(usize, usize)> {
+    let rest = bytes.get(at..)?;
+    let end = rest.windows(2).position(|window| window == b"\r\n")?;
+    let number = std::str::from_utf8(rest.get(1..end)?).ok()?.parse().ok()?;
+    Some((number, at + end + 2))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+    use std::time::Duration;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::{Faults, RedisHost};
+    use crate::redis::FakeRedis;
+    use crate::scheduler::Scheduler;
+    use crate::stream::Latency;
+
+    const MS: Duration = Duration::from_millis(1);
+    const LATENCY: Latency = Latency { least: MS, most: Duration::from_millis(2) };
+
+    /// What clients hear of ten increments each, however often their connections are cut, and what is counted then.
+    fn increments(seed: u64, faults: Faults) -> (u64, u64) {
+        let scheduler = Scheduler::new(seed);
+        let host = RedisHost::new(&scheduler, FakeRedis::new("run"), LATENCY, 1_000_000);
+        host.set_faults(faults);
+        let acknowledged = Arc::new(Mutex::new(0));
+        for _ in 0..3 {
+            let (host, acknowledged, own) = (host.clone(), Arc::clone(&acknowledged), scheduler.clone());
+            scheduler.process().spawn(async move {
+                let mut stream = host.connect().expect("it is up");
+                for _ in 0..10 {
+                    let mut reply = [0; 16];
+                    let asked = stream.write_all(b"*2\r\n$4\r\nINCR\r\n$1\r\nn\r\n").await;
+                    match if asked.is_ok() { stream.read(&mut reply).await } else { Ok(0) } {
+                        Ok(1..) => *acknowledged.lock().expect("nobody panics") += 1,
+                        Ok(0) | Err(_) => stream = host.connect().expect("it is up"),
+                    }
+                    own.sleep(MS).await;
+                }
+            });
+        }
+        scheduler.run_for(Duration::from_secs(60));
+        let (mut redis, acknowledged) = (host.snapshot(), *acknowledged.lock().expect("nobody panics"));
+        let words = [b"INCR".to_vec(), b"n".to_vec()];
+        let counted = redis.ask(2_000_000, crate::redis::ClientId(99), &words);
+        let crate::redis::Reply::Int(counted) = counted[0].reply else { panic!("{counted:?}") };
+        (acknowledged, u64::try_from(counted - 1).expect("it counts up"))
+    }
+
+    #[test]
+    fn what_is_acknowledged_is_done_and_what_is_cut_off_may_be() {
+        assert_eq!(increments(1, Faults::default()), (30, 30));
+        let mut in_doubt = 0;
+        for seed in 0..200 {
+            let faults = Faults { cut_before: Some(9), cut_after: Some(7), stall: Some(5) };
+            let (acknowledged, counted) = increments(seed, faults);
+            assert!(acknowledged <= counted && counted <= 30, "seed {seed}: {acknowledged} of {counted}");
+            assert_eq!(increments(seed, faults), (acknowledged, counted), "seed {seed} repeats");
+            in_doubt += counted - acknowledged;
+        }
+        assert!(in_doubt > 0, "some were carried out whose replies were lost");
+    }
+}
