@@ -12,7 +12,7 @@ use synckairos::engine::{Command, Millis, SessionId};
 use synckairos::redis::{Certificates, Keyspace, QueueKey, RedisServer};
 use synckairos::sessions::Sessions;
 use synckairos::store::memory::{Limit, Memory};
-use synckairos::store::redis::{QueueBudget, RecordFormat, RedisStore, RedisStoreOptions};
+use synckairos::store::redis::{CommitPolicy, QueueBudget, RecordFormat, RecordPolicy, RedisStore, StoreLocation};
 use synckairos::store::{Lifetimes, Listener, Metrics, Update};
 use test_support::redis::Redis;
 use tokio::runtime::Runtime;
@@ -33,18 +33,16 @@ fn commit(criterion: &mut Criterion) {
     let redis = Redis::start();
     for (name, audit) in [("redis", None), ("redis_audited", Some(QueueBudget { bytes_max: u64::MAX }))] {
         let keyspace = Keyspace::new(name, 1);
-        let options = RedisStoreOptions {
-            server: RedisServer::parse(&redis.url(), &Certificates::default(), Duration::from_secs(1)).expect("a URL"),
-            keyspace: keyspace.clone(),
-            timeout: Duration::from_secs(2),
-            tombstone_ttl: HOUR,
-            lifetimes: Lifetimes::default(),
-            record_format: RecordFormat::default(),
-            audit,
-            replicas_min: 0,
-            metrics: Metrics::default(),
-        };
-        let store = runtime.block_on(async { RedisStore::new(&Clock::system(), &options, &(Arc::new(Nobody) as _)) });
+        let url = redis.url();
+        let server = RedisServer::parse(&url, &Certificates::default(), Duration::from_secs(1)).expect("a URL");
+        let location = StoreLocation { server, keyspace: keyspace.clone(), timeout: Duration::from_secs(2) };
+        let (format, lifetimes) = (RecordFormat::default(), Lifetimes::default());
+        let records = RecordPolicy { format, lifetimes, tombstone_ttl: HOUR };
+        let commits = CommitPolicy { audit, replicas_min: 0 };
+        let (clock, metrics) = (Clock::system(), Metrics::default());
+        let listener: Arc<dyn Listener> = Arc::new(Nobody);
+        let store =
+            runtime.block_on(async { RedisStore::new(&clock, location, records, commits, &listener, &metrics) });
         // Nobody writes the audit down here: what is queued would only take up room.
         let waiting = keyspace.all().map(|partition| keyspace.queue(partition, QueueKey::Wait)).collect::<Vec<_>>();
         let forget = || redis::cmd("DEL").arg(&waiting).exec(&mut redis.connect());

@@ -28,7 +28,7 @@ use crate::sessions::{ClientRateLimit, Recovery, RecoveryOptions, Sessions};
 use crate::shutdown::{self, Trigger};
 use crate::store::file::DataDir;
 use crate::store::memory::{self, Memory};
-use crate::store::redis::{QueueBudget, RecordFormat, RedisStore, RedisStoreOptions};
+use crate::store::redis::{CommitPolicy, QueueBudget, RecordFormat, RecordPolicy, RedisStore, StoreLocation};
 use crate::store::{Archive, Backend, Lifetimes, Listener, Metrics, RateLimit};
 use crate::supervision::{Panicked, Supervisor, Task, TaskExit, TaskFailure};
 use crate::timekeeping::Timekeeper;
@@ -346,19 +346,10 @@ impl Kept {
         let (server, keyspace) = (server.clone(), Keyspace::new(&redis.prefix, redis.partitions));
         let bytes_max = config.audit.as_ref().map(|audit| audit.queue_bytes_max / u64::from(redis.partitions));
         let audit = bytes_max.map(|bytes_max| QueueBudget { bytes_max });
-        let (timeout, replicas_min) = (config.request_timeout, redis.replicas_min);
-        let options = RedisStoreOptions {
-            server,
-            keyspace,
-            timeout,
-            tombstone_ttl,
-            lifetimes,
-            audit,
-            replicas_min,
-            record_format: record_format.clone(),
-            metrics,
-        };
-        let store = RedisStore::new(clock, &options, &listener);
+        let location = StoreLocation { server, keyspace, timeout: config.request_timeout };
+        let records = RecordPolicy { format: record_format.clone(), lifetimes, tombstone_ttl };
+        let commits = CommitPolicy { audit, replicas_min: redis.replicas_min };
+        let store = RedisStore::new(clock, location, records, commits, &listener, &metrics);
         let wake_ups = store.wake_ups();
         let asked = store.clone();
         let missing =

@@ -10,7 +10,7 @@ use synckairos::clock::Clock;
 use synckairos::engine::{Command, Millis, SessionId, Uuid};
 use synckairos::redis::{Certificates, Keyspace, RedisServer};
 use synckairos::sessions::{Failure, Sessions};
-use synckairos::store::redis::{QueueBudget, RecordFormat, RedisStore, RedisStoreOptions};
+use synckairos::store::redis::{CommitPolicy, QueueBudget, RecordFormat, RecordPolicy, RedisStore, StoreLocation};
 use synckairos::store::{self, Lifetimes, Listener, Metrics, PartitionClocks, StoreError};
 use tokio::task::JoinSet;
 
@@ -29,8 +29,8 @@ struct Alone<const PARTITIONS: u16, const AUDITED: bool>(
 impl<const PARTITIONS: u16, const AUDITED: bool> Backend for Alone<PARTITIONS, AUDITED> {
     async fn open(listener: Arc<dyn Listener>, lifetimes: Lifetimes) -> Self {
         let redis = Redis::start();
-        let options = RedisStoreOptions { lifetimes, ..options(&redis.url(), Keyspace::new("", PARTITIONS), AUDITED) };
-        let store = RedisStore::new(&Clock::system(), &options, &listener);
+        let location = location(&redis.url(), Keyspace::new("", PARTITIONS));
+        let store = store_at(location, lifetimes, AUDITED, &listener);
         store.now(None).await.expect("the server answers");
         Self(store, redis)
     }
@@ -49,8 +49,8 @@ impl Backend for Encrypted {
         let redis = Setup::forgetful().encrypted("localhost", &authority).start();
         let certificates = Certificates { authority: Some(authority.file().into()), client: None };
         let server = RedisServer::parse(&redis.url(), &certificates, Duration::from_secs(1)).expect("a URL");
-        let options = RedisStoreOptions { server, lifetimes, ..options(&redis.url(), Keyspace::new("", 1), true) };
-        let store = RedisStore::new(&Clock::system(), &options, &listener);
+        let location = StoreLocation { server, ..location(&redis.url(), Keyspace::new("", 1)) };
+        let store = store_at(location, lifetimes, true, &listener);
         store.now(None).await.expect("the server answers");
         Self(store, redis)
     }
@@ -71,8 +71,8 @@ impl<const AUDITED: bool> Backend for Divided<AUDITED> {
         static CASES: AtomicU32 = AtomicU32::new(0);
         let cluster = tokio::task::spawn_blocking(shared_cluster).await.expect("it starts");
         let prefix = format!("{}:", CASES.fetch_add(1, Ordering::Relaxed));
-        let options = RedisStoreOptions { lifetimes, ..options(&cluster.url(), Keyspace::new(&prefix, 8), AUDITED) };
-        let store = RedisStore::new(&Clock::system(), &options, &listener);
+        let location = location(&cluster.url(), Keyspace::new(&prefix, 8));
+        let store = store_at(location, lifetimes, AUDITED, &listener);
         store.now(None).await.expect("the servers answer");
         Self(store, cluster)
     }
@@ -92,18 +92,22 @@ fn shared_cluster() -> Arc<Cluster> {
     })
 }
 
-fn options(url: &str, keyspace: Keyspace, is_audited: bool) -> RedisStoreOptions {
-    RedisStoreOptions {
-        server: RedisServer::parse(url, &Certificates::default(), Duration::from_secs(1)).expect("a URL"),
-        keyspace,
-        timeout: Duration::from_secs(2),
-        tombstone_ttl: Millis::new(3_600_000),
-        lifetimes: Lifetimes::default(),
-        record_format: RecordFormat::default(),
-        audit: is_audited.then_some(QueueBudget { bytes_max: 1 << 30 }),
-        replicas_min: 0,
-        metrics: Metrics::default(),
-    }
+fn location(url: &str, keyspace: Keyspace) -> StoreLocation {
+    let server = RedisServer::parse(url, &Certificates::default(), Duration::from_secs(1)).expect("a URL");
+    StoreLocation { server, keyspace, timeout: Duration::from_secs(2) }
+}
+
+fn store_at(
+    location: StoreLocation,
+    lifetimes: Lifetimes,
+    is_audited: bool,
+    listener: &Arc<dyn Listener>,
+) -> RedisStore {
+    let (format, tombstone_ttl) = (RecordFormat::default(), Millis::new(3_600_000));
+    let records = RecordPolicy { format, lifetimes, tombstone_ttl };
+    let audit = is_audited.then_some(QueueBudget { bytes_max: 1 << 30 });
+    let commits = CommitPolicy { audit, replicas_min: 0 };
+    RedisStore::new(&Clock::system(), location, records, commits, listener, &Metrics::default())
 }
 
 mod whole {
@@ -134,7 +138,8 @@ async fn as_many_commands_and_reads_wait_as_there_is_room_for() {
     const TOO_MANY: [&str; 2] = ["too many reads are waiting", "too many changes are waiting"];
     let redis = Redis::start();
     let listener: Arc<dyn Listener> = Arc::new(test_support::conformance::recorder::Recorder::default());
-    let store = RedisStore::new(&Clock::system(), &options(&redis.url(), Keyspace::new("", 1), false), &listener);
+    let location = location(&redis.url(), Keyspace::new("", 1));
+    let store = store_at(location, Lifetimes::default(), false, &listener);
     store.now(None).await.expect("the server answers");
     let sessions = Sessions::new(Arc::new(store));
     redis.signal("STOP");

@@ -5,81 +5,40 @@ mod commit;
 mod connection;
 mod deadlines;
 mod health;
+mod jitter;
+mod limits;
 mod read;
+mod record_policy;
+mod replies;
 mod shard;
-mod shard_context;
 mod subscriptions;
 mod time;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
 
 use crate::client_address::ClientAddress;
 use crate::clock::Clock;
-use crate::engine::{Millis, SessionId, Timestamp};
+use crate::engine::{SessionId, Timestamp};
 use crate::redis::{Keyspace, RedisServer, WakeUp};
 
 use super::arrival::Arrival;
 use super::metrics::Metrics;
 use super::{
-    Backend, BoxFuture, Commit, CommitOutcome, Deadlines, Lifetimes, Listener, PartitionClocks, PendingAudit,
-    RateLimit, RateLimitStatus, RateLimiter, Read, SessionStore, StoreError, StoreFuture, Subscribed,
+    Backend, BoxFuture, Commit, CommitOutcome, Deadlines, Listener, PartitionClocks, PendingAudit, RateLimit,
+    RateLimitStatus, RateLimiter, Read, SessionStore, StoreError, StoreFuture, Subscribed,
 };
-pub use commit::QueueBudget;
+pub use commit::{CommitPolicy, QueueBudget};
+pub use connection::StoreLocation;
+pub use record_policy::{RecordFormat, RecordPolicy};
 use shard::RedisShard;
 
 /// How long to wait for a clock before another one is asked, too.
 const CLOCK_PATIENCE: Duration = Duration::from_millis(25);
-
-/// What the store can be told.
-#[derive(Clone, Debug)]
-pub struct RedisStoreOptions {
-    /// Where Redis is.
-    pub server: RedisServer,
-    /// Names in it.
-    pub keyspace: Keyspace,
-    /// How long a command may wait.
-    pub timeout: Duration,
-    /// How long a deleted session is remembered.
-    pub tombstone_ttl: Millis,
-    /// How long any other is.
-    pub lifetimes: Lifetimes,
-    /// How much may wait to be audited; `None` when changes are not.
-    pub audit: Option<QueueBudget>,
-    /// How many replicas must have a change before it is acknowledged.
-    pub replicas_min: u32,
-    /// In which form states are written.
-    pub record_format: RecordFormat,
-    /// What is counted.
-    pub metrics: Metrics,
-}
-
-/// The form in which states are written, which may change while others are upgraded. Cloning shares it.
-#[derive(Clone, Debug)]
-pub struct RecordFormat(Arc<AtomicU8>);
-
-impl Default for RecordFormat {
-    /// The one that every server reads.
-    fn default() -> Self {
-        Self(Arc::new(AtomicU8::new(1)))
-    }
-}
-
-impl RecordFormat {
-    /// The number of the format.
-    pub fn get(&self) -> u8 {
-        self.0.load(Ordering::Relaxed)
-    }
-
-    /// From now on this one.
-    pub fn set(&self, format: u8) {
-        self.0.store(format, Ordering::Relaxed);
-    }
-}
 
 /// Sessions in Redis. Cloning shares the connections, which end with the last clone.
 #[derive(Clone)]
@@ -94,14 +53,21 @@ pub struct RedisStore {
 
 impl RedisStore {
     /// The store on servers that need not answer yet. Its tasks run until the last clone is dropped.
-    pub fn new(clock: &Clock, options: &RedisStoreOptions, listener: &Arc<dyn Listener>) -> Self {
-        let (whole, all, log) = (options.keyspace.clone(), options.server.clone(), Arc::default());
-        let shard = |(server, keyspace)| {
-            let options = RedisStoreOptions { server, keyspace, ..options.clone() };
-            RedisShard::new(clock.clone(), options, Arc::clone(listener), Arc::clone(&log))
+    pub fn new(
+        clock: &Clock,
+        location: StoreLocation,
+        records: RecordPolicy,
+        commits: CommitPolicy,
+        listener: &Arc<dyn Listener>,
+        metrics: &Metrics,
+    ) -> Self {
+        let log = Arc::default();
+        let shard = |shard| {
+            let (records, listener, metrics) = (records.clone(), Arc::clone(listener), metrics.clone());
+            RedisShard::new(clock, shard, records, commits, listener, metrics, Arc::clone(&log))
         };
-        let shards = all.shards(&whole).into_iter().map(shard).collect();
-        Self { server: all, keyspace: whole, shards, answers: Arc::default() }
+        let shards = location.shards().into_iter().map(shard).collect();
+        Self { server: location.server, keyspace: location.keyspace, shards, answers: Arc::default() }
     }
 
     /// Of each queue of audit jobs, in the order of what keeps them, what is rung when some were put there.
@@ -109,7 +75,7 @@ impl RedisStore {
         self.shards.iter().map(RedisShard::wake_up).collect()
     }
 
-    /// What of the store cannot be reached although the rest can be served.
+    /// What does not work although some of the sessions are served.
     pub fn impaired(&self) -> Option<String> {
         let all = self.shards.len();
         let told = |said: Vec<String>| {
@@ -120,8 +86,8 @@ impl RedisStore {
         if !missing.is_empty() && missing.len() < all {
             return told(missing);
         }
-        let impaired = told(self.shards.iter().filter_map(RedisShard::impaired).collect());
-        impaired.or_else(|| self.shards.iter().find_map(RedisShard::caution))
+        let impaired = told(self.shards.iter().filter_map(|shard| shard.degradations().into_iter().next()).collect());
+        impaired.or_else(|| self.shards.iter().find_map(RedisShard::step_report))
     }
 
     fn of(&self, id: SessionId) -> &RedisShard {
@@ -138,7 +104,7 @@ impl RedisStore {
         loop {
             if next < all {
                 let place = (first + next) % all;
-                asked.push(async move { (place, self.shards[place].now_of(0).await) });
+                asked.push(async move { (place, self.shards[place].now().await) });
                 next += 1;
             }
             let patience = if next < all { CLOCK_PATIENCE } else { Duration::MAX };
@@ -174,11 +140,11 @@ impl PartitionClocks for RedisStore {
     }
 
     fn now_of(&self, partition: usize) -> StoreFuture<'_, Timestamp> {
-        self.shards[partition].now_of(0)
+        Box::pin(self.shards[partition].now())
     }
 
     fn sleep_until(&self, partition: usize, at: Timestamp) -> BoxFuture<'_, ()> {
-        self.shards[partition].sleep_until(0, at)
+        Box::pin(self.shards[partition].sleep_until(at))
     }
 }
 
@@ -188,33 +154,33 @@ impl SessionStore for RedisStore {
     }
 
     fn read(&self, id: SessionId) -> StoreFuture<'_, Read> {
-        self.of(id).read(id)
+        Box::pin(self.of(id).read(id))
     }
 
     fn commit(&self, commit: Commit) -> StoreFuture<'_, CommitOutcome> {
-        self.of(commit.id).commit(commit)
+        Box::pin(self.of(commit.id).commit(commit))
     }
 
     fn subscribe(&self, id: SessionId) -> StoreFuture<'_, Subscribed> {
-        self.of(id).subscribe(id)
+        Box::pin(self.of(id).subscribe(id))
     }
 
     fn pending_audit(&self, id: SessionId) -> StoreFuture<'_, PendingAudit> {
-        self.of(id).pending_audit(id)
+        Box::pin(self.of(id).pending_audit(id))
     }
 }
 
 impl Deadlines for RedisStore {
     fn overdue(&self, partition: usize) -> BoxFuture<'_, Vec<SessionId>> {
-        self.shards[partition].overdue(0)
+        Box::pin(self.shards[partition].overdue())
     }
 
     fn postpone(&self, partition: usize, id: SessionId, pause: Duration) {
-        self.shards[partition].postpone(0, id, pause);
+        self.shards[partition].postpone(id, pause);
     }
 
     fn running_clocks(&self) -> usize {
-        self.shards.iter().map(Deadlines::running_clocks).sum()
+        self.shards.iter().map(RedisShard::running_clocks).sum()
     }
 }
 
@@ -223,14 +189,14 @@ impl RateLimiter for RedisStore {
         // Every instance must come to the same shard: this hasher has no seed.
         let mut hasher = DefaultHasher::new();
         client.hash(&mut hasher);
-        self.shards[hasher.finish() as usize % self.shards.len()].hit_rate_limit(client, rate)
+        Box::pin(self.shards[hasher.finish() as usize % self.shards.len()].hit_rate_limit(client, rate))
     }
 }
 
 impl Backend for RedisStore {
     fn run(&self) -> BoxFuture<'_, ()> {
         Box::pin(async {
-            let mut runs: FuturesUnordered<_> = self.shards.iter().map(Backend::run).collect();
+            let mut runs: FuturesUnordered<_> = self.shards.iter().map(RedisShard::run).collect();
             tokio::select! {
                 // One that is of no use any more is a fault of all.
                 _ = runs.next() => {}

@@ -1,237 +1,311 @@
-//! Sessions that one Redis server keeps at a time: all of them, or with a Cluster those of a partition. Time is that
-//! server's. Knows how commands, reads and updates share connections; does not know what a session is beyond its
-//! record, nor that there may be other shards.
+//! A shard: the sessions that one Redis server keeps at a time, which are all of them, or with a Cluster those of a
+//! partition. Puts its parts together and hands requests to its tasks. Does not know that there may be other shards.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Mutex as AsyncMutex, mpsc, oneshot};
+use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard, mpsc, oneshot};
 
 use crate::client_address::ClientAddress;
 use crate::clock::Clock;
 use crate::engine::{Millis, SessionId, Timestamp};
 use crate::redis::WakeUp;
-use crate::store::arrival::Arrival;
-use crate::store::redis::RedisStoreOptions;
-use crate::store::redis::commit::Cancellation;
-use crate::store::redis::commit::Committer;
-use crate::store::redis::commit::PendingCommit;
-use crate::store::redis::deadlines::sweep;
-use crate::store::redis::health::server_health::HealthLog;
-use crate::store::redis::read::reader::{self, Lookup};
-use crate::store::redis::shard_context::ShardContext;
-use crate::store::redis::subscriptions::{INTERRUPTED, SubscriptionRequest, Subscriptions};
+use crate::store::arrival::{Arrival, Arrivals};
 use crate::store::{
-    Backend, BoxFuture, Commit, CommitOutcome, Deadlines, Listener, PartitionClocks, PendingAudit, RateLimit,
-    RateLimitStatus, RateLimiter, Read, SessionStore, StoreError, StoreFuture, Subscribed, ids,
+    Commit, CommitOutcome, Lifetimes, Listener, Metrics, PendingAudit, RateLimit, RateLimitStatus, Read, StoreError,
+    Subscribed, ids,
 };
-use crate::supervision::{Task, TaskExit};
+use crate::supervision::{Supervisor, Task, TaskExit};
 
-/// Committers, and connections for reads, where all sessions are in one shard: they are divided among them. Of many
-/// shards each has one.
+use super::commit::{
+    AuditProducer, Cancellation, CommitContext, CommitPolicy, Committer, DecisionInputs, PendingCommit, RefusalCounter,
+    Replicas,
+};
+use super::connection::{Connector, StoreLocation};
+use super::deadlines::{self, Timers};
+use super::health::{HealthLog, LossDetector, ServerHealth, ShardHealth};
+use super::read::{self, Lookup, Readers};
+use super::record_policy::RecordPolicy;
+use super::subscriptions::{INTERRUPTED, SubscriptionRequest, WatchedSessions};
+use super::time::ServerClock;
+
+/// Committers, and connections for reads, where all sessions are in one shard. Of many shards each has one.
 const CONNECTIONS_WHOLE: usize = 2;
 /// Commands and reads that may wait for each connection; one more is refused.
 const WAITING_MAX: usize = 4_096;
-/// How many overdue sessions are handed out at once.
+/// Overdue sessions that are returned at once.
 const OVERDUE_BATCH: usize = 1_024;
 
-/// Sessions of a shard. Cloning shares the connections, which end with the last clone.
-#[derive(Clone)]
+/// The sessions of a shard. Its tasks run until it is dropped.
 pub(super) struct RedisShard {
-    shared: Arc<ShardContext>,
-    committers: Arc<[mpsc::Sender<PendingCommit>]>,
-    readers: Arc<[mpsc::Sender<Lookup>]>,
+    clock: Clock,
+    connector: Arc<Connector>,
+    arrivals: Arc<Arrivals>,
+    timers: Arc<Timers>,
+    /// Wakes the consumer of the audit queue.
+    wake_up: WakeUp,
+    /// How long a request may take.
+    timeout: Duration,
+    /// How long a call waits.
+    patience: Duration,
+    committers: Box<[mpsc::Sender<PendingCommit>]>,
+    readers: Readers,
     subscriptions: mpsc::UnboundedSender<SubscriptionRequest>,
 }
 
 impl RedisShard {
-    /// A shard on a server that need not answer yet. Its tasks run until the last clone is dropped.
+    /// A shard on a server that need not answer yet.
     pub(super) fn new(
-        clock: Clock,
-        options: RedisStoreOptions,
+        clock: &Clock,
+        location: StoreLocation,
+        records: RecordPolicy,
+        commits: CommitPolicy,
         listener: Arc<dyn Listener>,
+        metrics: Metrics,
         log: Arc<HealthLog>,
     ) -> Self {
-        let (own, all) = (options.keyspace.all().count(), usize::from(options.keyspace.partitions()));
-        let (connections, committers_all) = if own == all { (CONNECTIONS_WHOLE, CONNECTIONS_WHOLE) } else { (1, all) };
-        let shared = Arc::new(ShardContext::new(clock, options, listener, log));
-        let supervisor = shared.metrics.supervisor.clone();
-        let committers = (0..connections).map(|_| {
-            let (sender, inbox) = mpsc::channel(WAITING_MAX);
-            let (shared, inbox) = (Arc::clone(&shared), Arc::new(AsyncMutex::new(inbox)));
-            supervisor.spawn_kept(Task::essential("committer"), move || {
-                let (shared, inbox) = (Arc::clone(&shared), Arc::clone(&inbox));
-                async move {
-                    Committer::new(shared, inbox.lock_owned().await, committers_all).run().await;
-                    TaskExit::Done
-                }
-            });
-            sender
+        let (patience, timeout) = (location.patience(), location.timeout);
+        let StoreLocation { server, keyspace, .. } = location;
+        let (own, all) = (keyspace.all().count(), usize::from(keyspace.partitions()));
+        let (connections, connections_all) = if own == all { (CONNECTIONS_WHOLE, CONNECTIONS_WHOLE) } else { (1, all) };
+        let supervisor = metrics.supervisor().clone();
+        let server_clock = Arc::new(ServerClock::new(clock, metrics.clone()));
+        let health = Arc::new(ShardHealth::new(ServerHealth::new(log), own, metrics.clone()));
+        let (loss_detector, timers) = (Arc::new(LossDetector::default()), Arc::new(Timers::default()));
+        let arrivals = Arrivals::new(clock.clone());
+        let connector = Arc::new(Connector::new(
+            server,
+            keyspace.clone(),
+            Arc::clone(&server_clock),
+            Arc::clone(&loss_detector),
+            Arc::clone(&health),
+            metrics.clone(),
+        ));
+        let lifetimes = records.lifetimes;
+        let context = Arc::new(CommitContext {
+            inputs: DecisionInputs {
+                server_clock,
+                arrivals: Arc::clone(&arrivals),
+                timers: Arc::clone(&timers),
+                loss_detector,
+                supervisor: supervisor.clone(),
+            },
+            records,
+            audit: AuditProducer::new(commits.audit),
+            refusals: RefusalCounter::new(keyspace.clone(), clock.clone()),
+            replicas: Replicas::new(commits.replicas_min),
+            health,
+            metrics,
+            keyspace,
         });
-        let readers = (0..connections).map(|_| {
-            let (sender, inbox) = mpsc::channel(WAITING_MAX);
-            let (shared, inbox) = (Arc::clone(&shared), Arc::new(AsyncMutex::new(inbox)));
-            supervisor.spawn_kept(Task::essential("reader"), move || {
-                let (shared, inbox) = (Arc::clone(&shared), Arc::clone(&inbox));
-                async move {
-                    reader::serve(shared, inbox.lock_owned().await, committers_all).await;
-                    TaskExit::Done
+        let wake_up = context.audit.wake_up().clone();
+        let committers = spawn_committers(&supervisor, &context, &connector, connections, connections_all);
+        let readers = spawn_readers(&supervisor, &connector, connections, connections_all);
+        let readers = Readers::new(readers, patience);
+        let subscriptions = spawn_subscriptions(&supervisor, &connector, lifetimes, listener, readers.clone());
+        let clock = clock.clone();
+        Self { clock, connector, arrivals, timers, wake_up, timeout, patience, committers, readers, subscriptions }
+    }
+
+    /// Wakes the consumer of the audit queue when jobs were queued.
+    pub(super) fn wake_up(&self) -> WakeUp {
+        self.wake_up.clone()
+    }
+
+    /// Why none of the sessions can be served; `None` when they can.
+    pub(super) fn unready_reason(&self) -> Option<String> {
+        self.connector.health().unready_reason()
+    }
+
+    /// What does not work although sessions are served.
+    pub(super) fn degradations(&self) -> Vec<String> {
+        self.connector.health().degradations()
+    }
+
+    /// A sentence about a recent step of Redis' own clock, if there was one.
+    pub(super) fn step_report(&self) -> Option<String> {
+        self.connector.server_clock().step_report()
+    }
+
+    /// The time of the server clock, asked afresh.
+    pub(super) async fn now(&self) -> Result<Timestamp, StoreError> {
+        self.readers.ask(Lookup::Time).await
+    }
+
+    /// Waits until the server clock shows `at`.
+    pub(super) async fn sleep_until(&self, at: Timestamp) {
+        self.connector.server_clock().sleep_until(at).await;
+    }
+
+    /// Records the arrival of a command.
+    pub(super) fn arrive(&self, id: SessionId) -> Arrival {
+        self.arrivals.enter(id)
+    }
+
+    /// The state of a session.
+    pub(super) async fn read(&self, id: SessionId) -> Result<Read, StoreError> {
+        self.readers.ask(move |reply| Lookup::State(id, reply)).await
+    }
+
+    /// Hands a commit to its committer, and waits for the outcome.
+    pub(super) async fn commit(&self, commit: Commit) -> Result<CommitOutcome, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        let committer = commit.id.0.bucket(self.committers.len());
+        let (event, cancellation) = (ids::uuid(self.clock.now()), Arc::new(Cancellation::default()));
+        let expires = self.clock.moment() + self.patience;
+        let pending = PendingCommit::new(commit, event, expires, Arc::clone(&cancellation), reply);
+        if self.committers[committer].try_send(pending).is_err() {
+            return Err(StoreError::Unavailable("too many changes are waiting"));
+        }
+        let answered = match tokio::time::timeout(self.patience, answer).await {
+            Ok(answered) => answered.unwrap_or(Err(StoreError::UnknownOutcome)),
+            Err(_) if cancellation.withdraw() => Err(StoreError::Unavailable("the store does not answer in time")),
+            Err(_) => Err(StoreError::UnknownOutcome),
+        };
+        if matches!(answered, Err(StoreError::UnknownOutcome)) {
+            self.connector.metrics().unknown_outcome();
+        }
+        answered
+    }
+
+    /// Subscribes to a session.
+    pub(super) async fn subscribe(&self, id: SessionId) -> Result<Subscribed, StoreError> {
+        let (reply, joined) = oneshot::channel();
+        self.subscriptions
+            .send(SubscriptionRequest::Subscribe(id, reply))
+            .map_err(|_| StoreError::Unavailable("the server stops"))?;
+        let joined = tokio::time::timeout(self.patience, joined).await;
+        let (Read { snapshot, now, .. }, subscription) =
+            joined.map_err(|_| INTERRUPTED)?.unwrap_or(Err(INTERRUPTED))?;
+        let countdown = snapshot.as_ref().map(|snapshot| snapshot.countdown()).unwrap_or_default();
+        Ok(Subscribed { snapshot, countdown, now, subscription })
+    }
+
+    /// The audit jobs of a session that are not written yet.
+    pub(super) async fn pending_audit(&self, id: SessionId) -> Result<PendingAudit, StoreError> {
+        self.readers.ask(move |reply| Lookup::PendingAudit(id, reply)).await
+    }
+
+    /// Waits until deadlines have passed; returns the sessions.
+    pub(super) async fn overdue(&self) -> Vec<SessionId> {
+        let server_clock = self.connector.server_clock();
+        loop {
+            let due = self.timers.due(server_clock.now(), OVERDUE_BATCH);
+            if !due.is_empty() {
+                return due;
+            }
+            let earliest = async {
+                match self.timers.earliest() {
+                    Some(deadline) => server_clock.sleep_until(deadline).await,
+                    None => std::future::pending().await,
                 }
-            });
-            sender
-        });
-        let (subscriptions, inbox) = mpsc::unbounded_channel();
-        let store = Self { committers: committers.collect(), readers: readers.collect(), subscriptions, shared };
-        let asks = store.subscriptions.downgrade();
-        // Who watches what is kept when it is begun anew.
-        let subscriptions = Subscriptions::new(Arc::clone(&store.shared), store.readers.clone(), asks, inbox);
-        let subscriptions = Arc::new(AsyncMutex::new(subscriptions));
-        supervisor.spawn_kept(Task::essential("updates"), move || {
-            let subscriptions = Arc::clone(&subscriptions);
+            };
+            tokio::select! {
+                () = earliest => {}
+                () = self.timers.moved.notified() => {}
+            }
+        }
+    }
+
+    /// Keeps a session out of [`RedisShard::overdue`] for a while, unless something is committed.
+    pub(super) fn postpone(&self, id: SessionId, pause: Duration) {
+        let now = self.connector.server_clock().now();
+        self.timers.postpone(id, now, now + Millis::new(pause.as_millis() as u64));
+    }
+
+    /// The number of sessions with a running clock, as far as this instance knows.
+    pub(super) fn running_clocks(&self) -> usize {
+        self.timers.len()
+    }
+
+    /// Counts one more request of a client.
+    pub(super) async fn hit_rate_limit(
+        &self,
+        client: ClientAddress,
+        rate: RateLimit,
+    ) -> Result<RateLimitStatus, StoreError> {
+        // A limit that cannot be counted lets requests through, which then need the rest of the time.
+        let patience = self.timeout / 10;
+        self.readers.ask_within(patience, move |reply| Lookup::Count(client, rate, reply)).await
+    }
+
+    /// Sweeps for overdue deadlines until it is dropped, or the server is lastingly misconfigured.
+    pub(super) async fn run(&self) {
+        deadlines::sweep(&self.connector, &self.timers).await;
+    }
+}
+
+/// Commands that wait for a committer, or lookups for a reader. A task that is restarted goes on with them.
+fn inbox<T>() -> (mpsc::Sender<T>, Arc<AsyncMutex<mpsc::Receiver<T>>>) {
+    let (sender, inbox) = mpsc::channel(WAITING_MAX);
+    (sender, Arc::new(AsyncMutex::new(inbox)))
+}
+
+async fn opened<T>(inbox: Arc<AsyncMutex<T>>) -> OwnedMutexGuard<T> {
+    inbox.lock_owned().await
+}
+
+fn spawn_committers(
+    supervisor: &Supervisor,
+    context: &Arc<CommitContext>,
+    connector: &Arc<Connector>,
+    count: usize,
+    count_all: usize,
+) -> Box<[mpsc::Sender<PendingCommit>]> {
+    let spawn = |_| {
+        let (sender, inbox) = inbox();
+        let (context, connector) = (Arc::clone(context), Arc::clone(connector));
+        supervisor.spawn_kept(Task::essential("committer"), move || {
+            let (context, connector, inbox) = (Arc::clone(&context), Arc::clone(&connector), Arc::clone(&inbox));
             async move {
-                subscriptions.lock().await.run().await;
+                Committer::new(context, connector, opened(inbox).await, count_all).run().await;
                 TaskExit::Done
             }
         });
-        store
-    }
-
-    pub(super) fn caution(&self) -> Option<String> {
-        self.shared.caution()
-    }
-
-    /// What does not work although the rest can be served.
-    pub(super) fn impaired(&self) -> Option<String> {
-        self.shared.impaired()
-    }
-
-    pub(super) fn wake_up(&self) -> WakeUp {
-        self.shared.wake_up.clone()
-    }
-
-    async fn ask<T>(&self, lookup: impl FnOnce(reader::ReplyTo<T>) -> Lookup) -> Result<T, StoreError> {
-        reader::ask(&self.readers, self.shared.patience(), lookup).await
-    }
+        sender
+    };
+    (0..count).map(spawn).collect()
 }
 
-impl PartitionClocks for RedisShard {
-    fn partitions(&self) -> usize {
-        1
-    }
-
-    fn partition(&self, _: SessionId) -> usize {
-        0
-    }
-
-    fn now(&self, _: Option<usize>) -> StoreFuture<'_, Timestamp> {
-        self.now_of(0)
-    }
-
-    fn now_of(&self, _: usize) -> StoreFuture<'_, Timestamp> {
-        Box::pin(self.ask(Lookup::Time))
-    }
-
-    fn sleep_until(&self, _: usize, at: Timestamp) -> BoxFuture<'_, ()> {
-        Box::pin(self.shared.sleep_until(at))
-    }
-}
-
-impl SessionStore for RedisShard {
-    fn arrive(&self, id: SessionId) -> Arrival {
-        self.shared.arrivals.enter(id)
-    }
-
-    fn read(&self, id: SessionId) -> StoreFuture<'_, Read> {
-        Box::pin(self.ask(move |reply| Lookup::State(id, reply)))
-    }
-
-    fn commit(&self, commit: Commit) -> StoreFuture<'_, CommitOutcome> {
-        Box::pin(async move {
-            let (reply, answer) = oneshot::channel();
-            let place = commit.id.0.bucket(self.committers.len());
-            let (event, cancellation) = (ids::uuid(self.shared.clock.now()), Arc::new(Cancellation::default()));
-            let expires = self.shared.clock.moment() + self.shared.patience();
-            let pending = PendingCommit::new(commit, event, expires, Arc::clone(&cancellation), reply);
-            if self.committers[place].try_send(pending).is_err() {
-                return Err(StoreError::Unavailable("too many changes are waiting"));
+fn spawn_readers(
+    supervisor: &Supervisor,
+    connector: &Arc<Connector>,
+    count: usize,
+    count_all: usize,
+) -> Arc<[mpsc::Sender<Lookup>]> {
+    let spawn = |_| {
+        let (sender, inbox) = inbox();
+        let connector = Arc::clone(connector);
+        supervisor.spawn_kept(Task::essential("reader"), move || {
+            let (connector, inbox) = (Arc::clone(&connector), Arc::clone(&inbox));
+            async move {
+                read::serve(connector, opened(inbox).await, count_all).await;
+                TaskExit::Done
             }
-            let answered = match tokio::time::timeout(self.shared.patience(), answer).await {
-                Ok(answered) => answered.unwrap_or(Err(StoreError::UnknownOutcome)),
-                Err(_) if cancellation.withdraw() => Err(StoreError::Unavailable("the store does not answer in time")),
-                Err(_) => Err(StoreError::UnknownOutcome),
-            };
-            if matches!(answered, Err(StoreError::UnknownOutcome)) {
-                self.shared.metrics.unknown_outcome();
-            }
-            answered
-        })
-    }
-
-    fn subscribe(&self, id: SessionId) -> StoreFuture<'_, Subscribed> {
-        Box::pin(async move {
-            let (reply, joined) = oneshot::channel();
-            self.subscriptions
-                .send(SubscriptionRequest::Subscription(id, reply))
-                .map_err(|_| StoreError::Unavailable("the server stops"))?;
-            let joined = tokio::time::timeout(self.shared.patience(), joined).await;
-            let (Read { snapshot, now, .. }, subscription) =
-                joined.map_err(|_| INTERRUPTED)?.unwrap_or(Err(INTERRUPTED))?;
-            let countdown = snapshot.as_ref().map(|snapshot| snapshot.countdown()).unwrap_or_default();
-            Ok(Subscribed { snapshot, countdown, now, subscription })
-        })
-    }
-
-    fn pending_audit(&self, id: SessionId) -> StoreFuture<'_, PendingAudit> {
-        Box::pin(self.ask(move |reply| Lookup::PendingAudit(id, reply)))
-    }
+        });
+        sender
+    };
+    (0..count).map(spawn).collect()
 }
 
-impl Deadlines for RedisShard {
-    fn overdue(&self, _: usize) -> BoxFuture<'_, Vec<SessionId>> {
-        Box::pin(async move {
-            loop {
-                let due = self.shared.timers.due(self.shared.estimate(), OVERDUE_BATCH);
-                if !due.is_empty() {
-                    return due;
-                }
-                let earliest = async {
-                    match self.shared.timers.earliest() {
-                        Some(deadline) => self.shared.sleep_until(deadline).await,
-                        None => std::future::pending().await,
-                    }
-                };
-                tokio::select! {
-                    () = earliest => {}
-                    () = self.shared.timers.moved.notified() => {}
-                }
-            }
-        })
-    }
-
-    fn postpone(&self, _: usize, id: SessionId, pause: Duration) {
-        let now = self.shared.estimate();
-        self.shared.timers.postpone(id, now, now + Millis::new(pause.as_millis() as u64));
-    }
-
-    fn running_clocks(&self) -> usize {
-        self.shared.timers.len()
-    }
-}
-
-impl RateLimiter for RedisShard {
-    fn hit_rate_limit(&self, client: ClientAddress, rate: RateLimit) -> StoreFuture<'_, RateLimitStatus> {
-        // What cannot be counted lets through, and then there must be time left for the request itself.
-        let patience = self.shared.timeout / 10;
-        Box::pin(reader::ask(&self.readers, patience, move |reply| Lookup::Count(client, rate, reply)))
-    }
-}
-
-impl Backend for RedisShard {
-    fn run(&self) -> BoxFuture<'_, ()> {
-        Box::pin(sweep::sweep(&self.shared))
-    }
-
-    fn unready_reason(&self) -> Option<String> {
-        self.shared.missing()
-    }
+fn spawn_subscriptions(
+    supervisor: &Supervisor,
+    connector: &Arc<Connector>,
+    lifetimes: Lifetimes,
+    listener: Arc<dyn Listener>,
+    readers: Readers,
+) -> mpsc::UnboundedSender<SubscriptionRequest> {
+    let (sender, inbox) = mpsc::unbounded_channel();
+    let requests = sender.downgrade();
+    let watched = WatchedSessions::new(Arc::clone(connector), lifetimes, listener, readers, requests, inbox);
+    // A task that is restarted goes on with the same sessions.
+    let watched = Arc::new(AsyncMutex::new(watched));
+    supervisor.spawn_kept(Task::essential("updates"), move || {
+        let watched = Arc::clone(&watched);
+        async move {
+            watched.lock().await.run().await;
+            TaskExit::Done
+        }
+    });
+    sender
 }

@@ -12,7 +12,7 @@ use synckairos::engine::{
 };
 use synckairos::redis::{Certificates, Keyspace, RedisServer};
 use synckairos::sessions::{Failure, Sessions};
-use synckairos::store::redis::{QueueBudget, RecordFormat, RedisStore, RedisStoreOptions};
+use synckairos::store::redis::{CommitPolicy, QueueBudget, RecordFormat, RecordPolicy, RedisStore, StoreLocation};
 use synckairos::store::{Lifetimes, Listener, Metrics, StoreError, Update};
 use tokio::task::JoinSet;
 
@@ -26,18 +26,15 @@ impl Listener for Nobody {
 }
 
 fn sessions(url: &str, partitions: u16) -> Sessions {
-    let options = RedisStoreOptions {
-        server: RedisServer::parse(url, &Certificates::default(), Duration::from_secs(1)).expect("a URL"),
-        keyspace: Keyspace::new("", partitions),
-        timeout: Duration::from_secs(2),
-        tombstone_ttl: Millis::new(3_600_000),
-        lifetimes: Lifetimes::default(),
-        record_format: RecordFormat::default(),
-        audit: Some(QueueBudget { bytes_max: 1 << 30 }),
-        replicas_min: 0,
-        metrics: Metrics::default(),
-    };
-    Sessions::new(Arc::new(RedisStore::new(&Clock::system(), &options, &(Arc::new(Nobody) as _))))
+    let server = RedisServer::parse(url, &Certificates::default(), Duration::from_secs(1)).expect("a URL");
+    let location = StoreLocation { server, keyspace: Keyspace::new("", partitions), timeout: Duration::from_secs(2) };
+    let (format, lifetimes) = (RecordFormat::default(), Lifetimes::default());
+    let records = RecordPolicy { format, lifetimes, tombstone_ttl: Millis::new(3_600_000) };
+    let commits = CommitPolicy { audit: Some(QueueBudget { bytes_max: 1 << 30 }), replicas_min: 0 };
+    let (clock, metrics) = (Clock::system(), Metrics::default());
+    let listener: Arc<dyn Listener> = Arc::new(Nobody);
+    let store = RedisStore::new(&clock, location, records, commits, &listener, &metrics);
+    Sessions::new(Arc::new(store))
 }
 
 fn id(n: u64) -> SessionId {

@@ -1,8 +1,11 @@
-//! How the changes of a batch are queued to be audited, those of a partition in one go; and how much room is left for
-//! them. Does not know what becomes of them.
+//! The producer of the audit queue: queues the changes of a batch, those of a partition in one go, and says how much
+//! back-pressure the queue exerts. Does not know what becomes of the jobs.
+
+use bytes::Bytes;
 
 use crate::engine::{SessionId, StateTag};
-use crate::redis::{Keyspace, Partition, Pipeline, QueueKey};
+use crate::redis::{Keyspace, Partition, Pipeline, QueueKey, WakeUp};
+use crate::store::redis::replies;
 
 use super::session_change::SessionChange;
 
@@ -25,10 +28,34 @@ pub(super) enum Backpressure {
     None,
 }
 
-impl QueueBudget {
-    /// The back-pressure when so many bytes wait.
-    pub(super) fn backpressure(self, bytes: u64) -> Backpressure {
-        let percent = bytes.saturating_mul(100) / self.bytes_max.max(1);
+/// Queues changes for the audit, if they are audited.
+#[derive(Clone, Debug)]
+pub(in crate::store::redis) struct AuditProducer {
+    budget: Option<QueueBudget>,
+    /// Wakes the consumer in this process.
+    wake_up: WakeUp,
+}
+
+impl AuditProducer {
+    /// A producer within a budget; without one nothing is audited.
+    pub(in crate::store::redis) fn new(budget: Option<QueueBudget>) -> Self {
+        Self { budget, wake_up: WakeUp::default() }
+    }
+
+    /// What wakes the consumer.
+    pub(in crate::store::redis) fn wake_up(&self) -> &WakeUp {
+        &self.wake_up
+    }
+
+    /// Whether changes are audited.
+    pub(super) fn is_on(&self) -> bool {
+        self.budget.is_some()
+    }
+
+    /// The back-pressure of a queue that so many bytes wait in, as Redis stores the number.
+    pub(super) fn backpressure(&self, waiting: Option<&Bytes>) -> Backpressure {
+        let Some(budget) = self.budget else { return Backpressure::Ample };
+        let percent = waiting.map_or(0, replies::decimal).saturating_mul(100) / budget.bytes_max.max(1);
         match percent {
             0..80 => Backpressure::Ample,
             80..95 => Backpressure::Scarce,
@@ -38,7 +65,7 @@ impl QueueBudget {
 }
 
 /// Adds what queues the changes of some sessions to a transaction; all of them are of one partition.
-pub(in crate::store::redis) fn queue<'c>(
+pub(super) fn queue<'c>(
     changes: impl Iterator<Item = (SessionId, &'c [SessionChange])> + Clone,
     keyspace: &Keyspace,
     partition: Partition,

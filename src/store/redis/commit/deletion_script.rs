@@ -2,15 +2,15 @@
 //! would never have room again. A script that is allowed to go on does all that the transaction would have done, if the
 //! session is still as it was loaded. Does not know why it is deleted.
 
-use std::sync::Arc;
-
 use crate::redis::{Pipeline, QueueKey, RedisError, resp::Value};
 use crate::store::metrics::Operation;
-use crate::store::redis::connection::lazy_connection::{LazyConnection, RoundTrip};
-use crate::store::redis::shard_context::ShardContext;
+use crate::store::redis::connection::{LazyConnection, RoundTrip};
 use crate::store::redis::time::Reading;
 
-use super::batch_session::{BatchSession, ScriptedDeletion};
+use super::batch_session::BatchSession;
+use super::commit_context::CommitContext;
+use super::replicas::Replicas;
+use super::session_write::ScriptedDeletion;
 
 /// ```text
 /// KEYS  session, deadlines; and when changes are audited: jobs that wait, what is queued, bytes that are queued
@@ -46,27 +46,24 @@ pub(super) enum DeletionOutcome {
 }
 
 /// The name by which the server knows the script, which it forgets when it is restarted; `None` when it does not say.
-pub(in crate::store::redis) async fn load(
-    connection: &mut LazyConnection,
-    shared: &Arc<ShardContext>,
-) -> Option<String> {
+pub(in crate::store::redis) async fn load(connection: &mut LazyConnection) -> Option<String> {
     let mut commands = Pipeline::new();
     commands.cmd("SCRIPT").arg("LOAD").arg(SCRIPT);
-    let reply = connection.ask(shared, Operation::Commit, &commands).await.ok()?.replies.pop()?;
+    let reply = connection.ask(Operation::Commit, &commands).await.ok()?.replies.pop()?;
     reply.text().map(str::to_owned)
 }
 
 /// The command that deletes a session whose only change in a batch is its deletion.
 pub(super) fn delete_by_script(
     script: &str,
-    shared: &ShardContext,
+    context: &CommitContext,
     session: &BatchSession,
     deletion: &ScriptedDeletion<'_>,
     reading: &Reading,
 ) -> Pipeline {
-    let keyspace = &shared.keyspace;
+    let keyspace = &context.keyspace;
     let mut keys = vec![session.key.clone(), keyspace.deadlines(session.partition)];
-    if shared.audit.is_some() {
+    if context.audit.is_on() {
         keys.extend(
             [QueueKey::Wait, QueueKey::Pending, QueueKey::Bytes].map(|part| keyspace.queue(session.partition, part)),
         );
@@ -79,26 +76,26 @@ pub(super) fn delete_by_script(
     for (channel, message) in deletion.change.end(session.id, keyspace, reading.now()) {
         call.arg(channel).arg(&message[..]);
     }
-    if shared.audit.is_some() {
+    if context.audit.is_on() {
         let tag = deletion.change.tag;
         deletion.change.audit(session.id, call);
         call.arg(format!("{}.{}", tag.epoch, tag.version));
     }
-    shared.replicas.wait(&mut commands);
+    context.replicas.wait(&mut commands);
     commands
 }
 
 /// Deletes them one after the other; tells what became of each.
 pub(super) async fn carry_out(
     connection: &mut LazyConnection,
-    shared: &Arc<ShardContext>,
+    replicas: &Replicas,
     deletion_scripts: Vec<(usize, Pipeline)>,
 ) -> Vec<(usize, DeletionOutcome)> {
     let mut all = Vec::with_capacity(deletion_scripts.len());
     for (place, commands) in deletion_scripts {
-        let buried = match connection.ask(shared, Operation::Commit, &commands).await {
+        let buried = match connection.ask(Operation::Commit, &commands).await {
             Ok(RoundTrip { mut replies, .. }) => {
-                let is_replicated = shared.replicas.have_it(&mut replies);
+                let is_replicated = replicas.have_it(&mut replies);
                 match replies.pop() {
                     Some(Value::Int(1)) if is_replicated => DeletionOutcome::Yes,
                     Some(Value::Int(1)) => DeletionOutcome::Unknown,

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use crate::clock::Moment;
 use crate::redis::{Pipeline, RedisConnection, RedisError, resp::Value};
 use crate::store::metrics::{Operation, Role};
-use crate::store::redis::shard_context::ShardContext;
+
+use super::connector::Connector;
 
 /// An exclusive connection that is made when it is needed.
 pub(in crate::store::redis) struct LazyConnection {
+    connector: Arc<Connector>,
     role: Role,
     inner: Option<RedisConnection>,
     was_lost: bool,
@@ -22,8 +24,8 @@ pub(in crate::store::redis) struct RoundTrip {
 }
 
 impl LazyConnection {
-    pub(in crate::store::redis) fn new(role: Role) -> Self {
-        Self { role, inner: None, was_lost: false }
+    pub(in crate::store::redis) fn new(connector: Arc<Connector>, role: Role) -> Self {
+        Self { connector, role, inner: None, was_lost: false }
     }
 
     /// Whether it stands, as far as is known.
@@ -31,33 +33,38 @@ impl LazyConnection {
         self.inner.is_some()
     }
 
-    /// The run of the server that it leads to; makes it if it has to.
-    pub(in crate::store::redis) async fn run_id(&mut self, shared: &Arc<ShardContext>) -> Result<Arc<str>, RedisError> {
-        Ok(Arc::clone(self.made(shared).await?.run_id()))
+    /// The run of the server that it leads to; makes the connection if there is none.
+    pub(in crate::store::redis) async fn run_id(&mut self) -> Result<Arc<str>, RedisError> {
+        Ok(Arc::clone(self.made().await?.run_id()))
     }
 
-    /// Drops the connection: it is not to be used again.
+    /// What makes the connection.
+    pub(in crate::store::redis) fn connector(&self) -> &Connector {
+        &self.connector
+    }
+
+    /// Drops the connection: it is not used again.
     pub(in crate::store::redis) fn discard(&mut self) {
         self.was_lost |= self.inner.take().is_some();
     }
 
-    /// Sends commands in one go; it is lost when that fails.
+    /// Sends a pipeline and waits for its replies. An error discards the connection.
     pub(in crate::store::redis) async fn ask(
         &mut self,
-        shared: &Arc<ShardContext>,
         operation: Operation,
         commands: &Pipeline,
     ) -> Result<RoundTrip, RedisError> {
-        let inner = self.made(shared).await?;
-        let sent = shared.clock.moment();
+        self.make().await?;
+        let Some(inner) = &mut self.inner else { return Err(never_made()) };
+        let sent = self.connector.server_clock().moment();
         match inner.ask(commands).await {
             Ok(replies) => {
-                let received = shared.clock.moment();
-                shared.metrics.round_trip(operation, received.since(sent));
+                let received = self.connector.server_clock().moment();
+                self.connector.metrics().round_trip(operation, received.since(sent));
                 Ok(RoundTrip { replies, sent, received })
             }
             Err(error) => {
-                // While keys are on their way it is still the one to ask for those that are not.
+                // While a hash slot migrates this server still serves the keys that it has.
                 if !matches!(error, RedisError::TryAgain(_)) {
                     self.discard();
                 }
@@ -66,30 +73,40 @@ impl LazyConnection {
         }
     }
 
-    /// The same for commands of one key each, of which some may be on their way to another server.
+    /// The same for commands of one key each, whose hash slots may be migrating to another server.
     pub(in crate::store::redis) async fn ask_following(
         &mut self,
-        shared: &Arc<ShardContext>,
         commands: &Pipeline,
     ) -> Result<RoundTrip, RedisError> {
-        let inner = self.made(shared).await?;
-        let sent = shared.clock.moment();
-        let replies = inner.ask_following(commands).await.inspect_err(|_| self.discard())?;
-        Ok(RoundTrip { replies, sent, received: shared.clock.moment() })
+        self.make().await?;
+        let Some(inner) = &mut self.inner else { return Err(never_made()) };
+        let sent = self.connector.server_clock().moment();
+        match inner.ask_following(commands).await {
+            Ok(replies) => Ok(RoundTrip { replies, sent, received: self.connector.server_clock().moment() }),
+            Err(error) => {
+                self.discard();
+                Err(error)
+            }
+        }
     }
 
-    /// The connection; makes it if it has to. Whoever meets an error on it loses it.
-    pub(in crate::store::redis) async fn made(
-        &mut self,
-        shared: &Arc<ShardContext>,
-    ) -> Result<&mut RedisConnection, RedisError> {
-        if self.inner.is_none() {
-            let inner = shared.connect().await?;
-            if std::mem::take(&mut self.was_lost) {
-                shared.metrics.reconnected(self.role);
-            }
-            return Ok(self.inner.insert(inner));
-        }
-        self.inner.as_mut().ok_or_else(|| RedisError::Io("it was never made".to_owned()))
+    /// The connection; makes it if there is none. The caller discards it after an error.
+    pub(in crate::store::redis) async fn made(&mut self) -> Result<&mut RedisConnection, RedisError> {
+        self.make().await?;
+        self.inner.as_mut().ok_or_else(never_made)
     }
+
+    async fn make(&mut self) -> Result<(), RedisError> {
+        if self.inner.is_none() {
+            self.inner = Some(self.connector.connect().await?);
+            if std::mem::take(&mut self.was_lost) {
+                self.connector.metrics().reconnected(self.role);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn never_made() -> RedisError {
+    RedisError::Io("it was never made".to_owned())
 }

@@ -1,7 +1,10 @@
-//! What every task needs that talks to Redis: a connection of its own, what replies mean, the counters of rate limits, and
-//! jitter. Does not know what is asked.
+//! Connections to the server of a shard: the connector makes and examines them, and each task has one of its own. Does not
+//! know what is asked on them.
 
-pub(super) mod jitter;
-pub(super) mod lazy_connection;
-pub(super) mod limits;
-pub(super) mod replies;
+mod connector;
+mod lazy_connection;
+mod location;
+
+pub(super) use connector::Connector;
+pub(super) use lazy_connection::{LazyConnection, RoundTrip};
+pub use location::StoreLocation;

@@ -103,13 +103,12 @@ impl Faults {
     }
 
     /// Why some changes cannot be made, or none at the moment.
-    pub(in crate::store::redis) fn some(&self, partitions: usize) -> Option<String> {
+    pub(super) fn some(&self, partitions: usize) -> Vec<String> {
         let known = self.known.lock();
-        if let Some(why) = &known.refusal {
-            return Some(format!("Redis refuses changes: {why}"));
-        }
-        let first = known.partitions.values().next()?;
-        Some(format!("{} of {partitions} partitions: {first}", known.partitions.len()))
+        let refusal = known.refusal.as_ref().map(|why| format!("Redis refuses changes: {why}"));
+        let first = known.partitions.values().next();
+        let keys = first.map(|first| format!("{} of {partitions} partitions: {first}", known.partitions.len()));
+        refusal.into_iter().chain(keys).collect()
     }
 }
 

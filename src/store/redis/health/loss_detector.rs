@@ -12,9 +12,9 @@ use tracing::{error, info};
 
 use crate::clock::Moment;
 use crate::engine::{SessionId, StateTag};
-use crate::redis::{Pipeline, RedisConnection, RedisError};
-use crate::store::redis::connection::replies;
-use crate::store::redis::shard_context::ShardContext;
+use crate::redis::{Keyspace, Pipeline, RedisConnection, RedisError};
+use crate::store::Metrics;
+use crate::store::redis::replies;
 use crate::wire::{self, RecordBody};
 
 /// How long before the last change others are remembered: `everysec` loses a second or two, and a master that was cut
@@ -121,18 +121,21 @@ impl RecentCommits {
     }
 }
 
-/// Compares what was acknowledged with what is there, tells what is behind, and begins anew. Until then nothing is
+/// Compares what was acknowledged with what is there, reports what is behind, and begins anew. Until then nothing is
 /// committed there, and what was committed elsewhere is not acknowledged any more.
 pub(in crate::store::redis) async fn compare(
-    shared: &ShardContext,
+    detector: &LossDetector,
+    keyspace: &Keyspace,
     connection: &mut RedisConnection,
+    metrics: &Metrics,
+    now: Moment,
 ) -> Result<(), RedisError> {
-    shared.loss_detector.begin(connection.run_id());
-    let acknowledged = shared.loss_detector.recent(shared.clock.moment());
+    detector.begin(connection.run_id());
+    let acknowledged = detector.recent(now);
     let (checked, mut behind) = (acknowledged.len(), 0);
     for some in acknowledged.chunks(CHUNK) {
         let mut commands = Pipeline::new();
-        commands.cmd("MGET").args(some.iter().map(|(id, _)| shared.keyspace.session(*id)));
+        commands.cmd("MGET").args(some.iter().map(|(id, _)| keyspace.session(*id)));
         let mut replies = connection.ask(&commands).await?.into_iter();
         let values = replies::values(replies::next(&mut replies)?, some.len())?;
         behind += some.iter().zip(values).filter(|((_, was), value)| is_behind(*was, value.as_ref())).count() as u64;
@@ -140,10 +143,10 @@ pub(in crate::store::redis) async fn compare(
     if behind == 0 {
         info!(checked, "Redis was restarted or replaced: nothing that was acknowledged is missing");
     } else {
-        shared.metrics.behind(behind);
+        metrics.behind(behind);
         error!(behind, checked, "Redis was restarted or replaced, and forgot acknowledged changes");
     }
-    shared.loss_detector.forget(&acknowledged);
+    detector.forget(&acknowledged);
     Ok(())
 }
 

@@ -1,21 +1,18 @@
 //! The health of the server of a shard, as the last connection found it: why it cannot be used, when a circuit breaker
-//! lets the next attempt through, and what is logged of it. Does not know how a connection is made.
+//! lets the next attempt through. Does not know how a connection is made, nor what was logged before.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tracing::{error, info, warn};
 
 use crate::clock::Moment;
 use crate::redis::{CircuitBreaker, Misconfigured, RedisError};
 
+use super::health_log::HealthLog;
+
 /// How long a server is left alone that refused what it was asked.
 const REFUSED_PAUSE: Duration = Duration::from_millis(100);
-/// How soon the same is said again in the log.
-const TELL_AGAIN: Duration = Duration::from_secs(60);
-/// Reasons that are remembered for that.
-const TOLD_MAX: usize = 64;
 
 /// The health of a server.
 pub(in crate::store::redis) struct ServerHealth {
@@ -37,7 +34,7 @@ struct KnownHealth {
 impl ServerHealth {
     /// Nothing is known of the server.
     pub(in crate::store::redis) fn new(log: Arc<HealthLog>) -> Self {
-        log.0.lock().ill += 1;
+        log.one_is_ill();
         let known = KnownHealth { is_known: false, away: None, breaker: CircuitBreaker::default(), is_ill: true };
         Self { log, known: Mutex::new(known) }
     }
@@ -104,60 +101,15 @@ impl ServerHealth {
         self.log.tell(error, now, was_ill);
     }
 
+    /// Logs once what an operator should know of a server that can be used.
+    pub(in crate::store::redis) fn caution(&self, what: &'static str) {
+        self.log.caution(what);
+    }
+
     /// The server did what it was asked.
     pub(in crate::store::redis) fn is_well(&self) {
         if std::mem::take(&mut self.known.lock().is_ill) {
             self.log.one_is_well();
-        }
-    }
-}
-
-/// What was said in the log of all shards: many meet the same at once.
-#[derive(Default)]
-pub(in crate::store::redis) struct HealthLog(Mutex<HealthLogState>);
-
-#[derive(Default)]
-struct HealthLogState {
-    /// How many shards are not well.
-    ill: usize,
-    reasons: Vec<(String, Moment)>,
-    cautions: Vec<&'static str>,
-}
-
-impl HealthLog {
-    fn tell(&self, error: &RedisError, now: Moment, was_ill: bool) {
-        let reason = error.to_string();
-        let mut told = self.0.lock();
-        told.ill += usize::from(!was_ill);
-        told.reasons.retain(|(_, at)| now.since(*at) < TELL_AGAIN);
-        if told.reasons.iter().any(|(known, _)| *known == reason) || told.reasons.len() >= TOLD_MAX {
-            return;
-        }
-        match error {
-            RedisError::Misconfigured(_) => error!(why = reason, "Redis cannot be used as it is"),
-            RedisError::Io(_) | RedisError::Server(_) | RedisError::Moved(_) | RedisError::TryAgain(_) => {
-                warn!(why = reason, "waiting for Redis");
-            }
-        }
-        told.reasons.push((reason, now));
-    }
-
-    fn one_is_well(&self) {
-        let mut told = self.0.lock();
-        told.ill = told.ill.saturating_sub(1);
-        if told.ill == 0 {
-            // What comes now is new.
-            told.reasons.clear();
-            info!("Redis answers");
-        }
-    }
-
-    /// Says once what should be known of a server that can be used.
-    pub(in crate::store::redis) fn caution(&self, what: &'static str) {
-        let mut told = self.0.lock();
-        if !told.cautions.contains(&what) {
-            told.cautions.push(what);
-            warn!("{what}");
         }
     }
 }

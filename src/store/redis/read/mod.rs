@@ -1,4 +1,8 @@
 //! Reads: lookups that wait at the same moment share a round trip. Does not know who asks.
 
-pub(super) mod reader;
+mod lookup;
+mod reader;
 mod validated_values;
+
+pub(super) use lookup::{Lookup, Readers, StoredRecord};
+pub(super) use reader::serve;

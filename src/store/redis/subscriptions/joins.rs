@@ -1,63 +1,41 @@
-//! How the subscriptions let sessions be watched: all who wait join together, for one subscription and one read, while updates go
-//! on; and what nobody watches any more is let go. Does not know what is published.
+//! Joins: all subscribers that wait join together, with one subscription and one read of their states, while updates go on;
+//! and sessions without subscribers are unsubscribed from. Does not know what is published.
 
 use std::collections::HashMap;
-use std::pin::Pin;
-use std::sync::Arc;
 
 use crate::engine::SessionId;
-use crate::redis::{PendingSubscribe, RedisError, Subscriber};
-use crate::store::redis::read::reader::{self, Lookup};
-use crate::store::{Read, Snapshot, StoreError, Subscription};
+use crate::redis::Subscriber;
+use crate::store::redis::read::Lookup;
+use crate::store::{Read, Snapshot, StoreError};
 
-use super::{INTERRUPTED, Joined, SubscriptionRequest, Subscriptions, TOGETHER_MAX, lapses};
+use super::lapses;
+use super::request::{INTERRUPTED, SubscribedReply};
+use super::subscription_change::{Reads, SubscriptionChange};
+use super::watched_sessions::{TOGETHER_MAX, WatchedSessions};
 
-/// A change of what is heard that is on its way, one at a time.
-pub(super) enum SubscriptionChange {
-    None,
-    Join { asked: Vec<(SessionId, Joined)>, reads: Reads },
-    Leave(PendingSubscribe),
-}
-
-/// The states of sessions when their subscriptions stood.
-pub(super) type Reads =
-    Pin<Box<dyn Future<Output = Result<HashMap<SessionId, Result<Read, StoreError>>, RedisError>> + Send>>;
-
-/// What came of it.
-pub(super) enum Finished {
-    Joined(Result<HashMap<SessionId, Result<Read, StoreError>>, RedisError>),
-    Left(Result<(), RedisError>),
-}
-
-impl Subscriptions {
-    pub(super) fn refuse(&mut self, id: SessionId, joined: Joined, why: StoreError) {
-        // Whoever does not wait any more was told so when they stopped.
-        let _ = joined.send(Err(why));
-        self.unwatch(id);
-    }
-
+impl WatchedSessions {
     /// Lets all who wait join, if nobody is joining: channels that are not heard yet are subscribed to in one round trip,
     /// and then every state is read.
     pub(super) fn begin_joins(&mut self, subscriber: &Subscriber) {
-        if self.waiting.is_empty() || !matches!(self.operation, SubscriptionChange::None) {
+        if self.waiting.is_empty() || !matches!(self.change, SubscriptionChange::None) {
             return;
         }
         let some = self.waiting.len().min(TOGETHER_MAX);
         let (gone, asked): (Vec<_>, Vec<_>) =
-            self.waiting.drain(..some).partition(|(_, joined): &(_, Joined)| joined.is_closed());
+            self.waiting.drain(..some).partition(|(_, joined): &(_, SubscribedReply)| joined.is_closed());
         gone.into_iter().for_each(|(id, _)| self.unwatch(id));
         let mut ids: Vec<_> = asked.iter().map(|(id, _)| *id).collect();
         ids.sort_unstable();
         ids.dedup();
         let is_new = |id: &&SessionId| self.watched.get(*id).is_none_or(|channel| !channel.is_heard);
-        let channels: Vec<_> = ids.iter().filter(is_new).map(|id| self.shared.keyspace.session_channel(*id)).collect();
+        let channels: Vec<_> = ids.iter().filter(is_new).map(|id| self.channel_name(*id)).collect();
         let subscription = (!channels.is_empty()).then(|| subscriber.subscribe(channels));
-        let (readers, patience) = (Arc::clone(&self.readers), self.shared.patience());
+        let (readers, patience) = (self.readers.clone(), self.readers.patience());
         let reads: Reads = Box::pin(async move {
             if let Some(subscription) = subscription {
                 subscription.await?;
             }
-            let ask = |id| (id, reader::begin(&readers, |reply| Lookup::State(id, reply)));
+            let ask = |id| (id, readers.begin(|reply| Lookup::State(id, reply)));
             let (asked, until) = (ids.into_iter().map(ask).collect::<Vec<_>>(), tokio::time::Instant::now() + patience);
             let mut reads = HashMap::with_capacity(asked.len());
             for (id, answer) in asked {
@@ -72,12 +50,12 @@ impl Subscriptions {
             }
             Ok(reads)
         });
-        self.operation = SubscriptionChange::Join { asked, reads };
+        self.change = SubscriptionChange::Join { asked, reads };
     }
 
     /// Tells them. Returns sessions of which something was published before it was known what to make of it.
     pub(super) fn joined(&mut self, mut reads: HashMap<SessionId, Result<Read, StoreError>>) -> Vec<SessionId> {
-        let SubscriptionChange::Join { asked, .. } = std::mem::replace(&mut self.operation, SubscriptionChange::None)
+        let SubscriptionChange::Join { asked, .. } = std::mem::replace(&mut self.change, SubscriptionChange::None)
         else {
             return Vec::new();
         };
@@ -85,7 +63,7 @@ impl Subscriptions {
         for (id, read) in &reads {
             let Some(channel) = self.watched.get_mut(id) else { continue };
             let snapshot = read.as_ref().ok().and_then(|read| read.snapshot.as_ref());
-            let made = |snapshot: &Snapshot| lapses::made(&self.shared.lifetimes, &snapshot.members, None);
+            let made = |snapshot: &Snapshot| lapses::made(&self.lifetimes, &snapshot.members, None);
             let is_new = !channel.is_heard;
             let held = channel.begin(snapshot.map(|snapshot| (snapshot.tag, made(snapshot))));
             self.lapses.expect_end(*id, channel);
@@ -105,13 +83,8 @@ impl Subscriptions {
             };
             match read {
                 Ok(read) => {
-                    let asks = self.asks.clone();
-                    let watch = Subscription::new(move || {
-                        // The subscriptions are gone when the store is.
-                        let _ = asks.upgrade().map(|asks| asks.send(SubscriptionRequest::Unwatch(id)));
-                    });
                     // Who does not wait any more drops it.
-                    let _ = joined.send(Ok((read, watch)));
+                    let _ = joined.send(Ok((read, self.subscription(id))));
                 }
                 Err(error) => self.refuse(id, joined, error),
             }
@@ -121,29 +94,21 @@ impl Subscriptions {
 
     /// Unsubscribes from what nobody has watched for a while.
     pub(super) fn tidy(&mut self, subscriber: &Subscriber) {
-        if !matches!(self.operation, SubscriptionChange::None) {
+        if !matches!(self.change, SubscriptionChange::None) {
             return;
         }
-        let now = self.shared.clock.moment();
+        let now = self.moment();
         let over: Vec<_> = self.watched.iter().filter(|(_, channel)| channel.is_over(now)).map(|(id, _)| *id).collect();
         let mut channels = Vec::with_capacity(over.len());
         for id in over {
             let Some(channel) = self.watched.remove(&id) else { continue };
             self.lapses.forget(id, &channel);
             if channel.is_heard {
-                channels.push(self.shared.keyspace.session_channel(id));
+                channels.push(self.channel_name(id));
             }
         }
         if !channels.is_empty() {
-            self.operation = SubscriptionChange::Leave(subscriber.unsubscribe(channels));
+            self.change = SubscriptionChange::Leave(subscriber.unsubscribe(channels));
         }
-    }
-}
-
-pub(super) async fn finish(operation: &mut SubscriptionChange) -> Finished {
-    match operation {
-        SubscriptionChange::None => std::future::pending().await,
-        SubscriptionChange::Join { reads, .. } => Finished::Joined(reads.as_mut().await),
-        SubscriptionChange::Leave(subscription) => Finished::Left(subscription.as_mut().await),
     }
 }

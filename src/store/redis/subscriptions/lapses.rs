@@ -1,21 +1,13 @@
-//! Watched sessions that outlive their lifetime: when each is to be looked at again, and what whoever watches is told when it
-//! is gone. Does not know connections.
+//! Watched sessions that outlive their lifetime: when each is read again. Does not know what its subscribers are told.
 
 use std::collections::BTreeSet;
 
 use crate::engine::{Millis, SessionId, Timestamp};
-use crate::store::redis::commit::seconds;
-use crate::store::redis::read::reader::StoredRecord;
-use crate::store::{Lifetimes, Update};
-use crate::wire::{self, RecordBody, Standing};
+use crate::store::Lifetimes;
+use crate::store::redis::record_policy::ttl_s;
+use crate::wire::{self, Standing};
 
 use super::channel::{Channel, StateOrigin};
-use super::{PendingRead, Subscriptions, Why};
-
-/// Sessions that are looked at together at most.
-const LOOKS_MAX: usize = 256;
-/// How soon one is looked at again that is still there, at least and at most: as long again as it is overdue.
-const PAUSE: (Millis, Millis) = (Millis::new(250), Millis::new(30_000));
 
 /// When watched sessions are to be looked at.
 #[derive(Debug, Default)]
@@ -50,7 +42,7 @@ impl Lapses {
     }
 
     /// Takes out a session that is to be looked at.
-    fn due(&mut self, now: Timestamp) -> Option<SessionId> {
+    pub(super) fn due(&mut self, now: Timestamp) -> Option<SessionId> {
         self.order.first().filter(|(at, _)| *at <= now)?;
         self.order.pop_first().map(|(_, id)| id)
     }
@@ -61,60 +53,8 @@ impl Lapses {
 pub(super) fn made(lifetimes: &Lifetimes, state: &[u8], written_at: Option<Timestamp>) -> StateOrigin {
     let changed_at = wire::changed_at(state).unwrap_or_default();
     let at = written_at.unwrap_or(changed_at);
-    let until = |(status, deadline): Standing| at + Millis::new(seconds(lifetimes.of(status, deadline, at)) * 1_000);
+    let until = |(status, deadline): Standing| at + Millis::new(ttl_s(lifetimes.of(status, deadline, at)) * 1_000);
     StateOrigin { changed_at, kept_until: wire::standing(state).map(until) }
-}
-
-impl Subscriptions {
-    /// Looks at watched sessions whose lifetime should be over.
-    pub(super) fn look_at_lapsed(&mut self) -> Vec<PendingRead> {
-        let (now, mut looks) = (self.shared.estimate(), Vec::new());
-        while looks.len() < LOOKS_MAX
-            && let Some(id) = self.lapses.due(now)
-        {
-            let Some(channel) = self.watched.get_mut(&id) else { continue };
-            channel.look_at = None;
-            match channel.kept_until() {
-                Some(until) if until > now => self.lapses.expect(id, channel, until),
-                // Whoever watches next reads it anew.
-                Some(_) if !channel.is_watched() => channel.miss(),
-                Some(_) => looks.push(self.look(id, Why::Lifetime)),
-                None => {}
-            }
-        }
-        looks
-    }
-
-    /// A session whose lifetime should be over was looked at, if that could be done.
-    pub(super) fn is_looked_at(&mut self, id: SessionId, found: Option<StoredRecord>) {
-        let Some(channel) = self.watched.get_mut(&id) else { return };
-        if let Some(found) = found {
-            let is_known = match &found.kept {
-                Some((_, RecordBody::State(tag, members))) => {
-                    channel.is_kept(*tag, made(&self.shared.lifetimes, members, found.written_at))
-                }
-                Some((_, RecordBody::Tombstone(_))) | None => false,
-            };
-            if !is_known {
-                self.catch(id, found, false);
-            }
-        }
-        let (now, channel) = (self.shared.estimate(), self.watched.get_mut(&id));
-        if let Some((until, channel)) = channel.and_then(|channel| Some((channel.kept_until()?, channel))) {
-            // Another instance may keep it for longer than this one would.
-            let pause = now.since(until).clamp(PAUSE.0, PAUSE.1);
-            self.lapses.expect(id, channel, until.max(now + pause));
-        }
-    }
-
-    /// Nothing is stored of a session: whoever watches one that has outlived its lifetime is told. One that is gone before, since
-    /// somebody has emptied Redis, may come back, and is told of when its lifetime is over.
-    pub(super) fn is_missing(&mut self, id: SessionId, now: Timestamp) {
-        let end = self.watched.get_mut(&id).and_then(|channel| channel.lapses(now));
-        if let Some(tag) = end {
-            self.shared.listener.update(id, &Update::Deleted { tag, frame: wire::lapsed(id, now) });
-        }
-    }
 }
 
 #[cfg(test)]

@@ -12,11 +12,10 @@ use tracing::{debug, info};
 
 use crate::clock::Moment;
 use crate::redis::{Keyspace, Pipeline, RedisConnection, RedisError, resp::Value};
-use crate::store::redis::connection::replies;
-use crate::store::redis::shard_context::ShardContext;
+use crate::store::redis::replies;
 
 use super::correction::Correction;
-use super::server_clock::RawReading;
+use super::server_clock::{RawReading, ServerClock};
 
 /// How often it is tried to write a correction, or to find another's right.
 const TRIES_MAX: usize = 3;
@@ -53,7 +52,7 @@ pub(in crate::store::redis) fn look(keyspace: &Keyspace, commands: &mut Pipeline
 
 /// Takes in the replies; returns what is to be proposed.
 pub(in crate::store::redis) fn looked(
-    shared: &ShardContext,
+    server_clock: &ServerClock,
     replies: &mut impl Iterator<Item = Value>,
     sent: Moment,
     received: Moment,
@@ -66,28 +65,30 @@ pub(in crate::store::redis) fn looked(
         }
     };
     let raw = RawReading { us: replies::time_us(&replies::next(replies)?)?, sent, received };
-    let correction = shared.server_clock.judge(Correction::read(&found), raw);
+    let correction = server_clock.judge(Correction::read(&found), raw);
     Ok(correction.map(|correction| Proposal { found: Bytes::copy_from_slice(&found), correction }))
 }
 
 /// Looks at it, and proposes what is to be proposed, on a connection that leads to a server nobody has asked before.
 pub(in crate::store::redis) async fn begin(
-    shared: &ShardContext,
+    server_clock: &ServerClock,
+    keyspace: &Keyspace,
     connection: &mut RedisConnection,
 ) -> Result<(), RedisError> {
     let mut commands = Pipeline::new();
-    look(&shared.keyspace, &mut commands);
-    let sent = shared.clock.moment();
+    look(keyspace, &mut commands);
+    let sent = server_clock.moment();
     let replies = connection.ask(&commands).await?;
-    match looked(shared, &mut replies.into_iter(), sent, shared.clock.moment())? {
-        Some(proposal) => propose(shared, connection, proposal).await,
+    match looked(server_clock, &mut replies.into_iter(), sent, server_clock.moment())? {
+        Some(proposal) => propose(server_clock, keyspace, connection, proposal).await,
         None => Ok(()),
     }
 }
 
 /// Proposes, and takes over what is there then. A server that takes no changes is asked again later.
 pub(in crate::store::redis) async fn propose(
-    shared: &ShardContext,
+    server_clock: &ServerClock,
+    keyspace: &Keyspace,
     connection: &mut RedisConnection,
     proposal: Proposal,
 ) -> Result<(), RedisError> {
@@ -102,11 +103,11 @@ pub(in crate::store::redis) async fn propose(
     for _ in 0..TRIES_MAX {
         let Some(Proposal { found, correction }) = next else { return Ok(()) };
         let mut commands = Pipeline::new();
-        let call = commands.cmd("EVALSHA").arg(script).arg(1).arg(shared.keyspace.clock());
+        let call = commands.cmd("EVALSHA").arg(script).arg(1).arg(keyspace.clock());
         call.arg(&found[..]).arg(correction.text()).cmd("TIME");
-        let sent = shared.clock.moment();
+        let sent = server_clock.moment();
         let replies = connection.ask(&commands).await?;
-        let received = shared.clock.moment();
+        let received = server_clock.moment();
         if let Some(why) = replies.first().and_then(Value::error) {
             debug!(why, "a correction of the clock of Redis cannot be written");
             return Ok(());
@@ -114,7 +115,7 @@ pub(in crate::store::redis) async fn propose(
         if replies.first().and_then(Value::text) == Some(correction.text().as_str()) {
             info!(correction = correction.text(), "all instances correct the clock of Redis from now on");
         }
-        next = looked(shared, &mut replies.into_iter(), sent, received)?;
+        next = looked(server_clock, &mut replies.into_iter(), sent, received)?;
     }
     Ok(())
 }

@@ -14,7 +14,11 @@ use crate::store::Metrics;
 use super::correction::{Cause, Correction};
 use super::raw_clock::{RawClock, Sample};
 
-/// How long a step is told of.
+/// How long to sleep before looking at the server clock again: what is known of it gets better.
+const SLEEP_MAX: Duration = Duration::from_millis(500);
+/// How long to sleep when nothing is known of it.
+const SLEEP_UNKNOWN: Duration = Duration::from_millis(10);
+/// How long a step is reported.
 const STEP_TOLD_FOR: Duration = Duration::from_secs(60);
 /// How many times what a reading explains another's correction must be off before it is taken back.
 const CONTRADICTION: u64 = 4;
@@ -22,6 +26,7 @@ const CONTRADICTION: u64 = 4;
 /// Maps moments to the server clock's time.
 #[derive(Debug)]
 pub(in crate::store::redis) struct ServerClock {
+    clock: Clock,
     origin: Moment,
     metrics: Metrics,
     known: Mutex<ClockState>,
@@ -76,11 +81,48 @@ impl ServerClock {
             told_us: None,
             stepped: None,
         };
-        Self { origin: clock.moment(), metrics, known: Mutex::new(known) }
+        Self { clock: clock.clone(), origin: clock.moment(), metrics, known: Mutex::new(known) }
+    }
+
+    /// The monotonic clock's present moment.
+    pub(in crate::store::redis) fn moment(&self) -> Moment {
+        self.clock.moment()
+    }
+
+    /// The server clock's time in microseconds, as far as it is known; `None` before the first reading.
+    pub(in crate::store::redis) fn now_us(&self) -> Option<u64> {
+        self.estimate_us(self.clock.moment())
+    }
+
+    /// The server clock's time, as far as it is known; zero before the first reading, when nothing is due.
+    pub(in crate::store::redis) fn now(&self) -> Timestamp {
+        Timestamp::from_ms(self.now_us().unwrap_or_default() / 1_000)
+    }
+
+    /// Waits until the server clock shows `at`.
+    pub(in crate::store::redis) async fn sleep_until(&self, at: Timestamp) {
+        loop {
+            let Some(now_us) = self.now_us() else {
+                tokio::time::sleep(SLEEP_UNKNOWN).await;
+                continue;
+            };
+            let left_us = at.as_ms().saturating_mul(1_000).saturating_sub(now_us);
+            if left_us == 0 {
+                return;
+            }
+            tokio::time::sleep(Duration::from_micros(left_us).min(SLEEP_MAX)).await;
+        }
+    }
+
+    /// A sentence about a recent step of Redis' own clock, if there was one.
+    pub(in crate::store::redis) fn step_report(&self) -> Option<String> {
+        let by_ms = self.stepped_ms(self.clock.moment())?;
+        let (direction, by_s) = (if by_ms < 0 { "back" } else { "forward" }, by_ms.unsigned_abs() as f64 / 1e3);
+        Some(format!("the clock of Redis was set {direction} by {by_s:.1} s: sessions go on without it"))
     }
 
     /// By how many milliseconds Redis' own clock stepped lately, if it did.
-    pub(in crate::store::redis) fn stepped_ms(&self, now: Moment) -> Option<i64> {
+    pub(super) fn stepped_ms(&self, now: Moment) -> Option<i64> {
         let (at, step_us) = self.known.lock().stepped?;
         (now.since(at) <= STEP_TOLD_FOR).then_some(step_us / 1_000)
     }
@@ -152,7 +194,7 @@ impl ServerClock {
     }
 
     /// The server clock's time at a moment, in microseconds, as far as it is known; `None` before the first reading.
-    pub(in crate::store::redis) fn estimate_us(&self, moment: Moment) -> Option<u64> {
+    fn estimate_us(&self, moment: Moment) -> Option<u64> {
         self.known.lock().at(self.elapsed_us(moment))
     }
 

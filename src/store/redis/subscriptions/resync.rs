@@ -1,24 +1,29 @@
-//! What the subscriptions tell: messages as they are published, if they are to be believed, and what is stored when they are not
-//! or were missed. Does not know connections.
+//! Resync: reads what is stored of watched sessions again after an interruption, in doubt, or when a lifetime should be over,
+//! and tells subscribers what they missed. Does not know connections.
 
 use bytes::Bytes;
-use tracing::{debug, warn};
 
-use crate::engine::{Event, SessionId, Timestamp};
+use crate::engine::{Event, Millis, SessionId, Timestamp};
 use crate::redis::RedisError;
-use crate::store::metrics::Rejected;
-use crate::store::redis::read::reader::{self, Lookup, StoredRecord};
-use crate::store::{Countdown, Snapshot, StoreError, Update};
-use crate::wire::{self, PubSubMessage, RecordBody};
+use crate::store::redis::read::{Lookup, StoredRecord};
+use crate::store::{Snapshot, StoreError, Update};
+use crate::wire::{self, RecordBody};
 
-use super::channel::{Belief, Channel};
-use super::{FinishedRead, PendingRead, Subscriptions, TOGETHER_MAX, Why, lapses};
+use super::channel::Channel;
+use super::lapses;
+use super::pending_read::{FinishedRead, PendingRead, ReadCause};
+use super::watched_sessions::{TOGETHER_MAX, WatchedSessions};
 
-impl Subscriptions {
+/// Sessions that are looked at together at most.
+const LOOKS_MAX: usize = 256;
+/// How soon one is looked at again that is still there, at least and at most: as long again as it is overdue.
+const PAUSE: (Millis, Millis) = (Millis::new(250), Millis::new(30_000));
+
+impl WatchedSessions {
     /// Reads every watched session again: what was published meanwhile is lost, but a state is whole. Another
     /// run of the server may have forgotten states, and then clients are told what is true now.
     pub(super) async fn catch_up(&mut self) -> Result<(), RedisError> {
-        let run = reader::ask(&self.readers, self.shared.patience(), Lookup::Run).await;
+        let run = self.readers.ask(Lookup::Run).await;
         let run = run.map_err(|_| RedisError::Io("nobody says which run of the server this is".to_owned()))?;
         let is_other = self.run.as_ref().is_some_and(|before| *before != run);
         let heard = self.watched.iter().filter(|(_, channel)| channel.is_heard);
@@ -46,7 +51,7 @@ impl Subscriptions {
         let (update, was_misled, is_news) = match found.kept {
             Some((deadline, RecordBody::State(tag, members))) => {
                 let snapshot = Snapshot { tag, deadline, members };
-                let made = lapses::made(&self.shared.lifetimes, &snapshot.members, found.written_at);
+                let made = lapses::made(&self.lifetimes, &snapshot.members, found.written_at);
                 let (since, was_misled) = channel.read(tag, Some(made));
                 self.lapses.expect_end(id, channel);
                 if let Some(since) = since {
@@ -71,19 +76,19 @@ impl Subscriptions {
         if !is_news {
             return;
         }
-        self.shared.listener.update(id, &update);
+        self.listener.update(id, &update);
         for flag in flags {
-            self.shared.listener.update(id, &Update::Notice(flag));
+            self.listener.update(id, &Update::Notice(flag));
         }
     }
 
     async fn find(&mut self, ids: &[SessionId]) -> Result<Vec<(SessionId, StoredRecord)>, RedisError> {
-        let begin = |&id| Some((id, reader::begin(&self.readers, |reply| Lookup::RecordBody(id, reply)).ok()?));
+        let begin = |&id| Some((id, self.readers.begin(|reply| Lookup::RecordBody(id, reply)).ok()?));
         let asked: Option<Vec<_>> = ids.iter().map(begin).collect();
         let away = || RedisError::Io("watched sessions cannot be read".to_owned());
         let mut all = Vec::with_capacity(ids.len());
         for (id, answer) in asked.ok_or_else(away)? {
-            match tokio::time::timeout(self.shared.patience(), answer).await {
+            match tokio::time::timeout(self.readers.patience(), answer).await {
                 Ok(Ok(Ok(found))) => all.push((id, found)),
                 // It cannot be read by anybody else either.
                 Ok(Ok(Err(StoreError::Unreadable))) => {}
@@ -94,95 +99,82 @@ impl Subscriptions {
     }
 
     /// Reads what is stored of one session.
-    pub(super) fn look(&self, id: SessionId, why: Why) -> PendingRead {
-        let answer = reader::begin(&self.readers, |reply| Lookup::RecordBody(id, reply));
-        let patience = self.shared.patience();
+    pub(super) fn look(&self, id: SessionId, cause: ReadCause) -> PendingRead {
+        let answer = self.readers.begin(|reply| Lookup::RecordBody(id, reply));
+        let patience = self.readers.patience();
         Box::pin(async move {
-            let Ok(answer) = answer else { return FinishedRead { id, why, found: None } };
+            let Ok(answer) = answer else { return FinishedRead { id, cause, found: None } };
             let found = match tokio::time::timeout(patience, answer).await {
                 Ok(Ok(Ok(found))) => Some(found),
                 Ok(Ok(Err(_)) | Err(_)) | Err(_) => None,
             };
-            FinishedRead { id, why, found }
+            FinishedRead { id, cause, found }
         })
     }
 
     /// What is stored of a session was read, if it could be. Returns what must be read once more.
     pub(super) fn looked(&mut self, looked: FinishedRead) -> Option<PendingRead> {
-        let FinishedRead { id, why, found } = looked;
-        match (why, found) {
-            (Why::Lifetime, found) => {
+        let FinishedRead { id, cause, found } = looked;
+        match (cause, found) {
+            (ReadCause::Lifetime, found) => {
                 self.is_looked_at(id, found);
                 return None;
             }
-            (Why::Doubt, Some(found)) => self.catch(id, found, false),
-            (Why::Doubt, None) => {}
+            (ReadCause::Doubt, Some(found)) => self.catch(id, found, false),
+            (ReadCause::Doubt, None) => {}
         }
         let again = self.watched.get_mut(&id).is_some_and(Channel::looked);
-        again.then(|| self.look(id, Why::Doubt))
+        again.then(|| self.look(id, ReadCause::Doubt))
     }
 
-    /// Hands on a message; returns its session when what is stored must be read first.
-    pub(super) fn hand_on(&mut self, channel: &str, payload: &[u8]) -> Option<SessionId> {
-        let id = self.shared.keyspace.session_of_channel(channel)?;
-        let channel = self.watched.get_mut(&id)?;
-        if !channel.is_watched() {
-            channel.miss();
-            return None;
-        }
-        let payload = Bytes::copy_from_slice(payload);
-        if channel.is_heard {
-            return self.tell(id, &payload);
-        }
-        channel.hold(payload);
-        None
-    }
-
-    /// The same, when it is known what was stored before.
-    pub(super) fn tell(&mut self, id: SessionId, payload: &Bytes) -> Option<SessionId> {
-        let shared = &self.shared;
-        let channel = self.watched.get_mut(&id)?;
-        let update = match wire::read_pubsub_message(payload, id) {
-            Some(PubSubMessage::State(tag, frame)) => {
-                match channel.believe(tag, || shared.estimate()) {
-                    Belief::Sure => {}
-                    Belief::Old => return None,
-                    Belief::Doubt => return channel.doubt(tag).then_some(id),
-                }
-                channel.heard(tag, Some(lapses::made(&shared.lifetimes, &frame, wire::published_at(payload))));
-                self.lapses.expect_end(id, channel);
-                let countdown = countdown(&frame);
-                Update::State { tag, frame, countdown }
-            }
-            Some(PubSubMessage::Deleted(tag, frame)) => {
-                match channel.believe(tag, || shared.estimate()) {
-                    Belief::Sure => {}
-                    Belief::Old => return None,
-                    Belief::Doubt => return channel.doubt(tag).then_some(id),
-                }
-                channel.heard(tag, None);
-                Update::Deleted { tag, frame }
-            }
-            // It is told with its state.
-            Some(PubSubMessage::Notice(Some(tag), _)) if !channel.is_news_of(tag) => return None,
-            Some(PubSubMessage::Notice(_, message)) => Update::Notice(message),
-            None => {
-                self.reject(id, "something was published that is no message");
-                return None;
-            }
-        };
-        self.shared.listener.update(id, &update);
-        if let Some(published) = wire::published_at(payload)
-            && let Some(now_us) = self.shared.server_clock.estimate_us(self.shared.clock.moment())
+    /// Looks at watched sessions whose lifetime should be over.
+    pub(super) fn look_at_lapsed(&mut self) -> Vec<PendingRead> {
+        let (now, mut looks) = (self.now(), Vec::new());
+        while looks.len() < LOOKS_MAX
+            && let Some(id) = self.lapses.due(now)
         {
-            self.shared.metrics.handed_on(published, now_us);
+            let Some(channel) = self.watched.get_mut(&id) else { continue };
+            channel.look_at = None;
+            match channel.kept_until() {
+                Some(until) if until > now => self.lapses.expect(id, channel, until),
+                // Whoever watches next reads it anew.
+                Some(_) if !channel.is_watched() => channel.miss(),
+                Some(_) => looks.push(self.look(id, ReadCause::Lifetime)),
+                None => {}
+            }
         }
-        None
+        looks
     }
 
-    fn reject(&self, id: SessionId, what: &str) {
-        debug!(session = %id, "{what}");
-        self.shared.metrics.rejected(Rejected::Message);
+    /// A session whose lifetime should be over was looked at, if that could be done.
+    pub(super) fn is_looked_at(&mut self, id: SessionId, found: Option<StoredRecord>) {
+        let Some(channel) = self.watched.get_mut(&id) else { return };
+        if let Some(found) = found {
+            let is_known = match &found.kept {
+                Some((_, RecordBody::State(tag, members))) => {
+                    channel.is_kept(*tag, lapses::made(&self.lifetimes, members, found.written_at))
+                }
+                Some((_, RecordBody::Tombstone(_))) | None => false,
+            };
+            if !is_known {
+                self.catch(id, found, false);
+            }
+        }
+        let (now, channel) = (self.now(), self.watched.get_mut(&id));
+        if let Some((until, channel)) = channel.and_then(|channel| Some((channel.kept_until()?, channel))) {
+            // Another instance may keep it for longer than this one would.
+            let pause = now.since(until).clamp(PAUSE.0, PAUSE.1);
+            self.lapses.expect(id, channel, until.max(now + pause));
+        }
+    }
+
+    /// Nothing is stored of a session: whoever watches one that has outlived its lifetime is told. One that is gone before, since
+    /// somebody has emptied Redis, may come back, and is told of when its lifetime is over.
+    pub(super) fn is_missing(&mut self, id: SessionId, now: Timestamp) {
+        let end = self.watched.get_mut(&id).and_then(|channel| channel.lapses(now));
+        if let Some(tag) = end {
+            self.listener.update(id, &Update::Deleted { tag, frame: wire::lapsed(id, now) });
+        }
     }
 }
 
@@ -195,17 +187,4 @@ fn flags(id: SessionId, snapshot: &Snapshot, since: Timestamp, now: Timestamp) -
     let event = |(at, participant)| Event::ParticipantExpired { participant, at };
     let events: Vec<_> = flagged.into_iter().map(event).collect();
     wire::expired(id, &events, now)
-}
-
-fn countdown(frame: &[u8]) -> Countdown {
-    if !wire::has_warnings(frame) {
-        return Countdown::default();
-    }
-    match wire::decode_frame(frame) {
-        Ok(session) => Countdown::of(&session),
-        Err(error) => {
-            warn!(%error, "a published state cannot be read: its warnings are lost");
-            Countdown::default()
-        }
-    }
 }
