@@ -12,7 +12,7 @@ impl Dice {
     }
 
     /// The next number.
-    pub fn next(&mut self) -> u64 {
+    pub fn throw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -22,7 +22,7 @@ impl Dice {
 
     /// A number less than `end`, which is not 0.
     pub fn below(&mut self, end: u64) -> u64 {
-        self.next() % end
+        self.throw() % end
     }
 
     /// Whether something happens that does once in so many times.
@@ -32,7 +32,7 @@ impl Dice {
 
     /// The dice of a part of a run: what it throws is independent of what others do.
     pub fn split(&mut self) -> Self {
-        Self(self.next())
+        Self(self.throw())
     }
 }
 
@@ -43,7 +43,7 @@ mod tests {
     #[test]
     fn the_sequence_is_that_of_the_paper() {
         let mut dice = Dice::new(1_234_567);
-        let first = [dice.next(), dice.next(), dice.next()];
+        let first = [dice.throw(), dice.throw(), dice.throw()];
         assert_eq!(first, [6_457_827_717_110_365_317, 3_203_168_211_198_807_973, 9_817_491_932_198_370_423]);
     }
 }

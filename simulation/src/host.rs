@@ -37,10 +37,18 @@ struct Host {
     faults: Faults,
     /// Its clock at the beginning of the run, in microseconds since 1970, and how far it was set since.
     epoch_us: u64,
-    clients: BTreeMap<ClientId, (Connection, Arc<tokio::sync::Mutex<WriteHalf<Stream>>>)>,
+    clients: BTreeMap<ClientId, ConnectedClient>,
     next_client: u64,
     is_up: bool,
 }
+
+struct ConnectedClient {
+    connection: Connection,
+    writer: Writer,
+}
+
+/// Where replies go, one after the other.
+type Writer = Arc<tokio::sync::Mutex<WriteHalf<Stream>>>;
 
 /// How long a command that stalls does.
 const STALL_MAX: Duration = Duration::from_millis(400);
@@ -85,7 +93,7 @@ impl RedisHost {
         host.process.kill();
         let clients = std::mem::take(&mut host.clients);
         drop(host);
-        clients.values().for_each(|(connection, _)| connection.cut());
+        clients.values().for_each(|client| client.connection.cut());
     }
 
     /// Starts it again with what it kept at some time.
@@ -97,7 +105,7 @@ impl RedisHost {
 
     /// Cuts all connections, and stays up.
     pub fn cut_all(&self) {
-        let clients: Vec<_> = self.host().clients.values().map(|(connection, _)| connection.clone()).collect();
+        let clients: Vec<_> = self.host().clients.values().map(|client| client.connection.clone()).collect();
         clients.iter().for_each(Connection::cut);
     }
 
@@ -112,7 +120,8 @@ impl RedisHost {
         let client = ClientId(host.next_client);
         host.redis.connect(client);
         let (mut reader, writer) = tokio::io::split(ours);
-        host.clients.insert(client, (link, Arc::new(tokio::sync::Mutex::new(writer))));
+        let writer = Arc::new(tokio::sync::Mutex::new(writer));
+        host.clients.insert(client, ConnectedClient { connection: link, writer });
         let (process, this) = (host.process.clone(), self.clone());
         drop(host);
         process.spawn(async move {
@@ -150,7 +159,7 @@ impl RedisHost {
             let mut host = self.host();
             let now_us = host.now_us();
             let deliveries = host.redis.ask(now_us, client, words);
-            let to = |client| host.clients.get(&client).map(|(_, writer)| Arc::clone(writer));
+            let to = |client| host.clients.get(&client).map(|client| Arc::clone(&client.writer));
             let deliveries: Vec<_> =
                 deliveries.into_iter().map(|one| (one.client, to(one.client), one.reply)).collect();
             let faults = host.faults;
@@ -172,8 +181,8 @@ impl RedisHost {
         host.redis.disconnect(client);
         let gone = host.clients.remove(&client);
         drop(host);
-        if let Some((connection, _)) = gone {
-            connection.cut();
+        if let Some(client) = gone {
+            client.connection.cut();
         }
     }
 
