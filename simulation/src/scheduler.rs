@@ -239,8 +239,7 @@ mod tests {
         }
         scheduler.run_for(20 * MS);
         assert_eq!(scheduler.now(), 20 * MS);
-        let said = said.lock().expect("nobody panics").clone();
-        said
+        said.lock().expect("nobody panics").clone()
     }
 
     #[test]

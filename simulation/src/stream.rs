@@ -228,8 +228,7 @@ mod tests {
         scheduler.run_for(cut_after);
         link.cut();
         scheduler.run_for(100 * MS);
-        let heard = heard.lock().expect("nobody panics").clone();
-        heard
+        heard.lock().expect("nobody panics").clone()
     }
 
     #[test]
