@@ -2,7 +2,7 @@
 //! is shared by the tests that run at the same time, a database for each; who stops a server starts one of its own.
 
 use std::fs;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -70,10 +70,7 @@ impl Postgres {
         fs::create_dir_all(&dir).expect("the directory can be made");
         give_away(&dir);
         let data = dir.join("data");
-        let mut initdb = program("initdb", &dir);
-        initdb.args(["--auth=trust", "--username=postgres", "--encoding=UTF8", "--no-locale", "--no-sync", "-D"]);
-        let made = initdb.arg(&data).stdin(Stdio::null()).output().expect("initdb runs");
-        assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
+        copy(&template(&dir), &data, owner(&dir));
         for (name, text) in files {
             let path = data.join(name);
             fs::write(&path, text).expect("the file can be written");
@@ -114,7 +111,7 @@ impl Postgres {
             if start.elapsed() > Duration::from_secs(10) {
                 let _ = self.child.kill();
             }
-            std::thread::yield_now();
+            std::thread::sleep(Duration::from_millis(2));
         }
     }
 
@@ -146,7 +143,7 @@ impl Postgres {
                 let log = fs::read_to_string(self.dir.join("log")).unwrap_or_default();
                 panic!("PostgreSQL does not answer: {log}");
             }
-            std::thread::yield_now();
+            std::thread::sleep(Duration::from_millis(2));
         }
     }
 }
@@ -182,6 +179,54 @@ fn spawn(port: u16, dir: &Path, settings: &[String]) -> Child {
         command.args(["-c", setting]);
     }
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().expect("postgres runs")
+}
+
+/// The files of a new server, made once and kept beside the program that asks; `dir` is given away.
+fn template(dir: &Path) -> PathBuf {
+    static MAKING: Mutex<()> = Mutex::new(());
+    let _making = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
+    let version = Command::new(find("initdb")).arg("--version").output().expect("initdb runs").stdout;
+    let version: String = String::from_utf8_lossy(&version).chars().filter(char::is_ascii_alphanumeric).collect();
+    let own = std::env::current_exe().expect("a program has a path");
+    let template = own.with_file_name(format!("postgres-files-{version}-{}", owner(dir).0));
+    if template.exists() {
+        return template;
+    }
+    let made = dir.join("template");
+    let mut initdb = program("initdb", dir);
+    initdb.args(["--auth=trust", "--username=postgres", "--encoding=UTF8", "--no-locale", "--no-sync", "-D"]);
+    let done = initdb.arg(&made).stdin(Stdio::null()).output().expect("initdb runs");
+    assert!(done.status.success(), "initdb: {}", String::from_utf8_lossy(&done.stderr));
+    // Whole or not at all: other programs may ask at the same time, and one of them was faster, perhaps.
+    let unfinished = template.with_extension(std::process::id().to_string());
+    copy(&made, &unfinished, owner(&made));
+    fs::remove_dir_all(&made).expect("it is the test's");
+    if fs::rename(&unfinished, &template).is_err() {
+        fs::remove_dir_all(&unfinished).expect("it is the test's");
+    }
+    template
+}
+
+/// User and group of a file.
+fn owner(path: &Path) -> (u32, u32) {
+    let file = fs::metadata(path).expect("it is there");
+    (file.uid(), file.gid())
+}
+
+/// Copies a file, or a directory with all that is in it, for its new owner.
+fn copy(from: &Path, to: &Path, owner: (u32, u32)) {
+    let file = fs::metadata(from).expect("it is there");
+    if file.is_dir() {
+        fs::create_dir(to).expect("there is room");
+        fs::set_permissions(to, file.permissions()).expect("it is the test's");
+        for entry in fs::read_dir(from).expect("it can be read") {
+            let entry = entry.expect("it can be read");
+            copy(&entry.path(), &to.join(entry.file_name()), owner);
+        }
+    } else {
+        fs::copy(from, to).expect("there is room");
+    }
+    chown(to, Some(owner.0), Some(owner.1)).expect("it is the test's");
 }
 
 /// A program of PostgreSQL's, as a user that it agrees to run as: never root.
