@@ -35,5 +35,6 @@ pub mod logging;
 pub mod sd_notify;
 pub mod serve;
 pub mod queue_admin;
+pub mod command_line;
 pub mod maintenance;
 pub mod healthcheck;

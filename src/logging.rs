@@ -1,5 +1,5 @@
-//! Where log lines go and how they look: a thread of their own writes them, behind a queue that is bounded, so that nobody
-//! waits for whoever reads the log. What does not fit is dropped and counted. Does not know what is logged.
+//! Log lines: a thread of its own writes them, behind a bounded queue, so that a log that is not read slows nothing down. Lines
+//! that do not fit are dropped and counted. Does not know what is logged.
 
 use std::cell::Cell;
 use std::collections::VecDeque;
@@ -20,7 +20,7 @@ const QUEUE_BYTES_MAX: usize = 1_048_576;
 /// How long the last lines may take to be written when the program ends.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
-static QUEUE: LazyLock<Queue> = LazyLock::new(Queue::default);
+static QUEUE: LazyLock<LogQueue> = LazyLock::new(LogQueue::default);
 
 thread_local! {
     /// Whether this is the thread that writes: what it has to say itself always fits.
@@ -30,7 +30,7 @@ thread_local! {
 /// From now on lines up to `level` go to standard error.
 pub fn start(level: LevelFilter, format: LogFormat) {
     let is_terminal = stderr().is_terminal();
-    let lines = tracing_subscriber::fmt().with_max_level(level).with_writer(|| Line).log_internal_errors(false);
+    let lines = tracing_subscriber::fmt().with_max_level(level).with_writer(|| LogLine).log_internal_errors(false);
     let as_text = match format {
         LogFormat::Text => true,
         LogFormat::Json => false,
@@ -42,7 +42,7 @@ pub fn start(level: LevelFilter, format: LogFormat) {
         lines.json().flatten_event(true).init();
     }
     let writer = std::thread::Builder::new().name("log".to_owned()).spawn(|| QUEUE.write());
-    // Without it lines are dropped and counted, which is told as the first one.
+    // Without it lines are dropped and counted.
     if let Err(error) = writer {
         eprintln!("synckairos: nothing is logged: {error}");
     }
@@ -54,14 +54,14 @@ pub fn register(registry: &mut Registry) {
     registry.register("synckairos_log_lines_dropped", help, QUEUE.dropped.clone());
 }
 
-/// Waits until everything is written that was logged, but not for long: whoever reads the log may not.
+/// Waits until everything is written that was logged, but not for long: nobody may read the log.
 pub fn flush() {
     QUEUE.flush(FLUSH_TIMEOUT);
 }
 
 /// Lines that wait to be written.
 #[derive(Default)]
-struct Queue {
+struct LogQueue {
     lines: Mutex<Lines>,
     /// There is something to write.
     filled: Condvar,
@@ -76,16 +76,16 @@ struct Lines {
     bytes: usize,
     /// Taken out, and not written yet.
     is_writing: bool,
-    /// Dropped since that was said last.
-    unsaid: u64,
+    /// Dropped since the last line that says so.
+    unreported: u64,
 }
 
-impl Queue {
+impl LogQueue {
     /// Takes a line in, or drops it when there is no room.
     fn push(&self, line: &[u8]) {
         let mut lines = self.lines.lock();
         if lines.bytes + line.len() > QUEUE_BYTES_MAX && !IS_WRITER.get() {
-            lines.unsaid += 1;
+            lines.unreported += 1;
             drop(lines);
             self.dropped.inc();
             return;
@@ -96,7 +96,7 @@ impl Queue {
         self.filled.notify_one();
     }
 
-    /// Writes for ever what comes.
+    /// Writes lines as they come.
     fn write(&self) {
         IS_WRITER.set(true);
         loop {
@@ -110,16 +110,16 @@ impl Queue {
             lines.is_writing = true;
             drop(lines);
             for line in taken {
-                // Whoever reads the log may go away; that is no reason to fail.
+                // A reader of the log that goes away is no reason to fail.
                 if stderr().write_all(&line).is_err() {
                     self.dropped.inc();
                 }
                 // Room is made when it was really read.
                 self.lines.lock().bytes -= line.len();
             }
-            let unsaid = std::mem::take(&mut self.lines.lock().unsaid);
-            if unsaid > 0 {
-                warn!(lines = unsaid, "log lines were dropped: whoever reads the log did not keep up");
+            let unreported = std::mem::take(&mut self.lines.lock().unreported);
+            if unreported > 0 {
+                warn!(lines = unreported, "log lines were dropped: whoever reads the log did not keep up");
             }
         }
     }
@@ -132,9 +132,9 @@ impl Queue {
 }
 
 /// What a line is written into: it comes as a whole, in one call.
-struct Line;
+struct LogLine;
 
-impl Write for Line {
+impl Write for LogLine {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         QUEUE.push(line);
         Ok(line.len())

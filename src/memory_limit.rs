@@ -1,9 +1,9 @@
-//! How much memory this process may take: what the machine has, or less where a control group says so. Reads what the
-//! kernel tells (proc(5), cgroups(7)); does not know what the memory is for.
+//! How much memory this process may take: what the machine has, or less where a control group says so. Reads what the kernel
+//! shows (proc(5), cgroups(7)); does not know what the memory is for.
 
 use std::path::{Path, PathBuf};
 
-/// What is assumed where nobody says.
+/// What is assumed where the kernel shows nothing.
 const UNKNOWN: usize = 1 << 30;
 
 /// Bytes of memory that this process may take.
@@ -24,7 +24,7 @@ fn within(root: &Path) -> usize {
     machine.into_iter().chain(groups).min().unwrap_or(UNKNOWN)
 }
 
-/// The machine's memory, as the kernel tells it in kB.
+/// The machine's memory, which the kernel shows in kB.
 fn total(meminfo: &str) -> Option<usize> {
     let line = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
     line.trim().strip_suffix("kB")?.trim().parse::<usize>().ok()?.checked_mul(1_024)

@@ -1,5 +1,5 @@
-//! Errors as clients see them: the one table from what went wrong to status, code, message and details,
-//! for REST answers and WebSocket results alike. Does not know how they are sent.
+//! Errors as clients see them: the one table from what went wrong to status, code, message and details, for REST answers and
+//! WebSocket results alike. Does not know how they are sent.
 
 use std::borrow::Cow;
 
@@ -10,10 +10,10 @@ use crate::sessions::Failure;
 use crate::store::StoreError;
 use crate::wire::{self, Details, NotJson, ProblemCode};
 
-/// Whoever asks again because the server could not answer should wait this long.
+/// How long a client should wait before it retries what the server could not answer.
 const RETRY_AFTER_S: u32 = 1;
 
-/// An error, ready to be told.
+/// An error, ready to be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     /// The HTTP status.
@@ -22,7 +22,7 @@ pub struct Problem {
     pub code: &'static str,
     /// The message for people.
     pub message: Cow<'static, str>,
-    /// What else is told.
+    /// What else a program needs.
     pub details: Details,
     /// When to come back, in seconds.
     pub retry_after_s: Option<u32>,

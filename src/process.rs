@@ -81,7 +81,7 @@ impl Collector for ProcessCollector {
     }
 }
 
-/// Reads `/proc/self/stat`: the program's name, which may hold anything, stands in parentheses.
+/// Reads `/proc/self/stat`: the program's name, which may hold anything, is in parentheses.
 fn taken(stat: &str) -> Option<Taken> {
     let fields: Vec<_> = stat.rsplit_once(')')?.1.split_ascii_whitespace().collect();
     // Counted from the third one.

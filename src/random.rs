@@ -1,5 +1,5 @@
-//! Random numbers, taken from the operating system's generator (getrandom(2)), some at a time for each thread: nobody can
-//! foresee them. Does not know what they are for.
+//! Random numbers from the operating system's generator (getrandom(2)), taken some at a time for each thread: they cannot be
+//! foreseen. Does not know what they are for.
 
 use std::cell::RefCell;
 use std::time::Duration;
@@ -27,7 +27,7 @@ impl RandomPool {
         self.left -= 1;
         let number = &mut self.bytes[self.left * NUMBER_LEN..][..NUMBER_LEN];
         let bits = u64::from_ne_bytes((&*number).try_into().expect("eight bytes"));
-        // Whoever reads the memory of this process later learns nothing of it.
+        // It cannot be read from the memory of this process later.
         number.fill(0);
         bits
     }

@@ -1,5 +1,5 @@
-//! Text that nobody may see but whom it lets in: what was given once, or what a file says, which is read again whenever
-//! it is needed, so that a new password counts without a restart. Does not know what it opens.
+//! Secrets: text that cannot be printed. It was given once, or is in a file that is read again for each use, so that a new
+//! password counts without a restart. Does not know what it opens.
 
 use std::fmt;
 use std::fs::File;
@@ -25,7 +25,7 @@ impl Secret {
         Self(Arc::new(text.into()))
     }
 
-    /// The text itself, for whoever must be told.
+    /// The text itself, for the login.
     pub fn reveal(&self) -> &str {
         self.0.expose_secret()
     }
@@ -50,7 +50,7 @@ impl fmt::Debug for Secret {
 pub enum SecretSource {
     /// It was given, and does not change.
     Given(Secret),
-    /// It stands in a file, and changes when the file does.
+    /// It is in a file, and changes when the file does.
     File(SecretFile),
 }
 
@@ -60,7 +60,7 @@ impl SecretSource {
         Self::Given(Secret::new(text))
     }
 
-    /// What a file says; `Err` says why nobody can know.
+    /// What a file holds; `Err` says why it cannot be read.
     pub fn file(path: &Path) -> Result<Self, String> {
         let last = Mutex::new(LastRead { secret: Secret::new(&read(path)?), is_readable: true });
         Ok(Self::File(SecretFile(Arc::new(WatchedFile { path: path.to_owned(), last }))))
@@ -71,7 +71,7 @@ impl SecretSource {
         matches!(self, SecretSource::File(_))
     }
 
-    /// The secret as it is now: of a file that cannot be read any more, what it said last. Blocks while a file is read.
+    /// The secret as it is now: of a file that cannot be read any more, what it held last. Blocks while a file is read.
     pub fn now(&self) -> Secret {
         match self {
             SecretSource::Given(secret) => secret.clone(),
@@ -80,7 +80,7 @@ impl SecretSource {
     }
 }
 
-/// A file and what it said last.
+/// A file and what it held last.
 #[derive(Clone)]
 pub struct SecretFile(Arc<WatchedFile>);
 
@@ -91,7 +91,7 @@ struct WatchedFile {
 
 struct LastRead {
     secret: Secret,
-    /// So that the log says once that it is not.
+    /// Logged once when it is not.
     is_readable: bool,
 }
 

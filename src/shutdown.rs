@@ -1,4 +1,4 @@
-//! The one signal that ends everything, and the notice that it will come. Does not know what has to end.
+//! The one signal that ends everything, and its announcement. Does not know what has to end.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -15,14 +15,14 @@ pub struct Trigger {
     drain: watch::Sender<Option<Duration>>,
 }
 
-/// Hears of the shutdown.
+/// Notices the shutdown.
 #[derive(Clone, Debug)]
 pub struct Shutdown {
     begun: watch::Receiver<bool>,
     draining: watch::Receiver<Option<Duration>>,
 }
 
-/// A trigger and what hears of it.
+/// A trigger and its receiver.
 pub fn channel() -> (Trigger, Shutdown) {
     let (begin, begun) = watch::channel(false);
     let (drain, draining) = watch::channel(None);
@@ -30,8 +30,8 @@ pub fn channel() -> (Trigger, Shutdown) {
 }
 
 impl Trigger {
-    /// Says that the shutdown begins after so long: until then everything is served, and nobody should come who can go
-    /// elsewhere.
+    /// Announces that the shutdown begins after so long: until then everything is served, and clients that can go elsewhere
+    /// should.
     pub fn drain(&self, length: Duration) {
         self.drain.send_replace(Some(length));
     }
@@ -48,7 +48,7 @@ impl Shutdown {
         self.draining.borrow().is_some() || *self.begun.borrow()
     }
 
-    /// Waits until it is said that the shutdown begins after so long; for ever, if that is never said.
+    /// Waits until the shutdown is announced, and returns after how long it begins; waits for ever if it never is.
     pub async fn announced(&mut self) -> Duration {
         match self.draining.wait_for(Option::is_some).await.ok().and_then(|length| *length) {
             Some(length) => length,
@@ -58,7 +58,7 @@ impl Shutdown {
 
     /// Waits until the shutdown begins; a trigger that is gone has begun it.
     ///
-    /// Who waits for something else besides is woken for that all the time, and must not ask for a lock each time.
+    /// A task that also waits for something else is woken for that all the time, and must not take a lock each time.
     pub async fn begun(&mut self) {
         let signal = self.begun.clone();
         // Without a budget: a wait that has none left does not enter itself among those that are woken.

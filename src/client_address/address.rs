@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 /// The first bits of the IPv6 addresses that translators make of IPv4 addresses (RFC 6052): `64:ff9b::/96`.
 const TRANSLATED: [u16; 6] = [0x64, 0xff9b, 0, 0, 0, 0];
 
-/// A client's address as limits count it. Whoever has one IPv6 address has the 2^64 beside it, so these count as one;
+/// A client's address as limits count it. A client that has one IPv6 address has the 2^64 beside it, so these count as one;
 /// an IPv4 address is the same one when it is written as IPv6. Clients of a Unix socket count as one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ClientAddress(Counted);

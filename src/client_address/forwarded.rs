@@ -2,8 +2,8 @@
 //! are trusted. Does not know the rest of a request.
 //!
 //! The lists grow at their right end, so that what is trusted is read from there: the client is the last address that is
-//! no proxy's. What stands left of it may be made up, and is not looked at. Where that cannot be told, the client is
-//! whoever is connected: what is malformed, longer than [`HOPS_MAX`], or says two things at once, gains nothing.
+//! no proxy's. What is left of it may be made up, and is not looked at. Where the client cannot be found, it is the peer of
+//! the connection: a list that is malformed, longer than [`HOPS_MAX`], or says two things at once, gains nothing.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
@@ -14,7 +14,7 @@ use super::network::Network;
 /// Proxies in a row at most.
 const HOPS_MAX: usize = 32;
 
-/// Whose word on who asks is taken.
+/// The proxies that are trusted to say who asks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TrustedProxies(Vec<Network>);
 
@@ -103,7 +103,7 @@ fn address(text: &str) -> Option<IpAddr> {
     Some(ip.to_canonical())
 }
 
-/// Networks between commas; empty is nobody.
+/// Networks between commas; empty is none.
 impl FromStr for TrustedProxies {
     type Err = ();
 

@@ -1,4 +1,5 @@
-//! Whom limits count: one key for each client address, and who asks through a trusted proxy. Does not know what is counted.
+//! What rate limits count: one key for each client address, and the client behind a trusted proxy. Does not know what is
+//! counted.
 
 mod address;
 mod forwarded;

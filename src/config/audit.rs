@@ -2,7 +2,7 @@
 
 use crate::postgres::{PostgresAccess, PostgresServer};
 
-use super::reader::Reader;
+use super::reader::SettingsReader;
 
 /// Where changes are written down.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,8 +15,8 @@ pub struct AuditSettings {
     pub queue_bytes_max: u64,
 }
 
-impl<L: Fn(&str) -> Option<String>> Reader<L> {
-    /// Where the database is, if that is said.
+impl<L: Fn(&str) -> Option<String>> SettingsReader<L> {
+    /// Where the database is, if it is given.
     pub(super) fn database(&mut self) -> Option<PostgresAccess> {
         let is_encrypted = match self.given("DATABASE_SSL").as_deref() {
             None => None,
@@ -35,7 +35,7 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
         Some(access)
     }
 
-    /// To go without an audit must be said; to ignore what asks for one would lose it.
+    /// To go without an audit must be explicit; to ignore a setting that asks for one would lose it.
     pub(super) fn audit(&mut self, is_shared: bool) -> Option<AuditSettings> {
         let is_on = self.parse("AUDIT", "on or off", |text| match text {
             "on" => Some(true),

@@ -10,13 +10,13 @@ use crate::client_address::TrustedProxies;
 use crate::engine::OnTimeout;
 use crate::postgres::PostgresAccess;
 
-use super::reader::Reader;
+use super::reader::SettingsReader;
 use super::{Config, LogFormat, RedisSettings};
 
 impl Config {
     /// Reads every setting through `lookup`; reports everything that is wrong at once, a line each.
     pub fn read(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, Vec<String>> {
-        let mut reader = Reader::new(lookup);
+        let mut reader = SettingsReader::new(lookup);
         let redis = reader.redis();
         let audit = reader.audit(redis.is_some());
         let data_dir = reader.data_dir();
@@ -59,29 +59,29 @@ impl Config {
         reader.end(config)
     }
 
-    /// Reads what concerns Redis, for whoever needs nothing else.
+    /// Reads the settings of Redis alone.
     pub fn read_redis(lookup: impl Fn(&str) -> Option<String>) -> Result<RedisSettings, Vec<String>> {
-        let mut reader = Reader::new(lookup);
+        let mut reader = SettingsReader::new(lookup);
         let redis = reader.redis();
         reader.end(redis)?.ok_or_else(|| vec!["REDIS_URL: missing: that is what is asked".to_owned()])
     }
 
-    /// Reads where the database is, for whoever needs nothing else.
+    /// Reads where the database is, alone.
     pub fn read_database(lookup: impl Fn(&str) -> Option<String>) -> Result<PostgresAccess, Vec<String>> {
-        let mut reader = Reader::new(lookup);
+        let mut reader = SettingsReader::new(lookup);
         let database = reader.database();
         reader.end(database)?.ok_or_else(|| vec!["DATABASE_URL: missing: that is what is asked".to_owned()])
     }
 
     /// Reads how to log.
     pub fn read_logging(lookup: impl Fn(&str) -> Option<String>) -> Result<(LevelFilter, LogFormat), Vec<String>> {
-        let mut reader = Reader::new(lookup);
+        let mut reader = SettingsReader::new(lookup);
         let logging = reader.logging();
         reader.end(logging)
     }
 }
 
-impl<L: Fn(&str) -> Option<String>> Reader<L> {
+impl<L: Fn(&str) -> Option<String>> SettingsReader<L> {
     fn logging(&mut self) -> (LevelFilter, LogFormat) {
         let level = self.parse("LOG_LEVEL", "off, error, warn, info, debug or trace", |text| text.parse().ok());
         let format = self.parse("LOG_FORMAT", "text, json or auto", |text| match text {

@@ -1,5 +1,5 @@
-//! What the server can be told: one table of settings, each with a flag and an environment variable, read
-//! through a function so that nothing here touches the environment. Does not know what the values do.
+//! The settings of a server: one table, each setting an option and an environment variable, read through a function so that
+//! nothing here touches the environment. Does not know what the values do.
 
 mod audit;
 mod listening;
@@ -46,7 +46,7 @@ pub struct Config {
     pub connections_max: u32,
     /// Of them of one client address; 0 is without limit.
     pub connections_of_address_max: u32,
-    /// Whose word on who asks is taken.
+    /// The proxies that are trusted to say who asks.
     pub trusted_proxies: TrustedProxies,
     /// Where this process keeps its sessions over a restart; `None` is nowhere.
     pub data_dir: Option<PathBuf>,
@@ -99,7 +99,7 @@ pub enum LogFormat {
     Text,
     /// For programs.
     Json,
-    /// For whoever is at the other end.
+    /// As the other end needs it: text on a terminal, JSON otherwise.
     Auto,
 }
 

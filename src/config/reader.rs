@@ -9,12 +9,12 @@ use crate::secret::{self, SecretSource};
 use super::settings::{SETTINGS, Setting, SettingKind};
 
 /// Reads settings through a function, and collects what is wrong with them.
-pub(super) struct Reader<L> {
+pub(super) struct SettingsReader<L> {
     lookup: L,
     problems: Vec<String>,
 }
 
-impl<L: Fn(&str) -> Option<String>> Reader<L> {
+impl<L: Fn(&str) -> Option<String>> SettingsReader<L> {
     pub(super) fn new(lookup: L) -> Self {
         Self { lookup, problems: Vec::new() }
     }
@@ -46,7 +46,7 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
         self.value(name).or_else(|| self.value(&format!("{name}_FILE"))).is_some()
     }
 
-    /// The file that a setting stands in, if it does.
+    /// The file that holds a setting, if one does.
     fn file_of(&mut self, name: &str) -> Option<PathBuf> {
         let is_file = |setting: &Setting| setting.name == name && setting.kind == SettingKind::File;
         if SETTINGS.iter().any(is_file) {

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use crate::redis::{Certificates, RedisAccess, RedisServer};
 
-use super::reader::Reader;
+use super::reader::SettingsReader;
 
-/// Partitions with a Cluster, unless it is said otherwise.
+/// Partitions with a Cluster, unless PARTITIONS is given.
 const CLUSTER_PARTITIONS: u16 = 32;
 
 /// Where in Redis sessions are kept.
@@ -24,7 +24,7 @@ pub struct RedisSettings {
     pub record_format: u8,
 }
 
-impl<L: Fn(&str) -> Option<String>> Reader<L> {
+impl<L: Fn(&str) -> Option<String>> SettingsReader<L> {
     pub(super) fn redis(&mut self) -> Option<RedisSettings> {
         let prefix = self.given("REDIS_PREFIX").unwrap_or_default();
         let is_divided = self.given("PARTITIONS").is_some();
@@ -42,7 +42,7 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
         });
         let known = self.problem_count();
         let certificates = self.certificates();
-        // What cannot be read was told already.
+        // What cannot be read is a problem already.
         let readable = if self.problem_count() == known { certificates.clone() } else { Certificates::default() };
         let known = self.problem_count();
         let (url, password) = (self.secret("REDIS_URL"), self.secret("REDIS_PASSWORD"));

@@ -57,7 +57,7 @@ pub const HEADINGS: &[(&str, &str)] = &[
     ("IDLE_TIMEOUT_MS", "Time"),
 ];
 
-/// Every setting, in the order in which people are told of them.
+/// Every setting, in the order of `--help` and of the page of settings.
 pub const SETTINGS: &[Setting] = &[
     setting(
         "HOST",

@@ -1,4 +1,5 @@
-//! What a client would rather have, by weights (RFC 9110, section 12.4.2). Does not know what there is.
+//! Content negotiation: how much a client wants each of several forms, by weights (RFC 9110, section 12.4.2). Does not know
+//! which forms there are.
 
 use hyper::header::{HeaderMap, HeaderName};
 

@@ -1,5 +1,5 @@
-//! Who may come in: so many connections in all, so many of one address, and a reserve beside them in which the server
-//! can still be asked how it is. Does not know what happens on a connection.
+//! Admission of connections: a limit on all, a limit for each address, and a reserve beside them in which probes are still
+//! answered. Does not know what happens on a connection.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::client_address::ClientAddress;
 
 use super::peer::Peer;
 
-/// Connections of one address in the reserve, so that nobody takes all of it.
+/// Connections of one address in the reserve, so that no client takes all of it.
 const RESERVE_OF_ADDRESS_MAX: u32 = 8;
 
 /// How many connections there may be.
@@ -22,7 +22,7 @@ pub struct ConnectionLimits {
     pub connections_max: u32,
     /// Of them of one address; `None` is without limit.
     pub of_address_max: Option<u32>,
-    /// Beside them, for whoever asks how the server is.
+    /// Beside them, for probes.
     pub reserve: u32,
 }
 
@@ -53,7 +53,7 @@ pub(super) struct Admission {
 
 /// What a connection may ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Scope {
+pub(super) enum ConnectionScope {
     /// Everything.
     All,
     /// How the server is, once.
@@ -63,7 +63,7 @@ pub(super) enum Scope {
 /// A place that is taken until it is dropped.
 #[derive(Debug)]
 pub(super) struct AdmittedConnection {
-    pub(super) scope: Scope,
+    pub(super) scope: ConnectionScope,
     _permit: OwnedSemaphorePermit,
     _counted: Option<CountedConnection>,
 }
@@ -98,7 +98,9 @@ impl Admission {
         let permit = Arc::clone(&self.open).try_acquire_owned().ok();
         let was_full = std::mem::replace(&mut *self.is_full.lock(), permit.is_none());
         match permit {
-            Some(permit) => Some(AdmittedConnection { scope: Scope::All, _permit: permit, _counted: counted }),
+            Some(permit) => {
+                Some(AdmittedConnection { scope: ConnectionScope::All, _permit: permit, _counted: counted })
+            }
             None => {
                 if !was_full {
                     warn!(client = %peer.address(), "refusing connections: there are as many as there may be");
@@ -111,7 +113,7 @@ impl Admission {
     fn reserved(&self, peer: &Peer) -> Option<AdmittedConnection> {
         let counted = Addresses::enter(&self.reserve_of_address, peer.address(), RESERVE_OF_ADDRESS_MAX).ok()?;
         let permit = Arc::clone(&self.reserve).try_acquire_owned().ok()?;
-        Some(AdmittedConnection { scope: Scope::Probes, _permit: permit, _counted: Some(counted) })
+        Some(AdmittedConnection { scope: ConnectionScope::Probes, _permit: permit, _counted: Some(counted) })
     }
 }
 

@@ -1,5 +1,4 @@
-//! A line for each answer: for whoever debugs, and a warning where the server could not do what it should. Does not know
-//! why.
+//! The access log: a line for each answer at level debug, and a warning where a request was not served. Does not know why.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -14,24 +13,25 @@ use super::request_id::trace_id;
 use super::router::RouteMatch;
 use super::routes::{Endpoint, Resource};
 
-/// How often it is said that requests cannot be served now: while something is away there is one after the other.
+/// How often a 503 is logged: an outage refuses one request after the other.
 const PAUSE: Duration = Duration::from_secs(60);
 
-/// Writes them.
+/// Logs answers.
 #[derive(Debug, Default)]
 pub(super) struct AnswerLog {
-    /// When it was said last that a request cannot be served now.
-    said: Mutex<Option<Moment>>,
-    unsaid: AtomicU64,
+    /// When a 503 was last logged.
+    logged_at: Mutex<Option<Moment>>,
+    /// 503s since then.
+    suppressed: AtomicU64,
 }
 
 impl AnswerLog {
     /// A request was answered `at`.
     pub(super) fn log(&self, context: &RequestContext<'_>, route: RouteMatch<'_>, status: u16, at: Moment) {
         let is_fault = match status {
-            // It is asked for this.
+            // That is an answer, and no failure.
             503 if route.resource() == Some(Resource::of(Endpoint::Ready)) => false,
-            503 => self.is_said(at),
+            503 => self.is_due(at),
             _ => status >= 500,
         };
         if !is_fault && !tracing::enabled!(tracing::Level::DEBUG) {
@@ -40,21 +40,21 @@ impl AnswerLog {
         let (method, path) = (context.method(), context.path());
         let (request_id, trace_id) = (context.id_text(), trace_id(context.headers()));
         if is_fault {
-            let unsaid = self.unsaid.swap(0, Ordering::Relaxed);
+            let unsaid = self.suppressed.swap(0, Ordering::Relaxed);
             warn!(%method, path, status, request_id, trace_id, unsaid, "a request was not served");
         } else {
             debug!(%method, path, status, request_id, trace_id, "answered");
         }
     }
 
-    /// Whether it was not said just now.
-    fn is_said(&self, at: Moment) -> bool {
-        let mut said = self.said.lock();
-        let is_due = said.is_none_or(|said| at.since(said) >= PAUSE);
+    /// Whether a 503 is to be logged again; counts it otherwise.
+    fn is_due(&self, at: Moment) -> bool {
+        let mut logged_at = self.logged_at.lock();
+        let is_due = logged_at.is_none_or(|logged_at| at.since(logged_at) >= PAUSE);
         if is_due {
-            *said = Some(at);
+            *logged_at = Some(at);
         } else {
-            self.unsaid.fetch_add(1, Ordering::Relaxed);
+            self.suppressed.fetch_add(1, Ordering::Relaxed);
         }
         is_due
     }

@@ -1,5 +1,5 @@
-//! Bodies: reading a request's with a limit and a deadline, and framing an answer's pieces without joining
-//! them. Does not know what is in them.
+//! Bodies: reads a request's with a limit and a deadline, and frames the pieces of an answer without joining them. Does not
+//! know what is in them.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -21,11 +21,11 @@ pub(super) const LEN_MAX: usize = 1 << 20;
 const FRAME_LEN_MAX: usize = 32 << 10;
 
 /// A request's body; `None` when there is nothing left to read. A connection whose request has one when it is
-/// answered is closed, since nobody knows where the next one begins.
-pub(super) type Unread = Option<Incoming>;
+/// answered is closed, since the beginning of the next request cannot be found.
+pub(super) type UnreadBody = Option<Incoming>;
 
 /// What a request brought, before anything of it was read.
-pub(super) fn unread(body: Incoming) -> Unread {
+pub(super) fn unread(body: Incoming) -> UnreadBody {
     (!body.is_end_stream()).then_some(body)
 }
 
@@ -48,7 +48,7 @@ pub(super) struct RequestBody {
 /// own buffer; what is put together from more pieces takes it from `bodies`.
 pub(super) async fn read(
     headers: &HeaderMap,
-    unread: &mut Unread,
+    unread: &mut UnreadBody,
     timeout: Duration,
     bodies: &Bodies,
 ) -> Result<RequestBody, Problem> {

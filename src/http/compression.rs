@@ -1,5 +1,5 @@
-//! Answers made shorter for whoever asks (RFC 9110, section 8.4.1.3: gzip). Small ones cost more than they save and go as
-//! they are. Does not know what is answered.
+//! Compression of answers for clients that accept it (RFC 9110, section 8.4.1.3: gzip). Small ones cost more than they save and
+//! go as they are. Does not know what is answered.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use super::response::{Response, ResponseKind};
 
 /// The longest answer that goes as it is, in bytes.
 const LEN_MIN: usize = 2_048;
-/// What is longer is compressed by a thread that nobody else waits for, in bytes.
+/// What is longer, in bytes, is compressed on a thread that no other request waits for.
 const LEN_AT_ONCE_MAX: usize = 16 * 1_024;
 
 /// What compressing is called where its faults are counted.
@@ -44,7 +44,7 @@ impl Compressor {
         reply.body.len() > LEN_MIN
     }
 
-    /// A reply that is long enough, as the client wants it. It says that it could have been compressed, for whoever keeps it.
+    /// A reply that is long enough, as the client wants it. It says that it could have been compressed, for caches.
     pub(super) async fn apply(&self, headers: &HeaderMap, reply: Response) -> Response {
         let reply = reply.with(VARY, HeaderValue::from_static("Accept-Encoding"));
         if !is_wanted(headers) {

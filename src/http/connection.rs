@@ -19,7 +19,7 @@ use crate::shutdown::Shutdown;
 use crate::supervision::panic_point;
 use crate::ws;
 
-use super::admission::Scope;
+use super::admission::ConnectionScope;
 use super::connection_state::{ConnectionState, Overdue};
 use super::linger;
 use super::peer::Peer;
@@ -58,7 +58,7 @@ const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
 pub(super) async fn serve(
     tcp: TcpStream,
     peer: Peer,
-    scope: Scope,
+    scope: ConnectionScope,
     shared: Arc<ServerContext>,
     mut shutdown: Shutdown,
 ) {
@@ -89,7 +89,7 @@ enum ConnectionEnd {
 async fn requests(
     tcp: TcpStream,
     peer: Peer,
-    scope: Scope,
+    scope: ConnectionScope,
     shared: &ServerContext,
     shutdown: &mut Shutdown,
 ) -> Option<(TcpStream, ConnectionEnd)> {
@@ -118,8 +118,8 @@ async fn requests(
         .serve_connection(TokioIo::new(TrackedSocket::new(tcp, &phase)), service);
 
     let (idle, head) = match scope {
-        Scope::All => (shared.limits.idle_timeout, shared.limits.head_timeout),
-        Scope::Probes => (shared.limits.idle_timeout, shared.limits.head_timeout.min(PROBE_TIMEOUT)),
+        ConnectionScope::All => (shared.limits.idle_timeout, shared.limits.head_timeout),
+        ConnectionScope::Probes => (shared.limits.idle_timeout, shared.limits.head_timeout.min(PROBE_TIMEOUT)),
     };
     let mut timer = std::pin::pin!(tokio::time::sleep(idle.min(head)));
     let mut stopping = false;
@@ -137,8 +137,8 @@ async fn requests(
                     break ConnectionEnd::Refused(Problem::too_slow("The head of the request did not arrive in time"));
                 }
                 Err(Overdue::Request) => break match scope {
-                    Scope::All => ConnectionEnd::Done,
-                    Scope::Probes => ConnectionEnd::Refused(Problem::too_many_connections()),
+                    ConnectionScope::All => ConnectionEnd::Done,
+                    ConnectionScope::Probes => ConnectionEnd::Refused(Problem::too_many_connections()),
                 },
             },
             () = shutdown.begun(), if !stopping => {
@@ -158,7 +158,7 @@ async fn requests(
     })
 }
 
-/// What a client is told whose head hyper could not read, if it can be told anything.
+/// The answer to a head that hyper could not read, if the client can still be sent one.
 fn refusal(error: &hyper::Error) -> Option<Problem> {
     if error.is_parse_too_large() {
         Some(Problem::head_too_large())

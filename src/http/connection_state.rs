@@ -1,6 +1,6 @@
-//! Where a connection stands: waiting for a request, in the middle of its head, busy with it, or sending the
-//! answer; and how long it may stay there. One timer watches it all, looked at when it might
-//! matter and never reset by a request. Does not know what is read.
+//! The state of a connection: waiting for a request, in the middle of its head, busy with it, or sending the answer; and how
+//! long it may stay in it. One timer watches all states, looked at when it might matter and never reset by a request. Does not
+//! know what is read.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -82,7 +82,7 @@ impl ConnectionState {
         let since = Duration::from_millis(self.elapsed_ms(self.clock.moment()).saturating_sub(now >> PHASE_BITS));
         let left = |limit: Duration, overdue| limit.checked_sub(since).filter(|left| !left.is_zero()).ok_or(overdue);
         match phase(now) {
-            // Whoever connects has something to ask.
+            // A client that connects has something to ask.
             FIRST => left(idle.min(head), Overdue::Request),
             WAITING | ANSWERING | FLUSHING => left(idle, Overdue::Request).map(|left| left.min(head)),
             HEAD => left(head, Overdue::ResponseKind),

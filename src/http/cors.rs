@@ -1,5 +1,5 @@
-//! What browsers need to be told before they let a page of another origin read answers (Fetch standard,
-//! "CORS protocol"). Does not know what is answered.
+//! What lets pages of another origin read answers in a browser (Fetch standard, "CORS protocol"). Does not know what is
+//! answered.
 
 use hyper::StatusCode;
 use hyper::header::{

@@ -1,4 +1,4 @@
-//! What is counted, in the form that whoever asks reads: OpenMetrics, or Prometheus' older text. Does not know what is
+//! The exposition of metrics in the form that a scraper accepts: OpenMetrics, or Prometheus' older text. Does not know what is
 //! counted.
 
 use std::fmt::Write;

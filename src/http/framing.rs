@@ -1,9 +1,9 @@
-//! What a request must be beyond what hyper asks of it: for one host, and with a body whose end everybody
-//! finds at the same place (RFC 9112, sections 3.2 and 6.1). Does not know what is asked.
+//! What a request must be beyond what hyper asks of it: for one host, and with a body that every proxy frames in the same way
+//! (RFC 9112, sections 3.2 and 6.1), so that no request can be smuggled. Does not know what is asked.
 //!
-//! Of what is ambiguous hyper refuses lengths that differ or are no digits, codings of which the last is not
-//! `chunked`, codings in HTTP/1.0, folded headers and spaces before a colon. A length beside a coding is
-//! dropped, as the standard says, and the connection closes after the answer.
+//! Of what is ambiguous hyper refuses lengths that differ or are no digits, codings of which the last is not `chunked`, codings
+//! in HTTP/1.0, folded headers and spaces before a colon. A length beside a coding is dropped, as the standard says, and the
+//! connection closes after the answer.
 
 use hyper::Version;
 use hyper::header::{HOST, TRANSFER_ENCODING};

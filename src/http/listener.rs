@@ -14,7 +14,7 @@ const MODE: u32 = 0o660;
 
 /// Takes connections.
 #[derive(Debug)]
-pub enum Listener {
+pub enum HttpListener {
     /// At an address.
     Tcp(TcpListener),
     /// At a path.
@@ -28,10 +28,10 @@ pub struct SocketFile {
     inode: (u64, u64),
 }
 
-impl Listener {
+impl HttpListener {
     /// Listens on an address.
     pub async fn tcp(address: SocketAddr) -> io::Result<Self> {
-        TcpListener::bind(address).await.map(Listener::Tcp)
+        TcpListener::bind(address).await.map(HttpListener::Tcp)
     }
 
     /// Listens on a path. A socket that was left there by a process which has ended is replaced.
@@ -48,26 +48,26 @@ impl Listener {
         let listener = UnixListener::bind(path)?;
         fs::set_permissions(path, Permissions::from_mode(MODE))?;
         let inode = inode(path)?;
-        Ok(Listener::Unix(listener, SocketFile { path: path.to_owned(), inode }))
+        Ok(HttpListener::Unix(listener, SocketFile { path: path.to_owned(), inode }))
     }
 
     /// The address, if it is one.
     pub fn address(&self) -> io::Result<Option<SocketAddr>> {
         match self {
-            Listener::Tcp(listener) => listener.local_addr().map(Some),
-            Listener::Unix(..) => Ok(None),
+            HttpListener::Tcp(listener) => listener.local_addr().map(Some),
+            HttpListener::Unix(..) => Ok(None),
         }
     }
 
     /// The next client, and its address if it has one.
     pub(super) async fn accept(&self) -> io::Result<(TcpStream, Option<IpAddr>)> {
         match self {
-            Listener::Tcp(listener) => {
+            HttpListener::Tcp(listener) => {
                 let (stream, address) = listener.accept().await?;
                 stream.set_nodelay(true)?;
                 Ok((stream, Some(address.ip())))
             }
-            Listener::Unix(listener, _) => {
+            HttpListener::Unix(listener, _) => {
                 let (stream, _) = listener.accept().await?;
                 // A stream of bytes is one whatever carries it: all that is asked of it from here on is to read, to
                 // write and to end.
@@ -81,7 +81,7 @@ impl Listener {
 impl Drop for SocketFile {
     fn drop(&mut self) {
         if inode(&self.path).is_ok_and(|inode| inode == self.inode) {
-            // Whoever comes next replaces it.
+            // A server that starts next replaces it.
             let _ = fs::remove_file(&self.path);
         }
     }

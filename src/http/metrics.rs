@@ -1,4 +1,4 @@
-//! What is counted of requests, under the names that dashboards know. Does not know what is asked.
+//! HttpMetrics of requests, under the names that dashboards use. Does not know what is asked.
 
 use std::fmt;
 use std::time::Duration;
@@ -18,7 +18,7 @@ const SWITCH_BUCKETS_MS: [f64; 7] = [1.0, 2.0, 3.0, 5.0, 10.0, 25.0, 50.0];
 
 /// Counters of requests.
 #[derive(Clone, Debug)]
-pub(super) struct Metrics {
+pub(super) struct HttpMetrics {
     requests: Family<RequestLabels, Counter>,
     durations: Family<DurationLabels, Histogram, fn() -> Histogram>,
     switches: Histogram,
@@ -38,8 +38,8 @@ struct RequestLabels {
     status_code: u16,
 }
 
-/// Where requests of one kind are counted. Whoever asked for something asks for the same again most often, so that each
-/// connection keeps the last one instead of looking it up.
+/// The series of one kind of request. A client most often asks for the same again, so that each connection keeps the last one
+/// instead of looking it up.
 #[derive(Debug)]
 pub(super) struct Series {
     name: RequestLabels,
@@ -47,7 +47,7 @@ pub(super) struct Series {
     durations: Histogram,
 }
 
-/// The methods that are served; all others count as one, so that nobody can make up series.
+/// The methods that are served; all others count as one, so that no client can make up series.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
 enum Verb {
     #[expect(clippy::upper_case_acronyms, reason = "that is its name")]
@@ -76,7 +76,7 @@ impl EncodeLabelValue for Template {
     }
 }
 
-impl Metrics {
+impl HttpMetrics {
     pub(super) fn register(registry: &mut Registry) -> Self {
         let durations: fn() -> Histogram = || Histogram::new(REQUEST_BUCKETS_MS);
         let metrics = Self {

@@ -30,6 +30,6 @@ mod socket;
 pub use admission::ConnectionLimits;
 pub use connection::Timeouts;
 pub use cors::Cors;
-pub use listener::Listener;
+pub use listener::HttpListener;
 pub use routes::{Resource, resources};
 pub use server::{Environment, Server, ServerOptions};

@@ -1,4 +1,4 @@
-//! Who is at the other end of a connection, and who asks through it. Does not know what they ask.
+//! The other end of a connection, and the client that asks through it. Does not know what they ask.
 
 use std::net::IpAddr;
 
@@ -28,7 +28,7 @@ impl Peer {
         self.address
     }
 
-    /// Whether its word on who asks is taken.
+    /// Whether it is trusted to say who asks.
     pub(super) fn is_trusted(&self) -> bool {
         self.is_trusted
     }

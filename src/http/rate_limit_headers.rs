@@ -1,4 +1,4 @@
-//! Where a rate limit stands, as headers (draft-ietf-httpapi-ratelimit-headers-07). Does not count.
+//! The status of a rate limit, as headers (draft-ietf-httpapi-ratelimit-headers-07). Does not count.
 
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 

@@ -11,7 +11,7 @@ use crate::client_address::TrustedProxies;
 use crate::clock::Moment;
 use crate::sessions::Sessions;
 
-use super::admission::Scope;
+use super::admission::ConnectionScope;
 use super::handlers::handling::Handling;
 use super::metrics::Series;
 use super::peer::Peer;
@@ -23,7 +23,7 @@ pub(super) struct RequestContext<'r> {
     pub(super) caller: Caller,
     /// When the last byte of its head was read.
     pub(super) arrived_at: Moment,
-    /// Its name, for logs and for whoever asked.
+    /// Its id, for logs and for the client.
     pub(super) id: &'r HeaderValue,
     /// What becomes of fields that the server does not know.
     pub(super) handling: Handling,
@@ -57,7 +57,7 @@ impl<'r> RequestContext<'r> {
         self.parts.uri.query().unwrap_or_default()
     }
 
-    /// Its name as text.
+    /// Its id as text.
     pub(super) fn id_text(&self) -> &'r str {
         self.id.to_str().unwrap_or_default()
     }
@@ -66,7 +66,7 @@ impl<'r> RequestContext<'r> {
 /// What requests of one connection have in common.
 pub(super) struct ConnectionContext {
     peer: Peer,
-    pub(super) scope: Scope,
+    pub(super) scope: ConnectionScope,
     /// As the other end of the connection asks for them.
     sessions: Sessions,
     pub(super) memo: Mutex<ConnectionMemo>,
@@ -81,7 +81,7 @@ pub(super) struct ConnectionMemo {
 
 impl ConnectionContext {
     /// A connection of `peer`.
-    pub(super) fn new(peer: Peer, scope: Scope, sessions: &Sessions) -> Self {
+    pub(super) fn new(peer: Peer, scope: ConnectionScope, sessions: &Sessions) -> Self {
         let memo = Mutex::new(ConnectionMemo { counted: None, ids: RequestIds::new() });
         Self { peer, scope, sessions: sessions.asked_by(peer.address()), memo }
     }

@@ -1,7 +1,7 @@
-//! Names of requests, for logs and for whoever asked: the client's own, or one that is made. Does not know what is asked.
+//! Request ids, for logs and for the client: the client's own, or one that is made. Does not know what is asked.
 //!
-//! Every answer has one, and most clients give none: ids that are made share a buffer, so that a request does not ask the
-//! heap for its own.
+//! Every answer has one, and most clients give none: ids that are made share a buffer, so that a request does not ask the heap
+//! for its own.
 
 use bytes::{BufMut, BytesMut};
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
@@ -31,7 +31,7 @@ impl RequestIds {
         Self { next: random::bits(), buffer: BytesMut::new() }
     }
 
-    /// The client's own name of a request, or one that is made.
+    /// The client's own id of a request, or one that is made.
     pub(super) fn of(&mut self, headers: &HeaderMap) -> HeaderValue {
         match headers.get(X_REQUEST_ID).filter(|given| is_fit(given.as_bytes())) {
             Some(given) => given.clone(),
@@ -39,7 +39,7 @@ impl RequestIds {
         }
     }
 
-    /// One that nobody else has.
+    /// An id that no other request has.
     pub(super) fn made(&mut self) -> HeaderValue {
         self.next = self.next.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let bits = mixed(self.next);

@@ -1,5 +1,4 @@
-//! Answers as values: a status, what kind of head, a body. Does not know what led to them, nor how heads are
-//! made.
+//! Responses as values: a status, a kind of headers, a body. Does not know what led to them, nor how headers are made.
 
 use bytes::Bytes;
 use hyper::StatusCode;
@@ -63,7 +62,7 @@ impl Response {
         Self::new(status, ResponseKind::Json, body)
     }
 
-    /// JSON that nobody may keep.
+    /// JSON that no cache may keep.
     pub(super) fn fresh(status: StatusCode, body: impl Into<Body>) -> Self {
         Self::new(status, ResponseKind::Fresh, body)
     }

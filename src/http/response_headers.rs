@@ -1,4 +1,4 @@
-//! Headers of responses. What all answers of a kind say is put together once and copied for each; only what differs is
+//! Headers of responses. What all responses of a kind have is put together once and copied for each; only what differs is
 //! written. Does not know what is answered.
 
 use hyper::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue};
@@ -31,7 +31,7 @@ pub(super) struct HeaderTemplates {
 
 impl HeaderTemplates {
     pub(super) fn new(cors: &Cors) -> Self {
-        // What differs from answer to answer stands first: there it is found soonest.
+        // What differs from answer to answer comes first: there it is found soonest.
         let heads = |all: &[(_, HeaderValue)]| {
             let mut headers = HeaderMap::from_iter([(X_REQUEST_ID, HeaderValue::from_static(""))]);
             headers.extend(all.iter().cloned());

@@ -1,5 +1,5 @@
-//! The listener: accepts connections, as many as are allowed, and stops accepting when it is time. Does not
-//! know what happens on a connection.
+//! Accepts connections, as many as are admitted, and stops accepting when the shutdown begins. Does not know what happens on a
+//! connection.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,8 +23,8 @@ use super::body::Bodies;
 use super::compression::Compressor;
 use super::connection::{self, ServerContext, Timeouts};
 use super::cors::Cors;
-use super::listener::Listener;
-use super::metrics::Metrics;
+use super::listener::HttpListener;
+use super::metrics::HttpMetrics;
 use super::peer::Peer;
 use super::response_headers::HeaderTemplates;
 use super::service::Service;
@@ -41,7 +41,7 @@ pub struct ServerOptions {
     pub room: ConnectionLimits,
     /// How long what a client does may take.
     pub limits: Timeouts,
-    /// Whose word on who asks is taken.
+    /// The proxies that are trusted to say who asks.
     pub proxies: TrustedProxies,
     /// What all paths begin with, such as `/sync`; empty when nothing.
     pub base_path: Box<str>,
@@ -71,7 +71,8 @@ pub struct Server {
 }
 
 impl Server {
-    /// A server that is not listening yet. It serves the sessions of `live` and counts the running clocks of `deadlines`. It shows what `registry` holds, and what it counts itself.
+    /// A server that does not accept yet. It serves the sessions of `live`, counts the running clocks of `deadlines`, and shows
+    /// the metrics of `registry` with its own.
     pub fn new(
         live: WsContext,
         deadlines: Arc<dyn Deadlines>,
@@ -83,7 +84,7 @@ impl Server {
         let Environment { clock, shutdown, supervisor } = environment;
         let ServerOptions { cors, room, limits, proxies, base_path, bodies_bytes_max, bounds } = options;
         let Timeouts { body_timeout, request_timeout, .. } = limits;
-        let metrics = Metrics::register(&mut registry);
+        let metrics = HttpMetrics::register(&mut registry);
         let bodies = Bodies { bytes: BytesBudget::new(bodies_bytes_max), metrics: bounds };
         let help = "Memory that request bodies on their way take";
         registry.register("synckairos_bodies_bytes", help, bodies.bytes.clone());
@@ -112,8 +113,8 @@ impl Server {
 
     /// Accepts connections until the shutdown begins, then waits until the last one has ended. When it is
     /// dropped before, so are they.
-    pub async fn run(self, listener: Listener) {
-        // Connections outlive whoever accepts them.
+    pub async fn run(self, listener: HttpListener) {
+        // Connections outlive the task that accepts them.
         let connections = Mutex::new(JoinSet::new());
         let accept = || async {
             self.accept(&listener, &mut *connections.lock().await).await;
@@ -125,7 +126,7 @@ impl Server {
         while connections.join_next().await.is_some() {}
     }
 
-    async fn accept(&self, listener: &Listener, connections: &mut JoinSet<Result<(), Panicked>>) {
+    async fn accept(&self, listener: &HttpListener, connections: &mut JoinSet<Result<(), Panicked>>) {
         let mut shutdown = self.shutdown.clone();
         let mut can_accept = true;
         loop {
@@ -147,7 +148,7 @@ impl Server {
             };
             can_accept = true;
             let peer = Peer::new(ip, &self.shared.service.proxies);
-            // More are left without a word.
+            // More are closed without an answer.
             let Some(place) = self.admission.admit(&peer) else { continue };
             let connection = connection::serve(tcp, peer, place.scope, Arc::clone(&self.shared), shutdown.clone());
             connections.spawn(self.supervisor.guarded("connection", async move {

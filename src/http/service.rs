@@ -1,5 +1,5 @@
-//! From a request to its answer: limits, route, body, handler, and the headers that every answer has. Does
-//! not know connections.
+//! From a request to its answer: rate limit, route, body, handler, and the headers that every answer has. Does not know
+//! connections.
 
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -23,15 +23,15 @@ use crate::store::{Deadlines, PartitionClocks, RateLimitStatus};
 use crate::supervision::{Supervisor, panic_point};
 use crate::ws;
 
-use super::admission::Scope;
+use super::admission::ConnectionScope;
 use super::answer_log::AnswerLog;
-use super::body::{self, Bodies, Unread};
+use super::body::{self, Bodies, UnreadBody};
 use super::compression::Compressor;
 use super::cors::Cors;
 use super::framing;
 use super::handlers::meta;
 use super::handlers::sessions;
-use super::metrics::Metrics;
+use super::metrics::HttpMetrics;
 use super::peer::Peer;
 use super::request_context::{ConnectionContext, RequestContext};
 use super::request_id::RequestIds;
@@ -53,7 +53,7 @@ pub(super) struct Service {
     pub(super) request_timeout: Duration,
     pub(super) clock: Clock,
     pub(super) readiness: Readiness,
-    pub(super) metrics: Metrics,
+    pub(super) metrics: HttpMetrics,
     /// Everything that is counted anywhere.
     pub(super) registry: Arc<Registry>,
     pub(super) proxies: TrustedProxies,
@@ -72,7 +72,7 @@ pub(super) struct HandledRequest {
 
 impl Service {
     /// What the requests of one connection will have in common.
-    pub(super) fn connection(&self, peer: Peer, scope: Scope) -> ConnectionContext {
+    pub(super) fn connection(&self, peer: Peer, scope: ConnectionScope) -> ConnectionContext {
         ConnectionContext::new(peer, scope, &self.sessions)
     }
 
@@ -100,7 +100,7 @@ impl Service {
                 &for_another
             }
         };
-        let is_probe = connection.scope == Scope::Probes;
+        let is_probe = connection.scope == ConnectionScope::Probes;
         let mut reply = match framing::check(&parts) {
             Err(problem) => Response::problem(&problem),
             Ok(()) if is_probe && !route.is_probe() => Response::problem(&Problem::too_many_connections()),
@@ -128,7 +128,7 @@ impl Service {
         context: &RequestContext<'_>,
         sessions: &Sessions,
         route: RouteMatch<'_>,
-        unread: &mut Unread,
+        unread: &mut UnreadBody,
     ) -> Response {
         let general = if route.is_limited() { self.hit_rate_limit(context.caller).await } else { None };
         let mut reply = match route {
@@ -156,7 +156,7 @@ impl Service {
         sessions: &Sessions,
         endpoint: Endpoint,
         id: &str,
-        unread: &mut Unread,
+        unread: &mut UnreadBody,
     ) -> Response {
         if endpoint == Endpoint::WebSocket {
             return match ws::invite(context.parts()).filter(|_| unread.is_none()) {

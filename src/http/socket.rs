@@ -1,6 +1,5 @@
-//! What stands between hyper and the client's socket: tells the phase what is read, answered and flushed,
-//! and keeps hyper's own bare answers to heads that it cannot read from going out. Does not know what is
-//! asked or answered.
+//! The stream between hyper and the client's socket: notes in the connection's state what is read, answered and flushed, and
+//! holds back hyper's own bare answers to heads that it cannot read. Does not know what is asked or answered.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -72,13 +71,13 @@ impl AsyncWrite for TrackedSocket<'_> {
         Poll::Ready(Ok(()))
     }
 
-    /// The connection closes the socket, when it has said all that it has to say.
+    /// The connection closes the socket, once it has sent everything.
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.poll_flush(cx)
     }
 }
 
-/// An answer's body that tells the phase when hyper has taken all of it.
+/// An answer's body that notes in the connection's state when hyper has taken all of it.
 #[derive(Debug)]
 pub(super) struct TrackedBody<B> {
     body: B,

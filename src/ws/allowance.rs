@@ -1,5 +1,5 @@
-//! How much one client may make the server send, in bytes: so many each second, and what was saved up. Whoever has used it up
-//! is heard again when there is some left. Does not know what is sent.
+//! A token bucket of bytes: how much one client may make the server send each second, and what it has saved up. A client that
+//! has used it up is read again once there is some left. Does not know what is sent.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ const MESSAGE_COST_MIN: u64 = 1_024;
 /// For how long a client that asks for nothing saves up.
 const SAVED_S: u64 = 4;
 
-/// One client's.
+/// One client's bucket.
 #[derive(Debug)]
 pub(super) struct Allowance {
     /// 0 is without limit.
@@ -29,7 +29,7 @@ impl Allowance {
         self.left -= (bytes as u64).max(MESSAGE_COST_MIN) as i64;
     }
 
-    /// How long the client must wait until it is heard again; `None` when it need not.
+    /// How long until the client is read again; `None` when at once.
     pub(super) fn wait(&mut self, now: tokio::time::Instant) -> Option<Duration> {
         if self.bytes_per_s == 0 {
             return None;

@@ -1,4 +1,4 @@
-//! What a client's messages are answered with. Does not know how the answers get there.
+//! Answers to a client's messages. Does not know how the answers get there.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,13 +36,13 @@ impl Answers {
         }
     }
 
-    /// The state, or what a client is told instead.
+    /// The state, or the error message that a client is sent instead.
     pub(super) async fn state(&self) -> Result<SessionView, Bytes> {
         let seen = self.in_time(self.sessions.read(self.id)).await;
         seen.and_then(|seen| seen.map_err(Problem::from)).map_err(|problem| failed(&problem))
     }
 
-    /// The result of a command. The session's deadline waits for whoever holds an arrival.
+    /// The result of a command. The session's deadline waits while an arrival is held.
     pub(super) async fn result(&self, command: ClientCommand, arrival: Arrival) -> Bytes {
         let arrived = arrival.at();
         match self.ask(command.change, arrival).await {

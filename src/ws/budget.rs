@@ -1,5 +1,5 @@
-//! How many bytes may wait for all clients together. What many clients share counts once. Does not know who waits for
-//! what, nor what becomes of a client when there is no room.
+//! The byte budget of all outboxes together. What many clients share counts once. Does not know who waits for what, nor what
+//! becomes of a client when the budget is exceeded.
 
 use std::sync::Arc;
 
@@ -10,12 +10,11 @@ use prometheus_client::metrics::gauge::Gauge;
 #[derive(Debug)]
 pub(super) struct OutboxBudget {
     bytes_max: u64,
-    /// It is what is shown, too.
     used: Gauge,
 }
 
 impl OutboxBudget {
-    /// So many bytes may wait; how many do is told to `used`.
+    /// A budget of so many bytes; `used` shows how many wait.
     pub(super) fn new(bytes_max: u64, used: Gauge) -> Arc<Self> {
         Arc::new(Self { bytes_max, used })
     }

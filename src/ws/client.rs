@@ -19,7 +19,7 @@ use super::answers::Answers;
 use super::client_reader::ClientReader;
 use super::context::WsContext;
 use super::outbox::{Due, Outbox};
-use super::queue::OutboxEnd;
+use super::outgoing::OutboxEnd;
 use super::socket::{ClientSocket, CloseReason, DELETED, INTERRUPTED, SHUTTING_DOWN, TOO_SLOW, TRY_AGAIN};
 use super::upgrade::UpgradeRequest;
 
@@ -93,7 +93,7 @@ impl Client<'_> {
         Ok((subscription, tag))
     }
 
-    /// Many who come at once wait for each other, and not in vain.
+    /// Subscribes; a store that is busy or unavailable is asked again for a while, since many clients may come at once.
     async fn subscribe(&self) -> Result<Subscribed, CloseReason> {
         let until = tokio::time::Instant::now() + JOIN_PATIENCE;
         loop {
@@ -139,7 +139,7 @@ impl Client<'_> {
                 Due::OutboxEnd(OutboxEnd::TooSlow) => return self.too_slow(),
                 Due::OutboxEnd(OutboxEnd::Deleted) => return DELETED,
                 Due::OutboxEnd(OutboxEnd::Interrupted) => return INTERRUPTED,
-                // The client closes: whoever hears it sees to the end.
+                // The client closes: its reader notices the end.
                 Due::OutboxEnd(OutboxEnd::Closed) => std::future::pending().await,
             }
         }

@@ -21,7 +21,7 @@ use super::socket::{ClientSocket, CloseReason, SHUTTING_DOWN};
 /// A client that asks for the state again before this is answered when it is over, unless something changed.
 const SYNC_PERIOD: Duration = Duration::from_secs(1);
 /// How long a state that was read waits for the updates up to it.
-const HEARD_PATIENCE: Duration = Duration::from_millis(500);
+const DELIVERY_PATIENCE: Duration = Duration::from_millis(500);
 /// How often a state is read again that was overtaken meanwhile.
 const SYNC_TRIES: usize = 3;
 
@@ -31,16 +31,16 @@ pub(super) struct ClientReader<'c> {
     context: &'c WsContext,
     outbox: &'c Outbox,
     allowance: Allowance,
-    /// When the client was last told the state, and which.
+    /// When the client was last sent the state, and which.
     synced: Option<(tokio::time::Instant, Option<StateTag>)>,
-    /// When it must be told again.
+    /// When it must be sent again.
     sync_at: Option<tokio::time::Instant>,
 }
 
 /// What happens next on a connection.
 enum Next {
-    /// The client said something.
-    Heard(Result<Message, CloseReason>),
+    /// The client sent something.
+    Message(Result<Message, CloseReason>),
     /// The client asked for the state, and has waited long enough.
     Sync,
     /// The client must show that it is there.
@@ -66,12 +66,12 @@ impl<'c> ClientReader<'c> {
     pub(super) async fn run(mut self, socket: &mut ClientSocket, stop: impl Future<Output = ()>) -> CloseReason {
         let outbox = self.outbox;
         let mut heartbeat = heartbeat(self.context.heartbeat);
-        // Who could not be asked is not given up before it was asked once more.
+        // A client that could not be pinged is not given up before it was pinged once more.
         let (mut is_answered, mut is_excused) = (true, false);
-        // Waited for once, and not anew for each message.
+        // One future for all messages, instead of one for each.
         let mut stop = pin!(stop);
         loop {
-            let may_hear = async {
+            let may_read = async {
                 outbox.answered().await;
                 if let Some(wait) = self.allowance.wait(tokio::time::Instant::now()) {
                     tokio::time::sleep(wait).await;
@@ -84,16 +84,16 @@ impl<'c> ClientReader<'c> {
                     None => std::future::pending().await,
                 }
             };
-            // What was heard goes before the heartbeat: an answer that waits to be read is one.
+            // Messages go before the heartbeat: one that waits to be read shows that the client is there.
             let next = tokio::select! {
                 biased;
                 () = &mut stop => Next::Stop,
                 next = async {
-                    may_hear.await;
+                    may_read.await;
                     tokio::select! {
                         biased;
                         () = sync => Next::Sync,
-                        message = socket.next() => Next::Heard(message),
+                        message = socket.next() => Next::Message(message),
                         _ = heartbeat.tick() => Next::Beat,
                     }
                 } => next,
@@ -104,14 +104,14 @@ impl<'c> ClientReader<'c> {
                 Next::Beat if outbox.is_blocked() => is_excused = true,
                 Next::Beat if is_answered || std::mem::take(&mut is_excused) => is_answered = !outbox.ping(),
                 Next::Beat => return CloseReason::Gone,
-                Next::Heard(Ok(Message::Pong(_))) => is_answered = true,
-                Next::Heard(Ok(message)) => self.take_in(message).await,
-                Next::Heard(Err(ending)) => return ending,
+                Next::Message(Ok(Message::Pong(_))) => is_answered = true,
+                Next::Message(Ok(message)) => self.handle(message).await,
+                Next::Message(Err(ending)) => return ending,
             }
         }
     }
 
-    async fn take_in(&mut self, message: Message) {
+    async fn handle(&mut self, message: Message) {
         let text = match message {
             Message::Text(text) => Bytes::from(text),
             Message::Binary(bytes) => bytes,
@@ -143,7 +143,7 @@ impl<'c> ClientReader<'c> {
         self.outbox.answer(answer);
     }
 
-    /// Who asks again within a second, and nothing has changed, is answered once when it is over.
+    /// A client that asks again within a second, while nothing has changed, is answered once when the second is over.
     async fn asked_to_sync(&mut self) {
         match self.synced {
             Some((at, tag)) if at.elapsed() < SYNC_PERIOD && self.outbox.newest() <= tag => {
@@ -153,14 +153,14 @@ impl<'c> ClientReader<'c> {
         }
     }
 
-    /// Tells the state. Updates up to it go before, unless they do not come.
+    /// Sends the state. Updates up to it go before, unless they do not come.
     async fn sync(&mut self) {
         self.sync_at = None;
         let (answers, outbox) = (self.answers, self.outbox);
         let mut seen = answers.state().await;
         for _ in 1..SYNC_TRIES {
             let Ok(SessionView { snapshot, .. }) = &seen else { break };
-            let _ = timeout(HEARD_PATIENCE, outbox.heard(snapshot.tag)).await;
+            let _ = timeout(DELIVERY_PATIENCE, outbox.delivered(snapshot.tag)).await;
             if outbox.newest() <= Some(snapshot.tag) {
                 break;
             }

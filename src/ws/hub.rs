@@ -1,5 +1,5 @@
-//! Who watches which session. Hands each update to the outboxes of that session's clients, in shards so
-//! that sessions do not wait for each other. Does not know connections, nor where updates come from.
+//! The fan-out: which clients watch which session. Hands each update to the outboxes of the session's clients, in shards so that
+//! sessions do not wait for each other. Does not know connections, nor where updates come from.
 
 use std::collections::{BTreeSet, HashMap};
 use std::hash::{BuildHasher, RandomState};
@@ -17,7 +17,7 @@ use crate::supervision::{Supervisor, panic_point};
 use crate::wire;
 
 use super::budget::{OutboxBudget, QueuedMessage};
-use super::metrics::Metrics;
+use super::metrics::WsMetrics;
 use super::outbox::Outbox;
 use super::topic::Topic;
 
@@ -37,7 +37,7 @@ pub struct Hub {
     supervisor: Supervisor,
     /// How many have joined.
     joined: AtomicU64,
-    pub(super) metrics: Metrics,
+    pub(super) metrics: WsMetrics,
 }
 
 /// The clocks that sessions go by.
@@ -48,9 +48,9 @@ struct Clocks {
 }
 
 impl Hub {
-    /// Nobody watches anything; how many do is told to `registry`. So many bytes may wait for all of them together.
+    /// A hub without clients, which counts them in `registry`; so many bytes may wait for all of them together.
     pub fn new(registry: &mut Registry, outbox_bytes_max: u64, supervisor: &Supervisor) -> Self {
-        let metrics = Metrics::register(registry);
+        let metrics = WsMetrics::register(registry);
         Self {
             budget: OutboxBudget::new(outbox_bytes_max, metrics.waiting.clone()),
             metrics,
@@ -68,8 +68,8 @@ impl Hub {
         Arc::new(Outbox::new(&self.budget, self.metrics.skipped.clone()))
     }
 
-    /// A number from 0 to 1 for whoever comes next, such that those of any who come one after the other lie evenly (a
-    /// Kronecker sequence by the golden ratio).
+    /// A number from 0 to 1 for the next client, such that those of clients in a row are spread evenly (a Kronecker sequence by
+    /// the golden ratio).
     pub(super) fn share(&self) -> f64 {
         const GOLDEN: f64 = 0.618_033_988_749_894_9;
         (self.joined.fetch_add(1, Ordering::Relaxed) as f64 * GOLDEN).fract()
@@ -210,7 +210,7 @@ impl Hub {
 
     fn notice(&self, topic: &Topic, message: &Bytes) {
         let message = self.message(message);
-        topic.tell(&self.supervisor, |outbox| outbox.notice(message.clone()));
+        topic.publish(&self.supervisor, |outbox| outbox.notice(message.clone()));
     }
 
     fn message(&self, json: &Bytes) -> QueuedMessage {
@@ -236,7 +236,7 @@ impl Drop for Membership<'_> {
 }
 
 impl Listener for Hub {
-    /// Called in the midst of a change, which a fault of ours here must not harm: who misses this is told the next one.
+    /// Called in the midst of a change, which a panic here must not harm: a client that misses this update is sent the next one.
     fn update(&self, id: SessionId, update: &Update) {
         let _ = self.supervisor.guard("update", || self.hand_out(id, update));
     }
@@ -253,22 +253,22 @@ impl Hub {
                     self.catch_up(id, topic, countdown.made_at);
                 }
                 let frame = self.message(frame);
-                topic.tell(&self.supervisor, |outbox| outbox.state(*tag, frame.clone()));
+                topic.publish(&self.supervisor, |outbox| outbox.state(*tag, frame.clone()));
                 self.schedule(id, topic, *tag, countdown.clone());
             }
             Update::Resync { tag, frame, countdown } => {
                 let frame = self.message(frame);
-                topic.tell(&self.supervisor, |outbox| outbox.restored(*tag, frame.clone()));
+                topic.publish(&self.supervisor, |outbox| outbox.restored(*tag, frame.clone()));
                 if topic.newest > Some(*tag) {
                     topic.newest = None;
                 }
                 self.schedule(id, topic, *tag, countdown.clone());
             }
             Update::Notice(message) => self.notice(topic, message),
-            Update::Interrupted => topic.tell(&self.supervisor, Outbox::interrupted),
+            Update::Interrupted => topic.publish(&self.supervisor, Outbox::interrupted),
             Update::Deleted { tag, frame } => {
                 let frame = self.message(frame);
-                topic.tell(&self.supervisor, |outbox| outbox.deleted(*tag, frame.clone()));
+                topic.publish(&self.supervisor, |outbox| outbox.deleted(*tag, frame.clone()));
                 self.schedule(id, topic, *tag, Countdown::default());
             }
         }

@@ -1,4 +1,4 @@
-//! What is counted of WebSocket clients. Does not know what makes the numbers move.
+//! WsMetrics of WebSocket clients. Does not know what makes the numbers move.
 
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
@@ -6,7 +6,7 @@ use prometheus_client::registry::Registry;
 
 /// Gauges and counters. Cloning shares them.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Metrics {
+pub(super) struct WsMetrics {
     pub(super) connections: Gauge,
     pub(super) subscriptions: Gauge,
     /// Bytes that wait for all clients together.
@@ -17,7 +17,7 @@ pub(super) struct Metrics {
     pub(super) too_slow: Counter,
 }
 
-impl Metrics {
+impl WsMetrics {
     pub(super) fn register(registry: &mut Registry) -> Self {
         let metrics = Self::default();
         let Self { connections, subscriptions, waiting, skipped, too_slow } = metrics.clone();

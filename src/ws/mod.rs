@@ -1,5 +1,5 @@
-//! Live updates over WebSocket: who watches which session, and what each of them still has to be sent.
-//! Knows messages as bytes and when they are overtaken; does not know how sessions change.
+//! Live updates over WebSocket: which clients watch which session, and what each of them still has to be sent. Knows messages
+//! as bytes and when they are overtaken; does not know how sessions change.
 
 mod allowance;
 mod answers;

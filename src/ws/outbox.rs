@@ -1,5 +1,5 @@
-//! What one client still has to be sent, and the way to its socket: whoever has news sends what the socket takes at once, and
-//! the peer sees to the rest. A client that is too slow is given up, and slows nobody. Does not know the connection.
+//! One client's outbox and the way to its socket: the fan-out sends what the socket takes at once, and the client's own task
+//! flushes the rest. A client that is too slow is given up, and slows no other. Does not know the connection.
 
 use std::future::poll_fn;
 use std::io;
@@ -13,24 +13,24 @@ use tokio::sync::Notify;
 use crate::engine::StateTag;
 
 use super::budget::{OutboxBudget, QueuedMessage};
-use super::outgoing::Outgoing;
-use super::queue::{MessageQueue, OutboxEnd};
+use super::outgoing::{OutboxEnd, Outgoing};
+use super::queue::MessageQueue;
 use super::shared_writer::{Sent, SharedWriter};
 
 /// Messages on their way to one client. Where both locks are taken, `sending` is first; it is held while something is
-/// sent, and whoever has something for the client takes the queue's alone.
+/// sent, and the fan-out takes the queue's alone.
 #[derive(Debug)]
 pub(super) struct Outbox {
     sending: Mutex<()>,
     queue: Mutex<MessageQueue>,
-    line: SharedWriter,
+    writer: SharedWriter,
     budget: Arc<OutboxBudget>,
     skipped: Counter,
-    /// Something was heard of that is awaited, or an answer was sent.
-    moved: Notify,
+    /// A state that is awaited was queued, or an answer was sent.
+    progress: Notify,
 }
 
-/// What the peer must see to.
+/// What the client's task must do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Due {
     /// The socket is full, or takes the end of something.
@@ -45,10 +45,10 @@ impl Outbox {
         Self {
             sending: Mutex::default(),
             queue: Mutex::new(MessageQueue::new(budget)),
-            line: SharedWriter::default(),
+            writer: SharedWriter::default(),
             budget: Arc::clone(budget),
             skipped,
-            moved: Notify::new(),
+            progress: Notify::new(),
         }
     }
 
@@ -72,24 +72,24 @@ impl Outbox {
         self.put(|queue| queue.deleted(tag, message));
     }
 
-    /// Nothing more can be heard of the session here; what waits is still true.
+    /// Updates of the session end here; what waits is still true.
     pub(super) fn interrupted(&self) {
         self.put(MessageQueue::interrupted);
-        self.line.stir();
+        self.writer.notify_due();
     }
 
-    /// Whoever outruns those who send sends.
+    /// Queues something. What outruns the tasks that send is sent by the caller.
     fn put(&self, put: impl FnOnce(&mut MessageQueue)) {
         let (is_long, is_awaited) = {
             let mut queue = self.queue.lock();
             put(&mut queue);
             if queue.end() == Some(OutboxEnd::TooSlow) {
-                self.line.stir();
+                self.writer.notify_due();
             }
             (queue.is_long(), std::mem::take(&mut queue.is_awaited))
         };
         if is_awaited {
-            self.moved.notify_one();
+            self.progress.notify_one();
         }
         if is_long {
             self.send_now();
@@ -135,18 +135,18 @@ impl Outbox {
         QueuedMessage::new(json, &self.budget)
     }
 
-    /// Sends what waits, as far as that can be done at once; the rest is the peer's.
+    /// Sends what waits, as far as that can be done at once; the rest is left to the client's task.
     pub(super) fn send_now(&self) {
         let _sending = self.sending.lock();
         loop {
             let taken = self.queue.lock().take();
             let Some((first, more)) = taken else { break };
             let (begun, sent) = match &more[..] {
-                [] => match self.line.try_send(first.frame()) {
+                [] => match self.writer.try_send(first.frame()) {
                     Sent::Not => (0, Sent::Not),
                     sent @ (Sent::Begun | Sent::Wholly) => (1, sent),
                 },
-                more => self.line.try_send_all(Some(&first).into_iter().chain(more).map(Outgoing::frame).collect()),
+                more => self.writer.try_send_all(Some(&first).into_iter().chain(more).map(Outgoing::frame).collect()),
             };
             let mut all = Some(first).into_iter().chain(more);
             for outgoing in all.by_ref().take(begun) {
@@ -159,25 +159,25 @@ impl Outbox {
         }
         let queue = self.queue.lock();
         if queue.is_blocked() || queue.end().is_some() {
-            self.line.stir();
+            self.writer.notify_due();
         }
     }
 
     fn is_sent(&self, outgoing: &Outgoing) {
         match outgoing {
             Outgoing::State(_, _, skipped) => drop(self.skipped.inc_by(*skipped)),
-            Outgoing::Answer(_) | Outgoing::Sync(_) => self.moved.notify_one(),
+            Outgoing::Answer(_) | Outgoing::Sync(_) => self.progress.notify_one(),
             Outgoing::Notice(_) | Outgoing::Ping => {}
         }
     }
 
-    /// Waits until there is something that the peer must see to.
+    /// Waits until there is something for the client's task to do.
     pub(super) async fn due(&self) -> Due {
         loop {
             if let Some(due) = self.is_due() {
                 return due;
             }
-            self.line.stirred().await;
+            self.writer.notified_due().await;
         }
     }
 
@@ -185,7 +185,7 @@ impl Outbox {
         let queue = self.queue.lock();
         match queue.end() {
             Some(OutboxEnd::TooSlow) => Some(Due::OutboxEnd(OutboxEnd::TooSlow)),
-            _ if queue.is_blocked() || self.line.is_begun() => Some(Due::Flush),
+            _ if queue.is_blocked() || self.writer.is_begun() => Some(Due::Flush),
             Some(OutboxEnd::Deleted | OutboxEnd::Interrupted) if !queue.is_empty() => None,
             end => end.map(Due::OutboxEnd),
         }
@@ -194,19 +194,19 @@ impl Outbox {
     /// Waits until the client has let too much wait.
     pub(super) async fn given_up(&self) {
         while self.queue.lock().end() != Some(OutboxEnd::TooSlow) {
-            self.line.stirred().await;
+            self.writer.notified_due().await;
         }
     }
 
     /// Waits until the socket takes something, and begins what waits. A socket that is broken says so only when it must take
     /// something, so that one message is begun whether or not the socket takes it.
     pub(super) async fn flush(&self) -> io::Result<()> {
-        poll_fn(|cx| self.line.poll_flush(cx)).await?;
+        poll_fn(|cx| self.writer.poll_flush(cx)).await?;
         let _sending = self.sending.lock();
         let mut queue = self.queue.lock();
         queue.unblock();
         if let Some(next) = queue.take_one() {
-            let is_begun = self.line.begin(next.frame());
+            let is_begun = self.writer.begin(next.frame());
             if is_begun {
                 self.is_sent(&next);
             }
@@ -218,12 +218,12 @@ impl Outbox {
     /// Waits until nothing that the client asked for waits to be sent.
     pub(super) async fn answered(&self) {
         while self.queue.lock().has_answer() {
-            self.moved.notified().await;
+            self.progress.notified().await;
         }
     }
 
     /// Waits until the client was given the state `tag`, or will be.
-    pub(super) async fn heard(&self, tag: StateTag) {
+    pub(super) async fn delivered(&self, tag: StateTag) {
         loop {
             {
                 let mut queue = self.queue.lock();
@@ -232,7 +232,7 @@ impl Outbox {
                 }
                 queue.is_awaited = true;
             }
-            self.moved.notified().await;
+            self.progress.notified().await;
         }
     }
 
@@ -255,7 +255,7 @@ impl Outbox {
 
 impl AsRef<SharedWriter> for Outbox {
     fn as_ref(&self) -> &SharedWriter {
-        &self.line
+        &self.writer
     }
 }
 

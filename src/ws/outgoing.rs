@@ -1,4 +1,4 @@
-//! One thing that a client is to be sent, and the frame in which it goes. Does not know what else waits.
+//! One thing that a client is to be sent, the frame in which it goes, and why nothing more does. Does not know what else waits.
 
 use crate::engine::StateTag;
 
@@ -10,7 +10,7 @@ use super::frame::Frame;
 pub(super) enum Outgoing {
     /// A state, which takes the place of so many others.
     State(StateTag, QueuedMessage, u64),
-    /// What everybody is told beside states.
+    /// What every client of the session is sent beside states.
     Notice(QueuedMessage),
     /// The client's alone: an answer to what it asked.
     Answer(QueuedMessage),
@@ -18,6 +18,19 @@ pub(super) enum Outgoing {
     Sync(QueuedMessage),
     /// The client must show that it is there.
     Ping,
+}
+
+/// Why nothing is taken in any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum OutboxEnd {
+    /// The session was deleted; what waits is still sent.
+    Deleted,
+    /// Nothing more can be heard of the session here; what waits is still sent.
+    Interrupted,
+    /// The client did not keep up.
+    TooSlow,
+    /// The client, or the server, ends the connection.
+    Closed,
 }
 
 impl Outgoing {

@@ -1,5 +1,5 @@
-//! What waits for one client, in order: every state while its socket takes them, and the newest one, which says how many it
-//! replaces, while it does not. Plain data; does not know sockets, nor when something is sent.
+//! One client's messages in order: every state while its socket takes them, and otherwise the newest one, which says how many it
+//! replaces. Plain data; does not know sockets, nor when something is sent.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::engine::StateTag;
 
 use super::budget::{OutboxBudget, QueuedMessage};
-use super::outgoing::Outgoing;
+use super::outgoing::{OutboxEnd, Outgoing};
 
 /// Bytes of notices that may wait for a client whose socket is full. When a thousand clocks run out in one change they
 /// are 200 KB.
@@ -19,19 +19,6 @@ pub(super) const STATES_MAX: usize = 64;
 /// Messages, and bytes, that are sent in one go.
 const BATCH_MAX: usize = 64;
 const BATCH_LEN_MAX: usize = 65_536;
-
-/// Why nothing is taken in any more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum OutboxEnd {
-    /// The session was deleted; what waits is still sent.
-    Deleted,
-    /// Nothing more can be heard of the session here; what waits is still sent.
-    Interrupted,
-    /// The client did not keep up.
-    TooSlow,
-    /// The client, or the server, ends the connection.
-    Closed,
-}
 
 /// Messages in order.
 #[derive(Debug)]
@@ -50,7 +37,7 @@ pub(super) struct MessageQueue {
     /// The socket is full.
     is_blocked: bool,
     end: Option<OutboxEnd>,
-    /// Somebody waits for the next change.
+    /// A task waits for the next change.
     pub(super) is_awaited: bool,
 }
 
@@ -131,7 +118,7 @@ impl MessageQueue {
         self.end = self.end.or(Some(OutboxEnd::Deleted));
     }
 
-    /// Nothing more can be heard of the session here.
+    /// Updates of the session end here.
     pub(super) fn interrupted(&mut self) {
         self.end = self.end.or(Some(OutboxEnd::Interrupted));
     }

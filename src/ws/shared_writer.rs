@@ -1,6 +1,6 @@
-//! One client's socket, which two write to: whoever has news for many, straight from the bytes that all of them share, and
-//! the WebSocket library, which answers pings and closes. A frame of either goes whole before the next one begins. Does not
-//! know what frames say.
+//! One client's socket, which has two writers: the fan-out, straight from the bytes that all clients share, and the WebSocket
+//! library, which answers pings and closes. A frame of either goes whole before the next one begins. Does not know what frames
+//! say.
 
 use std::io;
 use std::pin::Pin;
@@ -19,7 +19,7 @@ use super::frame::Frame;
 #[derive(Debug, Default)]
 pub(super) struct SharedWriter {
     writing: Mutex<Writing>,
-    /// There is something to do for whoever sees to the ends of frames.
+    /// There is something to do for the task that flushes.
     due: Notify,
 }
 
@@ -36,7 +36,7 @@ struct Writing {
 pub(super) enum Sent {
     /// It is on its way.
     Wholly,
-    /// It is begun, and somebody must see to its end with [`SharedWriter::poll_flush`].
+    /// It is begun, and [`SharedWriter::poll_flush`] sends the rest.
     Begun,
     /// Nothing was sent of it: the client is behind, or gone.
     Not,
@@ -104,12 +104,12 @@ impl SharedWriter {
     }
 
     /// There is something to do.
-    pub(super) fn stir(&self) {
+    pub(super) fn notify_due(&self) {
         self.due.notify_one();
     }
 
     /// Waits until there is something to do; one may wait at a time.
-    pub(super) async fn stirred(&self) {
+    pub(super) async fn notified_due(&self) {
         self.due.notified().await;
     }
 }
@@ -128,7 +128,7 @@ impl Writing {
     }
 }
 
-/// The library's side of the socket. The line is a part of what stands for the client.
+/// The library's side of the socket; the writer is a part of the client's outbox.
 #[derive(Debug)]
 pub(super) struct SharedStream<C> {
     read: OwnedReadHalf,
@@ -136,14 +136,14 @@ pub(super) struct SharedStream<C> {
 }
 
 impl<C: AsRef<SharedWriter>> SharedStream<C> {
-    /// From now on `tcp` is written to over the client's line too.
+    /// From now on `tcp` is written to by the client's writer too.
     pub(super) fn shared(tcp: TcpStream, client: Arc<C>) -> Self {
         let (read, write) = tcp.into_split();
         (*client).as_ref().writing.lock().socket = Some(write);
         Self { read, client }
     }
 
-    /// From now on nobody else writes.
+    /// Takes the socket back: from now on nothing else writes.
     pub(super) fn into_inner(self) -> TcpStream {
         let write = self.writing().socket.take().expect("the socket is taken away once");
         self.read.reunite(write).expect("both are of one socket")
@@ -160,7 +160,7 @@ impl<C> AsyncRead for SharedStream<C> {
     }
 }
 
-/// The library gives whole frames, and what is taken of them is taken whole: nobody comes between, and the library need not
+/// The library gives whole frames, and what is taken of them is taken whole: no other frame comes between, and the library need not
 /// be asked again.
 impl<C: AsRef<SharedWriter>> AsyncWrite for SharedStream<C> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, frames: &[u8]) -> Poll<io::Result<usize>> {
@@ -169,7 +169,7 @@ impl<C: AsRef<SharedWriter>> AsyncWrite for SharedStream<C> {
         let len = ready!(Pin::new(socket).poll_write(cx, frames))?;
         if len < frames.len() {
             writing.begun = Some(Frame::rest(&frames[len..]));
-            (*self.client).as_ref().stir();
+            (*self.client).as_ref().notify_due();
         }
         Poll::Ready(Ok(frames.len()))
     }
@@ -265,7 +265,7 @@ mod tests {
         let whole = vec![b'y'; 64 << 20];
         assert_eq!(library.write(&whole).await.expect("the client is there"), whole.len());
         assert!(line.is_begun());
-        line.stirred().await;
+        line.notified_due().await;
         assert_eq!(line.try_send(frame("between")), Sent::Not);
         let reading = tokio::spawn(async move {
             let mut all = vec![0; 64 << 20];

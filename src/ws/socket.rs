@@ -1,5 +1,5 @@
 //! The WebSocket library's side of a connection: messages are read through it, and it answers pings and closes. Knows how a
-//! connection ends; does not know what is said on it.
+//! connection ends; does not know what messages say.
 
 use std::sync::Arc;
 use std::time::Duration;

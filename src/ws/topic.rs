@@ -1,5 +1,5 @@
-//! A session that is watched, and its clients in groups: who sends them something goes on with a group at a time, so that
-//! whatever else there is to do waits for no more than that. Does not know what it is that they are sent.
+//! A session that is watched, and its clients in batches: the fan-out sends to one batch at a time, so that other tasks wait for
+//! no more than that. Does not know what is sent.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,16 +12,16 @@ use crate::supervision::{Supervisor, panic_point};
 
 use super::outbox::Outbox;
 
-/// Clients in a group at most.
-const GROUP_LEN_MAX: usize = 16;
-/// What sending is called where faults are counted.
+/// Clients in a batch at most.
+const BATCH_LEN_MAX: usize = 16;
+/// The name of sending among the counted panics.
 const SENDING: &str = "fan-out";
 
 /// A session and the clients that watch it.
 #[derive(Default)]
 pub(super) struct Topic {
-    groups: Vec<Arc<ClientBatch>>,
-    /// The newest state that was heard of.
+    batches: Vec<Arc<ClientBatch>>,
+    /// The newest state that was published.
     pub(super) newest: Option<StateTag>,
     /// Warnings that are still to be sent.
     pub(super) countdown: Countdown,
@@ -33,7 +33,7 @@ pub(super) struct Topic {
 #[derive(Default)]
 struct ClientBatch {
     members: Mutex<Arc<Vec<Arc<Outbox>>>>,
-    /// Somebody is about to send what they have been given.
+    /// A task is about to send what the outboxes were given.
     is_due: AtomicBool,
 }
 
@@ -43,46 +43,46 @@ impl Topic {
         self.countdown.warnings.first().map(|warning| warning.at)
     }
 
-    /// Whether nobody watches.
+    /// Whether no client watches.
     pub(super) fn is_empty(&self) -> bool {
-        self.groups.is_empty()
+        self.batches.is_empty()
     }
 
-    /// Gives everybody something, in the order in which it is called; it is sent by others, since whoever tells holds
-    /// locks and has an answer to give. What is given while they are about to send goes along.
-    pub(super) fn tell(&self, supervisor: &Supervisor, give: impl Fn(&Outbox)) {
-        for group in &self.groups {
-            group.members.lock().iter().for_each(|outbox| give(outbox));
+    /// Gives every outbox something, in the order of the calls; tasks of their own send it, since the caller holds locks and has
+    /// an answer to give. What is given while a task is about to send goes along.
+    pub(super) fn publish(&self, supervisor: &Supervisor, give: impl Fn(&Outbox)) {
+        for batch in &self.batches {
+            batch.members.lock().iter().for_each(|outbox| give(outbox));
         }
-        for group in &self.groups {
-            if !group.is_due.swap(true, Ordering::SeqCst) {
-                let (group, guard) = (Arc::clone(group), supervisor.clone());
-                supervisor.spawn(SENDING, async move { group.send(&guard) });
+        for batch in &self.batches {
+            if !batch.is_due.swap(true, Ordering::SeqCst) {
+                let (batch, guard) = (Arc::clone(batch), supervisor.clone());
+                supervisor.spawn(SENDING, async move { batch.send(&guard) });
             }
         }
     }
 
     pub(super) fn join(&mut self, outbox: Arc<Outbox>) {
-        let has_room = |group: &&Arc<ClientBatch>| group.members.lock().len() < GROUP_LEN_MAX;
-        let group = match self.groups.iter().find(has_room) {
-            Some(group) => group,
-            None => self.groups.push_mut(Arc::default()),
+        let has_room = |batch: &&Arc<ClientBatch>| batch.members.lock().len() < BATCH_LEN_MAX;
+        let batch = match self.batches.iter().find(has_room) {
+            Some(batch) => batch,
+            None => self.batches.push_mut(Arc::default()),
         };
-        Arc::make_mut(&mut group.members.lock()).push(outbox);
+        Arc::make_mut(&mut batch.members.lock()).push(outbox);
     }
 
     pub(super) fn leave(&mut self, outbox: &Arc<Outbox>) {
         let is_it = |other: &Arc<Outbox>| Arc::ptr_eq(other, outbox);
-        let place = self.groups.iter().position(|group| group.members.lock().iter().any(is_it));
+        let place = self.batches.iter().position(|batch| batch.members.lock().iter().any(is_it));
         let Some(place) = place else { return };
         let is_empty = {
-            let mut members = self.groups[place].members.lock();
+            let mut members = self.batches[place].members.lock();
             let members = Arc::make_mut(&mut members);
             members.retain(|other| !is_it(other));
             members.is_empty()
         };
         if is_empty {
-            self.groups.swap_remove(place);
+            self.batches.swap_remove(place);
         }
     }
 }

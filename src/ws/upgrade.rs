@@ -1,4 +1,4 @@
-//! The handshake (RFC 6455, section 4.2) and what its query asks for. Does not know what follows.
+//! The opening handshake (RFC 6455, section 4.2) and what its query asks for. Does not know what follows.
 
 use hyper::header::{CONNECTION, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE};
 use hyper::http::request::Parts;

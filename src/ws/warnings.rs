@@ -1,5 +1,5 @@
-//! The agent that sends warnings when they are due: those of each partition of what is kept by the partition's own clock, so that
-//! one that does not answer keeps no others from being told. Does not know what they say.
+//! Sends warnings when they are due: those of each partition by the partition's own clock, so that a partition that does not
+//! answer delays no others. Does not know what they say.
 
 use std::sync::Arc;
 

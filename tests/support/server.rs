@@ -3,13 +3,13 @@
 use std::net::SocketAddr;
 
 use synckairos::config::Config;
-use synckairos::serve::{self, Running};
+use synckairos::serve::{self, RunningServer};
 
 use super::http::Connection;
 
 /// A server that ends with the test.
 pub struct Server {
-    running: Running,
+    running: RunningServer,
 }
 
 impl Server {

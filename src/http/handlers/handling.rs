@@ -1,5 +1,5 @@
-//! How a client wants requests to be handled that have fields which nobody knows (RFC 7240, section 4.4). Does not know
-//! which fields there are.
+//! How a client prefers requests with unknown fields to be handled (RFC 7240, section 4.4). Does not know which fields there
+//! are.
 
 use hyper::Method;
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};

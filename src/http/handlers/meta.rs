@@ -1,4 +1,4 @@
-//! The endpoints that tell of the server itself. Does not know sessions.
+//! The endpoints of the server itself: time, health, readiness, metrics, documentation. Does not know sessions.
 
 use bytes::Bytes;
 use hyper::StatusCode;

@@ -5,7 +5,7 @@ use hyper::header::{HeaderMap, HeaderName, IF_MATCH, IF_NONE_MATCH};
 
 use crate::engine::{Precondition, StateTag};
 
-/// What must hold for a change. Tags are compared by their value: whoever compresses answers on the way makes them weak, and
+/// What must hold for a change. Tags are compared by their value: a proxy that compresses answers makes them weak, and
 /// a tag of ours names one state whatever its bytes are. `*` asks for nothing but that the session exists.
 pub(in crate::http) fn of_change(headers: &HeaderMap, expected_version: Option<u64>) -> Precondition {
     let one_of = headers.contains_key(IF_MATCH).then(|| tags(headers, &IF_MATCH)).flatten();

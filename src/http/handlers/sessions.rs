@@ -1,4 +1,4 @@
-//! The endpoints of sessions: read the request, ask, answer. Does not know how sessions are kept.
+//! The endpoints of sessions: read the request, send the command, build the response. Does not know how sessions are kept.
 
 use bytes::Bytes;
 use hyper::StatusCode;
@@ -46,7 +46,7 @@ pub(in crate::http) async fn read(
 ) -> Result<Response, Problem> {
     let SessionView { snapshot, now, is_unsaved } = sessions.read(session_id(id)?).await?;
     if is_unsaved {
-        // Whoever knows the state of that name does not know what time has done since.
+        // A client that has the state of this tag does not have what time has done since.
         let reply = Response::session(StatusCode::OK, wire::session(snapshot.members, now), snapshot.tag);
         return Ok(reply.with(SETTLED, UNSAVED));
     }

@@ -11,7 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
 use super::super::budget::{OutboxBudget, QueuedMessage};
-use super::super::queue::OutboxEnd;
+use super::super::outgoing::OutboxEnd;
 use super::super::shared_writer::SharedStream;
 use super::{Due, Outbox};
 use crate::engine::StateTag;

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use prometheus_client::metrics::gauge::Gauge;
 
 use super::super::budget::{OutboxBudget, QueuedMessage};
-use super::super::outgoing::Outgoing;
-use super::{MessageQueue, NOTICES_LEN_MAX, OutboxEnd, STATES_MAX};
+use super::super::outgoing::{OutboxEnd, Outgoing};
+use super::{MessageQueue, NOTICES_LEN_MAX, STATES_MAX};
 use crate::engine::StateTag;
 
 fn tag(epoch: u64, version: u64) -> StateTag {
