@@ -1,4 +1,4 @@
-//! The load generator: loads a server, checks every response, and tells how fast it was, next to a baseline: what hyper does on
+//! The load generator: loads a server, checks every response, and reports how fast it is, next to a baseline: what hyper does on
 //! the same machine when it has nothing to do.
 //!
 //!     cargo build --release && cargo run --release -p loadtest -- --help
@@ -38,11 +38,11 @@ use servers::{Fleet, baseline};
 
 fn main() -> ExitCode {
     let matches = command_line::command().get_matches();
-    let (name, told) = matches.subcommand().expect("a scenario is required");
+    let (name, matches) = matches.subcommand().expect("a scenario is required");
     let outcome = match SCENARIOS.iter().find(|scenario| scenario.name == name) {
-        Some(scenario) => run(scenario, told),
-        None => scripts::run(name, told).unwrap_or_else(|| {
-            let port = told.get_one("port").expect("it has a default");
+        Some(scenario) => run(scenario, matches),
+        None => scripts::run(name, matches).unwrap_or_else(|| {
+            let port = matches.get_one("port").expect("it has a default");
             baseline::serve(*port).map_err(Failure::from)
         }),
     };
@@ -59,8 +59,8 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(scenario: &Scenario, told: &ArgMatches) -> Result<()> {
-    let options = Options::read(told);
+fn run(scenario: &Scenario, matches: &ArgMatches) -> Result<()> {
+    let options = Options::read(matches);
     let report = Report {
         scenario: scenario.name,
         about: scenario.about,

@@ -82,7 +82,7 @@ impl Doing {
             line += &format!(" ({:.0} s)", self.since.elapsed().as_secs_f64());
         }
         let mut out = std::io::stderr().lock();
-        // Nobody may be listening.
+        // Standard error may be closed.
         let _ = match self.is_terminal {
             true => write!(out, "\r\x1b[K{line}").and_then(|()| out.flush()),
             false => writeln!(out, "{line}"),

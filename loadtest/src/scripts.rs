@@ -42,12 +42,12 @@ pub(crate) fn commands() -> impl Iterator<Item = Command> {
 }
 
 /// Runs the script of a name to its end; `None` when there is none.
-pub(crate) fn run(name: &str, told: &ArgMatches) -> Option<Result<()>> {
+pub(crate) fn run(name: &str, matches: &ArgMatches) -> Option<Result<()>> {
     let Script { arguments, .. } = SCRIPTS.iter().find(|script| script.name == name)?;
     let path = format!("{}/{name}", env!("CARGO_MANIFEST_DIR"));
-    let told = arguments.iter().map_while(|(argument, _)| told.get_one::<String>(argument));
+    let given = arguments.iter().map_while(|(argument, _)| matches.get_one::<String>(argument));
     let mut script = Process::new(&path);
-    script.args(told);
+    script.args(given);
     outer_run::forget(&mut script);
     let status = script.status();
     Some(match status {

@@ -16,6 +16,7 @@ use super::wiring::Wiring;
 
 /// Connections beside MAX_CONNECTIONS on which the server can be asked how it is.
 const RESERVE: u32 = 64;
+
 impl Wiring<'_> {
     /// The sessions of a backend; those that it does not have come back from `archive`.
     pub(super) fn sessions(

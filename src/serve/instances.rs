@@ -18,6 +18,7 @@ use super::wiring::Wiring;
 
 /// How often a database is asked which one it is, as long as it does not answer.
 const IDENTIFY_INTERVAL: Duration = Duration::from_secs(5);
+
 impl Wiring<'_> {
     /// Joins the instances that share a Redis, if there is one.
     pub(super) fn join_instances(

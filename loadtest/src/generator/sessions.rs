@@ -47,7 +47,7 @@ impl SessionIds {
         id(self.run, self.next.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// Allocates ids for new sessions, which nobody has created yet.
+    /// Allocates ids for new sessions, which no request has created yet.
     pub(crate) fn take(&self, count: usize) -> Arc<Sessions> {
         let first = self.next.fetch_add(count as u64, Ordering::Relaxed);
         Arc::new(Sessions { run: self.run, first, versions: (0..count).map(|_| AtomicU64::new(STARTED)).collect() })

@@ -19,7 +19,7 @@ use super::workload::{RoundRobin, Workload};
 
 /// How many results a client may receive ahead of an update.
 const UPDATES_LATE_MAX: u64 = 8;
-/// Switches sessions that nobody else switches: each response must have the version after the last one.
+/// Switches sessions that no other client switches: each response must have the version after the last one.
 pub(crate) struct Switch {
     sessions: Arc<Sessions>,
     requests: RoundRobin,

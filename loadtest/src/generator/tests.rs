@@ -27,7 +27,7 @@ fn server() -> ServerProcess {
     ServerProcess::synckairos(&[]).expect("the server starts")
 }
 
-/// Asks for something as somebody else, and returns what was answered.
+/// Asks for something over a connection of its own, and returns the response.
 async fn ask(address: SocketAddr, method: &str, path: &str) -> String {
     let mut client = Client::open(address).await.expect("the server accepts");
     let response = client.ask(&request(method, path, "")).await.expect("the server answers");
@@ -92,7 +92,7 @@ fn is_slow(slow: Duration, sample: &SharedSample) -> (u64, u64) {
 }
 
 /// A server that stalls for a second makes all wait that were to be answered in that second, although only one request
-/// for each connection was sent: whoever counts from sending sees a handful (coordinated omission).
+/// for each connection was sent: a generator that counts from sending sees a handful (coordinated omission).
 #[tokio::test]
 async fn a_stall_is_seen_by_all_who_would_have_come() {
     const STALL: Duration = Duration::from_secs(1);

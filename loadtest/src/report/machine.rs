@@ -1,4 +1,4 @@
-//! The machine that a run was made on: figures of different machines cannot be compared. Linux only, as far as it tells.
+//! The machine that a run was made on: figures of different machines cannot be compared. Known on Linux only.
 
 use std::fs;
 use std::time::{SystemTime, UNIX_EPOCH};

@@ -44,7 +44,7 @@ pub(crate) struct Heading {
     /// Such as `64 connections`.
     pub(crate) load: String,
     pub(crate) merit: Merit,
-    /// Whether the processor time of a request is told.
+    /// Whether the processor time of a request is shown.
     pub(crate) has_cost: bool,
 }
 

@@ -8,7 +8,7 @@ const LEFT: f64 = 64.0;
 const RIGHT: f64 = 16.0;
 const TOP: f64 = 12.0;
 const BOTTOM: f64 = 40.0;
-/// How many colors there are; more lines are told apart by dashes.
+/// How many colors there are; more lines differ by their dashes.
 const COLORS: usize = 8;
 
 /// Lines over two axes.
@@ -157,7 +157,7 @@ impl<'p> Axis<'p> {
     }
 }
 
-/// What tells a line from the others.
+/// What distinguishes a line from the others.
 fn class(index: usize) -> String {
     let dashes = if index >= COLORS { " dashed" } else { "" };
     format!("c{}{dashes}", index % COLORS)

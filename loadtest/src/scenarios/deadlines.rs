@@ -130,14 +130,14 @@ impl Benchmark for Clocks {
             let time_ms = Arc::new(move |index| first_ms + index as u64 * last / indexes);
             factory.step(target, &sessions, 0..*count, &SetupStep::Create(time_ms)).await?;
             factory.progress.set_phase(format!("opening {count} WebSockets {}", target.name), None);
-            let (told, mut tellings) = mpsc::channel(*count);
+            let (found, mut all_found) = mpsc::channel(*count);
             let (over, is_over) = watch::channel(false);
             let mut clients = JoinSet::new();
             for index in 0..*count {
                 let address = target.addresses[index % target.addresses.len()];
                 let socket = Socket::open(address, &sessions.id(index)).await?;
                 let client = DeadlineClient { id: sessions.id(index), offset: *offset, socket };
-                clients.spawn(client.wait(told.clone(), is_over.clone()));
+                clients.spawn(client.wait(found.clone(), is_over.clone()));
             }
             factory.step(target, &sessions, 0..*count, &SetupStep::Start).await?;
             factory.progress.set_phase(format!("waiting for {count} clocks {}", target.name), Some(&samples[0]));
@@ -147,7 +147,7 @@ impl Benchmark for Clocks {
             let mut left = *count;
             while left > 0 {
                 tokio::select! {
-                    Some(Lateness { known, said }) = tellings.recv() => {
+                    Some(Lateness { known, said }) = all_found.recv() => {
                         let now = Instant::now();
                         samples[0].lock().add(now, known, None);
                         samples[1].lock().add(now, said, None);
@@ -186,7 +186,7 @@ struct DeadlineClient {
 }
 
 impl DeadlineClient {
-    async fn wait(mut self, told: mpsc::Sender<Lateness>, mut is_over: watch::Receiver<bool>) -> Result<()> {
+    async fn wait(mut self, found: mpsc::Sender<Lateness>, mut is_over: watch::Receiver<bool>) -> Result<()> {
         let message = self.expect("STATE_UPDATE", STARTED).await?;
         let deadline = message["state"]["deadline_at"].clone();
         if deadline.is_null() || message["state"]["status"] != "running" {
@@ -214,8 +214,8 @@ impl DeadlineClient {
             return Err(wrong("another clock must have run out", &message));
         }
         let late = |ms: f64| Duration::from_secs_f64((ms - deadline_ms).max(0.0) / 1e3);
-        // Nobody listens any more when something else was wrong.
-        let _ = told.send(Lateness { known: late(now_ms), said: late(said_ms) }).await;
+        // The receiver is gone when something else was wrong.
+        let _ = found.send(Lateness { known: late(now_ms), said: late(said_ms) }).await;
         tokio::select! {
             message = self.socket.message() => Err(Failure::wrong("nothing more must come", message?)),
             _ = is_over.wait_for(|is_over| *is_over) => Ok(()),

@@ -142,7 +142,7 @@ impl Benchmark for Watched {
             let (work, load) = (work.to_owned(), load.clone());
             Heading { work, load, merit: Merit::Latency, has_cost }
         };
-        // What it costs is told for 1,000 switches, whoever sees them.
+        // The cost is shown for 1,000 switches, however many clients see them.
         vec![
             heading("switch answered", true),
             heading("seen by a client", false),

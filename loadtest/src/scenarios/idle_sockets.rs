@@ -12,7 +12,7 @@ use crate::run::Run;
 use crate::scenario::Scenario;
 use crate::servers::Needs;
 
-/// Some heartbeats long, so that whoever does not answer them is dropped.
+/// Some heartbeats long, so that a client that does not answer them is dropped.
 const HELD: Duration = Duration::from_secs(12);
 
 pub(super) const SCENARIO: Scenario = Scenario {

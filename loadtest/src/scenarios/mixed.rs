@@ -30,7 +30,7 @@ use super::players::{Player, SharedSessions};
 const CONNECTIONS: usize = 64;
 /// How often memory is sampled.
 const PAUSE: Duration = Duration::from_secs(1);
-/// How long somebody watches a session at most.
+/// How long a client watches a session at most.
 const VISIT: Duration = Duration::from_secs(1);
 /// By how much memory may grow from the middle third of a run to the last.
 const GROWTH_MAX: f64 = 0.05;
@@ -164,7 +164,7 @@ async fn visit(target: Arc<Target>, shared: Arc<SharedSessions>, mut dice: Dice)
         // Most stay as long as they like; some go early.
         let visit = tokio::time::timeout(VISIT, stay(address, &id, 1 + chance % 8)).await;
         match visit {
-            // What Redis does not have is looked for in the archive, and not for everybody who guesses.
+            // What Redis does not have is looked for in the archive, at a limited rate for each client.
             Ok(Err(Failure::Broken(error))) if error.kind() == io::ErrorKind::ResourceBusy => {
                 shared.sent_away.fetch_add(1, Ordering::Relaxed);
             }

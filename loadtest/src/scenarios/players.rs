@@ -20,7 +20,7 @@ pub(super) struct SharedSessions {
     ids: Mutex<Vec<String>>,
     /// How many changes were made.
     pub(super) changes: AtomicU64,
-    /// Visitors whom the server told to come back later.
+    /// Visitors whom the server refused with Retry-After.
     pub(super) sent_away: AtomicU64,
 }
 

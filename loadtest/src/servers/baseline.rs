@@ -1,4 +1,4 @@
-//! The baseline: hyper, which has nothing to do but to send 900 bytes. The rate of a server that does something is told as a
+//! The baseline: hyper, which has nothing to do but to send 900 bytes. The rate of a server that does something is shown as a
 //! ratio to it.
 
 use std::convert::Infallible;

@@ -139,7 +139,7 @@ impl Target {
         Ok((audit.all() + more).saturating_sub(self.written().await?))
     }
 
-    /// How many changes were written that nobody made.
+    /// How many changes were written that no request made.
     pub(crate) async fn surplus(&self) -> Result<u64> {
         let Some(audit) = &self.audit else { return Ok(0) };
         Ok(self.written().await?.saturating_sub(audit.all()))
