@@ -20,16 +20,16 @@ use crate::supervision::{Panicked, Supervisor, Task, panic_point};
 
 /// Sessions of a partition that are fired at the same time at most.
 const FIRING_MAX: usize = 256;
-/// How long a session that is being fired is not named again.
+/// How long a session that is being fired is postponed.
 const FIRING_TIME: Duration = Duration::from_secs(5);
-/// How long to leave a session alone whose store could not answer.
+/// How long a session is postponed while the store is unavailable.
 const RETRY_PAUSE: Duration = Duration::from_millis(50);
-/// How long a session that cannot be settled is left alone at first; then twice as long each time.
+/// How long a session that cannot be settled is postponed first; then twice as long each time.
 const STUCK_PAUSE: Duration = Duration::from_millis(100);
 /// And at most.
 const STUCK_PAUSE_MAX: Duration = Duration::from_secs(30);
-/// So often it must have failed before anybody is told: another instance may have been faster.
-const STUCK_TOLD_AT: u32 = 3;
+/// Failures in a row before the session counts as stuck: another instance may have been faster.
+const STUCK_AT: u32 = 3;
 
 /// The metric of sessions that cannot be settled. Cloning shares it.
 #[derive(Clone, Debug, Default)]
@@ -92,24 +92,24 @@ struct PartitionFiring {
     partition: usize,
     tasks: JoinSet<Result<FireOutcome, Panicked>>,
     ids: HashMap<Id, SessionId>,
-    /// How often those could not be settled that are overdue all the time.
+    /// The failures in a row of sessions that cannot be settled.
     stuck: HashMap<SessionId, u32>,
-    /// The last one could not be fired.
+    /// The last session could not be fired.
     failing: bool,
-    /// Of how many partitions that is so.
+    /// The number of partitions of which that is so.
     failing_partitions: Arc<AtomicUsize>,
     metrics: DeadlineMetrics,
     supervisor: Supervisor,
 }
 
 impl Drop for PartitionFiring {
-    /// Whoever fires instead finds out anew what cannot be fired.
+    /// A restarted task finds out anew which sessions are stuck.
     fn drop(&mut self) {
         if self.failing {
             self.failing_partitions.fetch_sub(1, Ordering::Relaxed);
         }
-        let told = self.stuck.values().filter(|times| **times >= STUCK_TOLD_AT).count();
-        self.metrics.stuck.dec_by(told as i64);
+        let stuck = self.stuck.values().filter(|times| **times >= STUCK_AT).count();
+        self.metrics.stuck.dec_by(stuck as i64);
     }
 }
 
@@ -167,7 +167,7 @@ impl PartitionFiring {
         let Some(id) = self.ids.remove(&task) else { return };
         match fired {
             FireOutcome::Settled => {
-                if self.stuck.remove(&id).is_some_and(|times| times >= STUCK_TOLD_AT) {
+                if self.stuck.remove(&id).is_some_and(|times| times >= STUCK_AT) {
                     self.metrics.stuck.dec();
                     info!(session = %id, "a session whose clock ran out is settled after all");
                 }
@@ -181,7 +181,7 @@ impl PartitionFiring {
                 let times = self.stuck.entry(id).or_insert(0);
                 *times += 1;
                 let pause = STUCK_PAUSE.saturating_mul(1 << (*times - 1).min(16)).min(STUCK_PAUSE_MAX);
-                if *times == STUCK_TOLD_AT {
+                if *times == STUCK_AT {
                     self.metrics.stuck.inc();
                     error!(session = %id, why, "a session whose clock ran out cannot be settled");
                 }
@@ -190,7 +190,7 @@ impl PartitionFiring {
         }
     }
 
-    /// Tells once when deadlines of any partition start to fail, and once when those of all are fired again.
+    /// Logs once when deadlines of any partition start to fail, and once when those of all are fired again.
     fn store_answers(&mut self, fired: bool, id: SessionId) {
         if self.failing != fired {
             return;
@@ -211,7 +211,7 @@ fn fired(settled: Result<Applied, Failure>) -> FireOutcome {
         Ok(Applied { record: Some(record), now, .. }) if record.deadline().is_some_and(|deadline| deadline <= now) => {
             FireOutcome::Stuck("its deadline stays where it was".to_owned())
         }
-        // What is gone is not overdue.
+        // A removed session is not overdue.
         Ok(_) | Err(Failure::Refused(..)) => FireOutcome::Settled,
         Err(Failure::Store(error @ (StoreError::Unreadable | StoreError::Broken | StoreError::Fault))) => {
             FireOutcome::Stuck(format!("{error:?}"))

@@ -13,7 +13,7 @@ use super::request::CommandRequest;
 use super::{Sessions, decide};
 
 impl Sessions {
-    /// Begins a session.
+    /// Creates a session.
     pub async fn create(&self, arrival: Arrival, new: NewSession) -> Result<Applied, Failure> {
         let id = new.id;
         let decide = move |current: DecisionContext<'_>| decide::create(&new, &current);
@@ -22,7 +22,7 @@ impl Sessions {
             .result
     }
 
-    /// Asks for a change.
+    /// Applies a command.
     pub async fn change(&self, id: SessionId, arrival: Arrival, request: CommandRequest) -> CommandReply {
         let rate = match request.command {
             Command::Switch { .. } => self.inner.switch_limit,
@@ -59,7 +59,7 @@ impl Sessions {
                 // What was refused gave its count back.
                 self.ask(id, Some(self.arrive(id)), rate, request).await
             }
-            // What nobody can read, and nobody knows from elsewhere, can go.
+            // Bytes that are no state, of a session that the archive does not have either, are deleted.
             Ok(_) if reply.is_unreadable() && matches!(request.command, Command::Delete) => {
                 let again = self.ask(id, Some(self.arrive(id)), None, request).await;
                 CommandReply { quota: reply.quota, ..again }
@@ -69,13 +69,13 @@ impl Sessions {
         }
     }
 
-    /// Lets what time has done become the state.
+    /// Stores what time has done to a session.
     pub async fn settle(&self, id: SessionId) -> Result<Applied, Failure> {
         self.ask(id, None, None, CommandRequest::from(Command::Settle)).await.result
     }
 
-    /// The same, of a session whose deadline has passed: what the store has dropped before anybody settled it comes back for
-    /// that, and what cannot be looked for yet stays due.
+    /// Settles a session whose deadline has passed. One that the store dropped before it was settled is recovered first; one
+    /// that cannot be looked up yet stays due.
     pub async fn fire(&self, id: SessionId) -> Result<Applied, Failure> {
         if self.inner.recovery.is_none() {
             return self.settle(id).await;

@@ -1,5 +1,5 @@
-//! What becomes of a request, as a store asks it: the engine's judgement, encoded, with what clients are told and what
-//! is audited. Pure, so that a store may ask again. Does not know stores.
+//! The decision on a command, as a store calls it: the engine's judgement, encoded, with the notices to subscribers and the
+//! audit entry. Pure, so that a store may call it again. Does not know stores.
 
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ pub(super) fn create(new: &NewSession, current: &DecisionContext<'_>) -> Decisio
     }
 }
 
-/// What time has done to a session by `now`, under the name of the state that it was: nobody has written it down.
+/// A session as time has left it by `now`, under the tag of the stored state: it is not stored.
 pub(super) fn settled(before: &Session, now: Timestamp) -> Record {
     let at = now.max(before.updated_at);
     let Judgement { session, .. } = engine::judge(before, &Command::Settle, &Precondition::default(), at);
@@ -55,7 +55,7 @@ pub(super) fn change(id: SessionId, request: &CommandRequest, current: &Decision
     let command = match &merged {
         Ok(Some(command)) => command,
         Ok(None) => &request.command,
-        // What time has done counts, and so does what the caller believes, whatever becomes of the command.
+        // What time has done counts, and so does the precondition, although the command is refused.
         Err(_) => &Command::Settle,
     };
     let Judgement { session, mut events, verdict } = engine::judge(before, command, &request.precondition, current.at);
@@ -69,7 +69,7 @@ pub(super) fn change(id: SessionId, request: &CommandRequest, current: &Decision
     let Some(entry) = ChangeRecord::of(Some(before), events, &session, current.at) else { return nothing(verdict) };
     if is_deleted {
         let tag = StateTag { epoch: current.epoch, version: before.version + 1 };
-        // What is deleted runs no more: the record shows how it ended.
+        // A deleted session does not run: the record shows how it ended.
         let session = engine::judge(&session, &Command::Cancel, &Default::default(), current.at).session;
         let last = Arc::new(Record::read(Session { epoch: tag.epoch, version: tag.version, ..session }));
         return Decision {
@@ -119,7 +119,7 @@ pub(super) fn nothing(verdict: Verdict) -> Decision {
     Decision { write: Mutation::Nothing, verdict }
 }
 
-/// Clocks that ran out, as clients are told of them.
+/// The notices of clocks that ran out.
 pub(super) fn notices(id: SessionId, events: &[Event], now: Timestamp) -> Vec<bytes::Bytes> {
     wire::expired(id, events, now)
 }

@@ -17,11 +17,11 @@ const ON_THE_WAY: StoreError =
     StoreError::Unavailable("the session is deleted; its history is forgotten when this is asked again a little later");
 
 impl Sessions {
-    /// What is written down of a session, after a change of it, `limit` changes at most.
+    /// The changes of a session after `after`, `limit` of them at most.
     pub async fn history(&self, id: SessionId, after: Option<Cursor>, limit: usize) -> Result<Page, Failure> {
         let recovery = self.inner.recovery.as_ref().ok_or(Failure::NoHistory)?;
         let place = self.inner.readers.enter(recovery.patience()).await.map_err(Failure::Store)?;
-        // In this order: what is not queued any more has been written.
+        // In this order: a change that is not pending any more has been written.
         let queued = self.inner.store.pending_audit(id).await.map_err(Failure::Store)?;
         let room = PageLimit { changes: limit, bytes: page::BYTES_MAX };
         let found = recovery.changes(id, after, room, self.client).await.map_err(Failure::Store)?;
@@ -31,7 +31,7 @@ impl Sessions {
         Ok(Page::new(found, after, queued).within(place))
     }
 
-    /// Forgets all that is written down of a session, once what is on its way has been.
+    /// Erases the history of a session, once its pending changes are written.
     pub async fn erase(&self, id: SessionId) -> Result<(), Failure> {
         let recovery = self.inner.recovery.as_ref().ok_or(Failure::NoHistory)?;
         let written = async {

@@ -1,5 +1,5 @@
-//! Who has sessions looked for that the store does not have: so that a scan of random ids takes the archive from nobody,
-//! each client address has a share of it. Does not know what is looked for.
+//! The shares of client addresses in the look-ups of sessions that the store does not have, so that a scan of random ids
+//! delays only its own address. Does not know what is looked up.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,14 +11,14 @@ use crate::client_address::ClientAddress;
 
 /// Look-ups of one address that run or wait at the same time.
 const RUNNING_MAX: u32 = 64;
-/// Of them at the archive; the others of the same address wait, and nobody else's do.
+/// Of them at the archive; the others of the same address wait, and those of other addresses do not.
 const TURNS_MAX: usize = 8;
 /// Look-ups of one address that found nothing and are remembered.
 const MISSES_MAX: u32 = 1_000;
-/// Look-ups that found nothing and are remembered at all; beyond that nothing is held against anybody.
+/// Look-ups of all addresses that found nothing and are remembered; further ones count against no address.
 const REMEMBERED_MAX: usize = 8_192;
 
-/// What each address asks for. Cloning shares it.
+/// The look-ups of each address. Cloning shares them.
 #[derive(Clone, Debug, Default)]
 pub(super) struct LookupShares(Arc<Mutex<LookupCounts>>);
 
@@ -41,7 +41,7 @@ impl Default for AddressCount {
     }
 }
 
-/// A look-up of somebody's that runs until this is dropped.
+/// A look-up that runs until this is dropped.
 #[derive(Debug)]
 pub(super) struct LookupPermit {
     shares: LookupShares,
@@ -49,7 +49,7 @@ pub(super) struct LookupPermit {
     turns: Option<Arc<Semaphore>>,
 }
 
-/// A look-up that found nothing, held against its asker until this is dropped.
+/// A look-up that found nothing, which counts against its address until this is dropped.
 #[derive(Debug)]
 pub(super) struct Miss {
     shares: LookupShares,
@@ -57,7 +57,7 @@ pub(super) struct Miss {
 }
 
 impl LookupShares {
-    /// A look-up for `client`, unless it has its share. Whoever is no client has no limit.
+    /// A look-up for `client`, unless its share is used up. Look-ups of the server itself have no limit.
     pub(super) fn begin(&self, client: Option<ClientAddress>) -> Option<LookupPermit> {
         let mut turns = None;
         if let Some(client) = client {
@@ -84,12 +84,12 @@ impl LookupShares {
 }
 
 impl LookupPermit {
-    /// Waits until it is its turn among those of the same address.
+    /// Waits for its turn among the look-ups of the same address.
     pub(super) async fn turn(&self) -> Option<OwnedSemaphorePermit> {
         Arc::clone(self.turns.as_ref()?).acquire_owned().await.ok()
     }
 
-    /// It found nothing, which is to be remembered for a while; `None` when too much is already.
+    /// It found nothing; `None` when too many are remembered already.
     pub(super) fn missed(self) -> Option<Miss> {
         let mut counts = self.shares.0.lock();
         if counts.remembered >= REMEMBERED_MAX {

@@ -1,5 +1,5 @@
-//! A page of a session's history: what the archive holds of it, in order, and never past a gap that what is
-//! still on its way may fill. Does not know where it is kept.
+//! A page of a session's history: changes in order, and never past a gap that a pending change may fill. Does not know
+//! where they are stored.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,12 +13,12 @@ use crate::wire::Cursor;
 /// Bytes of a page, but for its last change.
 pub(super) const BYTES_MAX: usize = 4 * 1024 * 1024;
 
-/// Pages in memory at once; whoever wants one more waits.
+/// Pages in memory at once; further requests wait.
 const PAGES_MAX: usize = 8;
 
 const BUSY: StoreError = StoreError::Unavailable("too many pages of history are being read");
 
-/// PageLimit for the pages that are in memory. Cloning shares it.
+/// Permits for the pages that are in memory. Cloning shares them.
 #[derive(Clone, Debug)]
 pub(super) struct Readers(Arc<Semaphore>);
 
@@ -29,7 +29,7 @@ impl Default for Readers {
 }
 
 impl Readers {
-    /// PageLimit for a page, which is waited for as long as `patience`.
+    /// A permit for a page; waits for it as long as `patience`.
     pub(super) async fn enter(&self, patience: Duration) -> Result<OwnedSemaphorePermit, StoreError> {
         match tokio::time::timeout(patience, Arc::clone(&self.0).acquire_owned()).await {
             Ok(Ok(place)) => Ok(place),
@@ -45,11 +45,11 @@ pub struct Page {
     pub changes: Vec<ArchivedChange>,
     /// Whether the archive holds more than this.
     pub has_more: bool,
-    /// The newest change that is on its way to the archive.
+    /// The newest pending change.
     pub queued: Option<StateTag>,
-    /// How many changes of the last one's state were told, if there are more of them.
+    /// How many changes of the last one's state are in this page and those before, if there are more of them.
     told: Option<u64>,
-    /// Its room, until it is written.
+    /// Its permit, until it is written.
     _place: Option<OwnedSemaphorePermit>,
 }
 
@@ -72,12 +72,12 @@ impl Page {
         Self { changes, has_more: has_more || is_cut, queued: queued.newest, told, _place: None }
     }
 
-    /// The same, which takes up room.
+    /// The same, which holds a permit.
     pub(super) fn within(self, place: OwnedSemaphorePermit) -> Self {
         Self { _place: Some(place), ..self }
     }
 
-    /// What to ask for next: what comes after the last change of this page.
+    /// The cursor of the next page, behind the last change of this one.
     pub fn next(&self, after: Option<Cursor>) -> Option<Cursor> {
         self.changes.last().map(|change| Cursor { tag: change.tag, told: self.told }).or(after)
     }
@@ -87,7 +87,7 @@ impl Page {
 fn follows(last: Option<(StateTag, bool)>, change: &ArchivedChange) -> bool {
     let StateTag { epoch, version } = change.tag;
     match last {
-        // What version 1 wrote without saying of which state it was stands before everything.
+        // Changes that version 1 wrote without a state come first.
         None => version <= 1,
         Some((last, _)) if change.tag == last || version == last.version + 1 => true,
         Some((last, _)) if epoch == last.epoch => false,

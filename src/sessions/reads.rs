@@ -68,7 +68,7 @@ impl Sessions {
         }
     }
 
-    /// A session that time has done something to: that becomes the state, or is shown alone where nothing can be changed.
+    /// Settles a session whose deadline has passed; shows it settled without storing it while the store is unavailable.
     async fn settled(&self, id: SessionId, snapshot: Snapshot, now: Timestamp) -> Result<SessionView, Failure> {
         match self.settle(id).await {
             Ok(Applied { record, now, .. }) => {

@@ -1,7 +1,7 @@
-//! Looks for a session that the store does not have in what the audit has written. One that was lost is brought back; one
-//! that ended, or whose lifetime is over, is shown as it was, and is brought back only by a command. Cold and careful: never
-//! an older state than one that is still on its way to the audit, never one that was deleted, and never more
-//! lookups at once than the archive can bear. Does not know what becomes of a session that is back.
+//! Looks up sessions in the archive that the store does not have. A lost session is recovered; one that has ended, or whose
+//! lifetime is over, is shown as it was, and only a command recovers it. Never recovers an older state than a pending one,
+//! never a deleted session, and never makes more look-ups at once than the archive can bear. Does not know what becomes of a
+//! recovered session.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -29,7 +29,7 @@ use super::lookup_shares::{LookupPermit, LookupShares};
 
 /// Lookups at the same time; others wait in the order in which they came.
 const LOOKUPS_MAX: usize = 32;
-/// Lookups that run, wait, or have found nothing a moment ago; one more is refused.
+/// Look-ups that run, wait, or found nothing a moment ago; one more is refused.
 const LISTED_MAX: usize = 16_384;
 
 /// How long it is remembered that there is no such session, or that it is over.
@@ -40,7 +40,7 @@ const BUSY: StoreError = StoreError::Unavailable("too many sessions are looked f
 const QUEUED: StoreError = StoreError::Unavailable("the session's last changes are on their way to the archive");
 const AWAY: StoreError = StoreError::Unavailable("the archive does not answer");
 
-/// Brings sessions back.
+/// Recovers sessions.
 pub struct Recovery {
     store: Arc<dyn SessionStore>,
     archive: Arc<dyn Archive>,
@@ -52,50 +52,50 @@ pub struct Recovery {
     metrics: Metrics,
     lookups: Counter,
     recovered: Counter,
-    /// What is being looked for, so that many who ask for it make one lookup.
+    /// Running look-ups, so that many callers share one.
     running: Mutex<RunningLookups>,
 }
 
-/// Look-ups that are under way, and where each will tell what came of it.
+/// Look-ups that are running, and the channel of each result.
 type RunningLookups = HashMap<(SessionId, LookupPurpose), watch::Receiver<Option<LookupResult>>>;
 
-/// What came of a look-up.
+/// The result of a look-up.
 type LookupResult = Result<ArchiveLookup, StoreError>;
 
-/// What was found.
+/// What a look-up finds.
 #[derive(Clone, Debug)]
 pub enum ArchiveLookup {
     /// There is no such session.
     Absent,
-    /// The store has it now.
+    /// The store has it again.
     Recovered,
-    /// It is over: this is how it ended, which nobody changes any more.
+    /// It is over: this is its last state.
     Over(Snapshot),
 }
 
-/// What a session is looked for.
+/// Why a session is looked up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum LookupPurpose {
     /// To be shown.
     Read,
     /// To be changed.
     Change,
-    /// Because its clock has run out, and nobody has settled it before its lifetime was over.
+    /// Because its clock ran out and it was not settled within its lifetime.
     Fire,
 }
 
-/// What a recovery may do.
+/// Limits of recovery.
 #[derive(Clone, Copy, Debug)]
 pub struct RecoveryOptions {
     /// How long ago the last change may be, or the deadline if that is later.
     pub age_max: Millis,
     /// How long sessions are kept in the store: what is older was not lost.
     pub lifetimes: Lifetimes,
-    /// How long whoever asks waits.
+    /// How long a caller waits.
     pub patience: Duration,
 }
 
-/// Takes a look-up off the list, whatever ends it.
+/// Takes a look-up off the list when it ends, however it ends.
 struct ListedLookup {
     recovery: Arc<Recovery>,
     what: (SessionId, LookupPurpose),
@@ -108,7 +108,7 @@ impl Drop for ListedLookup {
 }
 
 impl Recovery {
-    /// From `archive` into `store`. What is done is counted in `registry`, and in `metrics` what was refused.
+    /// From `archive` into `store`. `registry` shows how often; `metrics` counts refusals.
     pub fn new(
         store: Arc<dyn SessionStore>,
         archive: Arc<dyn Archive>,
@@ -139,17 +139,17 @@ impl Recovery {
         })
     }
 
-    /// What sessions are brought back from.
+    /// The archive.
     pub fn archive(&self) -> &dyn Archive {
         &*self.archive
     }
 
-    /// How long whoever asks waits at most.
+    /// How long a caller waits at most.
     pub(super) fn patience(&self) -> Duration {
         self.patience
     }
 
-    /// Looks, for a client, for a session that the store was found not to have.
+    /// Looks up, for a client, a session that the store does not have.
     pub async fn look_up(
         self: &Arc<Self>,
         id: SessionId,
@@ -159,13 +159,13 @@ impl Recovery {
         let mut found = self.lookup((id, purpose), client)?;
         match tokio::time::timeout(self.patience, found.wait_for(Option::is_some)).await {
             Ok(Ok(found)) => found.clone().unwrap_or(Err(AWAY)),
-            // Its teller is gone without a word: looking for it met a fault of ours.
+            // The look-up ended without a result: it panicked.
             Ok(Err(_)) => Err(StoreError::Fault),
             Err(_) => Err(AWAY),
         }
     }
 
-    /// ArchivedChanges of a session, for a client.
+    /// Changes of a session, for a client.
     pub async fn changes(
         &self,
         id: SessionId,
@@ -193,7 +193,7 @@ impl Recovery {
         })
     }
 
-    /// The lookup that is running, or has found nothing a moment ago; or a new one. It goes on although nobody waits for it any more.
+    /// The running look-up, or the one that found nothing a moment ago; or a new one. It runs on without callers.
     fn lookup(
         self: &Arc<Self>,
         what: (SessionId, LookupPurpose),
@@ -219,7 +219,7 @@ impl Recovery {
                 Ok((_, Err(_))) | Err(_) => Err(BUSY),
             };
             let is_to_be_remembered = matches!(found, Ok(ArchiveLookup::Absent | ArchiveLookup::Over(_)));
-            // Nobody may be waiting any more.
+            // There may be no caller any more.
             let _ = tell.send(Some(found));
             if is_to_be_remembered && let Some(_miss) = permit.missed() {
                 tokio::time::sleep(REMEMBERED).await;
@@ -231,7 +231,7 @@ impl Recovery {
 
     async fn search(&self, (id, purpose): (SessionId, LookupPurpose)) -> LookupResult {
         panic_point("recovery", id);
-        // What cannot be read there is as good as lost.
+        // An unreadable session is as good as lost.
         let Read { snapshot, is_tombstoned, now } = match self.store.read(id).await {
             Err(StoreError::Unreadable) => {
                 Read { snapshot: None, is_tombstoned: false, now: self.store.now_of(self.store.partition(id)).await? }
@@ -244,7 +244,7 @@ impl Recovery {
         if is_tombstoned {
             return Ok(ArchiveLookup::Absent);
         }
-        // In this order: what is not queued any more has been written.
+        // In this order: a change that is not pending any more has been written.
         if self.store.pending_audit(id).await?.newest.is_some() {
             return Err(QUEUED);
         }
@@ -284,7 +284,7 @@ impl Recovery {
     }
 }
 
-/// What time made of a state that nobody keeps any more.
+/// What time made of a state that the store has dropped.
 fn as_it_ended(session: Session, archived: &ArchivedState, now: Timestamp) -> Snapshot {
     let before = Session { epoch: archived.tag.epoch, version: archived.tag.version, ..session };
     let Judgement { session, .. } = judge(&before, &Command::Settle, &Default::default(), now);

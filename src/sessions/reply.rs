@@ -10,7 +10,7 @@ use crate::store::{CommitOutcome, Committed, RateLimitStatus, Record, Snapshot, 
 pub struct CommandReply {
     /// The session as it is now, or why the command was not applied.
     pub result: Result<Applied, Failure>,
-    /// Where the command's own limit stands, if it has one.
+    /// The status of the command's own limit, if it has one.
     pub quota: Option<RateLimitStatus>,
 }
 

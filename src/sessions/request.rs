@@ -1,4 +1,4 @@
-//! What can be asked of a session. Does not know over which protocol.
+//! A command with all that a client sends beside it. Does not know over which protocol.
 
 use crate::client_address::ClientAddress;
 use crate::engine::{Command, Precondition};
@@ -7,13 +7,13 @@ use crate::wire::Merge;
 /// A command and what must hold for it.
 #[derive(Debug)]
 pub struct CommandRequest {
-    /// What is asked for.
+    /// The command.
     pub command: Command,
     /// The change of metadata that belongs to a [`Command::Patch`].
     pub merge: Option<Merge>,
     /// What the caller believes the session to be.
     pub precondition: Precondition,
-    /// Who asks, if what is refused counts against somebody.
+    /// The client, if its refusals are counted.
     pub client: Option<ClientAddress>,
 }
 

@@ -1,5 +1,5 @@
-//! When commands arrived. Keeps those that are not judged yet, so that no deadline passes before a
-//! command that was in time. Does not know what they ask for.
+//! When commands arrived. Keeps those that are not judged yet, so that no deadline passes before a command that arrived in
+//! time. Does not know what they ask for.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::engine::{SessionId, Timestamp};
 /// More of them than processors that could be between arrival and judgement.
 const SHARDS: usize = 64;
 
-/// The commands on their way.
+/// The commands in flight.
 #[derive(Debug)]
 pub struct Arrivals {
     clock: Clock,
@@ -29,7 +29,7 @@ struct ArrivalShard {
 }
 
 impl Arrivals {
-    /// Nobody has arrived.
+    /// No command is in flight.
     pub fn new(clock: Clock) -> Arc<Self> {
         Arc::new(Self { clock, shards: (0..SHARDS).map(|_| ArrivalShard::default()).collect() })
     }
@@ -37,7 +37,7 @@ impl Arrivals {
     /// A command for `id` arrives.
     pub fn enter(self: &Arc<Self>, id: SessionId) -> Arrival {
         let mut waiting = self.shard(id).waiting.lock();
-        // Read under the lock: whoever looks for arrivals after a deadline then finds all before it.
+        // Read under the lock, so that a look after a deadline finds every arrival before it.
         let (at, moment) = (self.clock.now(), self.clock.moment());
         waiting.push((id, at, moment));
         Arrival { id, at, moment, among: Arc::clone(self) }
@@ -58,8 +58,8 @@ impl Arrivals {
             && self.shard(id).waiting.lock().iter().any(|&(other, at, moment)| other == id && in_time(at, moment))
     }
 
-    /// Waits until a command for `id`, perhaps, is not on its way any more. To be made before it is looked whether there is
-    /// one: it hears of every one that ends after that.
+    /// Completes when a command, perhaps one for `id`, is judged or given up. To be made before [`Arrivals::must_wait`], so
+    /// that no end is missed.
     pub fn left(&self, id: SessionId) -> Notified<'_> {
         self.shard(id).left.notified()
     }
@@ -79,7 +79,7 @@ pub struct Arrival {
 }
 
 impl Arrival {
-    /// When, by this process's clock of the day.
+    /// When, by this process's wall clock.
     pub fn at(&self) -> Timestamp {
         self.at
     }

@@ -1,5 +1,5 @@
-//! How many bytes of something may be held at once: counted when they are taken in and when they go. Does not know what
-//! they are, nor who is told when there is no room.
+//! A bound on the bytes that are held at once: reserved when they arrive and released when they go. Does not know what they
+//! are, nor what happens when they do not fit.
 
 use std::fmt;
 use std::sync::Arc;
@@ -36,17 +36,17 @@ impl BytesBudget {
         self.0.held.load(Ordering::Relaxed)
     }
 
-    /// So many may be held from now on.
+    /// Bounds what is held from now on.
     pub fn set_max(&self, max: usize) {
         self.0.max.store(max, Ordering::Relaxed);
     }
 
-    /// Nothing yet, to be added to.
+    /// A reservation of nothing, to be added to.
     pub fn none(&self) -> Held {
         Held { budget: self.clone(), bytes: 0 }
     }
 
-    /// Takes in `bytes`, unless there would be more than `percent` of what there may be.
+    /// Reserves `bytes`, unless more than `percent` of the bound would be held.
     pub fn try_add(&self, bytes: usize, percent: usize) -> bool {
         let max = self.0.max.load(Ordering::Relaxed);
         let max = max / 100 * percent + max % 100 * percent / 100;
@@ -54,12 +54,12 @@ impl BytesBudget {
         self.0.held.fetch_update(Ordering::Relaxed, Ordering::Relaxed, added).is_ok()
     }
 
-    /// Takes in `bytes` that cannot be refused.
+    /// Counts `bytes` that cannot be refused.
     pub fn add(&self, bytes: usize) {
         self.0.held.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    /// So many are gone.
+    /// Releases so many.
     pub fn remove(&self, bytes: usize) {
         self.0.held.fetch_sub(bytes, Ordering::Relaxed);
     }
@@ -77,7 +77,7 @@ impl EncodeMetric for BytesBudget {
 }
 
 impl Held {
-    /// Takes in more, if there is room.
+    /// Reserves more, if it fits.
     pub fn try_add(&mut self, bytes: usize) -> bool {
         let is_added = self.budget.try_add(bytes, 100);
         self.bytes += if is_added { bytes } else { 0 };

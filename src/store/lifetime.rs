@@ -1,4 +1,4 @@
-//! How long a state is kept that is not written again. Does not know who takes it away.
+//! How long a state is stored that is not written again. Does not know who removes it.
 
 use crate::engine::{Millis, Status, Timestamp};
 
@@ -12,7 +12,7 @@ pub struct Lifetimes {
     pub pending: Millis,
     /// Of one that is paused, or runs without a deadline.
     pub idle: Millis,
-    /// Of one that has ended; and of one whose clock ran out and whose end nobody wrote, from its deadline on.
+    /// Of one that has ended; and, from its deadline on, of one whose clock ran out and that was not settled.
     pub ended: Millis,
 }
 

@@ -1,4 +1,4 @@
-//! What is counted of a store, whichever it is. Does not know how it is shown.
+//! The metrics of a store, whichever it is. Does not know how they are shown.
 
 use std::time::Duration;
 
@@ -19,23 +19,23 @@ const ROUND_TRIP_BUCKETS_S: [f64; 12] =
 const LAG_BUCKETS_S: [f64; 10] = [0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 2.0];
 const LATENESS_BUCKETS_S: [f64; 10] = [0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.3, 1.0, 10.0];
 
-/// Counters of a store, and who sees to its tasks and faults. Cloning shares them.
+/// The metrics of a store, and the supervisor of its tasks. Cloning shares them.
 #[derive(Clone, Debug)]
 pub struct Metrics {
     pub(super) supervisor: Supervisor,
-    round_trips: Family<Asked, Histogram, fn() -> Histogram>,
-    reconnects: Family<Made, Counter>,
+    round_trips: Family<OperationLabel, Histogram, fn() -> Histogram>,
+    reconnects: Family<ConnectionLabel, Counter>,
     conflicts: Counter,
     retries: Counter,
     unknown: Counter,
     behind: Counter,
     clock_jumps: Counter,
-    rejected: Family<Found, Counter>,
+    rejected: Family<RejectedLabel, Counter>,
     interrupted: Gauge,
     lag: Histogram,
     lateness: Histogram,
     sessions_bytes: BytesBudget,
-    refused: Family<Refused, Counter>,
+    refused: Family<BoundLabel, Counter>,
 }
 
 /// What a round trip is for.
@@ -56,7 +56,7 @@ pub(super) enum Role {
     Updates,
 }
 
-/// What is found in the store, is not as it should be, and is not used.
+/// What the store holds that is not ours and is not used.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Rejected {
     /// A value that is no state.
@@ -70,12 +70,12 @@ pub(super) enum Rejected {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Found {
+struct RejectedLabel {
     what: &'static str,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Asked {
+struct OperationLabel {
     operation: &'static str,
 }
 
@@ -88,29 +88,29 @@ pub enum Bound {
     SessionsBytes,
     /// What request bodies take that are on their way.
     BodiesBytes,
-    /// How often an address may ask for sessions that nobody knows.
+    /// An address's look-ups of sessions that the store does not have.
     Lookups,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Refused {
+struct BoundLabel {
     bound: &'static str,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Made {
+struct ConnectionLabel {
     connection: &'static str,
 }
 
 impl Rejected {
-    const fn label(self) -> Found {
+    const fn label(self) -> RejectedLabel {
         let what = match self {
             Rejected::State => "state",
             Rejected::Message => "message",
             Rejected::Deadline => "deadline",
             Rejected::Key => "key",
         };
-        Found { what }
+        RejectedLabel { what }
     }
 }
 
@@ -170,7 +170,7 @@ impl Metrics {
         let help = "Requests that were refused because as much was held as may be";
         registry.register("synckairos_bounds_refused", help, metrics.refused.clone());
         for bound in [Bound::Sessions, Bound::SessionsBytes, Bound::BodiesBytes, Bound::Lookups] {
-            let _shown = metrics.refused.get_or_create(&Refused { bound: bound.name() });
+            let _shown = metrics.refused.get_or_create(&BoundLabel { bound: bound.name() });
         }
         metrics
     }
@@ -183,7 +183,7 @@ impl Metrics {
 
     /// Something did not fit.
     pub fn refused(&self, bound: Bound) {
-        self.refused.get_or_create(&Refused { bound: bound.name() }).inc();
+        self.refused.get_or_create(&BoundLabel { bound: bound.name() }).inc();
     }
 
     /// Sees to the tasks of whatever keeps sessions.
@@ -198,7 +198,7 @@ impl Metrics {
             Operation::Commit => "commit",
             Operation::Sweep => "sweep",
         };
-        self.round_trips.get_or_create(&Asked { operation }).observe(took.as_secs_f64());
+        self.round_trips.get_or_create(&OperationLabel { operation }).observe(took.as_secs_f64());
     }
 
     pub(super) fn reconnected(&self, connection: Role) {
@@ -208,7 +208,7 @@ impl Metrics {
             Role::Sweep => "sweep",
             Role::Updates => "updates",
         };
-        self.reconnects.get_or_create(&Made { connection }).inc();
+        self.reconnects.get_or_create(&ConnectionLabel { connection }).inc();
     }
 
     pub(super) fn conflict(&self) {
@@ -231,7 +231,7 @@ impl Metrics {
         self.clock_jumps.inc();
     }
 
-    /// Updates of a part cannot be heard, or can be again.
+    /// Updates of a part are interrupted, or not any more.
     pub(super) fn updates_are(&self, interrupted: bool) {
         if interrupted {
             self.interrupted.inc();

@@ -57,7 +57,7 @@ impl<K: Hash + Eq> RateWindows<K> {
         (window.quota(rate, now), window.ends)
     }
 
-    /// Takes a hit back, if the window still stands that ends then.
+    /// Takes a hit back, if the window that ends at `ends` is the present one.
     pub(super) fn give_back(&self, key: &K, ends: Timestamp) {
         let mut shard = self.shard(key).lock();
         if let Some(window) = shard.windows.get_mut(key).filter(|window| window.ends == ends) {
@@ -65,14 +65,14 @@ impl<K: Hash + Eq> RateWindows<K> {
         }
     }
 
-    /// Where a limit stands that was reached; `None` when it was not.
+    /// The status of a limit that is reached; `None` when it is not.
     pub(super) fn reached(&self, key: &K, rate: RateLimit, now: Timestamp) -> Option<RateLimitStatus> {
         let shard = self.shard(key).lock();
         let window = shard.windows.get(key).filter(|window| window.ends > now && window.hits >= rate.max)?;
         Some(window.quota(rate, now))
     }
 
-    /// Takes down where a limit stands that was counted elsewhere.
+    /// Records the status of a limit that is counted elsewhere.
     pub(super) fn learn(&self, key: K, quota: RateLimitStatus, now: Timestamp) {
         let mut shard = self.shard(&key).lock();
         shard.sweep(now);

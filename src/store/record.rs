@@ -1,24 +1,22 @@
-//! A state as it is kept. A record is a session with its bytes, encoded once; a snapshot is the bytes alone,
-//! for whoever only hands them on. Does not know where they are kept.
+//! A state as it is stored. A record is a session with its bytes, encoded once; a snapshot is the bytes alone, for callers
+//! that only hand them on. Does not know where they are stored.
 
 use std::sync::OnceLock;
 
-use bytes::Bytes;
-
 use crate::engine::{Millis, Session, StateTag, Timestamp};
-use crate::wire::{self, Encoded, Undecodable};
+use crate::wire::{self, Encoded, StateBody, Undecodable};
 
 use super::countdown::Countdown;
 use super::lifetime::Lifetimes;
 
-/// What else is kept of a session, in bytes: its places among all, by name, by lifetime and by deadline.
-const PLACES_LEN: usize = 256;
+/// What the indexes by id, by lifetime and by deadline take of a session, in bytes.
+const INDEXES_LEN: usize = 256;
 
 /// A state and its bytes.
 #[derive(Debug)]
 pub struct Record {
     session: Session,
-    /// The session's: whoever reads it asks for this, and finding it out takes a look at every part of the session.
+    /// Every read asks for it, and computing it visits every participant.
     deadline: Option<Timestamp>,
     encoded: OnceLock<Encoded>,
 }
@@ -30,7 +28,7 @@ impl Record {
         Self { deadline: session.deadline(), session, encoded }
     }
 
-    /// The record of a state that was read back; encoded when somebody wants its bytes.
+    /// The record of a state that was read back; encoded when its bytes are first needed.
     pub fn read(session: Session) -> Self {
         Self { deadline: session.deadline(), session, encoded: OnceLock::new() }
     }
@@ -45,7 +43,7 @@ impl Record {
         self.deadline
     }
 
-    /// When somebody has to look at it although nobody asks.
+    /// When it is to be settled although no command arrives.
     pub fn wake_at(&self) -> Option<Timestamp> {
         self.session.wake_at()
     }
@@ -57,7 +55,7 @@ impl Record {
 
     /// The bytes alone.
     pub fn snapshot(&self) -> Snapshot {
-        Snapshot { tag: self.session.tag(), deadline: self.deadline, members: self.encoded().members() }
+        Snapshot { tag: self.session.tag(), deadline: self.deadline, body: self.encoded().body() }
     }
 
     /// When clients are to be warned.
@@ -70,7 +68,7 @@ impl Record {
         lifetimes.of(self.session.status, self.deadline, now)
     }
 
-    /// How many bytes of memory it takes, with its own once they are asked for.
+    /// How many bytes of memory it takes, its encoding included.
     pub fn size(&self) -> usize {
         let session = &self.session;
         let parts = size_of_val(&*session.participants)
@@ -79,19 +77,19 @@ impl Record {
             + size_of_val(&*session.warn_at)
             + session.metadata.as_ref().map_or(0, |metadata| metadata.len());
         let encoded = self.encoded.get().map_or_else(|| wire::len_expected(session), |encoded| encoded.len());
-        size_of::<Self>() + PLACES_LEN + parts + encoded
+        size_of::<Self>() + INDEXES_LEN + parts + encoded
     }
 }
 
-/// A state's bytes, and what must be known of it to hand them on.
+/// A state's bytes, with the tag and the deadline that a reader needs.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
     /// Which state it is.
     pub tag: StateTag,
     /// When its clock flags: after that it is not the present state any more.
     pub deadline: Option<Timestamp>,
-    /// The state, a JSON object without its opening brace.
-    pub members: Bytes,
+    /// The state.
+    pub body: StateBody,
 }
 
 impl Snapshot {
@@ -102,7 +100,7 @@ impl Snapshot {
 
     /// When clients are to be warned. Most sessions have no warnings, and then nothing is parsed.
     pub fn countdown(&self) -> Countdown {
-        if !wire::has_warnings(&self.members) {
+        if !wire::has_warnings(&self.body) {
             return Countdown::default();
         }
         self.session().map_or_else(|_| Countdown::default(), |session| Countdown::of(&session))
@@ -110,6 +108,6 @@ impl Snapshot {
 
     /// The session, read from the bytes.
     pub fn session(&self) -> Result<Session, Undecodable> {
-        wire::decode_sound(&[b"{", &self.members[..]].concat())
+        wire::decode_sound(&self.body.to_object())
     }
 }

@@ -1,5 +1,4 @@
-//! A change as it is written into the audit: one JSON object that says all there is to say, so that whoever
-//! writes it down needs nothing else. Does not know how it gets there.
+//! A change as it is written into the audit: one JSON object that says everything, so that its writer needs nothing else. Does not know how it gets there.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -7,6 +6,7 @@ use serde_json::value::RawValue;
 use crate::engine::{ChangeKind, ChangeRecord, Event, SessionId, StateTag, Timestamp, Uuid};
 
 use super::scan::Scan;
+use super::state_body::StateBody;
 use super::write::Write;
 
 /// What an archive has to know of a job.
@@ -37,8 +37,15 @@ pub fn read_job(job: &[u8]) -> Option<JobSummary<'_>> {
     })
 }
 
-/// The change `event`, which made the state `tag`; `members` is that state without its opening brace.
-pub fn encode_job(out: &mut Vec<u8>, event: Uuid, id: SessionId, tag: StateTag, entry: &ChangeRecord, members: &[u8]) {
+/// The change `event`, which made the state `tag` with this body.
+pub fn encode_job(
+    out: &mut Vec<u8>,
+    event: Uuid,
+    id: SessionId,
+    tag: StateTag,
+    entry: &ChangeRecord,
+    body: &StateBody,
+) {
     out.raw(r#"{"event_id":"#);
     out.uuid(event);
     out.raw(r#","session_id":"#);
@@ -76,8 +83,8 @@ pub fn encode_job(out: &mut Vec<u8>, event: Uuid, id: SessionId, tag: StateTag, 
         }
         write_event(out, event);
     }
-    out.raw(r#"],"state":{"#);
-    out.extend_from_slice(members);
+    out.raw(r#"],"state":"#);
+    body.write_object(out);
     out.raw("}");
 }
 

@@ -1,5 +1,5 @@
-//! A job taken apart, once, into what a record of sessions keeps in columns; the rest is handed on as the bytes that
-//! it is. Reads what `job` writes. Does not know where columns are.
+//! An audit job, parsed once into what the archive keeps in columns; the rest stays the bytes that it is. Reads what
+//! `audit_job` writes. Does not know the tables.
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -16,18 +16,18 @@ use super::write::Write;
 pub struct AuditRow<'a> {
     /// What was changed.
     pub change: ChangeColumns<'a>,
-    /// What it came to.
+    /// The state that it made or ended.
     pub state: StateColumns<'a>,
 }
 
 /// A change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChangeColumns<'a> {
-    /// What it is called.
+    /// Its ids and its time.
     pub name: JobHeader,
     /// The kind's name.
     pub kind: &'a str,
-    /// Whose clock it was about.
+    /// The participant whose clock it was about.
     pub participant: Option<ParticipantId>,
     /// Their group.
     pub group: Option<GroupId>,
@@ -120,7 +120,7 @@ impl ParticipantColumns {
 /// instant after the year 9999 is none.
 pub fn audit_row(job: &[u8]) -> Result<AuditRow<'_>, String> {
     let job = std::str::from_utf8(job).map_err(|error| error.to_string())?;
-    let written: Written<'_> = serde_json::from_str(job).map_err(|error| error.to_string())?;
+    let written: JobJson<'_> = serde_json::from_str(job).map_err(|error| error.to_string())?;
     let state = state_of(job).ok_or("its state is not where it should be")?;
     let happened: Vec<IgnoredAny> =
         serde_json::from_str(written.events.get()).map_err(|error| format!("in its events: {error}"))?;
@@ -157,7 +157,7 @@ fn state_of(job: &str) -> Option<&str> {
 }
 
 #[derive(Deserialize)]
-struct Written<'a> {
+struct JobJson<'a> {
     event_id: Id,
     session_id: Id,
     epoch: Whole,
@@ -172,14 +172,14 @@ struct Written<'a> {
     #[serde(borrow)]
     events: &'a RawValue,
     #[serde(borrow)]
-    state: State<'a>,
+    state: JobStateJson<'a>,
 }
 
 #[derive(Deserialize)]
-struct State<'a> {
+struct JobStateJson<'a> {
     sync_mode: &'a str,
     status: &'a str,
-    participants: Vec<Member>,
+    participants: Vec<JobParticipantJson>,
     active_participant_id: Option<Id>,
     time_per_cycle_ms: Option<Whole>,
     cycle_started_at: Option<At>,
@@ -194,7 +194,7 @@ struct State<'a> {
 }
 
 #[derive(Deserialize)]
-struct Member {
+struct JobParticipantJson {
     participant_id: Id,
     participant_index: Whole,
     time_used_ms: Whole,
@@ -205,8 +205,8 @@ struct Member {
     expired_at: Option<At>,
 }
 
-impl<'a> From<State<'a>> for StateColumns<'a> {
-    fn from(state: State<'a>) -> Self {
+impl<'a> From<JobStateJson<'a>> for StateColumns<'a> {
+    fn from(state: JobStateJson<'a>) -> Self {
         let status = Status::ALL.iter().find(|status| status.name() == state.status);
         Self {
             mode: state.sync_mode,
@@ -227,8 +227,8 @@ impl<'a> From<State<'a>> for StateColumns<'a> {
     }
 }
 
-impl From<Member> for ParticipantColumns {
-    fn from(member: Member) -> Self {
+impl From<JobParticipantJson> for ParticipantColumns {
+    fn from(member: JobParticipantJson) -> Self {
         Self {
             id: participant_id(member.participant_id),
             index: member.participant_index.0,

@@ -76,14 +76,14 @@ pub(super) fn kept(json: &str) -> String {
 struct Compact {
     out: String,
     /// Objects and arrays that are not closed yet.
-    open: Vec<Open>,
+    open: Vec<OpenValue>,
     /// Members of the objects that are not closed yet.
-    members: Vec<Member>,
+    members: Vec<CompactMember>,
     /// A string that comes next is a name.
     expects_name: bool,
 }
 
-struct Open {
+struct OpenValue {
     start: usize,
     is_object: bool,
     /// Where its members begin.
@@ -91,7 +91,7 @@ struct Open {
 }
 
 #[derive(Clone)]
-struct Member {
+struct CompactMember {
     name: Range<usize>,
     value: Range<usize>,
 }
@@ -102,7 +102,7 @@ impl Compact {
             b' ' | b'\t' | b'\n' | b'\r' => return,
             b'{' | b'[' => {
                 let (start, is_object) = (self.out.len(), first == b'{');
-                self.open.push(Open { start, is_object, members: self.members.len() });
+                self.open.push(OpenValue { start, is_object, members: self.members.len() });
                 self.expects_name = is_object;
             }
             b',' => {
@@ -118,7 +118,7 @@ impl Compact {
             b'"' if self.expects_name => {
                 let name = self.out.len()..self.out.len() + token.len();
                 let begin = name.end + 1;
-                self.members.push(Member { name, value: begin..begin });
+                self.members.push(CompactMember { name, value: begin..begin });
                 self.expects_name = false;
             }
             _ => {}
@@ -142,7 +142,7 @@ impl Compact {
             && let Some(unique) = unique(&self.out, &self.members[open.members..])
         {
             let mut object = String::with_capacity(self.out.len() - open.start);
-            for Member { name, value } in unique {
+            for CompactMember { name, value } in unique {
                 object.push(if object.is_empty() { '{' } else { ',' });
                 object.push_str(&self.out[name]);
                 object.push(':');
@@ -157,14 +157,14 @@ impl Compact {
 }
 
 /// The members with a name each of its own; `None` when they have that already.
-fn unique(text: &str, members: &[Member]) -> Option<Vec<Member>> {
-    let name = |member: &Member| &text[member.name.clone()];
+fn unique(text: &str, members: &[CompactMember]) -> Option<Vec<CompactMember>> {
+    let name = |member: &CompactMember| &text[member.name.clone()];
     let has_few = members.len() <= MEMBERS_FEW;
     if has_few && members.iter().enumerate().all(|(n, one)| members[..n].iter().all(|other| name(other) != name(one))) {
         return None;
     }
     let mut places = HashMap::with_capacity(members.len());
-    let mut unique: Vec<Member> = Vec::with_capacity(members.len());
+    let mut unique: Vec<CompactMember> = Vec::with_capacity(members.len());
     for member in members {
         let place = *places.entry(name(member)).or_insert(unique.len());
         match unique.get_mut(place) {

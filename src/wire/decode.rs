@@ -28,7 +28,7 @@ impl fmt::Display for Undecodable {
 pub fn decode(state: &[u8]) -> Result<Session, Undecodable> {
     // Looked at as a whole, strings need not be one by one.
     let state = std::str::from_utf8(state).map_err(|error| Undecodable(error.to_string()))?;
-    let written: State<'_> = serde_json::from_str(state).map_err(|error| Undecodable(error.to_string()))?;
+    let written: StateJson<'_> = serde_json::from_str(state).map_err(|error| Undecodable(error.to_string()))?;
     session(&written).ok_or_else(|| Undecodable("a name, an instant or an id is not what it should be".to_owned()))
 }
 
@@ -61,14 +61,14 @@ pub fn decode_frame(frame: &[u8]) -> Result<Session, Undecodable> {
 }
 
 #[derive(Deserialize)]
-struct State<'a> {
+struct StateJson<'a> {
     session_id: &'a str,
     sync_mode: &'a str,
     status: &'a str,
     version: u64,
     epoch: u64,
     #[serde(borrow)]
-    participants: Vec<Member<'a>>,
+    participants: Vec<ParticipantJson<'a>>,
     active_participant_id: Option<&'a str>,
     total_time_ms: u64,
     time_per_cycle_ms: Option<u64>,
@@ -81,7 +81,7 @@ struct State<'a> {
     #[serde(default)]
     warn_at_ms: Vec<u64>,
     #[serde(default, borrow)]
-    groups: Vec<Shared<'a>>,
+    groups: Vec<GroupJson<'a>>,
     #[serde(borrow)]
     metadata: Option<&'a RawValue>,
     #[serde(default)]
@@ -91,7 +91,7 @@ struct State<'a> {
 }
 
 #[derive(Deserialize)]
-struct Member<'a> {
+struct ParticipantJson<'a> {
     participant_id: &'a str,
     participant_index: u64,
     time_used_ms: u64,
@@ -104,12 +104,12 @@ struct Member<'a> {
 }
 
 #[derive(Deserialize)]
-struct Shared<'a> {
+struct GroupJson<'a> {
     group_id: &'a str,
     total_time_ms: u64,
 }
 
-fn session(written: &State<'_>) -> Option<Session> {
+fn session(written: &StateJson<'_>) -> Option<Session> {
     let mode = named(&Mode::ALL, Mode::name, written.sync_mode)?;
     let participants: Option<Vec<_>> = written.participants.iter().map(participant).collect();
     let mut participants = participants?;
@@ -144,7 +144,7 @@ fn session(written: &State<'_>) -> Option<Session> {
     })
 }
 
-fn participant(member: &Member<'_>) -> Option<Participant> {
+fn participant(member: &ParticipantJson<'_>) -> Option<Participant> {
     let group = match member.group_id {
         Some(id) => Some(GroupId(Uuid::parse(id)?)),
         None => None,
@@ -165,7 +165,7 @@ fn participant(member: &Member<'_>) -> Option<Participant> {
 /// The clocks stand in the order in which the participants first point at them, as at creation.
 fn clocks(
     mode: Mode,
-    written: &State<'_>,
+    written: &StateJson<'_>,
     participants: &mut [Participant],
     active: Option<usize>,
 ) -> Option<(Vec<Millis>, Vec<Group>)> {

@@ -1,5 +1,5 @@
-//! What is stored, whichever server wrote it, as what it is for this one: a state of version 1 becomes one of ours, and
-//! the byte that names a format goes. Does not know who left it.
+//! Stored values of every format, read as format 1: a state of version 1 becomes one of ours, and the byte that names a
+//! format is cut off. Does not know which server wrote them.
 //!
 //! | begins with | is |
 //! |---|---|
@@ -45,7 +45,7 @@ pub fn modern(value: Bytes) -> Bytes {
     let mut out = Vec::with_capacity(value.len() * 2);
     let changed_us = session.updated_at.as_ms() * 1_000;
     encode_header(&mut out, &RecordHeader { deadline: session.deadline(), changed_us, ..RecordHeader::default() });
-    out.extend_from_slice(&encode(&session, session.updated_at).members());
+    encode(&session, session.updated_at).body().write_members(&mut out);
     out.into()
 }
 
@@ -77,13 +77,13 @@ pub fn begin(format: u8, out: &mut Vec<u8>) {
 }
 
 #[derive(Deserialize)]
-struct State<'a> {
+struct StateJsonV1<'a> {
     session_id: &'a str,
     sync_mode: &'a str,
     status: &'a str,
     version: u64,
     #[serde(borrow)]
-    participants: Vec<Member<'a>>,
+    participants: Vec<ParticipantJsonV1<'a>>,
     active_participant_id: Option<&'a str>,
     total_time_ms: u64,
     time_per_cycle_ms: Option<u64>,
@@ -99,7 +99,7 @@ struct State<'a> {
 }
 
 #[derive(Deserialize)]
-struct Member<'a> {
+struct ParticipantJsonV1<'a> {
     participant_id: &'a str,
     participant_index: u64,
     total_time_ms: u64,
@@ -112,12 +112,12 @@ struct Member<'a> {
 }
 
 fn read(value: &[u8]) -> Option<Session> {
-    let written: State<'_> = serde_json::from_slice(value).ok()?;
+    let written: StateJsonV1<'_> = serde_json::from_slice(value).ok()?;
     let session = session(&written)?;
     violation(&session).is_none().then_some(session)
 }
 
-fn session(written: &State<'_>) -> Option<Session> {
+fn session(written: &StateJsonV1<'_>) -> Option<Session> {
     let mode = Mode::ALL.into_iter().find(|mode| mode.name() == written.sync_mode)?;
     let status = Status::ALL.into_iter().find(|status| status.name() == written.status)?;
     let (created_at, updated_at) = (instant::parse(written.created_at)?, instant::parse(written.updated_at)?);
@@ -170,7 +170,7 @@ fn session(written: &State<'_>) -> Option<Session> {
 }
 
 /// What was given at creation is not said: what is left and what was used of it come to the same, or more.
-fn participant(mode: Mode, max_time: Option<Millis>, member: &Member<'_>) -> Option<Participant> {
+fn participant(mode: Mode, max_time: Option<Millis>, member: &ParticipantJsonV1<'_>) -> Option<Participant> {
     let (left, used) = (Millis::new(member.time_remaining_ms), Millis::new(member.time_used_ms));
     let initial_time = match mode {
         Mode::PerParticipant | Mode::PerGroup | Mode::Global => left + used,
@@ -197,7 +197,7 @@ fn participant(mode: Mode, max_time: Option<Millis>, member: &Member<'_>) -> Opt
 fn clocks(
     mode: Mode,
     max_time: Option<Millis>,
-    written: &State<'_>,
+    written: &StateJsonV1<'_>,
     participants: &mut [Participant],
 ) -> Option<(Vec<Millis>, Vec<Group>)> {
     let left: Vec<_> = written.participants.iter().map(|member| Millis::new(member.time_remaining_ms)).collect();

@@ -15,11 +15,11 @@ const DEPTH_MAX: usize = 128;
 pub(super) struct Tree {
     text: Box<str>,
     /// Each before what is in it; the first is the whole, and has no name.
-    members: Box<[Member]>,
+    members: Box<[TreeMember]>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Member {
+struct TreeMember {
     name: Range<usize>,
     value: Range<usize>,
     is_object: bool,
@@ -30,7 +30,7 @@ struct Member {
 impl Tree {
     /// The objects in `text`.
     pub(super) fn read(text: String) -> Self {
-        let mut members = vec![Member { name: 0..0, value: 0..text.len(), is_object: true, end: 0 }];
+        let mut members = vec![TreeMember { name: 0..0, value: 0..text.len(), is_object: true, end: 0 }];
         object(text.as_bytes(), 0, DEPTH_MAX, &mut members);
         members[0].end = members.len();
         Self { text: text.into(), members: members.into() }
@@ -62,14 +62,14 @@ impl Tree {
 }
 
 /// Lists the members of the object that begins at `at`; returns where it ends.
-fn object(json: &[u8], at: usize, depth_left: usize, members: &mut Vec<Member>) -> usize {
+fn object(json: &[u8], at: usize, depth_left: usize, members: &mut Vec<TreeMember>) -> usize {
     let mut at = at + 1;
     while json.get(at) == Some(&b'"') {
         let name = at..at + string_len(&json[at..]);
         let begin = name.end + 1;
         let is_object = json.get(begin) == Some(&b'{') && depth_left > 0;
         let place = members.len();
-        members.push(Member { name, value: begin..begin, is_object, end: 0 });
+        members.push(TreeMember { name, value: begin..begin, is_object, end: 0 });
         let end = if is_object { object(json, begin, depth_left - 1, members) } else { value_end(json, begin) };
         let count = members.len();
         let member = &mut members[place];

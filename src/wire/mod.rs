@@ -1,4 +1,4 @@
-//! All JSON: what clients send, read borrowed from the bytes they sent; what they are told, encoded once.
+//! All JSON: requests, read borrowed from the bytes that clients sent, and answers and messages, encoded once.
 //! Knows the engine's words and how they are written; does not know how the bytes travel.
 
 mod response;
@@ -22,6 +22,7 @@ mod json_object;
 mod request;
 mod scan;
 mod state;
+mod state_body;
 mod record_format;
 mod strict;
 #[cfg(test)]
@@ -41,8 +42,8 @@ pub use instant::instant_text;
 pub use json_object::{NotJson, Object};
 pub use metadata::{MAX_LEN as METADATA_LEN_MAX, Merge, TooLarge};
 pub use pubsub_message::{
-    PubSubMessage, Standing, changed_at, publish, publish_deleted, publish_update, published_at, read_pubsub_message,
-    standing,
+    LifetimeBasis, PubSubMessage, changed_at, lifetime_basis, publish, publish_deleted, publish_update, published_at,
+    read_pubsub_message,
 };
 pub use query::parameter;
 pub use record_format::{
@@ -56,5 +57,6 @@ pub use server_message::{
     sync, update, warning,
 };
 pub use state::{Encoded, encode, len_expected};
+pub use state_body::StateBody;
 pub use strict::{KnownFields, unknown_fields};
 pub use validation::{FieldProblem, FieldProblems, ProblemCode};

@@ -8,9 +8,10 @@ use crate::engine::{SessionId, StateTag, Status, Timestamp};
 
 use super::instant;
 use super::scan::Scan;
+use super::state_body::StateBody;
 use super::write::Write;
 
-/// A message as others were told it.
+/// A message that was published.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PubSubMessage {
     /// The state `tag` in its STATE_UPDATE.
@@ -36,39 +37,24 @@ pub fn publish(out: &mut Vec<u8>, tag: StateTag, id: SessionId, message: &[u8], 
     out.raw("}");
 }
 
-/// A change for whoever listens to all of them; `members` is the state without its opening brace.
-pub fn publish_update(out: &mut Vec<u8>, id: SessionId, members: &[u8], now: Timestamp) {
+/// A change for the subscribers of all changes.
+pub fn publish_update(out: &mut Vec<u8>, id: SessionId, body: &StateBody, now: Timestamp) {
     out.raw(r#"{"sessionId":"#);
     out.uuid(id.0);
-    out.raw(r#","state":"{"#);
-    escape(out, members);
+    out.raw(r#","state":""#);
+    body.write_escaped(out);
     out.raw(r#"","timestamp":"#);
     out.number(now.as_ms());
     out.raw("}");
 }
 
-/// A deletion for whoever listens to all changes.
+/// A deletion for the subscribers of all changes.
 pub fn publish_deleted(out: &mut Vec<u8>, id: SessionId, now: Timestamp) {
     out.raw(r#"{"sessionId":"#);
     out.uuid(id.0);
     out.raw(r#","deleted":true,"timestamp":"#);
     out.number(now.as_ms());
     out.raw("}");
-}
-
-/// JSON inside of a string: it has no control characters, so that quotes and backslashes are all there is to escape. Every
-/// eighth byte of a state is a quote: writing the backslash always, and over it where none is wanted, costs less than
-/// to branch.
-fn escape(out: &mut Vec<u8>, json: &[u8]) {
-    let mut at = out.len();
-    out.resize(at + 2 * json.len() + 1, 0);
-    for &byte in json {
-        out[at] = b'\\';
-        at += usize::from(byte == b'"' || byte == b'\\');
-        out[at] = byte;
-        at += 1;
-    }
-    out.truncate(at);
 }
 
 const MESSAGE: &str = r#","message":"#;
@@ -135,12 +121,12 @@ fn is_object(bytes: &[u8]) -> bool {
     text.starts_with('{') && serde_json::from_str::<IgnoredAny>(text).is_ok()
 }
 
-/// How a session stands: what decides how long its state is kept.
-pub type Standing = (Status, Option<Timestamp>);
+/// A session's status and deadline, which decide how long its state is stored.
+pub type LifetimeBasis = (Status, Option<Timestamp>);
 
-/// How a session stands and when its clock flags, found in the bytes of its state or of a message that carries it: both come
-/// before anything that a client wrote.
-pub fn standing(state: &[u8]) -> Option<Standing> {
+/// A session's status and deadline, found in the bytes of its state or of a message that carries it: both come before
+/// anything that a client wrote.
+pub fn lifetime_basis(state: &[u8]) -> Option<LifetimeBasis> {
     let mut scan = Scan(state);
     scan.find(br#""status":""#)?;
     let named =

@@ -1,6 +1,6 @@
 //! A state as a store of bytes keeps it: one JSON object whose first member is the store's own, of fixed
 //! form, and whose rest is the state. So a reader finds the deadline and the state without parsing, and
-//! what clients get is `{` and the bytes behind the first member. Does not know where it is body.
+//! what clients get is `{` and the bytes behind the first member. Does not know where it is stored.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -12,6 +12,7 @@ use serde::de::IgnoredAny;
 use crate::engine::{SessionId, StateTag, Timestamp, Uuid};
 
 use super::scan::Scan;
+use super::state_body::StateBody;
 use super::write::Write;
 
 /// How many events a stored state remembers.
@@ -27,7 +28,7 @@ pub struct RecordHeader {
     /// The run of the store's server under which it was written.
     pub run_id: Arc<str>,
     /// The state that its epoch began on: whatever came after that one in an earlier epoch is lost. Of a session that
-    /// was not there the epoch is 0, and the version one less than its first.
+    /// did not exist the epoch is 0, and the version one less than its first.
     pub base: StateTag,
     /// The events that made the latest changes.
     pub events: EventIds,
@@ -60,12 +61,12 @@ impl Deref for EventIds {
     }
 }
 
-/// What stands behind the header.
+/// What follows the header.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RecordBody {
-    /// A state, without its opening brace.
-    State(StateTag, Bytes),
-    /// The session was deleted; what the deletion is called among its states.
+    /// A state.
+    State(StateTag, StateBody),
+    /// The session was deleted: the tag of the deletion among its states.
     Tombstone(StateTag),
 }
 
@@ -76,7 +77,7 @@ pub struct NotARecord;
 const OPENING: &[u8] = br#"{"_":"#;
 const DELETED: &[u8] = br#""deleted":{"epoch":"#;
 
-/// What stands before a state as it is body: behind it comes the state without its opening brace.
+/// Writes what precedes a stored state: its body follows ([`StateBody::write_members`]).
 pub fn encode_header(out: &mut Vec<u8>, header: &RecordHeader) {
     out.extend_from_slice(OPENING);
     out.raw("[");
@@ -102,7 +103,7 @@ pub fn encode_header(out: &mut Vec<u8>, header: &RecordHeader) {
     out.raw("]],");
 }
 
-/// A tombstone as it is body.
+/// A tombstone as it is stored.
 pub fn encode_tombstone(out: &mut Vec<u8>, header: &RecordHeader, tag: StateTag) {
     encode_header(out, header);
     out.extend_from_slice(DELETED);
@@ -112,8 +113,8 @@ pub fn encode_tombstone(out: &mut Vec<u8>, header: &RecordHeader, tag: StateTag)
     out.raw("}}");
 }
 
-/// Whether bytes that anybody may have written are what is body of a session, as far as whoever only hands them on must
-/// know: text, JSON from the first byte to the last, and its state or its deletion.
+/// Whether bytes of any origin are the record of a session, as far as a reader that only hands them on must know: text,
+/// JSON from the first byte to the last, and the session's state or its deletion.
 pub fn check_record(value: &Bytes, id: SessionId) -> Result<(), String> {
     let json = |bytes: &[u8]| {
         let text = std::str::from_utf8(bytes).map_err(|error| error.to_string())?;
@@ -124,8 +125,8 @@ pub fn check_record(value: &Bytes, id: SessionId) -> Result<(), String> {
     json(header_json(value).map_err(|NotARecord| FOREIGN)?)?;
     let (_, body) = peek(value).map_err(|NotARecord| FOREIGN)?;
     match body {
-        RecordBody::State(_, members) => {
-            let mut scan = Scan(&members);
+        RecordBody::State(_, state) => {
+            let mut scan = Scan(&state);
             let name = scan.literal(br#""session_id":"#).and_then(|()| scan.uuid());
             if name == Some(id.0) { Ok(()) } else { Err("it is the state of another session".to_owned()) }
         }
@@ -133,7 +134,7 @@ pub fn check_record(value: &Bytes, id: SessionId) -> Result<(), String> {
     }
 }
 
-/// What is body and its deadline, without looking at anything else.
+/// The body of a record and its deadline, without looking at anything else.
 pub fn peek(value: &Bytes) -> Result<(Option<Timestamp>, RecordBody), NotARecord> {
     let header = header_json(value)?;
     let mut scan = Scan(header.strip_prefix(b"[").ok_or(NotARecord)?);
@@ -145,7 +146,7 @@ pub fn peek(value: &Bytes) -> Result<(Option<Timestamp>, RecordBody), NotARecord
     Ok((deadline, body(members).ok_or(NotARecord)?))
 }
 
-/// When what is body was written, and not before.
+/// When a record was written, at the earliest.
 pub fn written_at(value: &Bytes) -> Option<Timestamp> {
     let mut scan = Scan(header_json(value).ok()?);
     scan.find(b",")?;
@@ -155,9 +156,9 @@ pub fn written_at(value: &Bytes) -> Option<Timestamp> {
 /// The whole header.
 pub fn read_header(value: &Bytes) -> Result<RecordHeader, NotARecord> {
     #[derive(Deserialize)]
-    struct Written<'a>(Option<u64>, u64, &'a str, (u64, u64), Vec<&'a str>);
+    struct HeaderJson<'a>(Option<u64>, u64, &'a str, (u64, u64), Vec<&'a str>);
     let written = std::str::from_utf8(header_json(value)?).map_err(|_| NotARecord)?;
-    let Written(deadline, changed_us, run_id, (epoch, version), events) =
+    let HeaderJson(deadline, changed_us, run_id, (epoch, version), events) =
         serde_json::from_str(written).map_err(|_| NotARecord)?;
     let mut header = RecordHeader {
         deadline: deadline.map(Timestamp::from_ms),
@@ -196,5 +197,5 @@ fn body(members: Bytes) -> Option<RecordBody> {
     let version = scan.number()?;
     scan.literal(br#","epoch":"#)?;
     let tag = StateTag { epoch: scan.number()?, version };
-    Some(RecordBody::State(tag, members))
+    Some(RecordBody::State(tag, StateBody::of_members(members)))
 }

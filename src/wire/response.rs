@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::engine::{Outcome, Session, Timestamp};
 
 use super::state::Encoded;
+use super::state_body::StateBody;
 use super::validation::FieldProblem;
 use super::write::{Write, json};
 
@@ -17,11 +18,12 @@ pub type BodyPieces = [Bytes; 3];
 /// they are, others ask for memory once more.
 const SERVER_TIME_LEN: usize = r#","server_time_ms":1735689600000}"#.len();
 
-/// A session's answer; `members` is the state without its opening brace.
-pub fn session(members: Bytes, now: Timestamp) -> BodyPieces {
+/// A session's answer.
+pub fn session(body: StateBody, now: Timestamp) -> BodyPieces {
     let mut tail = Vec::with_capacity(SERVER_TIME_LEN);
     write_server_time(&mut tail, now);
-    [Bytes::from_static(br#"{"data":{"#), members, tail.into()]
+    let [head, body] = body.behind(br#"{"data":{"#);
+    [head, body, tail.into()]
 }
 
 /// A switch's answer.

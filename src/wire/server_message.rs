@@ -1,5 +1,5 @@
-//! What WebSocket clients are told, but for the STATE_UPDATE, which a state carries with it. Does not know
-//! who is connected.
+//! The messages to WebSocket clients, but for the STATE_UPDATE, which a state carries with it. Does not know which clients
+//! are connected.
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::engine::{Event, Millis, ParticipantId, SessionId, Timestamp, Warning};
 
 use super::response::BodyPieces;
+use super::state_body::StateBody;
 use super::write::{Write, json};
 
 /// The first message.
@@ -14,14 +15,14 @@ pub fn connected(id: SessionId, now: Timestamp) -> Bytes {
     about("CONNECTED", id, now).finish()
 }
 
-/// The state, when it was asked for; `members` is the state without its opening brace.
-pub fn sync(id: SessionId, members: &[u8], now: Timestamp) -> Bytes {
-    state_message("STATE_SYNC", id, members, now)
+/// The state, when it was asked for.
+pub fn sync(id: SessionId, body: &StateBody, now: Timestamp) -> Bytes {
+    state_message("STATE_SYNC", id, body, now)
 }
 
 /// The state, when it is news although it was encoded elsewhere.
-pub fn update(id: SessionId, members: &[u8], now: Timestamp) -> Bytes {
-    state_message("STATE_UPDATE", id, members, now)
+pub fn update(id: SessionId, body: &StateBody, now: Timestamp) -> Bytes {
+    state_message("STATE_UPDATE", id, body, now)
 }
 
 /// How every STATE_UPDATE begins.
@@ -38,10 +39,10 @@ pub fn skipping(update: &[u8], skipped: u64) -> (Vec<u8>, usize) {
     (head, UPDATE.len())
 }
 
-fn state_message(kind: &str, id: SessionId, members: &[u8], now: Timestamp) -> Bytes {
+fn state_message(kind: &str, id: SessionId, body: &StateBody, now: Timestamp) -> Bytes {
     let mut message = about(kind, id, now);
-    message.0.raw(r#","state":{"#);
-    message.0.extend_from_slice(members);
+    message.0.raw(r#","state":"#);
+    body.write_object(&mut message.0);
     message.finish()
 }
 

@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use crate::engine::{Mode, Participant, Session, Timestamp};
 
+use super::state_body::StateBody;
 use super::write::Write;
 
 /// The bytes of one state. Cloning shares them.
@@ -34,9 +35,9 @@ impl Encoded {
         self.frame.slice(self.state.clone())
     }
 
-    /// The state without its opening brace, so that a store may put a member of its own before.
-    pub fn members(&self) -> Bytes {
-        self.frame.slice(self.state.start + 1..self.state.end)
+    /// The state, to be put behind members of another's.
+    pub fn body(&self) -> StateBody {
+        StateBody::of_object(self.state())
     }
 
     /// The state's participants, a JSON array.
@@ -60,7 +61,7 @@ pub fn encode(session: &Session, at: Timestamp) -> Encoded {
     Encoded { frame: frame.into(), state, participants }
 }
 
-/// Enough for all but numbers that nobody counts to, and little more: it is kept as long as the state.
+/// Enough for all but extreme numbers, and little more: the buffer lives as long as the state.
 pub fn len_expected(session: &Session) -> usize {
     let metadata_len = session.metadata.as_ref().map_or(0, |metadata| metadata.len());
     let participant_len = if session.mode == Mode::PerGroup { 325 } else { 270 };

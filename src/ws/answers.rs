@@ -73,7 +73,7 @@ impl Answers {
         let done = asked.await.map_err(|_| Problem::unknown_outcome())?.result?;
         match &done.record {
             Some(record) if is_switch => Ok(wire::switched(record.session(), record.encoded(), done.outcome, done.now)),
-            Some(record) => Ok(wire::session(record.encoded().members(), done.now)),
+            Some(record) => Ok(wire::session(record.encoded().body(), done.now)),
             None => Err(self.not_found()),
         }
     }

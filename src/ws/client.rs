@@ -88,7 +88,7 @@ impl Client<'_> {
         if let Some(tag) = tag {
             self.live.hub.seed(id, tag, countdown);
         }
-        let sync = snapshot.map(|snapshot| (snapshot.tag, wire::sync(id, &snapshot.members, now)));
+        let sync = snapshot.map(|snapshot| (snapshot.tag, wire::sync(id, &snapshot.body, now)));
         self.outbox.open(wire::connected(id, now), sync);
         Ok((subscription, tag))
     }

@@ -168,7 +168,7 @@ impl<'c> ClientReader<'c> {
         }
         let tag = match seen {
             Ok(SessionView { snapshot, now, .. }) => {
-                let sync = wire::sync(answers.id, &snapshot.members, now);
+                let sync = wire::sync(answers.id, &snapshot.body, now);
                 self.allowance.spend(sync.len());
                 outbox.sync(snapshot.tag, sync);
                 Some(snapshot.tag)

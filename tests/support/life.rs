@@ -84,7 +84,7 @@ impl Life {
 
     fn job(&mut self, entry: &ChangeRecord, at: Timestamp) -> Vec<u8> {
         self.next_event += 1;
-        let members = wire::encode(&self.session, at).members();
+        let members = wire::encode(&self.session, at).body();
         let mut job = Vec::new();
         wire::encode_job(&mut job, uuid(self.next_event), self.session.id, self.session.tag(), entry, &members);
         job

@@ -47,13 +47,13 @@ pub(in crate::http) async fn read(
     let SessionView { snapshot, now, is_unsaved } = sessions.read(session_id(id)?).await?;
     if is_unsaved {
         // A client that has the state of this tag does not have what time has done since.
-        let reply = Response::session(StatusCode::OK, wire::session(snapshot.members, now), snapshot.tag);
+        let reply = Response::session(StatusCode::OK, wire::session(snapshot.body, now), snapshot.tag);
         return Ok(reply.with(SETTLED, UNSAVED));
     }
     if precondition::is_known(context.headers(), snapshot.tag) {
         return Ok(Response::not_modified(snapshot.tag));
     }
-    Ok(Response::session(StatusCode::OK, wire::session(snapshot.members, now), snapshot.tag))
+    Ok(Response::session(StatusCode::OK, wire::session(snapshot.body, now), snapshot.tag))
 }
 
 /// A change that has no fields; whatever the body says is ignored, unless that is not wanted.
@@ -197,7 +197,7 @@ fn session_id(id: &str) -> Result<SessionId, Problem> {
 fn state(status: StatusCode, done: &Applied) -> Response {
     match &done.record {
         Some(record) => {
-            Response::session(status, wire::session(record.encoded().members(), done.now), record.session().tag())
+            Response::session(status, wire::session(record.encoded().body(), done.now), record.session().tag())
         }
         None => Response::empty(StatusCode::NO_CONTENT),
     }

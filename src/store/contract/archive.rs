@@ -1,5 +1,5 @@
-//! The contract of what remembers every session's life for good: what the audit has written, read back. Cold:
-//! asked for a session that the store does not have, and for history. Does not know how it was written.
+//! The contract of the archive: the history of every session, as the audit has written it. Cold: it is read for sessions
+//! that the store does not have, and for pages of history. Does not know how it was written.
 
 use bytes::Bytes;
 
@@ -9,22 +9,22 @@ use crate::wire::Cursor;
 
 use super::error::StoreFuture;
 
-/// The record of every session's life.
+/// The history of every session.
 pub trait Archive: Send + Sync {
     /// The newest state that was written of a session; `None` when nothing was.
     fn newest(&self, id: SessionId) -> StoreFuture<'_, Option<ArchivedState>>;
 
-    /// ArchivedChanges of a session in the order of their tags, those after `after`, as many as fit. What does not fit is not read.
+    /// Changes of a session in the order of their tags, those after `after`, as many as fit. What does not fit is not read.
     fn changes(&self, id: SessionId, after: Option<Cursor>, room: PageLimit) -> StoreFuture<'_, ArchivedChanges>;
 
-    /// Forgets all that was written of a session, for good; tells how many changes that were.
+    /// Erases the history of a session for good; returns the number of changes.
     fn erase(&self, id: SessionId) -> StoreFuture<'_, u64>;
 }
 
-/// How much fits.
+/// How much fits into a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PageLimit {
-    /// ArchivedChanges at most.
+    /// Changes at most.
     pub changes: usize,
     /// Bytes of jobs at most, but for the last one.
     pub bytes: usize,
@@ -38,14 +38,14 @@ impl PageLimit {
     }
 }
 
-/// ArchivedChanges that fit.
+/// Changes that fit into a page.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ArchivedChanges {
     /// In order.
     pub changes: Vec<ArchivedChange>,
     /// Whether there are more.
     pub has_more: bool,
-    /// How many of the last one's state were told, these and those before, if the next one is of the same.
+    /// How many changes of the last one's state precede the next page, if that begins with the same state.
     pub told: Option<u64>,
 }
 

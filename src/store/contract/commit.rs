@@ -1,5 +1,4 @@
-//! A commit: the decision that a backend is asked to make and carry out, what it bases the decision on, and what comes of
-//! it. Does not know how the outcome is stored.
+//! A commit: a decision, the change that it makes, and the outcome. Does not know how a backend stores it.
 
 use std::sync::Arc;
 
@@ -109,7 +108,7 @@ pub struct Committed {
     pub is_tombstoned: bool,
     /// The answer.
     pub verdict: Verdict,
-    /// Where the commit's limit stands, if it has one.
+    /// The status of the commit's limit, if it has one.
     pub quota: Option<RateLimitStatus>,
     /// The server clock's time.
     pub now: Timestamp,

@@ -26,9 +26,24 @@
 //!   after now. No deadline counts as passed before every command of this instance that arrived before it has been judged.
 //! - **Deletion.** A deleted session leaves a tombstone for a while, so that an id that is created again gets a higher
 //!   epoch.
-//! - **Lifetime.** A session that was not written for its [`Record::lifetime`](super::Record::lifetime) is gone.
+//! - **Lifetime.** A session that was not written for its [`Record::lifetime`](super::Record::lifetime) is removed.
 //! - **Bounds.** What does not fit is refused with [`StoreError::Unavailable`], new sessions before changes of existing
 //!   ones; no session is dropped before its lifetime is over.
+//!
+//! What a backend owes beside its traits:
+//!
+//! - **Decisions.** It finds out what a decision is shown with `DecisionBasis`, waits for the commands in flight before a
+//!   passed deadline with [`Arrivals`](super::Arrivals), drops the [`Arrival`](super::Arrival) as soon as the command is
+//!   judged, and calls the decision with `Commit::judge`, so that a panic harms that command alone.
+//! - **Event ids.** It gives each committed change an id (UUID version 7, by the server clock), the same over all retries.
+//!   A commit in doubt is recognised by it, and the archive writes each id once.
+//! - **The listener.** It calls the [`Listener`] while it holds the session, after the change is committed or entered into
+//!   the journal, and only for sessions that are subscribed to. When it may have lost updates it sends [`Update::Resync`];
+//!   while it cannot receive them, [`Update::Interrupted`].
+//! - **Metrics.** It counts in [`Metrics`](super::Metrics): how late the first change after a deadline is, bounds that
+//!   refuse, and, where there is a network, conflicts, retries, unknown outcomes and round trips.
+//! - **Tasks.** The supervisor in [`Metrics`](super::Metrics) keeps each of its tasks and restarts it after a panic;
+//!   [`Backend::run`] ends only when the backend is of no use any more, and [`Backend::unready_reason`] says why.
 
 mod archive;
 mod backend;

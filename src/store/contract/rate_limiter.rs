@@ -1,4 +1,4 @@
-//! The role that counts the requests of clients, and where a limit stands after one more. Does not know what is limited.
+//! The role that counts the requests of clients, and the status of a limit after one more. Does not know what is limited.
 
 use crate::client_address::ClientAddress;
 
@@ -22,7 +22,7 @@ pub struct RateLimit {
 /// How often one client may be refused by one session that has a limit. Further refusals are answered as rate limited.
 pub const REFUSALS: RateLimit = RateLimit { max: 10, window_s: 1 };
 
-/// Where a limit stands after a hit.
+/// The status of a limit after a hit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RateLimitStatus {
     /// What was allowed.

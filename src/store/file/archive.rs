@@ -1,5 +1,5 @@
-//! The archive that is the file's history. Reads block, so they are made where blocking is allowed. Does not know how
-//! history is written.
+//! The archive in the file. Its reads block, so they run on threads where blocking is allowed. Does not know how history is
+//! written.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ pub(super) struct RedbArchive {
 }
 
 impl RedbArchive {
-    /// The one in a database, which a journal writes.
+    /// The archive in a database that a journal writes.
     pub(super) fn new(tables: Arc<Tables>, journal: Arc<Journal>, supervisor: Supervisor) -> Self {
         Self { tables, journal, supervisor }
     }

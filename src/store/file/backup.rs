@@ -1,5 +1,5 @@
-//! A copy of a data directory while a server has it: whoever may connect to a socket in the directory is sent all rows as
-//! of one instant, and makes a database of them. Does not know what rows say.
+//! A copy of a data directory while a server uses it: a client of a socket in the directory receives all rows as of one
+//! instant, and makes a database of them. Does not know what rows say.
 //!
 //! Sent is a line with the format's name, then for each row the table's number, the lengths of key and value (4 bytes each,
 //! big-endian) and those; a zero ends it.
@@ -25,16 +25,16 @@ const SOCKET: &str = "synckairos.sock";
 
 const FORMAT: &[u8] = b"synckairos backup 1\n";
 
-/// How long whoever is sent a copy may take to read a part of it.
+/// How long a client may take to read a part of the copy.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// No row is longer.
 const LEN_MAX: usize = 64 << 20;
 
-/// Sends copies to whoever connects to the socket in a directory, one after the other.
+/// Sends a copy to each client of the socket in a directory, one after the other.
 pub(super) async fn serve(directory: &Path, tables: &Arc<Tables>, supervisor: &Supervisor) -> io::Result<()> {
     let path = directory.join(SOCKET);
-    // Nobody else has the directory: what is there is left over.
+    // The directory is locked: the file is left over from another process.
     if path.exists() {
         fs::remove_file(&path)?;
     }
@@ -66,7 +66,7 @@ fn send(stream: &UnixStream, tables: &Tables) -> Result<(), Fault> {
     out.write_all(&[0]).and_then(|()| out.flush()).map_err(failed)
 }
 
-/// A way to somebody who has so long to read each part.
+/// A buffered writer to a client that must read each part within `patience`.
 fn outgoing(stream: &UnixStream, patience: Duration) -> io::Result<BufWriter<&UnixStream>> {
     stream.set_nonblocking(false)?;
     stream.set_write_timeout(Some(patience))?;
@@ -157,7 +157,7 @@ mod tests {
         let part = vec![0; 1 << 20];
         let error = (0..64).find_map(|_| out.write_all(&part).err()).expect("nobody reads");
         assert!(matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut), "{error}");
-        // What it holds is not sent to nobody once more.
+        // The rest of its buffer is not sent again.
         let _ = out.into_parts();
     }
 }

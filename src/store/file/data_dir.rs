@@ -58,8 +58,8 @@ impl DataDir {
         Arc::new(RedbArchive::new(tables, journal, self.supervisor.clone()))
     }
 
-    /// Removes history from before `limit`: whole sessions that are not kept any more, and of others what lies before their
-    /// newest state. Returns how many changes that were, and makes room for new ones in the file.
+    /// Removes history from before `limit`: all of sessions that are not stored any more, and of others what lies before their
+    /// newest state. Returns the number of changes, whose space in the file is used again.
     ///
     /// # Errors
     ///
@@ -85,7 +85,7 @@ impl DataDir {
         }
     }
 
-    /// Sends copies of it to whoever may connect to a socket in the directory; ends only when it cannot.
+    /// Sends copies of it to clients of a socket in the directory; ends only when it cannot.
     ///
     /// # Errors
     ///
@@ -94,8 +94,8 @@ impl DataDir {
         backup::serve(&self.path, &self.tables, &self.supervisor).await
     }
 
-    /// Copies what is in a directory into another one, which is made, and whose lock nobody has; returns how many rows that
-    /// are. A server that has it goes on. Blocks.
+    /// Copies a directory into another one, which is created; returns the number of rows. A server that uses the first one
+    /// goes on. Blocks.
     ///
     /// # Errors
     ///
@@ -126,8 +126,8 @@ impl DataDir {
         Tables::open(&database, lock).map_err(|why| at_path(&database, &why))
     }
 
-    /// Writes what waits and lets the directory go; nothing can be changed from now on. Returns whether all that was
-    /// waiting is written.
+    /// Writes the queue and unlocks the directory; no change is accepted from now on. Returns whether all of the queue is
+    /// written.
     pub async fn close(&self) -> bool {
         self.journal.close().await
     }

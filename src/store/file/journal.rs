@@ -33,7 +33,7 @@ pub(super) struct Journal {
     ended: watch::Receiver<JournalEnd>,
 }
 
-/// Where the writer stands.
+/// Whether and how the writer has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum JournalEnd {
     Running,
@@ -88,7 +88,7 @@ impl Journal {
     /// Enters a change, in the order of the session's changes; returns its number and a ticket. After an error nothing is
     /// entered.
     pub(super) fn enter(&self, id: SessionId, change: DurableChange) -> Result<(u64, DurabilityTicket), StoreError> {
-        let bytes = ENTRY_BYTES + change.record.encoded().members().len();
+        let bytes = ENTRY_BYTES + change.record.encoded().body().len();
         self.push(JournalEntry::Change(id, Box::new(change)), bytes)
     }
 

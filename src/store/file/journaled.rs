@@ -1,4 +1,4 @@
-//! Durability by the journal of a data directory, and by a file that says where the clock stands. Does not know what a
+//! Durability by the journal of a data directory, and by a file that records its clock. Does not know what a
 //! change means.
 
 use std::sync::Arc;
@@ -26,7 +26,7 @@ impl Journaled {
         Self { journal, timeline, supervisor }
     }
 
-    /// Records where the clock stands, for the next process, while that matters.
+    /// Records the time for the next process, while that matters.
     async fn keep_time(&self, clock: &Clock, has_deadlines: impl Fn() -> bool) {
         loop {
             if has_deadlines() {

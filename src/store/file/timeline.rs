@@ -1,5 +1,5 @@
-//! Where the server's clock stood, kept beside the database, so that the next process knows how its own clock stands to
-//! what is kept. Written often and never flushed: it has to outlive the process, not the machine. Does not know sessions.
+//! The time by the server's clock, in a file beside the database, so that the next process knows how its own clock compares
+//! to what is stored. Written often and never flushed: it has to outlive the process, not the machine. Does not know sessions.
 
 use std::fs::File;
 use std::io;
@@ -13,7 +13,7 @@ use crate::engine::{Millis, Timestamp};
 const NAME: &str = "synckairos.clock";
 /// Two numbers of twenty places, a space and a line's end.
 const LEN: usize = 42;
-/// Clocks that differ by less need not be told apart.
+/// Clocks that differ by less count as the same.
 const TOLERANCE: Millis = Millis::new(50);
 
 /// The file.
@@ -39,7 +39,7 @@ impl Timeline {
         Ok(Self { file, last })
     }
 
-    /// Writes down where `clock` stands.
+    /// Writes down the time by `clock`.
     pub(in crate::store) fn write(&self, clock: &Clock) -> io::Result<()> {
         let (now, lag_ms) = (clock.now().as_ms(), clock.lag_us() / 1_000);
         self.file.write_all_at(format!("{now:020} {lag_ms:020}\n").as_bytes(), 0)

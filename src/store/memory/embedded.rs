@@ -28,21 +28,21 @@ const LARGE: usize = 16 << 10;
 /// The part of the bound on bytes from which on large sessions are refused.
 const PERCENT_LARGE: usize = 80;
 
-/// What the embedded store can be told.
+/// The bounds and lifetimes of the embedded store.
 #[derive(Clone, Copy, Debug)]
 pub struct Limit {
     /// Sessions at most, and tombstones at most.
     pub sessions_max: usize,
     /// Bytes that they may take.
     pub bytes_max: usize,
-    /// How long a deleted session is remembered.
+    /// How long a tombstone is stored.
     pub tombstone_ttl: Millis,
-    /// How long any other is.
+    /// How long sessions are stored.
     pub lifetimes: Lifetimes,
 }
 
 impl Default for Limit {
-    /// As many as there are, an hour for what was deleted.
+    /// Without bounds; an hour for tombstones.
     fn default() -> Self {
         let lifetimes = Lifetimes::default();
         Self { sessions_max: usize::MAX, bytes_max: usize::MAX, tombstone_ttl: Millis::new(3_600_000), lifetimes }
@@ -138,7 +138,7 @@ impl<D: Durability> EmbeddedStore<D> {
         Ok(())
     }
 
-    /// Counts so many sessions less.
+    /// Counts so many sessions as removed.
     pub(super) fn leave(&self, sessions: usize) {
         self.sessions.fetch_sub(sessions, Ordering::Relaxed);
     }

@@ -1,5 +1,5 @@
-//! What a start takes in from the file, and by which clock: the operating system's may have been set since. Does not know
-//! how it is read.
+//! A start restores the sessions of a file, by the clock that they went by: the operating system's may have been set since.
+//! Does not know how the file is read.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -16,7 +16,7 @@ use super::embedded::EmbeddedStore;
 use super::shard::SessionEntry;
 
 impl<D: Durability> EmbeddedStore<D> {
-    /// Takes in what was kept. Lifetimes that are over are found by the upkeep.
+    /// Restores sessions. The upkeep removes those whose lifetime is over.
     pub(super) fn restore(&self, mut restored: Vec<RestoredSession>) {
         // Tombstones are forgotten oldest first.
         restored.sort_unstable_by_key(|restored| match &restored.state {
@@ -46,7 +46,7 @@ impl<D: Durability> EmbeddedStore<D> {
         }
     }
 
-    /// Lets sessions go on from where their clocks stood when the last process ended, if its clock does not go on.
+    /// Moves sessions to the present clock, as they were when the last process ended, if its clock does not go on.
     fn rebase(&self, restored: &mut [RestoredSession]) {
         let now = self.clock.now();
         let changed = |restored: &RestoredSession| match &restored.state {

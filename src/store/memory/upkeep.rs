@@ -14,7 +14,7 @@ use super::shard::SessionShard;
 
 /// How many overdue sessions are returned at once.
 const OVERDUE_BATCH: usize = 1_024;
-/// How often sessions that have outlived their lifetime are looked for.
+/// The pause between sweeps.
 const SWEEP_INTERVAL: Millis = Millis::new(1_000);
 
 impl<D: Durability> EmbeddedStore<D> {

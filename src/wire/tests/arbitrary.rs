@@ -6,8 +6,8 @@ use proptest::sample::{Index, select};
 use serde_json::Value;
 
 use super::super::{
-    Encoded, FieldProblems, Object, RecordHeader, audit_row, create, decode, encode, patch, read_client_message,
-    session_id, standing, switch, written_at,
+    Encoded, FieldProblems, Object, RecordHeader, audit_row, create, decode, encode, lifetime_basis, patch,
+    read_client_message, session_id, switch, written_at,
 };
 use super::sample::{self, after, after_noon};
 use super::table::body;
@@ -280,15 +280,15 @@ proptest! {
     }
 
     #[test]
-    fn how_a_session_stands_is_found_in_its_bytes(session in lives(), written_us in 0..4_000_000_000_000_000_u64) {
+    fn what_a_lifetime_depends_on_is_found_in_the_bytes(session in lives(), written_us in 0..4_000_000_000_000_000_u64) {
         let (encoded, expected) = (encode(&session, session.updated_at), (session.status, session.deadline()));
-        for bytes in [encoded.frame(), encoded.state(), encoded.members()] {
-            prop_assert_eq!(standing(&bytes), Some(expected));
+        for bytes in [encoded.frame(), encoded.state(), encoded.body().to_object().into()] {
+            prop_assert_eq!(lifetime_basis(&bytes), Some(expected));
         }
         let mark = RecordHeader { deadline: session.deadline(), changed_us: written_us, ..RecordHeader::default() };
         let mut stored = Vec::new();
         super::super::encode_header(&mut stored, &mark);
-        stored.extend_from_slice(&encoded.members());
+        stored.extend_from_slice(&encoded.body());
         prop_assert_eq!(written_at(&stored.into()), Some(Timestamp::from_ms(written_us / 1_000)));
     }
 
@@ -301,7 +301,7 @@ proptest! {
         prop_assert_eq!(&frame["state"], &serde_json::from_slice::<Value>(&encoded.state()).expect("JSON"));
         let participants: Value = serde_json::from_slice(&encoded.participants()).expect("JSON");
         prop_assert_eq!(&frame["state"]["participants"], &participants);
-        prop_assert_eq!([&b"{"[..], &encoded.members()].concat(), encoded.state());
+        prop_assert_eq!([&b"{"[..], &encoded.body()].concat(), encoded.state());
         prop_assert!(shares_memory(&encoded));
     }
 }
@@ -380,5 +380,5 @@ fn shares_memory(encoded: &Encoded) -> bool {
         && state.end <= frame.end
         && state.start < participants.start
         && participants.end < state.end
-        && encoded.members().as_ptr_range().end == state.end
+        && encoded.body().as_ptr_range().end == state.end
 }

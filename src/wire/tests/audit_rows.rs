@@ -11,7 +11,7 @@ fn job_of(before: &Session, ms: u64, command: &Command) -> (Session, ChangeRecor
     let judgement = judge(before, command, &Default::default(), after_noon(ms));
     let entry =
         ChangeRecord::of(Some(before), judgement.events, &judgement.session, after_noon(ms)).expect("it changes");
-    let members = encode(&judgement.session, after_noon(ms)).members();
+    let members = encode(&judgement.session, after_noon(ms)).body();
     let mut out = Vec::new();
     encode_job(&mut out, EVENT, before.id, judgement.session.tag(), &entry, &members);
     (judgement.session, entry, String::from_utf8(out).expect("JSON is text"))

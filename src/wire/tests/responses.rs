@@ -15,10 +15,10 @@ fn text(text: &BodyPieces) -> String {
 #[test]
 fn a_session_comes_with_the_authoritys_time() {
     let encoded = encode(&sample::session(""), NOON);
-    let answer = session(encoded.members(), after_noon(7));
+    let answer = session(encoded.body(), after_noon(7));
     let state = std::str::from_utf8(&encoded.state()).expect("JSON is UTF-8").to_owned();
     assert_eq!(text(&answer), format!(r#"{{"data":{state},"server_time_ms":1769860800007}}"#));
-    assert_eq!(answer[1].as_ptr(), encoded.members().as_ptr(), "the state is shared, not copied");
+    assert_eq!(answer[1].as_ptr(), encoded.body().as_ptr(), "the state is shared, not copied");
 }
 
 #[test]

@@ -39,7 +39,7 @@ fn a_state_that_was_asked_for_is_stamped_when_it_is_sent() {
     let state = encoded.state();
     let state = std::str::from_utf8(&state).expect("JSON is UTF-8");
     check(
-        &sync(id(), &encoded.members(), after_noon(9)),
+        &sync(id(), &encoded.body(), after_noon(9)),
         &format!(r#"{{"type":"STATE_SYNC","sessionId":"@1","timestamp":1769860800009,"state":{state}}}"#),
     );
     check(
@@ -107,7 +107,7 @@ fn a_result_carries_what_rest_answers() {
     let encoded = encode(&running, NOON);
     let state = String::from_utf8_lossy(&encoded.state()).into_owned();
     check(
-        &result_data("r \"1\"", 200, &session(encoded.members(), after_noon(5))),
+        &result_data("r \"1\"", 200, &session(encoded.body(), after_noon(5))),
         &format!(
             r#"{{"type":"RESULT","request_id":"r \"1\"","status":200,"data":{state},"server_time_ms":1769860800005}}"#
         ),

@@ -84,7 +84,7 @@ fn a_state_comes_back_byte_for_byte() {
         assert_eq!(&found.state[..], &state_of(&job)[..]);
         let session = wire::decode(&found.state).expect("it can be read");
         assert_eq!(session.metadata.as_deref(), Some(&*metadata));
-        let again = wire::encode(&session, found.at).members();
+        let again = wire::encode(&session, found.at).body();
         assert_eq!([b"{", &again[..]].concat(), found.state.to_vec(), "what is brought back is what was");
         let room = PageLimit { changes: 1, bytes: usize::MAX };
         let page = runtime.block_on(archive.changes(id, None, room)).expect("it answers");

@@ -24,7 +24,7 @@ pub async fn a_session_is_read_as_it_was_created(rig: Rig<impl Backend>) {
     assert!(session.epoch >= before.as_ms(), "an epoch is the authority's time");
     let read = rig.store.read(id(1)).await.expect("the store answers");
     assert!(read.now >= session.created_at);
-    assert_eq!(read.snapshot.expect("it was created").members, created.encoded().members());
+    assert_eq!(read.snapshot.expect("it was created").body, created.encoded().body());
     assert!(rig.read(id(2)).await.is_none());
 }
 

@@ -24,7 +24,7 @@ const CHANGES_NUMBER: u8 = 1;
 const SESSIONS_NUMBER: u8 = 2;
 
 impl Tables {
-    /// Shows all rows as they are now, however long that takes and whatever is written meanwhile.
+    /// Calls `each` with all rows as of one instant, whatever is written meanwhile.
     pub(in crate::store::file) fn rows(
         &self,
         mut each: impl FnMut(CopiedRow<'_>) -> Result<(), Fault>,
@@ -45,7 +45,7 @@ impl Tables {
     }
 }
 
-/// A database that is made of another one's rows.
+/// A new database that is filled with another one's rows.
 pub(in crate::store::file) struct DatabaseCopy {
     database: Database,
     rows: Vec<(u8, Vec<u8>, Vec<u8>)>,

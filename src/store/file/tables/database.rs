@@ -62,9 +62,9 @@ impl Tables {
             for op in ops {
                 match op {
                     WriteOp::Change(id, change) => {
-                        let members = change.record.encoded().members();
+                        let body = change.record.encoded().body();
                         job.clear();
-                        wire::encode_job(&mut job, change.event, *id, change.tag, &change.entry, &members);
+                        wire::encode_job(&mut job, change.event, *id, change.tag, &change.entry, &body);
                         changes.insert(&key(*id, change.tag), job.as_slice()).map_err(fault)?;
                     }
                     WriteOp::Erase(id) => {

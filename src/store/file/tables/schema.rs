@@ -94,7 +94,7 @@ pub(super) fn value(change: &DurableChange) -> Vec<u8> {
         Leaves::State => {
             header.deadline = change.record.deadline();
             wire::encode_header(&mut out, &header);
-            out.extend_from_slice(&change.record.encoded().members());
+            change.record.encoded().body().write_members(&mut out);
         }
         Leaves::Tombstone => wire::encode_tombstone(&mut out, &header, change.tag),
     }

@@ -56,9 +56,9 @@ impl SessionChange {
         let command = transaction.cmd(keyspace.publish()).arg(keyspace.updates_channel());
         match &self.effect {
             ChangeEffect::State(_) => {
-                let members = self.record.encoded().members();
-                let len = members.len() + members.len() / 8 + 100;
-                command.arg_with(len, |out| wire::publish_update(out, id, &members, now))
+                let body = self.record.encoded().body();
+                let len = body.len() + body.len() / 8 + 100;
+                command.arg_with(len, |out| wire::publish_update(out, id, &body, now))
             }
             ChangeEffect::End(_) => command.arg_with(99, |out| wire::publish_deleted(out, id, now)),
         };
@@ -82,11 +82,11 @@ impl SessionChange {
 
     /// Adds what is audited to a command; returns how many bytes that are.
     pub(in crate::store::redis) fn audit(&self, id: SessionId, command: &mut Pipeline) -> usize {
-        let members = self.record.encoded().members();
+        let body = self.record.encoded().body();
         let mut len = 0;
-        command.arg_with(members.len() + ENVELOPE_LEN, |out| {
+        command.arg_with(body.len() + ENVELOPE_LEN, |out| {
             let start = out.len();
-            wire::encode_job(out, self.event, id, self.tag, &self.entry, &members);
+            wire::encode_job(out, self.event, id, self.tag, &self.entry, &body);
             len = out.len() - start;
         });
         len

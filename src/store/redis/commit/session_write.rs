@@ -70,13 +70,13 @@ impl BatchSession {
         let command = transaction.cmd("SETEX").arg(&self.key).arg(ttl_s(lifetime));
         match &self.record {
             Some(record) => {
-                let members = record.encoded().members();
-                command.arg_with(members.len() + HEADER_LEN, |out| {
+                let body = record.encoded().body();
+                command.arg_with(body.len() + HEADER_LEN, |out| {
                     let start = out.len();
                     wire::begin(records.format.get(), out);
                     wire::encode_header(out, &self.header);
                     self.written = Bytes::copy_from_slice(&out[start..]);
-                    out.extend_from_slice(&members);
+                    body.write_members(out);
                 });
             }
             None => {

@@ -57,8 +57,8 @@ impl StateCache {
     /// What is remembered of a session, when it is still as it was left: then these are its bytes.
     pub(in crate::store::redis) fn get(&self, id: SessionId, value: &[u8]) -> Option<&CachedState> {
         let left = self.young.get(&id).or_else(|| self.old.get(&id))?;
-        let members = value.strip_prefix(&left.written[..])?;
-        (members == left.record.encoded().members()).then_some(left)
+        let body = value.strip_prefix(&left.written[..])?;
+        (*body == *left.record.encoded().body()).then_some(left)
     }
 }
 
@@ -103,7 +103,7 @@ mod tests {
         let record = Arc::new(Record::new(new.create(1, Timestamp::from_ms(1)), Timestamp::from_ms(1)));
         let mut written = Vec::new();
         wire::encode_header(&mut written, &RecordHeader::default());
-        let value = [&written[..], &record.encoded().members()].concat();
+        let value = [&written[..], &record.encoded().body()].concat();
         (CachedState { header: RecordHeader::default(), written: Bytes::from(written), record }, value)
     }
 

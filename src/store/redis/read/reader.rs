@@ -200,8 +200,8 @@ impl ReadBatch {
 fn read(value: Option<Bytes>, now: Timestamp) -> Result<Read, StoreError> {
     let Some(value) = value else { return Ok(Read { snapshot: None, is_tombstoned: false, now }) };
     match wire::peek(&value) {
-        Ok((deadline, RecordBody::State(tag, members))) => {
-            Ok(Read { snapshot: Some(Snapshot { tag, deadline, members }), is_tombstoned: false, now })
+        Ok((deadline, RecordBody::State(tag, body))) => {
+            Ok(Read { snapshot: Some(Snapshot { tag, deadline, body }), is_tombstoned: false, now })
         }
         Ok((_, RecordBody::Tombstone(_))) => Ok(Read { snapshot: None, is_tombstoned: true, now }),
         Err(wire::NotARecord) if wire::is_newer(&value) => Err(StoreError::Newer),

@@ -63,7 +63,7 @@ impl WatchedSessions {
         for (id, read) in &reads {
             let Some(channel) = self.watched.get_mut(id) else { continue };
             let snapshot = read.as_ref().ok().and_then(|read| read.snapshot.as_ref());
-            let made = |snapshot: &Snapshot| lapses::made(&self.lifetimes, &snapshot.members, None);
+            let made = |snapshot: &Snapshot| lapses::made(&self.lifetimes, &snapshot.body, None);
             let is_new = !channel.is_heard;
             let held = channel.begin(snapshot.map(|snapshot| (snapshot.tag, made(snapshot))));
             self.lapses.expect_end(*id, channel);

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::engine::{Millis, SessionId, Timestamp};
 use crate::store::Lifetimes;
 use crate::store::redis::record_policy::ttl_s;
-use crate::wire::{self, Standing};
+use crate::wire::{self, LifetimeBasis};
 
 use super::channel::{Channel, StateOrigin};
 
@@ -53,8 +53,8 @@ impl Lapses {
 pub(super) fn made(lifetimes: &Lifetimes, state: &[u8], written_at: Option<Timestamp>) -> StateOrigin {
     let changed_at = wire::changed_at(state).unwrap_or_default();
     let at = written_at.unwrap_or(changed_at);
-    let until = |(status, deadline): Standing| at + Millis::new(ttl_s(lifetimes.of(status, deadline, at)) * 1_000);
-    StateOrigin { changed_at, kept_until: wire::standing(state).map(until) }
+    let until = |(status, deadline): LifetimeBasis| at + Millis::new(ttl_s(lifetimes.of(status, deadline, at)) * 1_000);
+    StateOrigin { changed_at, kept_until: wire::lifetime_basis(state).map(until) }
 }
 
 #[cfg(test)]

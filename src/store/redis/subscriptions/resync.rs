@@ -49,15 +49,15 @@ impl WatchedSessions {
         let Some(channel) = self.watched.get_mut(&id) else { return };
         let (now, mut flags) = (found.now, Vec::new());
         let (update, was_misled, is_news) = match found.kept {
-            Some((deadline, RecordBody::State(tag, members))) => {
-                let snapshot = Snapshot { tag, deadline, members };
-                let made = lapses::made(&self.lifetimes, &snapshot.members, found.written_at);
+            Some((deadline, RecordBody::State(tag, body))) => {
+                let snapshot = Snapshot { tag, deadline, body };
+                let made = lapses::made(&self.lifetimes, &snapshot.body, found.written_at);
                 let (since, was_misled) = channel.read(tag, Some(made));
                 self.lapses.expect_end(id, channel);
                 if let Some(since) = since {
                     flags = self::flags(id, &snapshot, since, now);
                 }
-                let (frame, countdown) = (wire::update(id, &snapshot.members, now), snapshot.countdown());
+                let (frame, countdown) = (wire::update(id, &snapshot.body, now), snapshot.countdown());
                 let update = match is_other {
                     true => Update::Resync { tag, frame, countdown },
                     false => Update::State { tag, frame, countdown },
@@ -151,8 +151,8 @@ impl WatchedSessions {
         let Some(channel) = self.watched.get_mut(&id) else { return };
         if let Some(found) = found {
             let is_known = match &found.kept {
-                Some((_, RecordBody::State(tag, members))) => {
-                    channel.is_kept(*tag, lapses::made(&self.lifetimes, members, found.written_at))
+                Some((_, RecordBody::State(tag, body))) => {
+                    channel.is_kept(*tag, lapses::made(&self.lifetimes, body, found.written_at))
                 }
                 Some((_, RecordBody::Tombstone(_))) | None => false,
             };
