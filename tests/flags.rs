@@ -1,4 +1,4 @@
-//! Clocks that run out by themselves, each once and never early; `warnings` before they do.
+//! Flags: each clock that runs out flags once and never early. `warnings` covers what comes before.
 
 mod warnings;
 
@@ -116,7 +116,7 @@ async fn a_clock_that_runs_out_lets_the_next_one_run() {
 }
 
 #[tokio::test]
-async fn a_clock_that_runs_out_may_only_be_told() {
+async fn a_clock_that_runs_out_under_notify_goes_on() {
     let server = Server::start().await;
     let mut http = server.connect().await;
     let body = with(two_players(&id(1), TIME_MS), json!({"on_timeout": "notify"}));
@@ -184,7 +184,7 @@ async fn hundreds_of_clocks_each_run_out_once() {
 }
 
 #[tokio::test]
-async fn whoever_comes_late_finds_that_the_clock_ran_out() {
+async fn a_late_watcher_finds_that_the_clock_ran_out() {
     let server = Server::start().await;
     let mut http = server.connect().await;
     http.create(&two_players(&id(1), TIME_MS)).await;
@@ -200,7 +200,7 @@ async fn whoever_comes_late_finds_that_the_clock_ran_out() {
 /// Whoever asks for the state around the deadline sees it settled, and does not keep the clock from running
 /// out by having asked before.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whoever_asks_sees_no_clock_that_runs_past_its_deadline() {
+async fn no_read_shows_a_clock_that_runs_past_its_deadline() {
     const REQUESTS: usize = 200;
     let server = Server::start().await;
     let mut http = server.connect().await;
@@ -232,7 +232,7 @@ async fn whoever_asks_sees_no_clock_that_runs_past_its_deadline() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whoever_joins_sees_no_clock_that_runs_past_its_deadline() {
+async fn no_new_watcher_sees_a_clock_that_runs_past_its_deadline() {
     let server = Server::start().await;
     let address = server.address();
     let mut http = server.connect().await;
@@ -312,7 +312,7 @@ async fn a_pause_at_the_deadline_is_in_time_or_late_but_not_both() {
 }
 
 #[tokio::test]
-async fn a_switch_that_did_nothing_says_so() {
+async fn a_switch_that_did_nothing_is_late() {
     let server = Server::start().await;
     let mut http = server.connect().await;
     // Time runs out at a switch, and nobody flags.
@@ -370,7 +370,7 @@ async fn turns_cannot_advance_within_a_time_that_is_used_up() {
 }
 
 #[tokio::test]
-async fn what_a_flag_does_is_the_servers_choice_where_nobody_says() {
+async fn the_default_of_on_timeout_is_a_setting() {
     let server = Server::start_with(&[("DEFAULT_ON_TIMEOUT", "notify")]).await;
     let mut http = server.connect().await;
     assert_eq!(http.create(&two_players(&id(1), TIME_MS)).await["on_timeout"], "notify");

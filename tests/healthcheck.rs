@@ -1,4 +1,4 @@
-//! `synckairos health`: what it asks, what it says, how it exits.
+//! `synckairos health`: what it probes, what it prints, its exit codes.
 
 use std::net::TcpListener as Listener;
 use std::process::Command;
@@ -46,7 +46,7 @@ async fn a_server_is_found_by_its_own_settings() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_away_is_told() {
+async fn a_server_that_cannot_be_reached_is_an_error() {
     // On an address on which nobody else finds a free port.
     let taken = Listener::bind("127.0.0.7:0").expect("a port is free");
     let port = taken.local_addr().expect("it has an address").port().to_string();
@@ -60,7 +60,7 @@ async fn a_server_that_is_away_is_told() {
 }
 
 #[tokio::test]
-async fn what_makes_no_sense_is_told() {
+async fn invalid_arguments_are_errors() {
     let (code, said) = told(&[], &[("HOST", "example.org"), ("PORT", "70000")]).await;
     let problems = "HOST: \"example.org\" is not an IP address, localhost, or unix: and a path; PORT: \"70000\" is not a port from 0 to 65535";
     assert_eq!((code, said), (1, format!("synckairos: {problems}")));

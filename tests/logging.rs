@@ -1,4 +1,4 @@
-//! The log as whoever reads it sees it, or does not read it: the server waits for nobody.
+//! The log: bounded, and written without delaying requests.
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::Stdio;
@@ -17,7 +17,7 @@ const REQUESTS: u64 = 12_000;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "takes seconds; tests/run runs it"]
-async fn nobody_waits_for_a_log_that_is_not_read() {
+async fn no_request_waits_for_a_log_that_is_not_read() {
     let mut command = command();
     command.env("PORT", "0").env("LOG_LEVEL", "debug").stderr(Stdio::piped());
     let mut child = command.spawn().expect("the program runs");
@@ -67,7 +67,7 @@ async fn nobody_waits_for_a_log_that_is_not_read() {
 
 /// What is left when it ends is written, unless nobody reads it.
 #[tokio::test]
-async fn it_ends_though_nobody_reads_its_log() {
+async fn it_ends_though_its_log_is_not_read() {
     let mut program = Program::start(&[("LOG_LEVEL", "debug")]);
     let mut client = Connection::open(program.address).await;
     for _ in 0..1_000 {

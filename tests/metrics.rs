@@ -1,4 +1,4 @@
-//! What is counted, under the names that dashboards know.
+//! Metrics, under the names that dashboards use.
 
 use test_support::metrics::value;
 use test_support::server::Server;
@@ -52,7 +52,7 @@ async fn requests_are_counted_by_route_and_status() {
 }
 
 #[tokio::test]
-async fn watching_clients_and_watched_sessions_are_told() {
+async fn watchers_and_watched_sessions_are_counted() {
     let server = Server::start().await;
     let mut http = server.connect().await;
     let clients = (
@@ -71,7 +71,7 @@ async fn watching_clients_and_watched_sessions_are_told() {
 
 /// The sample's names are those of their types, as Prometheus' older text demands, and OpenMetrics is there for whoever wants it.
 #[tokio::test]
-async fn metrics_are_told_in_the_form_that_is_read() {
+async fn metrics_are_exposed_in_the_format_that_is_accepted() {
     let server = Server::start().await;
     let mut client = server.connect().await;
     client.ask("GET", "/health", "").await;
@@ -97,7 +97,7 @@ async fn metrics_are_told_in_the_form_that_is_read() {
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn what_the_process_takes_is_told() {
+async fn process_metrics_are_exposed() {
     let server = Server::start().await;
     let text = server.connect().await.ask("GET", "/metrics", "").await.body;
     for series in [

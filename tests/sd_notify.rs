@@ -1,4 +1,4 @@
-//! What the program tells the service manager that started it, as systemd would hear it.
+//! systemd notifications: ready, stopping, watchdog.
 
 use std::io::ErrorKind;
 use std::os::linux::net::SocketAddrExt;
@@ -43,7 +43,7 @@ fn rest(socket: &UnixDatagram) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn it_tells_that_it_serves_and_that_it_stops() {
+async fn it_notifies_when_it_is_ready_and_when_it_stops() {
     let directory = Directory::new();
     let (by_path, path) = manager(&directory);
     let name = format!("synckairos-test-{}", std::process::id());
@@ -93,7 +93,7 @@ async fn it_gives_signs_of_life_to_who_wants_them_from_it() {
 }
 
 #[tokio::test]
-async fn it_serves_when_nobody_listens() {
+async fn it_serves_without_a_service_manager() {
     let directory = Directory::new();
     let gone = format!("{}/notify", directory.text());
     for (socket, warned) in [(&*gone, true), ("@synckairos-nobody", true), ("", false)] {

@@ -1,4 +1,4 @@
-//! The program as whoever runs it sees it: what it is told, what it says, how it ends.
+//! The program at the command line: options, errors, exit codes, signals.
 
 use std::net::TcpListener;
 use std::process::{Output, Stdio};
@@ -27,7 +27,7 @@ fn refusal(output: &Output, code: i32) -> String {
 }
 
 #[test]
-fn help_tells_of_every_setting() {
+fn help_lists_every_setting() {
     for flag in ["--help", "-h"] {
         // Help is for those whose settings are wrong, too.
         let output = output(command().arg(flag).env("PORT", "nonsense"));
@@ -63,7 +63,7 @@ fn version_is_one_line() {
 }
 
 #[test]
-fn every_wrong_setting_is_told_at_once() {
+fn every_wrong_setting_is_reported_at_once() {
     let mut command = command();
     command.env("HOST", "example.org").env("PORT", "70000").env("LOG_LEVEL", "loud").env("MAX_SESSIONS", "-1");
     command.args(["--idle-timeout-ms=0", "--cors-origin", "example.org", "--max-sessions=many"]);
@@ -103,7 +103,7 @@ fn what_it_does_not_know_it_does_not_ignore() {
 }
 
 #[tokio::test]
-async fn a_port_that_is_taken_is_told() {
+async fn a_port_in_use_is_an_error() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port is free");
     let address = taken.local_addr().expect("it has an address").to_string();
     let port = taken.local_addr().expect("it has an address").port().to_string();
@@ -149,7 +149,7 @@ async fn an_option_wins_over_the_environment() {
 }
 
 #[tokio::test]
-async fn it_logs_as_much_as_it_is_told_to() {
+async fn it_logs_at_the_level_that_is_set() {
     for (level, told) in [("info", false), ("debug", true)] {
         let mut program = Program::start(&[("LOG_LEVEL", level)]);
         let mut client = Connection::open(program.address).await;
@@ -170,7 +170,7 @@ async fn it_logs_as_much_as_it_is_told_to() {
 }
 
 #[test]
-fn it_logs_in_the_format_that_it_is_told() {
+fn it_logs_in_the_format_that_is_set() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port is free");
     let port = taken.local_addr().expect("it has an address").port().to_string();
     for (format, is_json) in [("text", false), ("json", true), ("auto", true), ("", true)] {
@@ -262,7 +262,7 @@ async fn a_second_signal_ends_it_at_once() {
 
 /// Whoever reads the log may go away.
 #[tokio::test]
-async fn it_serves_on_when_nobody_reads_its_log() {
+async fn it_serves_on_when_its_log_is_not_read() {
     let mut child = command();
     child.env("PORT", "0").env("LOG_LEVEL", "debug").stderr(Stdio::piped());
     let mut child = child.spawn().expect("the program runs");

@@ -322,7 +322,7 @@ fn modules_import_only_what_stands_above_them() {
 
 /// `super` never leads out of a module: the crate is named as `crate`, where the table is held against it.
 #[test]
-fn nobody_climbs_out_of_a_module() {
+fn no_super_path_leaves_a_module() {
     for source in sources() {
         let too_far = "super::".repeat(source.depth());
         assert!(!source.code.contains(&too_far), "{} climbs to the crate with {too_far}", source.path);

@@ -1,4 +1,4 @@
-//! The embedded store with a data directory: the contract, with every change on the disk before it is acknowledged.
+//! The embedded backend with a data directory: the contract, with every change durable before it is acknowledged.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,5 +1,4 @@
-//! The embedded store: the contract under both clocks, and what only it promises, which needs a clock that
-//! can be moved by hours.
+//! The embedded backend: the contract under both clocks, and its lifetimes, which need a clock that moves by hours.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -239,7 +238,7 @@ fn unattended(n: u64) -> NewSession {
 }
 
 #[tokio::test]
-async fn a_session_that_nobody_attends_to_is_left_alone_after_a_hundred_turns() {
+async fn an_unattended_session_has_no_timer_after_a_hundred_turns() {
     let rig = Rig::<Manual>::open().await;
     let mut last = rig.start(unattended(1)).await;
     for _ in 0..100 {
@@ -303,7 +302,7 @@ async fn who_waits_for_a_command_in_time_is_woken_when_that_is_judged() {
 }
 
 #[tokio::test]
-async fn a_tombstone_is_forgotten() {
+async fn a_tombstone_expires() {
     let rig = Rig::<Manual>::open().await;
     let created = rig.create(new_session(1)).await.expect("the id is free");
     rig.delete(id(1)).await;
@@ -375,7 +374,7 @@ async fn no_more_sessions_come_in_at_once_than_there_is_room_for() {
 }
 
 #[tokio::test]
-async fn tombstones_beyond_the_limit_are_forgotten_oldest_first() {
+async fn tombstones_beyond_the_limit_expire_oldest_first() {
     const DELETED: u64 = 4_000;
     let rig = Rig::<Manual<64>>::open().await;
     for n in 1..=DELETED {
@@ -397,7 +396,7 @@ async fn tombstones_beyond_the_limit_are_forgotten_oldest_first() {
 
 /// A thousand clocks that run out while nobody looks, one after the other.
 #[tokio::test]
-async fn every_clock_that_ran_out_in_one_change_is_told() {
+async fn every_clock_that_ran_out_in_one_change_is_announced() {
     const CLOCKS: u64 = 1_000;
     let rig = Rig::<Manual>::open().await;
     let mut new = new_session(1);

@@ -1,4 +1,4 @@
-//! A copy of a data directory: whole, as of one instant, while a server writes into it or when none has it.
+//! Backups of a data directory: a consistent snapshot, while a server writes and while none runs.
 
 use std::fs;
 
@@ -55,7 +55,7 @@ async fn a_copy_is_made_while_a_server_writes() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_copied_is_said() {
+async fn what_cannot_be_copied_is_an_error() {
     let (empty, copy) = (Directory::new(), Directory::new());
     let (code, said) = back_up(&empty, copy.text()).await;
     assert_eq!(code, Some(1));

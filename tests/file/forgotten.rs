@@ -1,4 +1,4 @@
-//! History that is removed from the file: what is older than it is kept, and what somebody wants forgotten.
+//! Retention and erasure in a data directory.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Processes killed while clients switch: what was acknowledged is there, once.
+//! Crashes under load: every acknowledged change is there, once.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;

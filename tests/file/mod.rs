@@ -1,5 +1,4 @@
-//! Sessions that outlive the process that serves them: real processes that are killed, stopped and kept from writing,
-//! and what is there when the next one has the directory.
+//! Data directories: real processes that crash, stop and fail to write, and what the next one recovers.
 
 mod fixtures;
 mod backup;

@@ -1,4 +1,4 @@
-//! Pages of history end by bytes, and many readers wait for room instead of taking it.
+//! Pages of history are cut by bytes, and many readers queue for memory.
 
 use serde_json::{Value, json};
 use tokio::task::JoinSet;

@@ -1,4 +1,4 @@
-//! A restart: what comes back and as what, and what happens meanwhile.
+//! Restarts: what is recovered, and what happens meanwhile.
 
 use serde_json::Value;
 use synckairos::clock::Clock;
@@ -61,7 +61,7 @@ async fn a_tombstone_survives() {
 }
 
 #[tokio::test]
-async fn a_clock_that_ran_out_meanwhile_flags_without_anybody_asking() {
+async fn a_clock_that_ran_out_meanwhile_flags_without_a_request() {
     let directory = Directory::new();
     let mut program = start(&directory);
     let mut client = Connection::open(program.address).await;

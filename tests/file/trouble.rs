@@ -1,4 +1,4 @@
-//! Directories that cannot be had or written.
+//! Data directories that are locked, corrupt or full.
 
 use std::process::{Command, Stdio};
 
@@ -32,7 +32,7 @@ async fn a_second_process_is_refused_and_harms_nothing() {
 }
 
 #[test]
-fn what_is_no_directory_or_no_database_is_told() {
+fn what_is_no_directory_or_no_database_is_an_error() {
     let directory = Directory::new();
     std::fs::create_dir_all(directory.path()).expect("it can be made");
     let file = directory.path().join("synckairos.redb");

@@ -1,4 +1,4 @@
-//! The warnings before a clock runs out: at each threshold once, never early, and only of a clock that runs.
+//! Time warnings: at each threshold once, never early, and only while the clock runs.
 
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
@@ -46,7 +46,7 @@ async fn everybody_is_warned_at_each_threshold_once() {
 }
 
 #[tokio::test]
-async fn whoever_comes_while_the_clock_runs_is_warned() {
+async fn a_watcher_that_joins_while_the_clock_runs_is_warned() {
     let server = Server::start().await;
     let mut http = server.connect().await;
     http.create(&with(two_players(&id(1), TIME_MS), json!({"warn_at_ms": [200]}))).await;
@@ -74,7 +74,7 @@ async fn a_switch_puts_the_next_ones_warnings_in_place_of_the_last_ones() {
 }
 
 #[tokio::test]
-async fn nobody_is_warned_of_a_clock_that_stands() {
+async fn no_client_is_warned_of_a_clock_that_stands_still() {
     let server = Server::start().await;
     let mut http = server.connect().await;
     let body = with(two_players(&id(1), TIME_MS), json!({"warn_at_ms": [500]}));
@@ -138,7 +138,7 @@ async fn check_warned_once(actions: &'static [&'static str], fields: Value) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_threshold_is_told_once_whatever_happens_in_its_millisecond() {
+async fn a_threshold_warns_once_whatever_happens_in_its_millisecond() {
     let group = "22222222-2222-4222-8222-222222222222";
     let mut grouped = two_players(&id(0), TIME_MS)["participants"].take();
     for member in grouped.as_array_mut().expect("participants") {

@@ -1,4 +1,4 @@
-//! Bad input: each is answered as the contract says, in JSON; no session changes, and the server lives on.
+//! Bad input: each gets the error of the contract, in JSON; no session changes, and the server goes on.
 
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
@@ -228,7 +228,7 @@ async fn a_body_has_only_so_many_values() {
 }
 
 #[tokio::test]
-async fn every_problem_is_told_at_once_in_the_order_of_the_fields() {
+async fn every_problem_is_reported_at_once_in_the_order_of_the_fields() {
     let mut witness = Witness::new().await;
     let all = |fields: &[&str]| -> Vec<(String, String)> {
         fields.iter().filter_map(|field| field.split_once(' ')).map(|(a, b)| (a.to_owned(), b.to_owned())).collect()

@@ -1,4 +1,4 @@
-//! Long answers are compressed for whoever asks.
+//! Long responses are compressed for clients that accept gzip.
 
 use std::io::Read;
 
@@ -35,7 +35,7 @@ fn etag(head: &str) -> &str {
 }
 
 #[tokio::test]
-async fn a_long_answer_is_compressed_for_whoever_wants_it() {
+async fn a_long_response_is_compressed_for_clients_that_accept_it() {
     let server = Server::start().await;
     let mut client = server.connect().await;
     for (n, count) in [(1, 10), (2, 1_000)] {

@@ -1,4 +1,4 @@
-//! Conditional requests: who is carried out, who is told of a conflict, and what a conflict leaves behind.
+//! Conditional requests: which are carried out, which conflict, and what a conflict leaves behind.
 
 use serde_json::{Value, json};
 use synckairos::engine::{Command, Millis, Patch, Precondition, Refusal, Status};

@@ -1,4 +1,4 @@
-//! How many connections there may be, of everybody and of one address, and what can still be asked when they are taken.
+//! Connection limits, in all and for each address, and the reserve for probes.
 
 use std::net::Ipv4Addr;
 use std::time::Duration;

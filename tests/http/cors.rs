@@ -1,4 +1,4 @@
-//! What browsers are told: whose pages may read answers, and what they may ask for.
+//! CORS: which origins may read responses, and what they may request.
 
 use test_support::http::{Answer, Connection};
 use test_support::server::Server;

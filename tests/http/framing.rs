@@ -328,7 +328,7 @@ async fn no_body_is_taken_for_the_next_request() {
 }
 
 #[tokio::test]
-async fn a_client_that_waits_for_100_is_told_to_continue() {
+async fn a_client_that_expects_100_gets_continue() {
     let server = Server::start().await;
     let mut client = server.connect().await;
     let body = two_players(&id(1), HOUR).to_string();

@@ -1,4 +1,4 @@
-//! Fields that no request has: ignored, unless a client prefers to be told (RFC 7240).
+//! Unknown fields: ignored, unless a client prefers strict handling (RFC 7240).
 
 use serde_json::{Value, json};
 
@@ -15,7 +15,7 @@ fn fields(answer: &Answer) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn unknown_fields_are_told_where_that_is_preferred() {
+async fn unknown_fields_are_problems_in_strict_handling() {
     let server = Server::start().await;
     let mut client = server.connect().await;
     let mut session = two_players(&id(1), HOUR);
@@ -73,7 +73,7 @@ async fn every_field_that_is_described_is_known() {
 }
 
 #[tokio::test]
-async fn at_most_32_problems_are_told() {
+async fn at_most_32_problems_are_reported() {
     let server = Server::start().await;
     let mut client = server.connect().await;
     let mut session = two_players(&id(1), HOUR);

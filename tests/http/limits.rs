@@ -1,4 +1,4 @@
-//! What a client may use up: switches of a session, requests of an address, connections, sessions.
+//! Rate limits and size limits: switches of a session, requests of an address, sessions, bodies.
 
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
@@ -131,7 +131,7 @@ async fn a_switch_is_counted_when_it_is_valid_and_not_refused() {
 
 /// Not even when both sit behind one address.
 #[tokio::test]
-async fn a_player_who_presses_too_late_stops_nobody() {
+async fn a_player_who_switches_too_late_limits_no_other() {
     let server = Server::start_with(&[("RATE_LIMIT_SWITCH", "10")]).await;
     let mut client = server.connect().await;
     let (late, in_time) = (participant(1), participant(0));

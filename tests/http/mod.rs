@@ -1,4 +1,4 @@
-//! HTTP, as clients see it: what is asked and answered, what is refused, and how connections behave.
+//! HTTP as clients see it: responses, refusals, connections.
 
 mod bad_input;
 mod compression;

@@ -1,4 +1,4 @@
-//! Where a server can be: below a path, at a socket in the file system; and how it goes.
+//! Where a server listens: below a base path, at a Unix socket; and how it drains and stops.
 
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::Path;
@@ -116,7 +116,7 @@ async fn a_server_can_be_at_a_socket_in_the_file_system() {
 }
 
 #[tokio::test]
-async fn a_server_that_will_stop_says_so_and_serves_on() {
+async fn a_draining_server_is_not_ready_and_serves_on() {
     let mut program = Program::start(&[("DRAIN_S", "3600")]);
     let mut client = Connection::open(program.address).await;
     assert_eq!(client.ask("GET", "/ready", "").await.status, 200);

@@ -1,4 +1,4 @@
-//! Whom limits count when proxies pass requests on.
+//! Client addresses behind proxies, as rate limits count them.
 
 use test_support::http::Connection;
 use test_support::server::Server;
@@ -44,7 +44,7 @@ async fn a_trusted_proxy_says_who_asks() {
 }
 
 #[tokio::test]
-async fn nobody_else_is_believed() {
+async fn only_trusted_proxies_are_believed() {
     let server = Server::start_with(&[LIMIT, ("TRUSTED_PROXIES", "10.0.0.0/8")]).await;
     let mut client = server.connect().await;
     let mut statuses = Vec::new();

@@ -1,4 +1,4 @@
-//! Requests have names, for whoever asks and in the log.
+//! Request ids, in responses and in the log.
 
 use std::collections::HashSet;
 

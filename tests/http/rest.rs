@@ -1,4 +1,4 @@
-//! Sessions over REST: their whole life, every refusal, and what answers look like.
+//! Sessions over REST: their whole life, every refusal, the form of responses.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -150,7 +150,7 @@ async fn cancelling_ends_a_session_too() {
 }
 
 #[tokio::test]
-async fn a_switch_after_the_flag_is_told_so() {
+async fn a_switch_after_the_flag_is_late() {
     let server = Server::start().await;
     let mut client = server.connect().await;
     client.create(&two_players(&id(1), 1_000)).await;
@@ -315,7 +315,7 @@ async fn answers_have_the_headers_of_the_contract() {
 }
 
 #[tokio::test]
-async fn the_server_tells_of_itself() {
+async fn the_server_describes_itself() {
     let server = Server::start().await;
     let mut client = server.connect().await;
     let time = client.ask("GET", "/v1/time", "").await;
@@ -387,7 +387,7 @@ async fn a_trailing_slash_and_a_query_change_nothing() {
 }
 
 #[tokio::test]
-async fn a_wrong_method_is_told_the_right_ones() {
+async fn a_wrong_method_gets_the_allowed_ones() {
     let server = Server::start().await;
     let mut client = server.connect().await;
     let mut refused = 0;

@@ -1,5 +1,4 @@
-//! Clients that take their time: each is given up when it has had enough of it, and told so where it can be
-//! told; nobody else waits for it.
+//! Slow clients: each times out, with a response where one is possible, and delays no other.
 
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -113,7 +112,7 @@ async fn an_idle_connection_is_closed_without_a_word() {
 }
 
 #[tokio::test]
-async fn nobody_waits_for_a_slow_client() {
+async fn no_client_waits_for_a_slow_one() {
     let server = Server::start().await;
     let mut slow = Vec::new();
     for n in 0..200 {

@@ -1,4 +1,4 @@
-//! The operating system's clock is set, while a server runs and between two: it charges nobody, and nobody gets more.
+//! Steps of the operating system's clock, while a server runs and between two runs: no session is charged, none gains.
 
 use std::time::{Duration, Instant};
 
@@ -63,7 +63,7 @@ fn until_logged(program: &mut Program, what: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_step_of_the_clock_charges_nobody_and_is_told() {
+async fn a_step_of_the_clock_charges_no_session_and_is_reported() {
     let faketime = Faketime::new(0);
     let mut program = start_by(&faketime, &[]);
     check_step(&program, &faketime, 1, 0, -10).await;
@@ -97,7 +97,7 @@ async fn a_deadline_passes_in_time_although_the_clock_is_set_back() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_clock_that_was_ahead_gives_nobody_more_after_a_restart() {
+async fn a_clock_that_was_ahead_gives_no_session_more_after_a_restart() {
     const LEFT: u64 = 20_000;
     let directory = Directory::new();
     let ahead = Faketime::new(3_600);
@@ -143,7 +143,7 @@ async fn a_clock_that_was_ahead_gives_nobody_more_after_a_restart() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_clock_that_was_set_ahead_charges_nobody_after_a_restart() {
+async fn a_clock_that_was_set_ahead_charges_no_session_after_a_restart() {
     let directory = Directory::new();
     let faketime = Faketime::new(0);
     let mut program = start_by(&faketime, &settings(&directory));

@@ -1,4 +1,4 @@
-//! The distributed store on real servers: the contract, unchanged.
+//! The distributed backend on real servers: the contract, unchanged.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Weak};

@@ -1,5 +1,4 @@
-//! Each change reaches each client that keeps up, wherever sessions are kept; a client that does not is told how many it was
-//! not sent.
+//! Fan-out: each change reaches each client that keeps up, in every backend; a slow client learns how many it was not sent.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -84,7 +83,7 @@ async fn of_sessions_in_redis_by_whichever_instance() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_client_whose_socket_is_full_is_told_how_many_it_was_not_sent() {
+async fn a_client_whose_socket_is_full_learns_how_many_updates_were_skipped() {
     const CHANGES: u64 = 60;
     let mut config = server::config(&[]);
     config.write_timeout = Duration::from_secs(120);

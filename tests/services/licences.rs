@@ -1,4 +1,4 @@
-//! Whoever ships the program may ship all that is built into it: every crate in Cargo.lock has a permissive licence.
+//! Every crate in Cargo.lock has a permissive licence.
 
 use std::collections::BTreeSet;
 use std::process::Command;

@@ -1,5 +1,5 @@
-//! The tier of services: the server with real Redis servers, PostgreSQL, proxies, and whatever reads the files that it is
-//! installed with. `tests/run` installs those and runs this; `cargo test` alone does not.
+//! The tier of services: the server with real Redis servers, PostgreSQL, proxies, and the programs that read our packaging.
+//! `tests/run` installs those and runs this; `cargo test` alone does not.
 
 mod audit;
 mod clocks;

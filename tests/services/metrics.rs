@@ -1,4 +1,4 @@
-//! What is counted of the store in Redis, under the names that dashboards know.
+//! Metrics of the store in Redis.
 
 use test_support::metrics::value;
 use test_support::redis::Redis;

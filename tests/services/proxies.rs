@@ -1,4 +1,4 @@
-//! How Redis names the addresses that limits count.
+//! The keys of rate limits in Redis: one for each client address.
 
 use test_support::redis::Redis;
 use test_support::server::Server;

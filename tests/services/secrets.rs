@@ -1,4 +1,4 @@
-//! Passwords: where they may stand, where they are never shown, and that new ones need no restart.
+//! Passwords: where they may be given, that they are never printed, and that they rotate without a restart.
 
 use std::fs;
 use std::path::PathBuf;
@@ -140,7 +140,7 @@ async fn written(server: &Arc<Postgres>, count: i64) {
 
 /// Whatever was typed wrong, on the command line or in the environment.
 #[test]
-fn a_password_is_never_told() {
+fn a_password_is_never_printed() {
     /// Arguments, the environment, and what it exits with.
     type Case<'c> = (&'c [&'c str], &'c [(&'c str, &'c str)], i32);
     let cases: &[Case<'_>] = &[

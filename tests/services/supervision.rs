@@ -1,4 +1,4 @@
-//! What Redis and PostgreSQL add: connections that changes, reads and updates share, and the audit.
+//! Panics with Redis and PostgreSQL: commits, reads and updates that share connections, and the audit.
 
 use serde_json::Value;
 
@@ -16,7 +16,7 @@ fn path(n: u64) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_decision_that_panics_is_one_command_refused_and_its_group_goes_on() {
+async fn a_decision_that_panics_refuses_one_command_and_its_batch_goes_on() {
     let redis = Redis::start();
     let mut server = Faulty::start(&[("REDIS_URL", &redis.url()), ("AUDIT", "off")]).await;
     let sessions = 8;
@@ -155,7 +155,7 @@ async fn a_look_up_in_postgresql_that_panics_is_one_request_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_migration_that_panics_is_tried_again_and_keeps_nobody_from_playing() {
+async fn a_migration_that_panics_is_retried_and_delays_no_session() {
     let redis = Redis::start();
     let database = tokio::task::spawn_blocking(Database::create).await.expect("it does not panic");
     let settings = [("REDIS_URL", &*redis.url()), ("DATABASE_URL", &database.url()), ("HISTORY_DAYS", "1")];

@@ -1,4 +1,4 @@
-//! What is in every server: requests, decisions, connections, updates, clocks, and the tasks behind them.
+//! Panics in every server: requests, decisions, connections, updates, clocks, and the tasks behind them.
 
 use serde_json::{Value, json};
 
@@ -10,7 +10,7 @@ use test_support::ws::Client;
 use test_support::faulty::Faulty;
 
 #[tokio::test]
-async fn a_request_that_panics_is_answered_and_its_connection_goes_on() {
+async fn a_request_that_panics_gets_a_response_and_its_connection_goes_on() {
     let mut server = Faulty::start(&[]).await;
     server.panics("request /v1/time");
     for _ in 0..3 {
@@ -26,7 +26,7 @@ async fn a_request_that_panics_is_answered_and_its_connection_goes_on() {
 }
 
 #[tokio::test]
-async fn a_decision_that_panics_is_one_command_refused_whoever_asks() {
+async fn a_decision_that_panics_refuses_one_command_over_every_protocol() {
     let mut server = Faulty::start(&[]).await;
     let (poison, path) = (id(1), format!("/v1/sessions/{}", id(1)));
     server.client.create(&two_players(&poison, 3_600_000)).await;
@@ -86,7 +86,7 @@ async fn a_deadline_that_panics_keeps_no_other_from_its_time_and_is_fired_later(
 }
 
 #[tokio::test]
-async fn a_fan_out_that_panics_costs_nobody_a_change() {
+async fn a_fan_out_that_panics_loses_no_change() {
     let mut server = Faulty::start(&[]).await;
     server.client.create(&two_players(&id(1), 3_600_000)).await;
     let mut watcher = Client::join(server.program.address, &id(1)).await;
@@ -160,7 +160,7 @@ async fn a_connection_that_panics_is_closed_and_all_others_go_on() {
 }
 
 #[tokio::test]
-async fn an_update_that_panics_is_missed_and_the_next_one_heard() {
+async fn an_update_that_panics_is_missed_and_the_next_one_arrives() {
     let mut server = Faulty::start(&[]).await;
     server.client.create(&two_players(&id(1), 3_600_000)).await;
     let mut watcher = Client::join(server.program.address, &id(1)).await;

@@ -1,4 +1,4 @@
-//! What a data directory adds: a journal, a history, and sessions that come back from it.
+//! Panics with a data directory: the journal, the history, the recovery.
 
 use std::time::Instant;
 
@@ -68,7 +68,7 @@ fn ticks(process: u32) -> u64 {
 /// A command that came in time is judged, and waits for the disk to be acknowledged; the clock that it started runs out
 /// meanwhile, is told, and nobody spins until then.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn clocks_run_out_in_time_while_the_disk_stalls_and_nobody_spins() {
+async fn clocks_run_out_in_time_while_the_disk_stalls_without_spinning() {
     let directory = Directory::new();
     let mut server = Faulty::start(&[("DATA_DIR", directory.text()), ("REQUEST_TIMEOUT_MS", "60000")]).await;
     server.client.create(&two_players(&id(1), 2_000)).await;

@@ -1,5 +1,5 @@
-//! Faults of the server's own, one after the other, in a server that is real: each harms the one thing that it is in,
-//! is counted and said, and is over when it is over. Panics are asked for with a file: see CONTRIBUTING.md.
+//! Supervision: each panic harms one thing only, is counted and logged, and its task restarts. docs/change/testing.md says how a test
+//! asks for a panic.
 
 mod embedded;
 mod filed;

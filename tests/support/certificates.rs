@@ -1,5 +1,4 @@
-//! Certificates of the test's own: an authority, and whom it vouches for. As text and as files, which end with it. And
-//! servers that show them.
+//! Certificates of the test's own: an authority and what it signs, as text and as files, and servers that present them.
 
 use std::fs;
 use std::sync::atomic::{AtomicU32, Ordering};

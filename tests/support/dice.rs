@@ -1,4 +1,4 @@
-//! Chance that can be repeated, and sizes that the environment may raise.
+//! Seeded random numbers, and sizes that the environment may raise.
 
 /// Numbers that look random and are the same for the same seed.
 pub struct Dice(pub u64);

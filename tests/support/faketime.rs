@@ -1,4 +1,4 @@
-//! Programs whose operating system tells them another time of day. Elapsed time stays what it is.
+//! Programs under a wall clock that the test sets. Elapsed time stays what it is.
 
 use std::fmt::Write as _;
 use std::process::Command;

@@ -1,4 +1,4 @@
-//! A server whose panics the test decides, and what it says of them.
+//! A server whose panics the test chooses, with its log and metrics.
 
 use std::fs;
 use std::sync::Arc;

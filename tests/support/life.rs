@@ -1,4 +1,4 @@
-//! A session's life as the audit's jobs tell it, made by the engine itself.
+//! A session's life as audit jobs, made by the engine itself.
 
 use synckairos::engine::{
     ChangeRecord, Command, Event, Millis, Mode, NewParticipant, NewSession, OnTimeout, ParticipantId, Session,

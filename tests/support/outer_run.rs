@@ -1,5 +1,4 @@
-//! What cargo tells each program that it runs of that program's package. It is not meant for a cargo that the program runs,
-//! which would build the libraries anew whose build scripts look at it.
+//! Hides from a cargo that a test runs the environment that its own cargo set, which would make that one rebuild libraries.
 
 use std::process::Command;
 

@@ -1,5 +1,5 @@
-//! Real PostgreSQL servers, each a process of its own on a free port, with its files in a directory of its own. One
-//! is shared by the tests that run at the same time, a database for each; who stops a server starts one of its own.
+//! Real PostgreSQL servers, each a process of its own on a free port, with its files in a directory of its own. Tests that run
+//! at the same time share one, a database for each; a test that stops a server starts one of its own.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};

@@ -1,5 +1,5 @@
-//! A network between a server and Redis that can break: connections are cut, replies are swallowed, and it can
-//! be done just when a transaction has been sent.
+//! A network between a server and Redis that fails: it cuts connections and swallows replies, also just when a transaction was
+//! sent.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! A Redis master, its replicas, and three Sentinels that watch them and put a replica in its place: real processes.
+//! A Redis master, its replicas, and three Sentinels that promote a replica: real processes.
 
 use std::collections::HashMap;
 use std::path::PathBuf;

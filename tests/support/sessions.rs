@@ -1,4 +1,4 @@
-//! Sessions to create, as a client writes them, and what a client asks of them when it expects to get it.
+//! Sessions to create, as a client writes them, and requests that are expected to succeed.
 
 use serde_json::{Value, json};
 

@@ -1,5 +1,4 @@
-//! Embedded sessions without agents, on a clock that stands still until the test moves it: what happens is
-//! what was asked for, in that order.
+//! Embedded sessions without background tasks, on a manual clock: only the test makes anything happen.
 
 use std::sync::Arc;
 

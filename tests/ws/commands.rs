@@ -1,4 +1,4 @@
-//! Commands over the socket: what REST can do, under the same rules and limits.
+//! Commands over WebSocket: the same rules and limits as over REST.
 
 use std::time::{Duration, Instant};
 

@@ -1,5 +1,4 @@
-//! What clients send that they should not: an answer where one is possible, a close that says why where
-//! none is, and no harm to anybody else.
+//! Protocol errors of WebSocket clients: an error where one is possible, a close code where none is, no harm to other clients.
 
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
@@ -12,7 +11,7 @@ use test_support::ws::Client;
 const MESSAGE_LEN_MAX: usize = 16 * 1_024;
 
 #[tokio::test]
-async fn what_is_not_understood_is_said_and_the_client_stays() {
+async fn an_unknown_message_is_an_error_and_the_client_stays() {
     let server = Server::start().await;
     let created = server.connect().await.create(&two_players(&id(1), 60_000)).await;
     let mut client = Client::join(server.address(), &id(1)).await;
@@ -99,7 +98,7 @@ async fn a_message_is_text_however_it_is_framed() {
 }
 
 #[tokio::test]
-async fn a_client_that_breaks_the_protocol_is_told_so() {
+async fn a_client_that_breaks_the_protocol_is_closed_with_the_reason() {
     const PROTOCOL: Option<(u16, &str)> = Some((1002, "Protocol error"));
     const NOT_UTF8: Option<(u16, &str)> = Some((1007, "Text must be UTF-8"));
     let ping = br#"{"type":"PING"}"#;

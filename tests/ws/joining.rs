@@ -1,4 +1,4 @@
-//! The handshake and what a client is told first.
+//! The handshake, and the first messages that a client receives.
 
 use std::sync::Arc;
 
@@ -46,7 +46,7 @@ async fn may_wait_for_a_session_that_does_not_exist_yet() {
 }
 
 #[tokio::test]
-async fn is_told_why_it_cannot_stay() {
+async fn is_closed_with_the_reason() {
     let server = Server::start().await;
     for (query, reason) in [
         ("", "Missing sessionId parameter"),
@@ -159,7 +159,7 @@ async fn an_old_protocol_has_no_handshake() {
 }
 
 #[tokio::test]
-async fn what_comes_right_behind_the_handshake_is_heard() {
+async fn messages_right_behind_the_handshake_are_read() {
     let server = Server::start().await;
     let behind = [frames::text(r#"{"type":"PING","timestamp":1}"#), frames::text(r#"{"type":"PING","timestamp":2}"#)];
     let mut client = Frames::open_with(server.address(), &id(1), &behind.concat()).await;

@@ -1,4 +1,4 @@
-//! Clients that are gone, stuck or in no hurry, and the server's own end.
+//! Heartbeats, slow clients, and graceful shutdown.
 
 use std::time::Duration;
 
@@ -106,7 +106,7 @@ async fn until_too_slow(http: &mut Connection, clients: u32) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_client_that_reads_too_slowly_is_told_so() {
+async fn a_client_that_reads_too_slowly_is_closed_with_the_reason() {
     let mut config = server::config(&[("HEARTBEAT_MS", "60000")]);
     config.write_timeout = Duration::from_millis(50);
     let server = Server::start_config(config).await;

@@ -1,4 +1,4 @@
-//! What WebSocket clients are promised, over real connections.
+//! WebSocket, over real connections.
 
 mod commands;
 mod garbage;

@@ -1,4 +1,4 @@
-//! What a client is told while it stays: changes, answers to what it asks, and the end of the session.
+//! Updates: changes, responses to messages, the end of a session.
 
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ use test_support::sessions::{id, participant, two_players};
 use test_support::ws::Client;
 
 #[tokio::test]
-async fn every_change_is_told_to_everybody_once() {
+async fn every_change_reaches_every_watcher_once() {
     let server = Server::start().await;
     let mut http = server.connect().await;
     let id = id(1);
@@ -45,7 +45,7 @@ async fn every_change_is_told_to_everybody_once() {
 }
 
 #[tokio::test]
-async fn what_changes_nothing_is_not_told() {
+async fn a_command_that_changes_nothing_is_not_announced() {
     let server = Server::start().await;
     let mut http = server.connect().await;
     let (mine, foreign) = (id(1), id(2));
@@ -74,7 +74,7 @@ async fn what_changes_nothing_is_not_told() {
 }
 
 #[tokio::test]
-async fn a_ping_is_answered_with_what_it_said() {
+async fn a_ping_is_answered_with_its_timestamp() {
     let server = Server::start().await;
     let mut client = Client::join(server.address(), &id(1)).await;
     let mut last = server.connect().await.time_ms().await;
@@ -163,7 +163,7 @@ async fn a_session_that_is_deleted_takes_its_clients_along() {
 }
 
 #[tokio::test]
-async fn a_client_that_asks_again_and_again_is_told_the_state_once_a_second() {
+async fn a_client_that_reconnects_again_and_again_gets_the_state_once_a_second() {
     let server = Server::start().await;
     let mut http = server.connect().await;
     http.create(&two_players(&id(1), 60_000)).await;
@@ -189,7 +189,7 @@ async fn a_client_that_asks_again_and_again_is_told_the_state_once_a_second() {
 /// Each message costs 1,024 bytes at least: the first two are paid for by what was saved up, the third 2.8 s later.
 #[tokio::test]
 #[ignore = "takes seconds; tests/run runs it"]
-async fn who_makes_the_server_send_more_than_it_may_is_heard_later() {
+async fn a_client_that_exceeds_its_response_bytes_is_read_later() {
     let settings = [("RATE_LIMIT_ANSWER_BYTES", "300"), ("HEARTBEAT_MS", "60000")];
     let server = Server::start_with(&settings).await;
     let mut http = server.connect().await;

@@ -1,5 +1,5 @@
-//! Everything fails, in random order: instances are killed, Redis and PostgreSQL are killed and halted. What clients
-//! were told is compared with what the audit holds. `loadtest/chaos` runs it for long.
+//! Chaos: instances are killed, Redis and PostgreSQL are killed and halted, in random order. Responses are compared with the
+//! rows of the audit. `loadtest/chaos` runs it for long.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;

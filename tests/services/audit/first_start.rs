@@ -1,4 +1,4 @@
-//! The first start: on a database with nothing in it, and on one that is not there.
+//! The first start: on an empty database, and on one that cannot be reached.
 
 use test_support::http::Connection;
 use test_support::postgres::Database;

@@ -1,4 +1,4 @@
-//! Connections that write and have nothing to do any more, in a real PostgreSQL.
+//! Idle connections of writers are closed, in a real PostgreSQL.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use super::queue::start_with;
 
 /// So many wait for a table that somebody holds, each with a connection; afterwards two are enough, and these stay.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn connections_that_nobody_uses_are_closed_beyond_two() {
+async fn idle_connections_are_closed_beyond_two() {
     const WRITERS: usize = 6;
     const REST: Duration = Duration::from_millis(200);
     let redis = Redis::start();

@@ -1,5 +1,5 @@
-//! The audit: `queue` with sinks that fail as they are told, everything else from a request to a row, on a real
-//! Redis and a real PostgreSQL.
+//! The audit: `queue` with sinks that fail as the test says, everything else from a request to a row, on a real Redis and a
+//! real PostgreSQL.
 
 /// Each of these as a test with one Redis, with TLS on every way, and with a Cluster.
 macro_rules! on_one_and_on_many {

@@ -1,5 +1,5 @@
-//! A database that is away while clients go on: they do not notice, nothing dies, and all is written afterwards.
-//! `loadtest/outage` runs it for long and tells how fast.
+//! A PostgreSQL outage under load: clients do not notice, no job becomes a dead letter, and all rows are written afterwards.
+//! `loadtest/outage` runs it for long and prints rates.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};

@@ -1,5 +1,4 @@
-//! The ACL rules that docs/run/redis.md gives for a user of Redis, word for word: they are enough for everything that instances
-//! do, nothing in them is too much, and whatever of them is missing is named at start.
+//! The ACL rules of docs/run/redis.md, word for word: they are enough, each is needed, and a missing one is named at start.
 
 use std::collections::BTreeMap;
 

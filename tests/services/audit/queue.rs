@@ -1,4 +1,4 @@
-//! Jobs from the queue to a sink, whatever the sink does: each is written, or it is known why not.
+//! Jobs from the queue to a sink that fails in every way: each is written, retried, or a dead letter with its reason.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -304,7 +304,7 @@ async fn a_batch_is_full_when_it_is_long() {
 
 /// The others do not wait until so many have come that they fill a batch.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_thread_that_is_stuck_holds_nobody_up() {
+async fn a_stuck_writer_thread_delays_no_other() {
     let redis = Redis::start();
     push(&redis, 1..=1);
     let (written, begun, is_free) = (Written::default(), Arc::new(Mutex::new(false)), Arc::new(Mutex::new(false)));

@@ -1,4 +1,4 @@
-//! Sessions that Redis has lost come back from the audit: on demand, once, and never older than they were.
+//! Recovery: sessions that Redis has lost come back from the archive, on demand, once, and never in an older state.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -22,10 +22,10 @@ super::on_one_and_on_many!(
     a_lost_session_comes_back_on_demand,
     an_older_state_never_comes_back,
     what_is_over_is_shown_and_comes_back_by_a_command_only,
-    what_lapsed_and_is_back_is_heard_of,
-    a_clock_that_ran_out_while_nobody_was_there_fires_though_redis_has_dropped_it,
-    a_scan_of_ids_takes_nobodys_look_ups,
-    what_nobody_can_read_comes_back_from_the_audit,
+    a_lapsed_session_that_is_recovered_is_announced,
+    a_clock_that_ran_out_while_no_instance_was_up_fires_though_redis_has_dropped_it,
+    a_scan_of_ids_takes_no_other_clients_lookups,
+    a_corrupt_state_is_recovered_from_the_audit,
     what_was_audited_comes_back_though_redis_is_emptied_under_load,
 );
 
@@ -121,7 +121,7 @@ async fn what_is_over_is_shown_and_comes_back_by_a_command_only(rig: Rig) {
     assert_eq!((again.status, again.code().as_str()), (400, "INVALID_STATE_TRANSITION"));
 }
 
-async fn what_lapsed_and_is_back_is_heard_of(rig: Rig) {
+async fn a_lapsed_session_that_is_recovered_is_announced(rig: Rig) {
     let settings = [("LIFETIME_PENDING_S", "2")];
     let instances = [rig.instance(&settings).await, rig.instance(&settings).await];
     let mut client = Connection::open(instances[0].address).await;
@@ -155,7 +155,7 @@ async fn what_lapsed_and_is_back_is_heard_of(rig: Rig) {
     }
 }
 
-async fn a_clock_that_ran_out_while_nobody_was_there_fires_though_redis_has_dropped_it(rig: Rig) {
+async fn a_clock_that_ran_out_while_no_instance_was_up_fires_though_redis_has_dropped_it(rig: Rig) {
     let instance = rig.instance(&[]).await;
     let mut client = Connection::open(instance.address).await;
     for n in 1..=4 {
@@ -189,7 +189,7 @@ async fn a_clock_that_ran_out_while_nobody_was_there_fires_though_redis_has_drop
     assert_eq!(client.read(&id(1)).await["status"], "expired");
 }
 
-async fn what_nobody_can_read_comes_back_from_the_audit(rig: Rig) {
+async fn a_corrupt_state_is_recovered_from_the_audit(rig: Rig) {
     let instance = rig.instance(&[]).await;
     let mut client = Connection::open(instance.address).await;
     for n in 1..=4 {
@@ -213,7 +213,7 @@ async fn what_nobody_can_read_comes_back_from_the_audit(rig: Rig) {
     assert_eq!(read(&mut client, 5).await.0, 404);
 }
 
-async fn a_scan_of_ids_takes_nobodys_look_ups(rig: Rig) {
+async fn a_scan_of_ids_takes_no_other_clients_lookups(rig: Rig) {
     const SCANNERS: u64 = 100;
     let instance = rig.instance(&[("REQUEST_TIMEOUT_MS", "20000")]).await;
     let mut client = Connection::open(instance.address).await;

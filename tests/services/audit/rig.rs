@@ -1,4 +1,4 @@
-//! A Redis or a Cluster and a PostgreSQL of the test's own, instances on them, and what the audit holds.
+//! A Redis or a Cluster and a PostgreSQL of the test's own, instances on them, and the rows of the audit.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

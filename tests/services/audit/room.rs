@@ -1,4 +1,4 @@
-//! An audit that fills up: what cannot be audited is not done, and what was done is never lost.
+//! Back-pressure: a full audit queue refuses changes, and no acknowledged change loses its job.
 
 use serde_json::{Value, json};
 

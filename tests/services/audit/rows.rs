@@ -1,4 +1,4 @@
-//! From a request to a row: what is audited, and how it is read back.
+//! From a request to a row, and how history is read back.
 
 use serde_json::{Value, json};
 use synckairos::redis::QueueKey;
@@ -15,7 +15,7 @@ const HOUR: u64 = 3_600_000;
 super::on_one_and_on_many!(
     every_change_has_its_row_and_its_place_in_history,
     clients_do_not_notice_that_the_database_is_away,
-    whatever_is_accepted_can_be_audited,
+    every_accepted_request_can_be_audited,
     what_is_deleted_while_it_runs_ends_as_cancelled,
     an_orderly_stop_under_load_leaves_no_lease_behind_and_loses_nothing,
 );
@@ -143,7 +143,7 @@ async fn what_is_deleted_while_it_runs_ends_as_cancelled(rig: Rig) {
     }
 }
 
-async fn whatever_is_accepted_can_be_audited(rig: Rig) {
+async fn every_accepted_request_can_be_audited(rig: Rig) {
     let instance = rig.instance(&[]).await;
     let mut client = Connection::open(instance.address).await;
     let nested = format!("{{\"a\":{}{}}}", "[".repeat(99), "]".repeat(99));

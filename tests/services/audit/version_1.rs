@@ -1,4 +1,4 @@
-//! Sessions that version 1 left in its tables and nowhere else: they come back, as those that were written since do.
+//! Sessions that exist only in tables of version 1 are recovered like any other.
 
 use serde_json::{Value, json};
 

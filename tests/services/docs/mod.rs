@@ -1,5 +1,4 @@
-//! What README, docs/run and docs/use tell people to type is typed here, against real servers on free ports, and what they
-//! say is printed is printed.
+//! The commands of README, docs/run and docs/use run against real servers on free ports, and print what the pages show.
 
 mod shell;
 mod upgrade;

@@ -1,5 +1,4 @@
-//! `packaging/haproxy.cfg` before two real instances: a real HAProxy finds them by name, as it would find containers,
-//! and goes on with one when the other dies.
+//! `packaging/haproxy.cfg`: a real HAProxy discovers two instances by name, as it would containers, and fails over.
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};

@@ -1,5 +1,4 @@
-//! `packaging/docker-compose.yml`: whether its services fit together, and whether the program and a real Redis take what
-//! they are told there.
+//! `packaging/docker-compose.yml`: its services fit together, and the program and a real Redis accept its settings.
 
 use synckairos::config::Config;
 use synckairos::secret::SecretSource;
@@ -70,7 +69,7 @@ fn services_fit_together() {
 }
 
 #[test]
-fn instances_understand_what_they_are_told() {
+fn instances_accept_their_settings() {
     let file = yaml(FILE);
     let services = &file["services"];
     let told: Vec<_> = entries(&services["synckairos"]["environment"])

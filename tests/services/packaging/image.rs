@@ -1,4 +1,4 @@
-//! The Dockerfile: whether it builds from what it needs, and whether the program takes what it is told there.
+//! The Dockerfile: the build has all files that it needs, and the program accepts its settings.
 
 use test_support::program::{Program, command, output};
 
@@ -36,7 +36,7 @@ fn the_image_is_small_and_not_root() {
 }
 
 #[tokio::test]
-async fn the_program_takes_what_the_image_tells_it() {
+async fn the_program_accepts_the_settings_of_the_image() {
     assert_eq!(shipped("EXPOSE"), [default("PORT")]);
     let told = shipped("ENV").remove(0);
     let (name, value) = told.split_once('=').expect("a setting");

@@ -1,5 +1,5 @@
-//! The files for Nix: whether they are Nix, name files that are there, and agree with their lock. What they mean is
-//! checked by `nix flake check`, which needs nixpkgs.
+//! The files for Nix: they parse, name files that exist, and agree with their lock. `nix flake check` evaluates them, which
+//! needs nixpkgs.
 
 use std::path::Path;
 use std::process::Command;

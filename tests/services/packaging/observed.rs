@@ -1,4 +1,4 @@
-//! The dashboard and the alerts: whether they ask for series and labels that a server really has.
+//! The dashboard and the alerts query series and labels that a server really has.
 
 use std::collections::BTreeSet;
 

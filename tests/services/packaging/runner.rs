@@ -1,5 +1,4 @@
-//! `tests/run`: what it asks of a machine, and what it says when it cannot have it. That it installs what is missing is tried
-//! by packaging/fresh-root, in a Debian of its own.
+//! `tests/run`: what it needs of a machine, and its errors. packaging/fresh-root tries the installation, in a Debian of its own.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -58,7 +57,7 @@ fn it_lets_tests_open_as_many_files_as_they_may() {
 }
 
 #[test]
-fn who_may_install_nothing_is_told_what_is_missing() {
+fn without_the_right_to_install_it_lists_what_is_missing() {
     for left_out in ["redis-server", "haproxy", "cc"] {
         // Debian keeps some where not everybody looks.
         if path("/usr/sbin").join(left_out).exists() {

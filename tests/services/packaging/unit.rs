@@ -1,4 +1,4 @@
-//! `packaging/synckairos.service`: whether systemd understands it, and holds the program as tight as it can.
+//! `packaging/synckairos.service`: systemd accepts it, and it is hardened.
 
 use std::process::Command;
 
@@ -36,7 +36,7 @@ fn systemd_understands_it() {
 }
 
 #[test]
-fn it_tells_the_program_what_the_program_understands() {
+fn its_settings_are_the_programs() {
     assert_eq!(values("Type"), ["notify"]);
     assert_eq!(values("ExecStart"), ["/usr/local/bin/synckairos"]);
     let told = values("Environment");

@@ -1,4 +1,4 @@
-//! The record is read back: the newest state, and all changes in order.
+//! The archive is read back: the newest state, and all changes in order.
 
 use serde_json::Value;
 use synckairos::engine::{SessionId, StateTag};
@@ -108,7 +108,7 @@ fn an_archive_outlives_its_server_and_never_hangs_with_it() {
 
 /// What an earlier program wrote twice, or without saying of which state it was, shares a place in the order of tags.
 #[test]
-fn what_shares_a_state_is_neither_skipped_nor_told_twice_at_the_edge_of_a_page() {
+fn changes_of_one_state_are_neither_skipped_nor_repeated_at_the_edge_of_a_page() {
     let (database, mut client, mut sink) = migrated();
     let runtime = runtime();
     let archive = PostgresArchive::start(server(&database.url()), &Supervisor::default()).expect("there are threads");

@@ -1,4 +1,4 @@
-//! What a client gave is kept as it was given: order, spelling of numbers and escapes, byte for byte.
+//! Metadata is stored byte for byte: order, spelling of numbers and escapes.
 
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;

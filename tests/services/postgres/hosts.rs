@@ -1,4 +1,4 @@
-//! A server that accepts and never answers keeps nobody for long, and the next host of the URL is tried.
+//! Failover between the hosts of a URL: a server that accepts and never answers times out, and the next host is tried.
 
 use std::net::TcpListener;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! The record in a real PostgreSQL: what is written, in whatever order and by however many, and read back.
+//! The sink and the archive in a real PostgreSQL.
 
 mod archive;
 mod bytes;

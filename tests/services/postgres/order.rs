@@ -1,5 +1,4 @@
-//! Lives of all kinds, whose jobs come in any order and any batches, some twice, by one writer or several: what is
-//! written in the end is the same, and it is what the jobs say together.
+//! Idempotent writes: jobs in any order, in any batches, some twice, by any number of writers, come to the same rows.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;

@@ -1,4 +1,4 @@
-//! Whose fault it is when jobs are not written.
+//! Whose fault a failed write is: the job's or the database's.
 
 use synckairos::audit::{Sink, WriteError};
 use synckairos::postgres::{PostgresSink, migrate_server};

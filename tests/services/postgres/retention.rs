@@ -1,5 +1,4 @@
-//! History that is older than it is kept goes: sessions that are over as a whole, of others what lies before their newest
-//! state.
+//! Retention: sessions that are over go as a whole, living ones keep their newest state.
 
 use std::time::Duration;
 

@@ -1,5 +1,4 @@
-//! The tables come to be once, whoever makes them, whatever was there before, and an older program keeps its hands off
-//! newer ones.
+//! Migrations run once, whoever runs them, from any state; an older program does not touch a newer schema.
 
 use synckairos::postgres::{MigrateError, migrate_server};
 

@@ -1,4 +1,4 @@
-//! Encrypted connections: who is believed, and that nothing goes in the clear that must not.
+//! TLS to PostgreSQL: which certificates are trusted, and that nothing is sent in the clear that must not be.
 
 use std::time::Duration;
 

@@ -1,5 +1,4 @@
-//! Databases that earlier programs left, with rows: they are migrated where they are, nothing is lost, and who read them
-//! before still can.
+//! Databases of earlier versions are migrated in place: no row is lost, and old readers keep working.
 
 use postgres::Client;
 use synckairos::engine::{SessionId, StateTag, Uuid};

@@ -1,4 +1,4 @@
-//! What is written of a session's life: every column, once, and the newest whatever the order and however many write.
+//! Every column of every row, once, the newest whatever the order and the number of writers.
 
 use synckairos::engine::Command;
 use synckairos::postgres::PostgresSink;

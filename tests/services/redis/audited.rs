@@ -1,5 +1,4 @@
-//! The audit job of every change is in the very transaction that makes it: nothing is acknowledged without
-//! its job, and no job is there twice, whatever happens to the connection.
+//! The outbox: the audit job of a change is in the transaction that makes it, exactly once, whatever happens to the connection.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -93,7 +92,7 @@ fn queued(redis: &Redis, tag: &str) -> Vec<Value> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_job_tells_all_of_a_change() {
+async fn a_job_describes_all_of_a_change() {
     let redis = Redis::start();
     let sessions = sessions(&redis.url(), 1);
     sessions.create(sessions.arrive(id(1)), new_session(1, 60_000)).await.expect("the id is free");

@@ -1,5 +1,5 @@
-//! Sessions that come and go: what they took is given back. With SYNCKAIROS_TEST_CHURN=200000, a release
-//! build and `--nocapture` it tells how much memory the server takes on the way.
+//! Sessions that come and go give their memory back. With SYNCKAIROS_TEST_CHURN=200000, a release build and `--nocapture` it
+//! prints how much memory the server takes on the way.
 
 use serde_json::Value;
 use tokio::task::JoinSet;

@@ -1,4 +1,4 @@
-//! Instances whose own clocks are wrong: the time is Redis's, so that nobody can see it.
+//! Instances whose own clocks are wrong: sessions go by the clock of Redis.
 
 use serde_json::Value;
 

@@ -1,4 +1,4 @@
-//! Instances on a Cluster: slots move and masters die under load, and clients are told the truth.
+//! A Cluster under load: slots migrate and masters fail over, and every response stays true.
 //! SYNCKAIROS_TEST_MOVES and _KILLS raise how often.
 
 use std::net::SocketAddr;

@@ -1,5 +1,5 @@
-//! The ways to a Redis: encrypted, with a password, as a user, into another database, through a socket. Each with two
-//! instances that are processes of their own: what is changed by way of one is seen by clients of the other.
+//! Every way to connect to Redis: TLS, a password, an ACL user, a database number, a socket. Two instances each: a change by one
+//! is seen by clients of the other.
 
 use serde_json::Value;
 

@@ -1,4 +1,4 @@
-//! Connections to Redis that break at the worst moment: what was acknowledged was made exactly once.
+//! Connections to Redis that break at the worst moment: an acknowledged change was made exactly once.
 
 use std::time::{Duration, Instant};
 

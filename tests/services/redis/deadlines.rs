@@ -1,5 +1,5 @@
-//! Deadlines over three instances: each fired once, and none early; and those of a server that is halted hold up no
-//! others. With SYNCKAIROS_TEST_DEADLINES=5000 and `--nocapture` it tells how late.
+//! Deadlines over three instances: each fires once, none early, and those of a halted server delay no others.
+//! With SYNCKAIROS_TEST_DEADLINES=5000 and `--nocapture` it prints how late.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

@@ -1,4 +1,4 @@
-//! Few descriptors: the limit is raised as far as it may be, and clients do not take those that the server needs.
+//! File descriptors: the soft limit is raised, and clients do not take those that the server needs.
 
 use std::process::Command;
 

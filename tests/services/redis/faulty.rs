@@ -1,5 +1,5 @@
-//! Clients that go on while servers fail, each with sessions of its own: what they are told must make sense. A state
-//! shows the numbers of the last changes that led to it, so that it is known which are in it and which are lost.
+//! Clients that go on while servers fail, each with sessions of its own: their responses must be consistent. A state shows the
+//! numbers of the last changes that led to it, so that lost changes are known.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::SocketAddr;

@@ -1,4 +1,4 @@
-//! A Redis that would lose or break what is kept in it is not used, and the reason is told.
+//! The preflight check: a Redis that would lose or break sessions is refused, with the reason.
 
 use serde_json::Value;
 

@@ -1,5 +1,4 @@
-//! Values in Redis that nobody of ours has written: whatever they are, only who asks for their session is told, and all
-//! others are served.
+//! Corrupt values in Redis: only requests for that session fail, and all others are served.
 
 use redis::Commands;
 use serde_json::{Value, json};
@@ -153,7 +152,7 @@ async fn never_panicked(mut instance: Program) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whatever_stands_in_a_session_hurts_nobody_else() {
+async fn a_corrupt_value_harms_no_other_session() {
     let (redis, mut dice) = (Redis::start(), Dice(7));
     let instance = program(&redis.url()).await;
     let mut honest = Connection::open(instance.address).await;
@@ -196,7 +195,7 @@ async fn whatever_stands_in_a_session_hurts_nobody_else() {
 
 /// What was seen to end tasks.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_value_that_cannot_be_read_is_told_of_once_and_counted() {
+async fn a_corrupt_value_is_logged_once_and_counted() {
     let redis = Redis::start();
     let instance = program(&redis.url()).await;
     let mut client = Connection::open(instance.address).await;

@@ -1,5 +1,4 @@
-//! A Cluster of which one master does not answer: sessions that others keep go by the clocks of those, and what needs any
-//! clock finds one.
+//! A Cluster with one halted master: sessions of other partitions go by their own clocks.
 
 use serde_json::{Value, json};
 use tokio::task::block_in_place;

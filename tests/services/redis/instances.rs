@@ -1,5 +1,4 @@
-//! Two instances that serve the same sessions to whoever asks either: nothing is lost, nothing is made twice,
-//! and everybody sees it.
+//! Two instances that serve the same sessions: no change is lost or made twice, and every watcher sees each.
 
 use std::collections::BTreeMap;
 

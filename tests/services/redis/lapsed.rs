@@ -1,4 +1,4 @@
-//! Sessions that outlive their lifetime while clients of several instances watch them.
+//! Lifetimes that end while clients of several instances watch.
 
 use serde_json::{Value, json};
 use tokio::task::block_in_place;
@@ -23,7 +23,7 @@ fn told(watcher: &Watcher) -> (usize, usize) {
     (gone.clone().count(), gone.filter(|message| message.contains(r#""reason":"lapsed""#)).count())
 }
 
-async fn whoever_watches_is_told_on_every_instance(instances: [Server; 2]) {
+async fn watchers_are_notified_on_every_instance(instances: [Server; 2]) {
     const SESSIONS: u64 = 12;
     let mut http = instances[0].connect().await;
     let mut clients = Vec::new();
@@ -56,24 +56,24 @@ async fn whoever_watches_is_told_on_every_instance(instances: [Server; 2]) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whoever_watches_a_session_that_lapses_is_told_on_every_instance() {
+async fn watchers_of_a_session_that_lapses_are_notified_on_every_instance() {
     let redis = Redis::start();
     let instances = [instance_with(&redis.url(), &BRIEF).await, instance_with(&redis.url(), &BRIEF).await];
-    whoever_watches_is_told_on_every_instance(instances).await;
+    watchers_are_notified_on_every_instance(instances).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whoever_watches_a_session_of_a_cluster_that_lapses_is_told_on_every_instance() {
+async fn watchers_of_a_session_of_a_cluster_that_lapses_are_notified_on_every_instance() {
     let cluster = block_in_place(|| Cluster::start(3, 0));
     let partitions = PARTITIONS.to_string();
     let settings = [&BRIEF[..], &[("PARTITIONS", partitions.as_str())]].concat();
     let instances = [instance_with(&cluster.url(), &settings).await, instance_with(&cluster.url(), &settings).await];
-    whoever_watches_is_told_on_every_instance(instances).await;
+    watchers_are_notified_on_every_instance(instances).await;
 }
 
 /// Redis is away when it happens, and keeps what it has in a file.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_lapses_while_redis_is_away_is_told_when_it_is_back() {
+async fn sessions_that_lapse_during_an_outage_are_announced_after_it() {
     let mut redis = Redis::start_with(&["--appendonly", "yes", "--appendfsync", "always"]);
     let server = instance_with(&redis.url(), &BRIEF).await;
     let mut http = server.connect().await;

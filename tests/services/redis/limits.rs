@@ -1,4 +1,4 @@
-//! Rate limits are those of all instances together, and let through what cannot be counted.
+//! Rate limits are shared by all instances, and fail open.
 
 use serde_json::json;
 
@@ -38,7 +38,7 @@ async fn limits_are_shared() {
 
 /// Over all instances together.
 #[tokio::test]
-async fn whoever_presses_too_late_is_told_everywhere() {
+async fn a_late_switch_is_reported_on_every_instance() {
     let redis = Redis::start();
     let settings = [("RATE_LIMIT_SWITCH", "4")];
     let instances = [instance_with(&redis.url(), &settings).await, instance_with(&redis.url(), &settings).await];

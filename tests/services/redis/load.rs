@@ -1,4 +1,4 @@
-//! Clients that switch all the time and take down what they are told, to be compared with what is there.
+//! Clients that switch all the time and record their responses, to be compared with what is stored.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};

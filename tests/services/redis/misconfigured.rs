@@ -1,5 +1,5 @@
-//! What an instance says that was told something wrong of its Redis, or has a Redis that it cannot use: the reason in
-//! `/ready` and in one line of the log, an exit code where waiting does not help, and no storm of connections.
+//! A misconfigured Redis: the reason in `/ready` and in one line of the log, an exit code where waiting does not help, and no
+//! storm of reconnects.
 
 use std::time::{Duration, Instant};
 
@@ -290,7 +290,7 @@ async fn a_cluster_where_one_server_is_meant_and_the_other_way_round() {
 
 /// Without a server that keeps it from listening, the log says what acknowledged changes are worth.
 #[tokio::test]
-async fn a_redis_that_keeps_no_log_is_told_of_once() {
+async fn a_redis_without_append_only_file_is_warned_of_once() {
     let caution = "Redis has appendonly no: acknowledged changes are lost when it restarts";
     for (options, count) in [(["--appendonly", "no"], 1), (["--appendonly", "yes"], 0)] {
         let redis = Redis::start_with(&options);
@@ -304,7 +304,7 @@ async fn a_redis_that_keeps_no_log_is_told_of_once() {
 
 /// People who look into the queue are told the same.
 #[tokio::test]
-async fn the_queue_of_a_redis_that_lets_nobody_in() {
+async fn the_queue_of_a_redis_that_refuses_the_login() {
     let redis = Setup::forgetful().with_password("secret").start();
     let cluster = tokio::task::spawn_blocking(|| Cluster::start(1, 0)).await.expect("it starts");
     let user = ["SETUSER", "ann", "on", ">hunter2", "~*", "&*", "+@all", "-zcard"];

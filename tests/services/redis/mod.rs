@@ -1,4 +1,4 @@
-//! Several instances on one Redis, each a real process or server: what clients are told against what is there.
+//! Several instances on one Redis, each a real process or server: responses against what is stored.
 
 mod audited;
 mod churn;

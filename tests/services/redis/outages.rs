@@ -1,4 +1,4 @@
-//! Redis that stops, dies and comes back, with and without what it knew.
+//! Outages of Redis, with and without loss of data.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -80,7 +80,7 @@ async fn recovered(what: &str, load: &mut Load) {
 
 /// What `everysec` loses sometimes is lost here for certain: all since the last save.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_forgotten_is_reported_and_never_issued_twice() {
+async fn lost_changes_are_reported_and_their_versions_never_issued_twice() {
     const SESSIONS: u64 = 6;
     const FORGOTTEN: u64 = 4;
     let mut redis = Redis::start_with(&["--save", "", "--appendonly", "no"]);

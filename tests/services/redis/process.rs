@@ -1,4 +1,4 @@
-//! An instance as a process, and what it says of changes that Redis forgot.
+//! An instance as a process, and its reports of lost changes.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

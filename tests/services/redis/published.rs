@@ -1,5 +1,5 @@
-//! What Redis shows to others: every change in the public format, whatever anybody publishes, and nothing
-//! that stays for ever.
+//! What Redis shows to other programs: every change in the public format, messages that anybody may publish, and no key without
+//! a TTL.
 
 use std::time::Duration;
 
@@ -52,7 +52,7 @@ async fn every_change_is_published() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn anybody_can_say_something_to_a_sessions_clients() {
+async fn any_publisher_can_send_a_message_to_a_sessions_clients() {
     let redis = Redis::start();
     let instances = [instance(&redis.url()).await, instance(&redis.url()).await];
     start(&mut instances[0].connect().await, 1, HOUR).await;

@@ -1,5 +1,5 @@
-//! Keys in Redis that are not what they should be: they harm those who need them, as long as they are so, and nobody
-//! else; and a server that takes no changes still shows what is true and lets sessions be deleted.
+//! Keys of a wrong type: they harm only what needs them, until they are mended; a Redis without room still serves reads and
+//! deletions.
 
 use redis::Commands;
 use serde_json::Value;
@@ -139,7 +139,7 @@ async fn a_limit_that_cannot_be_counted_lets_through() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_emptied_redis_is_told_again_how_many_partitions_there_are() {
+async fn an_emptied_redis_gets_its_number_of_partitions_again() {
     let redis = Redis::start();
     let server = instance_with(&redis.url(), &[("PARTITIONS", "4")]).await;
     let mut client = server.connect().await;
@@ -165,7 +165,7 @@ async fn an_emptied_redis_is_told_again_how_many_partitions_there_are() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_index_full_of_junk_hides_nobody_behind_it() {
+async fn an_index_full_of_junk_hides_no_deadline() {
     const JUNK: u64 = 3_000;
     let redis = Redis::start();
     let dead = program(&redis.url()).await;

@@ -1,5 +1,4 @@
-//! Redis' own clock is set, while it runs and while it does not, or another server with another clock takes its place: it
-//! charges nobody, on no instance.
+//! Steps of Redis' own clock, while it runs, while it is down, and by a failover: no session is charged, on any instance.
 
 use std::time::{Duration, Instant};
 
@@ -127,7 +126,7 @@ async fn check_turns(instances: &[&Server], n: u64, step: impl FnOnce()) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_step_charges_nobody_on_any_instance() {
+async fn a_step_charges_no_session_on_any_instance() {
     let faketime = Faketime::new(0);
     let redis = block_in_place(|| redis_by(&faketime, &FORGETFUL));
     let all = [instance(&redis.url()).await, instance(&redis.url()).await];
@@ -189,7 +188,7 @@ async fn a_clock_runs_out_when_its_time_is_over_whatever_redis_says() {
 
 /// Nobody reads the clock for so long that nothing that was read before counts any more.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_step_that_nobody_could_see_charges_nobody() {
+async fn an_unseen_step_charges_no_session() {
     let faketime = Faketime::new(0);
     let redis = block_in_place(|| redis_by(&faketime, &FORGETFUL));
     let all = [instance(&redis.url()).await, instance(&redis.url()).await];
@@ -213,7 +212,7 @@ async fn a_step_that_nobody_could_see_charges_nobody() {
 
 /// Restarted on its files, and emptied: nobody who was there before needs what it kept.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_redis_that_comes_back_with_another_clock_charges_nobody() {
+async fn a_redis_that_comes_back_with_another_clock_charges_no_session() {
     let faketime = Faketime::new(0);
     let mut redis = block_in_place(|| redis_by(&faketime, &["--save", "", "--appendonly", "yes"]));
     let all = [instance(&redis.url()).await, instance(&redis.url()).await];
@@ -251,7 +250,7 @@ async fn a_redis_that_comes_back_with_another_clock_charges_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_new_master_with_another_clock_charges_nobody() {
+async fn a_failover_to_another_clock_charges_no_session() {
     let clocks = [Faketime::new(0), Faketime::new(25)];
     let group = block_in_place(|| Group::start_by(&[&clocks[0], &clocks[1]]));
     let all = [instance(&group.url()).await, instance(&group.url()).await];
@@ -281,7 +280,7 @@ async fn a_new_master_with_another_clock_charges_nobody() {
 
 /// A correction cannot be written: each instance goes by its own monotonic clock until it can.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_redis_that_takes_no_changes_steps_and_charges_nobody() {
+async fn a_step_of_a_redis_that_takes_no_writes_charges_no_session() {
     let faketime = Faketime::new(0);
     let redis = block_in_place(|| redis_by(&faketime, &FORGETFUL));
     let all = [instance(&redis.url()).await, instance(&redis.url()).await];
@@ -329,7 +328,7 @@ async fn a_step_that_others_did_not_see_is_taken_back() {
 
 /// With a Cluster each partition goes by its own master's clock, and so does what that is corrected by.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_step_of_one_master_of_a_cluster_charges_nobody() {
+async fn a_step_of_one_master_of_a_cluster_charges_no_session() {
     let clocks = [Faketime::new(0), Faketime::new(0), Faketime::new(0)];
     let cluster = block_in_place(|| Cluster::start_by(&[&clocks[0], &clocks[1], &clocks[2]]));
     let settings = [("PARTITIONS", PARTITIONS.to_string())];

@@ -1,4 +1,4 @@
-//! What others left in Redis: states of version 1, what nobody can read, and what a newer server wrote.
+//! States of other versions in Redis: of version 1, corrupt ones, and those of a newer server.
 
 use serde_json::Value;
 
@@ -76,7 +76,7 @@ async fn what_2_0_0_left_is_read_and_goes_on() {
 }
 
 #[tokio::test]
-async fn what_nobody_can_read_can_be_replaced_and_deleted() {
+async fn a_corrupt_state_can_be_replaced_and_deleted() {
     let redis = Redis::start();
     let instance = instance(&redis.url()).await;
     let mut client = Connection::open(instance.address()).await;

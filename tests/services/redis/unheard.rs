@@ -1,5 +1,4 @@
-//! Updates that are not heard, and messages that nobody should hear: clients learn in the end what is so, once, or are
-//! sent to where they can.
+//! Interrupted subscriptions and forged messages: clients resync, once, or are sent to another instance.
 
 use std::time::Duration;
 
@@ -32,7 +31,7 @@ async fn metric(client: &mut Connection, series: &str) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_cannot_hear_updates_says_so_and_sends_clients_elsewhere() {
+async fn an_instance_without_updates_is_degraded_and_closes_its_clients() {
     let redis = Redis::start();
     let server = instance(&redis.url()).await;
     let mut client = server.connect().await;
@@ -76,7 +75,7 @@ async fn clients_stay_while_everything_is_away() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_ended_while_updates_were_interrupted_is_told_once() {
+async fn sessions_that_ended_while_updates_were_interrupted_are_announced_once() {
     const FLAGGED: u64 = 4;
     let redis = Redis::start();
     let proxy = Proxy::start(redis.port()).await;
@@ -156,7 +155,7 @@ async fn a_thousand_clients_that_come_at_once_all_join_though_redis_is_far_away(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_anybody_publishes_silences_nobody_and_is_a_message() {
+async fn forged_messages_silence_no_session() {
     let redis = Redis::start();
     let server = instance(&redis.url()).await;
     let mut client = server.connect().await;

@@ -1,4 +1,4 @@
-//! Clients of a WebSocket that wait: for what they asked, while updates go on, and for each other, when they come at once.
+//! WebSocket clients that wait: for a response while updates go on, and for each other when they join at once.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! A client that watches a session to the end and takes down what it sees.
+//! A client that watches a session to its end and records what it receives.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

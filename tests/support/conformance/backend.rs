@@ -1,4 +1,4 @@
-//! What a backend has to bring for the cases to run. Knows none.
+//! What a backend must provide for the cases to run. Knows none of them.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! One change at a time, none lost, none that was refused.
+//! Changes are serial: none is lost, and no refused command changes anything.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Which sessions are overdue, and when.
+//! Overdue sessions: which, and when.
 
 use std::collections::HashSet;
 use std::pin::pin;

@@ -1,4 +1,4 @@
-//! What is left of a session that was deleted.
+//! Tombstones: what is left of a deleted session.
 
 use synckairos::engine::{Command, Refusal, StateTag};
 
@@ -6,7 +6,7 @@ use super::recorder::Heard;
 use super::rig::{SWITCH, id, new_session, refusal};
 use super::{Backend, Rig};
 
-pub async fn what_was_deleted_is_gone(rig: Rig<impl Backend>) {
+pub async fn a_deleted_session_is_gone(rig: Rig<impl Backend>) {
     let started = rig.start(new_session(1)).await;
     rig.start(new_session(2)).await;
     rig.delete(id(1)).await;
@@ -33,7 +33,7 @@ pub async fn an_id_that_comes_back_has_a_higher_epoch(rig: Rig<impl Backend>) {
     assert!(epochs.is_sorted_by(|earlier, later| earlier < later), "{epochs:?}");
 }
 
-pub async fn a_deletion_is_heard_between_the_states_around_it(rig: Rig<impl Backend>) {
+pub async fn a_deletion_is_delivered_between_the_states_around_it(rig: Rig<impl Backend>) {
     let started = rig.start(new_session(1)).await.session().tag();
     let _watched = rig.watch(id(1)).await;
     rig.delete(id(1)).await;

@@ -1,4 +1,4 @@
-//! Sessions that nothing happens to for as long as they are kept.
+//! Lifetimes: sessions without any command lapse.
 
 use synckairos::engine::{Command, Millis, Mode, NewSession, SessionId, StateTag};
 use synckairos::store::Lifetimes;
@@ -34,7 +34,7 @@ fn after(tag: StateTag) -> StateTag {
     StateTag { version: tag.version + 1, ..tag }
 }
 
-pub async fn whoever_watches_a_session_that_lapses_is_told_once(rig: Rig<impl Backend>) {
+pub async fn watchers_of_a_session_that_lapses_are_notified_once(rig: Rig<impl Backend>) {
     let ways = [
         &[][..],
         &[Command::Start],

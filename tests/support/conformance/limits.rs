@@ -1,4 +1,4 @@
-//! How often something may be asked for.
+//! Rate limits.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -57,7 +57,7 @@ pub async fn what_is_refused_gives_its_count_back(rig: Rig<impl Backend>) {
     }
 }
 
-pub async fn whoever_is_refused_too_often_is_told_alone(rig: Rig<impl Backend>) {
+pub async fn a_client_that_is_refused_too_often_is_limited_alone(rig: Rig<impl Backend>) {
     let started = rig.start(new_session(1)).await;
     let waiting = started.session().participants[1].id;
     let late = Command::Switch { next: None, current: Some(waiting) };

@@ -37,7 +37,7 @@ pub async fn sleep_ends_at_the_instant_or_later(rig: Rig<impl Backend>) {
     rig.store.sleep_until(0, at).await;
 }
 
-pub async fn what_nobody_asked_for_is_judged_now(rig: Rig<impl Backend>) {
+pub async fn commands_of_the_server_itself_are_judged_now(rig: Rig<impl Backend>) {
     rig.start(new_session(1)).await;
     rig.pass(MOMENT).await;
     let before = rig.now().await;

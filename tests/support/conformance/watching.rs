@@ -1,4 +1,4 @@
-//! What a watcher hears.
+//! Subscriptions: what a watcher receives, and in which order.
 
 use std::sync::Arc;
 
@@ -33,7 +33,7 @@ fn state(record: &Record) -> Heard {
     Heard::State(session.tag(), record.encoded().frame(), countdown)
 }
 
-pub async fn states_are_heard_in_order_each_followed_by_its_notices(rig: Rig<impl Backend>) {
+pub async fn states_are_delivered_in_order_each_followed_by_its_notices(rig: Rig<impl Backend>) {
     let started = rig.start(new_session(1)).await;
     let watched = rig.watch(id(1)).await;
     let shown = watched.snapshot.map(|snapshot| snapshot.session().expect("it can be read"));
@@ -61,7 +61,7 @@ pub async fn states_are_heard_in_order_each_followed_by_its_notices(rig: Rig<imp
     assert_eq!(rig.heard.of(id(1)), expected);
 }
 
-pub async fn nothing_is_missed_while_a_watch_begins<B: Backend + 'static>(rig: Rig<B>) {
+pub async fn nothing_is_missed_while_a_subscription_begins<B: Backend + 'static>(rig: Rig<B>) {
     let rig = Arc::new(rig);
     for n in 0..200 {
         rig.start(new_session(n)).await;
@@ -80,7 +80,7 @@ pub async fn nothing_is_missed_while_a_watch_begins<B: Backend + 'static>(rig: R
     }
 }
 
-pub async fn nothing_is_heard_after_the_end_of_a_watch(rig: Rig<impl Backend>) {
+pub async fn nothing_is_delivered_after_the_end_of_a_subscription(rig: Rig<impl Backend>) {
     rig.start(new_session(1)).await;
     let watched = rig.watch(id(1)).await;
     let heard = rig.ask(id(1), SWITCH).await.expect("it runs").session().tag();
@@ -97,7 +97,7 @@ pub async fn nothing_is_heard_after_the_end_of_a_watch(rig: Rig<impl Backend>) {
     assert_eq!(rig.heard.tags(id(1)), [heard, last]);
 }
 
-pub async fn the_last_of_two_watches_ends_the_hearing(rig: Rig<impl Backend>) {
+pub async fn the_last_of_two_subscriptions_ends_the_delivery(rig: Rig<impl Backend>) {
     rig.start(new_session(1)).await;
     let (first, second) = (rig.watch(id(1)).await, rig.watch(id(1)).await);
     let mut tags = Vec::new();
@@ -112,7 +112,7 @@ pub async fn the_last_of_two_watches_ends_the_hearing(rig: Rig<impl Backend>) {
     assert_eq!(rig.heard.tags(id(1)), tags, "a state is heard once, however many watches there are");
 }
 
-pub async fn a_creation_is_heard(rig: Rig<impl Backend>) {
+pub async fn a_creation_is_delivered(rig: Rig<impl Backend>) {
     let watched = rig.watch(id(1)).await;
     assert!(watched.snapshot.is_none());
     let created = rig.create(new_session(1)).await.expect("the id is free");
@@ -120,7 +120,7 @@ pub async fn a_creation_is_heard(rig: Rig<impl Backend>) {
     assert_eq!(rig.heard.of(id(1)), [state(&created)]);
 }
 
-pub async fn a_refusal_is_not_heard(rig: Rig<impl Backend>) {
+pub async fn a_refusal_is_not_delivered(rig: Rig<impl Backend>) {
     let _watched = rig.watch(id(1)).await;
     let mut tags = Vec::new();
     for (refused, command) in [

@@ -1,5 +1,5 @@
-//! Clients that change sessions all the time, and what all of them were told: to be compared with what a server
-//! has. Each change has a number of its own, which the state shows.
+//! Clients that change sessions all the time, and their responses, to be compared with what a server has. Each change has a
+//! number of its own, which the state shows.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;

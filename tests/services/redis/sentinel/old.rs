@@ -1,5 +1,4 @@
-//! A master that was halted and comes back after another has taken its place: what is said to it before the
-//! Sentinels make it a replica.
+//! Fencing: a master that was halted and comes back after a failover, before the Sentinels make it a replica.
 
 use std::time::Duration;
 

@@ -1,5 +1,4 @@
-//! A master is taken away, in one way or another, until clients are served by the next. Does not know what clients
-//! were told before.
+//! Failovers, forced in one way or another, until the next master serves clients.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
