@@ -27,7 +27,7 @@ pub(super) struct AckArguments {
 }
 
 impl AckArguments {
-    /// Jobs and outcomes stand in the same order.
+    /// Jobs and outcomes are in the same order.
     pub(super) fn of(jobs: &[QueuedJob], outcomes: &[JobOutcome]) -> Self {
         let mut arguments = Self::default();
         jobs.iter().zip(outcomes).for_each(|(job, outcome)| arguments.add(job, outcome));

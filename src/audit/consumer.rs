@@ -63,7 +63,7 @@ impl Consumer {
                 let (processor, mut stopping) = (Arc::clone(&processor), stopping.clone());
                 async move {
                     let stop = async {
-                        // A sender that is gone means stop, too.
+                        // A dropped sender means stop, too.
                         let _ = stopping.wait_for(|is_stopping| *is_stopping).await;
                     };
                     processor.lock().await.run(stop).await;

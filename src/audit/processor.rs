@@ -182,7 +182,7 @@ impl Processor {
     }
 
     /// How many new jobs are worth a thread: as many as fill a batch while another thread than that of `done` writes several
-    /// jobs and will soon have room for more, and far more for each further one. Concurrent writers wait for each other's
+    /// jobs and will soon accept more, and far more for each further one. Concurrent writers wait for each other's
     /// rows, and fewer batches cost less.
     fn batch_jobs_min(&self, done: Option<&LeasedBatch>) -> usize {
         let now = self.clock.moment();

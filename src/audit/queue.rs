@@ -33,7 +33,7 @@ pub struct AuditQueue {
     /// This process' name, with which its batches' names begin.
     worker: String,
     batches: u64,
-    /// Fetches whose reply was lost: the batch may be leased with nobody to write it.
+    /// Fetches whose reply was lost: the batch may be leased without a writer.
     unacknowledged_fetches: Vec<(Partition, String)>,
     connected: Option<(RedisConnection, Scripts)>,
     wake_up: WakeUp,

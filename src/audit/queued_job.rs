@@ -1,4 +1,4 @@
-//! A job as the queue holds it: its bytes, its header, and how often it was tried. The counters stand before the job, which
+//! A job as the queue holds it: its bytes, its header, and how often it was tried. The counters precede the job, which
 //! is never encoded again: `2 1 {...}` was tried twice and its holder died once; a new job has no counters. A job with
 //! counters is fetched alone, so that others of its session may be written before it. One that was tried or redriven is
 //! counted for that as out of order; one whose holder died is found among the delayed jobs. Does not know the queue.

@@ -1,39 +1,19 @@
-//! How a command is judged: settle, then the checks in their order, then the change. Nothing is changed
-//! by a command that is refused; what settling changed stays. Does not know who sent the command.
+//! How a command is judged: settle, then the checks in their order, then the change. A refused command changes nothing; what
+//! settling changed stays. Does not know who sent the command.
 
 use super::budget;
 use super::command::{Command, Patch, Precondition};
 use super::event::Event;
 use super::id::ParticipantId;
 use super::invariants;
+use super::judgement::{Judgement, Outcome};
 use super::refusal::Refusal;
 use super::rotation;
 use super::session::{Mode, OnTimeout, Session, Status, Turn};
 use super::settle::settle;
 use super::time::Timestamp;
 
-/// What became of a session and of a command.
-#[derive(Clone, Debug)]
-pub struct Judgement {
-    /// The session afterwards. Equal to the one before when there are no events.
-    pub session: Session,
-    /// All that happened; together they make one change and one version.
-    pub events: Vec<Event>,
-    /// The answer to the command.
-    pub verdict: Result<Outcome, Refusal>,
-}
-
-/// A command was carried out, or came too late for it to matter.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Outcome {
-    /// For a switch: the one whose clock flagged before the switch could end the turn.
-    pub expired: Option<ParticipantId>,
-    /// A switch that came too late: nothing was done.
-    pub late: bool,
-}
-
-/// Judges `command`, which arrived at `at`: an instant of the authority, not before the session's last
-/// change.
+/// Judges `command`, which arrived at `at` by the server clock, not before the session's last change.
 pub fn judge(before: &Session, command: &Command, precondition: &Precondition, at: Timestamp) -> Judgement {
     let mut session = before.clone();
     let mut events = Vec::new();
@@ -203,7 +183,7 @@ fn switch(
     Ok(Outcome { expired: flagged.then_some(from), late: false })
 }
 
-/// A switch to oneself although somebody else could have been next: it completes no turn and earns nothing. What was used
+/// A switch to oneself although another participant could have been next: it completes no turn and earns nothing. What was used
 /// is charged, and the turn goes on with the rest, if there is any.
 fn go_on(session: &mut Session, turn: Turn, at: Timestamp, events: &mut Vec<Event>) -> Result<Outcome, Refusal> {
     let active = &session.participants[turn.participant];

@@ -73,7 +73,7 @@ pub struct ChangeRecord {
     pub time_remaining: Option<Millis>,
     /// How long their turn had been running without interruption when the change ended or interrupted it.
     pub time_elapsed: Option<Millis>,
-    /// Turns that were ended so far, by anybody.
+    /// Turns of all participants that were ended so far.
     pub cycles: u64,
     /// All that happened, in order.
     pub events: Vec<Event>,

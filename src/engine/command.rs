@@ -21,7 +21,7 @@ pub enum Command {
     Switch {
         /// Whose turn begins; by rotation when not given.
         next: Option<ParticipantId>,
-        /// Whose turn is to end: a late press must never end somebody else's.
+        /// The participant whose turn is to end: a late press must never end another's.
         current: Option<ParticipantId>,
     },
     /// End the session.

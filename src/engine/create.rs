@@ -1,5 +1,5 @@
 //! How a session begins. Takes values that are within their limits and names that are unique; the limits
-//! themselves belong to whoever reads requests.
+//! themselves belong to the reader of requests.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! What is wrong with a session that somebody else may have written: the bounds that a create would have held it to,
+//! What is wrong with a session of foreign origin: the bounds that a create would have held it to,
 //! and then everything that holds of each session. Does not know where it was read.
 
 use super::invariants;

@@ -1,4 +1,4 @@
-//! What happened to a session: facts, in the order in which they happened. Does not know who is told.
+//! What happened to a session: facts, in the order in which they happened. Does not know who receives them.
 
 use super::id::ParticipantId;
 use super::time::Timestamp;
@@ -17,7 +17,7 @@ pub enum Event {
     Switched {
         /// Whose turn ended.
         from: ParticipantId,
-        /// Whose turn began; `None` when nobody has time left, so that the session expired.
+        /// Whose turn began; `None` when no participant has time left, so that the session expired.
         to: Option<ParticipantId>,
     },
     /// The turn was interrupted.

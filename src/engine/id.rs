@@ -43,7 +43,7 @@ impl Uuid {
         known.then_some(Self(bits))
     }
 
-    /// A bucket among so many, evenly, whatever the ids of somebody have in common (multiplicative hashing: Knuth, The
+    /// A bucket among so many, evenly, whatever a client's ids have in common (multiplicative hashing: Knuth, The
     /// Art of Computer Programming, volume 3, 6.4).
     pub fn bucket(self, count: usize) -> usize {
         let folded = (self.0 >> 64) as u64 ^ self.0 as u64;
@@ -60,7 +60,7 @@ impl Uuid {
     }
 }
 
-/// Where each byte's two digits stand in the text, and the dashes. Ids are read and written many times in every
+/// The positions of each byte's two digits in the text, and of the dashes. Ids are read and written many times in every
 /// request, hence by the byte and by tables.
 const PLACES: [usize; 16] = [0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34];
 const DASHES: [usize; 4] = [8, 13, 18, 23];

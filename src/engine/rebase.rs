@@ -5,7 +5,7 @@ use super::time::Timestamp;
 
 impl Session {
     /// The session with every instant moved so that `from` becomes `to`: what its clocks have left at `to` is what they had
-    /// at `from`. It is not another state yet: whoever keeps it gives it a new tag.
+    /// at `from`. It is not another state yet: the store gives it a new tag.
     pub fn rebased(&self, from: Timestamp, to: Timestamp) -> Self {
         let moved = |at: Timestamp| at.before(from.since(to)) + to.since(from);
         let mut session = self.clone();

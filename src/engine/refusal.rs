@@ -1,4 +1,4 @@
-//! Why a command is not carried out. An expected answer, not an error; does not know how clients are told.
+//! Why a command is refused: an expected answer, not an error. Does not know how clients are answered.
 
 use super::id::ParticipantId;
 use super::session::Status;
@@ -32,9 +32,9 @@ pub enum Refusal {
     UnknownParticipant(ParticipantId),
     /// The participant to switch to has a clock that flagged.
     ExpiredParticipant(ParticipantId),
-    /// The new maximum is below what somebody has used already.
+    /// The new maximum is below what a participant has used already.
     MaxTimeBelowUsed {
-        /// The most that anybody has used.
+        /// The most that a participant has used.
         used: Millis,
     },
     /// Turns that advance by themselves end with the session's time, which is used up.

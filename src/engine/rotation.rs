@@ -1,4 +1,4 @@
-//! Whose turn comes next: by participant index, ties by the order given. Does not know why it is asked.
+//! Whose turn comes next: by participant index, ties by the order given. Does not know when a turn ends.
 
 use super::session::{Mode, Session};
 
@@ -8,7 +8,7 @@ pub(super) fn first(session: &Session) -> usize {
 }
 
 /// The next participant after `place` whose clock has not flagged, `place` itself last; `None` when
-/// every clock has. In [`Mode::PerCycle`] nobody is ever out.
+/// every clock has. In [`Mode::PerCycle`] no participant is ever out.
 pub(super) fn next(session: &Session, place: usize) -> Option<usize> {
     let index = |place: usize| session.participants[place].index;
     let (mut after, mut before) = (None, None);
@@ -22,11 +22,11 @@ pub(super) fn next(session: &Session, place: usize) -> Option<usize> {
     after.or(before)
 }
 
-/// The same as [`next`], for who asks again and again while nobody comes back who is out: nobody who is out is passed
-/// by more than twice, however often it is asked.
+/// The same as [`next`], for repeated calls while no participant who is out comes back: each of those is passed by at most
+/// twice, however many calls there are.
 pub(super) struct Rotation {
     order: Vec<usize>,
-    /// Whose turn it is: an index into `order`, once it was asked.
+    /// Whose turn it is: an index into `order`, after the first call.
     at: Option<usize>,
 }
 
@@ -37,7 +37,7 @@ impl Rotation {
         Self { order, at: None }
     }
 
-    /// What [`next`] is after `place`: at first anybody, then who came next.
+    /// What [`next`] is after `place`: first any participant, then the one that came next.
     pub(super) fn next(&mut self, session: &Session, place: usize) -> Option<usize> {
         let at =
             self.at.unwrap_or_else(|| self.order.partition_point(|&other| key(session, other) < key(session, place)));
@@ -49,7 +49,7 @@ impl Rotation {
     }
 }
 
-/// Whether nobody else could have the next turn.
+/// Whether no other participant could have the next turn.
 pub(super) fn is_alone(session: &Session, place: usize) -> bool {
     (0..session.participants.len()).all(|other| other == place || is_out(session, other))
 }

@@ -22,7 +22,7 @@ pub enum Mode {
 }
 
 impl Mode {
-    /// Every mode, in the order in which clients are told of them.
+    /// Every mode, in the order of the documentation.
     pub const ALL: [Mode; 5] = [Mode::PerParticipant, Mode::PerCycle, Mode::PerGroup, Mode::Global, Mode::CountUp];
 
     /// The mode's name to clients.
@@ -37,16 +37,16 @@ impl Mode {
     }
 }
 
-/// Where a session stands.
+/// A session's status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Status {
     /// Created, not started.
     Pending,
-    /// A clock runs (or, after a flag under [`OnTimeout::Notify`], stands at zero during a turn).
+    /// A clock runs (or, after a flag under [`OnTimeout::Notify`], shows zero during a turn).
     Running,
     /// A turn is interrupted.
     Paused,
-    /// Ended because time ran out: by a flag, or by a switch when nobody has time left.
+    /// Ended because time ran out: by a flag, or by a switch when no participant has time left.
     Expired,
     /// Ended by a command.
     Completed,
@@ -88,12 +88,12 @@ pub enum OnTimeout {
     Expire,
     /// The next participant with time left goes on.
     Advance,
-    /// The flag is recorded and the turn stays until somebody switches.
+    /// The flag is recorded and the turn stays until a switch.
     Notify,
 }
 
 impl OnTimeout {
-    /// Every choice, in the order in which clients are told of them.
+    /// Every choice, in the order of the documentation.
     pub const ALL: [OnTimeout; 3] = [OnTimeout::Expire, OnTimeout::Advance, OnTimeout::Notify];
 
     /// The choice's name to clients.
@@ -155,13 +155,13 @@ pub struct Turn {
 pub struct Session {
     /// Its name.
     pub id: SessionId,
-    /// The authority's time in ms at creation or recovery; above any epoch that the id had before.
+    /// The server clock's time in ms at creation or recovery; above any epoch that the id had before.
     pub epoch: u64,
     /// Starts at 1 and grows by 1 with every change.
     pub version: u64,
     /// Whose clock runs.
     pub mode: Mode,
-    /// Where it stands.
+    /// Its status.
     pub status: Status,
     /// What a flag does.
     pub on_timeout: OnTimeout,

@@ -18,7 +18,7 @@ pub(super) fn settle(session: &mut Session, at: Timestamp, events: &mut Vec<Even
     }
 }
 
-/// What every flag asks of all participants: found once, and kept while flags fire.
+/// What every flag needs of all participants: computed once while flags fire.
 struct Overview {
     /// Whose turn comes next.
     rotation: Rotation,
@@ -87,7 +87,7 @@ fn flag(session: &mut Session, deadline: Timestamp, overview: &mut Overview, eve
     }
 }
 
-/// Marks everybody who runs the clock that flagged; when it flagged is kept by the one whose turn it was.
+/// Marks every participant of the clock that flagged; the active one records when.
 fn mark(session: &mut Session, active: usize, deadline: Timestamp, overview: &Overview) {
     match session.mode {
         Mode::PerCycle => session.participants[active].has_expired = true,
@@ -100,7 +100,7 @@ fn mark(session: &mut Session, active: usize, deadline: Timestamp, overview: &Ov
     session.participants[active].expired_at = Some(deadline);
 }
 
-/// A session that nobody touched under [`OnTimeout::Advance`] in [`Mode::PerCycle`] repeats the same
+/// A session without commands under [`OnTimeout::Advance`] in [`Mode::PerCycle`] repeats the same
 /// round until its time is spent. All whole rounds but the last are computed at once: what they leave
 /// behind is time used and turns counted, everything else the last round overwrites.
 fn skip_rounds(session: &mut Session, at: Timestamp, overview: &mut Overview, events: &mut Vec<Event>) {

@@ -3,7 +3,7 @@
 
 use std::ops::{Add, AddAssign, Sub};
 
-/// An instant of the time authority, in whole milliseconds since the Unix epoch.
+/// An instant by the server clock, in whole milliseconds since the Unix epoch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(u64);
 

@@ -5,7 +5,7 @@ use super::budget;
 use super::session::{Mode, Session, Status, Turn};
 use super::time::{Millis, Timestamp};
 
-/// So many turns may begin by themselves, one after the other; what follows then is found out when somebody asks.
+/// Turns that may begin one after the other without a command; what follows is computed at the next read or command.
 const UNATTENDED_TURNS_MAX: u64 = 100;
 
 impl Session {
@@ -19,8 +19,8 @@ impl Session {
         Some(turn.since? + budget::budget(self, turn.participant)?)
     }
 
-    /// When somebody has to look although nobody asks: at the deadline, unless the session has been going on by itself for
-    /// so long that nobody seems to wait for it.
+    /// When the session is to be settled although no command arrives: at the deadline, unless it has gone on without
+    /// commands for too long.
     pub fn wake_at(&self) -> Option<Timestamp> {
         self.deadline().filter(|_| self.unattended_turns < UNATTENDED_TURNS_MAX)
     }
@@ -44,7 +44,7 @@ impl Session {
         self.begin_turn_within(next, at, budget::unspent);
     }
 
-    /// The same, for who knows what [`budget::unspent`] is.
+    /// The same, with [`budget::unspent`] given.
     pub(super) fn begin_turn_within(&mut self, next: usize, at: Timestamp, unspent: impl FnOnce(&Session) -> Millis) {
         match self.mode {
             Mode::PerCycle => {

@@ -31,16 +31,16 @@ const STATEMENT_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long it may take to answer one.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// How long whoever asks waits, for a connection to be made too.
+/// How long a caller waits, for a new connection too.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(4);
 
-/// How long a connection is kept that nobody uses, and how soon one that must be there is made again.
+/// How long an idle connection stays open, and how soon a lost one that must be open is opened again.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Rows that are fetched at once, at most.
 const FETCH_MAX: usize = 64;
 
-/// The record in PostgreSQL. Its threads end when it is dropped.
+/// The archive in PostgreSQL. Its threads end when it is dropped.
 pub struct PostgresArchive {
     lookups: Sender<ArchiveQuery>,
     pages: Sender<ArchiveQuery>,
@@ -53,12 +53,12 @@ type ArchiveQuery = Box<dyn FnOnce(&mut ArchiveWorker) + Send>;
 struct ArchiveWorker {
     server: Arc<PostgresServer>,
     connection: Option<PostgresConnection>,
-    /// Whether a connection is made before it is needed, and kept.
+    /// Whether the connection is opened before it is needed, and stays open.
     is_ready: bool,
 }
 
 impl PostgresArchive {
-    /// Reads from `server`; `Err` when there are no threads to be had.
+    /// Reads from `server`; `Err` when no thread can be started.
     pub fn start(server: PostgresServer, supervisor: &Supervisor) -> std::io::Result<Self> {
         let server = Arc::new(server);
         let start = |name: String, is_ready: bool, asked: Receiver<ArchiveQuery>| {
@@ -78,14 +78,14 @@ impl PostgresArchive {
         Ok(Self { lookups, pages })
     }
 
-    /// Asks a question over one of the queues.
+    /// Sends a query over one of the queues.
     fn ask<T: Send + 'static>(
         queue: &Sender<ArchiveQuery>,
         ask: impl AsyncFn(&mut Client) -> Result<T, Error> + Send + 'static,
     ) -> StoreFuture<'static, T> {
         let (reply, answer) = oneshot::channel();
         let question: ArchiveQuery = Box::new(move |desk| {
-            // Nobody waits any more.
+            // The caller has gone away.
             if reply.is_closed() {
                 return;
             }
@@ -129,11 +129,11 @@ impl Archive for PostgresArchive {
 }
 
 impl ArchiveWorker {
-    /// A thread's life: until nobody can ask any more.
+    /// Runs until no caller is left.
     fn serve(mut self, questions: &Receiver<ArchiveQuery>) {
         loop {
             if self.is_ready && self.connection.is_none() {
-                // Whoever asks is told why there is none.
+                // The caller is answered why there is none.
                 self.connection = self.server.connect(STATEMENT_TIMEOUT).ok();
             }
             match questions.recv_timeout(IDLE_TIMEOUT) {
@@ -145,7 +145,7 @@ impl ArchiveWorker {
         }
     }
 
-    /// Asks once more on a new connection when the old one turns out to be lost.
+    /// Repeats a query on a new connection when the old one is lost.
     fn ask<T>(&mut self, question: impl AsyncFn(&mut Client) -> Result<T, Error>) -> Result<T, PostgresError> {
         if let Some(mut connection) = self.connection.take() {
             match connection.ask(REPLY_TIMEOUT, &question) {
@@ -161,7 +161,7 @@ impl ArchiveWorker {
     }
 }
 
-/// Reads as many changes as fit, and of those that follow hardly more than is needed to know that there are some.
+/// Reads as many changes as fit, and of the rest hardly more than shows that there are some.
 async fn changes(
     client: &mut Client,
     id: SessionId,
@@ -199,7 +199,7 @@ async fn changes(
     }
 }
 
-/// How many changes of a state were told, if the last ones are of that.
+/// How many changes of the last state are in the page and those before.
 fn of_tag(changes: &[ArchivedChange], tag: StateTag, after: Option<Cursor>) -> Option<u64> {
     let here = changes.iter().rev().take_while(|change| change.tag == tag).count();
     let before = after.filter(|after| after.tag == tag && here == changes.len()).and_then(|after| after.told);
@@ -221,7 +221,7 @@ fn tag(row: &Row) -> Result<StateTag, Error> {
     Ok(StateTag { epoch: read(row.try_get("epoch")?), version: read(row.try_get("version")?) })
 }
 
-/// A number as PostgreSQL has it, which has none without a sign.
+/// A number for PostgreSQL, whose numbers are signed.
 fn stored(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }

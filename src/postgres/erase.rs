@@ -9,16 +9,16 @@ use crate::engine::SessionId;
 use super::connection::PostgresError;
 use super::server::PostgresServer;
 
-/// How long it may take.
+/// How long the erasure may take.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Connects to a server and forgets a session; tells how many changes that were. Blocks; not to be called in a task.
+/// Connects to a server and erases a session; returns the number of changes. Blocks; not to be called in a task.
 pub fn erase_at(server: &PostgresServer, id: SessionId) -> Result<u64, PostgresError> {
     server.connect(TIMEOUT)?.ask(TIMEOUT, async |client| erase(client, id).await)
 }
 
-/// The same on a connection: all tables or none, in the order in which those are touched that are written. A change is a
-/// row of `sync_events`.
+/// The same on a connection: all tables or none, in the order in which writers lock them. A change is a row of
+/// `sync_events`.
 pub(super) async fn erase(client: &mut Client, id: SessionId) -> Result<u64, Error> {
     let id = id.to_string();
     let transaction = client.transaction().await?;

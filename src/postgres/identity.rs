@@ -1,5 +1,5 @@
 //! Which database this is, whatever it is called: two servers that write to the same one must agree, and those that do not
-//! must not be taken for one. Does not know who asks.
+//! must not be taken for one. Does not know what it is compared with.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ const STATEMENT_TIMEOUT: Duration = Duration::from_secs(2);
 ///
 /// # Errors
 ///
-/// When it cannot be asked, or does not tell.
+/// When the server cannot be asked, or does not answer.
 pub fn identity(server: &PostgresServer) -> Result<String, String> {
     const SQL: &str = "select s.system_identifier::text || ' / ' || d.oid::text
         from pg_control_system() s, pg_database d where d.datname = current_database()";

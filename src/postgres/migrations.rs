@@ -116,7 +116,7 @@ pub fn migrate(connection: &mut PostgresConnection) -> Result<Migrated, MigrateE
     if let Some(newer) = standing.newer() {
         return Err(MigrateError::Newer(newer.clone()));
     }
-    // Whoever finds all done needs no right to create, and waits for nobody.
+    // When all is done already, no privilege to create is needed and no lock is waited for.
     if standing.missing().is_empty() {
         return Ok(Migrated::default());
     }

@@ -38,7 +38,7 @@ impl Default for SchemaStatus {
 impl SchemaStatus {
     /// Waits for the first attempt to end: a writer would find no tables before, and report an error where there is none.
     pub async fn known(&self) {
-        // It is not dropped while somebody waits.
+        // It is not dropped while a caller waits.
         let _ = self.0.subscribe().wait_for(|found| *found != SchemaState::Unknown).await;
     }
 

@@ -12,10 +12,10 @@ use super::connection::PostgresError;
 use super::migrator::SchemaStatus;
 use super::server::PostgresServer;
 
-/// How often sessions are looked through.
+/// The pause between rounds.
 const PAUSE: Duration = Duration::from_secs(60 * 60);
 
-/// Held by the instance that does it.
+/// The advisory lock of the instance that does it.
 const LOCK: i64 = 0x0053_796e_634b_6170;
 
 /// How long a few sessions may take.
@@ -63,7 +63,7 @@ pub async fn keep_retained(
     }
 }
 
-/// Goes through all sessions once, unless somebody else does. Blocks.
+/// Goes through all sessions once, unless another instance does. Blocks.
 fn remove(server: &PostgresServer, age_max: Duration) -> Result<RemovedHistory, PostgresError> {
     let mut connection = server.connect(STATEMENT_TIMEOUT)?;
     let mut removed = RemovedHistory::default();

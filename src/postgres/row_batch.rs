@@ -1,6 +1,6 @@
-//! What a batch of jobs comes to, row by row: each change, of each session the newest state, of each participant what
-//! was last said of them. What a job says of whom depends on nothing but the job, so that it does not matter how jobs are
-//! put into batches and which batch is written first. Does not know how rows are written.
+//! A batch of jobs folded into rows: each change, the newest state of each session, the newest change of each participant.
+//! What a job contributes depends on that job alone, so that batches may be cut and ordered in any way. Does not know how
+//! rows are written.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -12,7 +12,7 @@ use crate::wire::{AuditRow, ChangeColumns, ParticipantColumns, StateColumns, aud
 /// change by that of its command.
 const EPOCH_BEGINS: Millis = Millis::new(10_000);
 
-/// Rows, in the order in which all writers touch them.
+/// Rows, in the order in which all writers lock them.
 #[derive(Debug, Default)]
 pub(super) struct RowBatch<'a> {
     /// By their places in the histories of their sessions.
@@ -31,7 +31,7 @@ pub(super) struct SessionRow<'a> {
     pub(super) state: StateColumns<'a>,
 }
 
-/// What was last said of a participant, and what all jobs together say of when it was their turn.
+/// The newest change of a participant, and the first and last instants of their turns by all jobs.
 #[derive(Debug)]
 pub(super) struct ParticipantRow {
     pub(super) tag: StateTag,
@@ -40,7 +40,7 @@ pub(super) struct ParticipantRow {
     pub(super) turns: TurnSpan,
 }
 
-/// The first and the last instant at which it is known to have been somebody's turn.
+/// The first and the last known instant of a participant's turns.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct TurnSpan {
     pub(super) first: Option<Timestamp>,
@@ -48,14 +48,14 @@ pub(super) struct TurnSpan {
 }
 
 impl<'a> RowBatch<'a> {
-    /// What the jobs come to; `Err` says why one of them is none.
+    /// The rows of the jobs; `Err` says why one of them is no job.
     pub(super) fn of(jobs: &[&'a [u8]]) -> Result<Self, String> {
         let mut batch = Self { changes: Vec::with_capacity(jobs.len()), ..Self::default() };
         for job in jobs {
             batch.add(audit_row(job)?);
         }
         batch.changes.sort_unstable_by_key(|change| (place(change), change.name.event));
-        // One that came twice is one.
+        // A job that was delivered twice is one.
         batch.changes.dedup_by_key(|change| (place(change), change.name.event));
         match batch.changes.windows(2).find(|pair| place(&pair[0]) == place(&pair[1])) {
             Some(pair) => Err(format!("{} and {} have one place", pair[0].name.event, pair[1].name.event)),
@@ -84,7 +84,7 @@ impl<'a> RowBatch<'a> {
     }
 }
 
-/// What no two changes have in common.
+/// The identity of a change.
 fn place(change: &ChangeColumns<'_>) -> (SessionId, StateTag, Timestamp) {
     (change.name.session, change.name.tag, change.name.at)
 }
@@ -107,7 +107,7 @@ impl ParticipantRow {
         Self { tag: change.name.tag, added_at: state.created_at, participant: participant.clone(), turns }
     }
 
-    /// What two changes say together, in whatever order they come.
+    /// Merges two changes, in either order.
     fn join(&mut self, other: Self) {
         let (mut turns, others) = (self.turns, other.turns);
         if let (Some(since), Some(until)) = (others.first, others.last) {
@@ -127,9 +127,9 @@ impl TurnSpan {
     }
 }
 
-/// Whether a change may have changed what is kept of a participant. A switch and nothing else ends one turn and begins
-/// another: nobody but those two is concerned, and the one who begins only in their first turn, or where a new turn
-/// forgets that an old one flagged. The end of a turn that still runs is told when it is over.
+/// Whether a change may have changed the row of a participant. A plain switch ends one turn and begins another: it concerns
+/// those two participants only, and the beginning one only in their first turn, or where a new turn clears an old flag. A
+/// turn that still runs is written when it ends.
 fn may_concern(change: &ChangeColumns<'_>, state: &StateColumns<'_>, participant: &ParticipantColumns) -> bool {
     let is_switch = change.kind == ChangeKind::CycleSwitched.name() && change.happened == 1;
     // What an epoch before it said may have been forgotten since.

@@ -243,7 +243,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is in a password that nobody escaped, and whatever comes of it.
+        /// Any password that is not escaped, and any result of that.
         #[test]
         fn no_part_of_a_password_is_told(
             start in "(postgres|postgresql|redis|)(:|:/|://)[u]?:?",

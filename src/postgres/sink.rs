@@ -20,10 +20,10 @@ const STATEMENT_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long a transaction may take until the server counts as gone: its three statements, each in time.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// How long a question may take that touches no row.
+/// How long a statement may take that touches no row.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What only a server that can be written answers without an error.
+/// A query that only a writable server answers without an error.
 const PROBE: &str = "begin; lock table sync_events in row exclusive mode; commit";
 
 /// How often a transaction that conflicts with others is retried at once.
@@ -40,9 +40,9 @@ struct WriterConnection {
     statements: Statements,
 }
 
-/// In the order in which they are run. Changes meet nobody, and take longest; sessions and participants are what other
-/// writers want too, and are held only after them. All writers touch rows in the same order, and wait for each other never
-/// in a circle.
+/// The statements in their order. Inserting changes takes longest and conflicts with no writer; sessions and participants,
+/// which other writers update too, are locked only after that. All writers lock rows in the same order, so that they do not
+/// deadlock.
 #[derive(Clone)]
 struct Statements {
     changes: Statement,
@@ -117,10 +117,10 @@ async fn prepare(client: &mut Client) -> Result<Statements, Error> {
     })
 }
 
-/// All or nothing: what follows a statement that fails is refused, and the end undoes what went before.
+/// All or nothing: after a statement that fails the server refuses the rest, and the end rolls back.
 async fn transact(client: &Client, statements: &Statements, rows: &[Vec<Parameter<'_>>; 3]) -> Result<(), Error> {
     let [changes, sessions, participants] = rows.each_ref().map(|rows| references(rows));
-    // Sent in this order before anything is waited for.
+    // Sent in this order before any reply is awaited.
     let (begun, changes, sessions, participants, ended) = tokio::join!(
         biased;
         client.batch_execute("begin"),
@@ -204,7 +204,7 @@ fn column<'a, T: ToSql + Sync + Send + 'a>(values: impl Iterator<Item = T>) -> P
     Box::new(values.collect::<Vec<_>>())
 }
 
-/// Classifies an error by the class of its SQLSTATE: whose fault it is, and whether a retry helps.
+/// Classifies an error by the class of its SQLSTATE: the job's or the server's, and whether a retry helps.
 fn classify(failure: &PostgresError) -> WriteError {
     let why = failure.to_string();
     let Some(state) = failure.state() else { return WriteError::Unavailable(why) };
@@ -212,11 +212,11 @@ fn classify(failure: &PostgresError) -> WriteError {
         // What is in the jobs: data, or more of it than the database takes.
         "22" | "54" => WriteError::BadJob(why),
         "23" => WriteError::Constraint(why),
-        // Conflicts, again and again: fewer rows conflict less.
+        // Repeated conflicts: fewer rows conflict less.
         "40" => WriteError::Conflict(why),
         "57" if *state == SqlState::QUERY_CANCELED => WriteError::Timeout(why),
-        // PostgresConnection, statements that it has forgotten, roles, a missing database or table, a server that only reads, one
-        // that is full, what somebody has locked, and one that is stopped or broken.
+        // A lost connection or prepared statement, roles, a missing database or table, a server that is read-only, full,
+        // stopped or broken, and rows that are locked.
         "08" | "25" | "26" | "28" | "3D" | "42" | "53" | "55" | "57" | "58" => WriteError::Unavailable(why),
         _ => WriteError::Unclear(why),
     }

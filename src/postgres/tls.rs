@@ -18,7 +18,7 @@ use crate::tls;
 pub(super) enum TlsMode {
     /// Not encrypted.
     Disable,
-    /// Encrypted when the server can, whoever it is.
+    /// Encrypted when the server can; its certificate is not checked.
     Prefer,
     /// Encrypted, whoever the server is; of a certificate from `sslrootcert`, when that is given.
     Require,
@@ -76,7 +76,7 @@ fn trusted(roots: Option<&str>, provider: &Arc<CryptoProvider>) -> Result<Arc<We
     verifier.build().map_err(|error| error.to_string())
 }
 
-/// Takes a certificate for the server's whatever name is on it, and, without `trust`, whoever made it.
+/// Accepts a certificate whatever name is on it, and, without `trust`, whatever authority signed it.
 #[derive(Debug)]
 struct AnyNameVerifier {
     trust: Option<Arc<WebPkiServerVerifier>>,

@@ -7,7 +7,7 @@ use crate::engine::{
     self, ChangeRecord, Command, Event, Judgement, NewSession, Outcome, Precondition, Refusal, Session, SessionId,
     StateTag, Timestamp,
 };
-use crate::store::{Decision, DecisionContext, Mutation, Record, Verdict};
+use crate::store::{ArchivedState, Decision, DecisionContext, Mutation, Record, Snapshot, Verdict};
 use crate::wire;
 
 use super::request::CommandRequest;
@@ -104,7 +104,7 @@ fn as_conflict(
 }
 
 /// A new state.
-pub(super) fn put(
+fn put(
     session: Session,
     notices: Vec<bytes::Bytes>,
     entry: ChangeRecord,
@@ -120,6 +120,35 @@ pub(super) fn nothing(verdict: Verdict) -> Decision {
 }
 
 /// The notices of clocks that ran out.
-pub(super) fn notices(id: SessionId, events: &[Event], now: Timestamp) -> Vec<bytes::Bytes> {
+fn notices(id: SessionId, events: &[Event], now: Timestamp) -> Vec<bytes::Bytes> {
     wire::expired(id, events, now)
+}
+
+/// What time made of a state that the store has dropped.
+pub(super) fn last_state(session: Session, archived: &ArchivedState, now: Timestamp) -> Snapshot {
+    let before = Session { epoch: archived.tag.epoch, version: archived.tag.version, ..session };
+    let Judgement { session, .. } = engine::judge(&before, &Command::Settle, &Default::default(), now);
+    Record::new(session, now).snapshot()
+}
+
+/// Puts a state back if there is still nothing, with what time has done since.
+pub(super) fn recover(session: &Session, archived: &ArchivedState, current: &DecisionContext<'_>) -> Decision {
+    if current.record.is_some() {
+        return nothing(Ok(Outcome::default()));
+    }
+    if current.epoch > 0 && !current.is_unreadable {
+        // It was deleted meanwhile.
+        return nothing(Err(Refusal::NotFound));
+    }
+    let before = Session { version: archived.tag.version, ..session.clone() };
+    let Judgement { session, mut events, .. } =
+        engine::judge(&before, &Command::Settle, &Default::default(), current.now);
+    let notices = notices(session.id, &events, current.now);
+    events.push(Event::Recovered);
+    let epoch = current.now.as_ms().max(archived.tag.epoch + 1);
+    let session = Session { epoch, version: archived.tag.version + 1, updated_at: current.now, ..session };
+    match ChangeRecord::of(Some(&before), events, &session, current.now) {
+        Some(entry) => put(session, notices, entry, current.now, Ok(Outcome::default())),
+        None => unreachable!("it was recovered"),
+    }
 }

@@ -18,7 +18,7 @@ use crate::client_address::ClientAddress;
 use crate::engine::{OnTimeout, SessionId};
 use crate::store::{Arrival, RateLimit, SessionStore};
 
-use page::Readers;
+use page::PagePermits;
 
 pub use client_rate_limit::ClientRateLimit;
 pub use page::Page;
@@ -42,14 +42,14 @@ struct SessionsInner {
     default_on_timeout: OnTimeout,
     /// Recovers sessions that the store does not have.
     recovery: Option<Arc<Recovery>>,
-    readers: Readers,
+    page_permits: PagePermits,
 }
 
 impl Sessions {
     /// The sessions of `store`, without limits and without an archive.
     pub fn new(store: Arc<dyn SessionStore>) -> Self {
-        let (default_on_timeout, readers) = (OnTimeout::default(), Readers::default());
-        let inner = SessionsInner { store, switch_limit: None, default_on_timeout, recovery: None, readers };
+        let (default_on_timeout, page_permits) = (OnTimeout::default(), PagePermits::default());
+        let inner = SessionsInner { store, switch_limit: None, default_on_timeout, recovery: None, page_permits };
         Self { inner: Arc::new(inner), client: None }
     }
 

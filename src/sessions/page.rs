@@ -20,15 +20,15 @@ const BUSY: StoreError = StoreError::Unavailable("too many pages of history are 
 
 /// Permits for the pages that are in memory. Cloning shares them.
 #[derive(Clone, Debug)]
-pub(super) struct Readers(Arc<Semaphore>);
+pub(super) struct PagePermits(Arc<Semaphore>);
 
-impl Default for Readers {
+impl Default for PagePermits {
     fn default() -> Self {
         Self(Arc::new(Semaphore::new(PAGES_MAX)))
     }
 }
 
-impl Readers {
+impl PagePermits {
     /// A permit for a page; waits for it as long as `patience`.
     pub(super) async fn enter(&self, patience: Duration) -> Result<OwnedSemaphorePermit, StoreError> {
         match tokio::time::timeout(patience, Arc::clone(&self.0).acquire_owned()).await {
@@ -98,7 +98,7 @@ fn follows(last: Option<(StateTag, bool)>, change: &ArchivedChange) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{BUSY, Cursor, Duration, PAGES_MAX, Page, Readers, StateTag};
+    use super::{BUSY, Cursor, Duration, PAGES_MAX, Page, PagePermits, StateTag};
     use crate::store::{ArchivedChange, ArchivedChanges, PendingAudit};
 
     fn tags(page: &Page) -> Vec<(u64, u64)> {
@@ -118,14 +118,14 @@ mod tests {
 
     #[tokio::test]
     async fn so_many_pages_are_in_memory_and_others_wait() {
-        let readers = Readers::default();
+        let permits = PagePermits::default();
         let mut places = Vec::new();
         for _ in 0..PAGES_MAX {
-            places.push(readers.enter(Duration::ZERO).await.expect("there is room"));
+            places.push(permits.enter(Duration::ZERO).await.expect("there is room"));
         }
-        assert_eq!(readers.enter(Duration::ZERO).await.err(), Some(BUSY));
+        assert_eq!(permits.enter(Duration::ZERO).await.err(), Some(BUSY));
         places.pop();
-        assert!(readers.enter(Duration::ZERO).await.is_ok(), "there is room again");
+        assert!(permits.enter(Duration::ZERO).await.is_ok(), "there is room again");
     }
 
     #[test]

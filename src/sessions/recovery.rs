@@ -14,12 +14,10 @@ use tokio::sync::{Semaphore, watch};
 use tracing::{info, warn};
 
 use crate::client_address::ClientAddress;
-use crate::engine::{
-    ChangeRecord, Command, Event, Judgement, Millis, Outcome, Refusal, Session, SessionId, Timestamp, judge,
-};
+use crate::engine::{Millis, SessionId};
 use crate::store::{
-    Archive, ArchivedChanges, ArchivedState, Bound, Commit, CommitOutcome, Decision, DecisionContext, Lifetimes,
-    Metrics, PageLimit, Read, Record, SessionStore, Snapshot, StoreError,
+    Archive, ArchivedChanges, Bound, Commit, CommitOutcome, DecisionContext, Lifetimes, Metrics, PageLimit, Read,
+    SessionStore, Snapshot, StoreError,
 };
 use crate::supervision::panic_point;
 use crate::wire;
@@ -266,9 +264,9 @@ impl Recovery {
         let lifetime = self.lifetimes.of(session.status, session.deadline(), archived.at);
         let is_over = session.status.is_final() || archived.at + lifetime <= now;
         if is_over && purpose == LookupPurpose::Read {
-            return Ok(ArchiveLookup::Over(as_it_ended(session, &archived, now)));
+            return Ok(ArchiveLookup::Over(decide::last_state(session, &archived, now)));
         }
-        let decide = move |current: DecisionContext<'_>| restore(&session, &archived, &current);
+        let decide = move |current: DecisionContext<'_>| decide::recover(&session, &archived, &current);
         let commit = Commit { id, arrival: None, rate: None, client: None, decide: Box::new(decide) };
         let record = match self.store.commit(commit).await? {
             CommitOutcome::Decided(committed) => committed.record,
@@ -281,33 +279,5 @@ impl Recovery {
             info!(session = %id, epoch = session.epoch, version = session.version, "a session was brought back");
         }
         Ok(if record.is_some() { ArchiveLookup::Recovered } else { ArchiveLookup::Absent })
-    }
-}
-
-/// What time made of a state that the store has dropped.
-fn as_it_ended(session: Session, archived: &ArchivedState, now: Timestamp) -> Snapshot {
-    let before = Session { epoch: archived.tag.epoch, version: archived.tag.version, ..session };
-    let Judgement { session, .. } = judge(&before, &Command::Settle, &Default::default(), now);
-    Record::new(session, now).snapshot()
-}
-
-/// Puts a state back if there is still nothing, with what time has done since.
-fn restore(session: &Session, archived: &ArchivedState, current: &DecisionContext<'_>) -> Decision {
-    if current.record.is_some() {
-        return decide::nothing(Ok(Outcome::default()));
-    }
-    if current.epoch > 0 && !current.is_unreadable {
-        // It was deleted meanwhile.
-        return decide::nothing(Err(Refusal::NotFound));
-    }
-    let before = Session { version: archived.tag.version, ..session.clone() };
-    let Judgement { session, mut events, .. } = judge(&before, &Command::Settle, &Default::default(), current.now);
-    let notices = decide::notices(session.id, &events, current.now);
-    events.push(Event::Recovered);
-    let epoch = current.now.as_ms().max(archived.tag.epoch + 1);
-    let session = Session { epoch, version: archived.tag.version + 1, updated_at: current.now, ..session };
-    match ChangeRecord::of(Some(&before), events, &session, current.now) {
-        Some(entry) => decide::put(session, notices, entry, current.now, Ok(Outcome::default())),
-        None => unreachable!("it was recovered"),
     }
 }

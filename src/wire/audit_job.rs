@@ -23,13 +23,13 @@ pub struct JobSummary<'a> {
 /// Reads a job as [`encode_job`] wrote it; `None` when it is none.
 pub fn read_job(job: &[u8]) -> Option<JobSummary<'_>> {
     #[derive(Deserialize)]
-    struct Written<'a> {
+    struct JobSummaryJson<'a> {
         event_type: &'a str,
         timestamp_ms: u64,
         #[serde(borrow)]
         state: &'a RawValue,
     }
-    let written: Written<'_> = serde_json::from_slice(job).ok()?;
+    let written: JobSummaryJson<'_> = serde_json::from_slice(job).ok()?;
     Some(JobSummary {
         at: Timestamp::from_ms(written.timestamp_ms),
         is_deletion: written.event_type == ChangeKind::SessionDeleted.name(),
@@ -138,7 +138,7 @@ fn write_event(out: &mut Vec<u8>, event: &Event) {
     }
 }
 
-/// What a job is called, and when it was made.
+/// A job's ids and its time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct JobHeader {
     /// The change.
@@ -151,7 +151,7 @@ pub struct JobHeader {
     pub at: Timestamp,
 }
 
-/// Reads a job's name, which stands at its beginning as [`encode_job`] wrote it; `None` when it is no job.
+/// Reads the header at the beginning of a job as [`encode_job`] wrote it; `None` when it is no job.
 pub fn read_job_header(job: &[u8]) -> Option<JobHeader> {
     let mut scan = Scan(job);
     scan.literal(br#"{"event_id":"#)?;
@@ -166,10 +166,10 @@ pub fn read_job_header(job: &[u8]) -> Option<JobHeader> {
     Some(JobHeader { event, session, tag: StateTag { epoch, version }, at: Timestamp::from_ms(scan.number()?) })
 }
 
-/// A job that was given up, with the reason.
+/// A poison job that was put aside, with the reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeadLetter {
-    /// What was wrong when it was tried last.
+    /// The error of the last attempt.
     pub error: String,
     /// How often it was tried.
     pub attempts: u32,
@@ -177,7 +177,7 @@ pub struct DeadLetter {
     pub job: Vec<u8>,
 }
 
-/// A job that was given up, as it is kept.
+/// A dead letter as it is stored.
 pub fn encode_dead_letter(job: &[u8], error: &str, attempts: u32) -> Vec<u8> {
     let mut out = Vec::with_capacity(job.len() + error.len() + 60);
     out.raw(r#"{"error":"#);
@@ -185,7 +185,7 @@ pub fn encode_dead_letter(job: &[u8], error: &str, attempts: u32) -> Vec<u8> {
     out.raw(r#","attempts":"#);
     out.number(u64::from(attempts));
     out.raw(r#","job":"#);
-    // What is no job is kept as a string, so that the whole can still be read.
+    // Bytes that are no job become a string, so that the letter stays JSON.
     match serde_json::from_slice::<&RawValue>(job) {
         Ok(_) => out.extend_from_slice(job),
         Err(_) => out.string(&String::from_utf8_lossy(job)),
@@ -194,16 +194,16 @@ pub fn encode_dead_letter(job: &[u8], error: &str, attempts: u32) -> Vec<u8> {
     out
 }
 
-/// Reads a job that was given up.
+/// Reads a dead letter.
 pub fn read_dead_letter(entry: &[u8]) -> Option<DeadLetter> {
     #[derive(Deserialize)]
-    struct Kept<'a> {
+    struct DeadLetterJson<'a> {
         error: String,
         attempts: u32,
         #[serde(borrow)]
         job: &'a RawValue,
     }
-    let kept: Kept<'_> = serde_json::from_slice(entry).ok()?;
+    let kept: DeadLetterJson<'_> = serde_json::from_slice(entry).ok()?;
     let text: Option<String> = serde_json::from_str(kept.job.get()).ok();
     let job = text.map_or_else(|| kept.job.get().as_bytes().to_vec(), String::into_bytes);
     Some(DeadLetter { error: kept.error, attempts: kept.attempts, job })

@@ -1,4 +1,4 @@
-//! What WebSocket clients say. Does not know what becomes of it.
+//! The messages of WebSocket clients. Does not know how they are answered.
 
 use crate::engine::Command;
 
@@ -13,7 +13,7 @@ const REQUEST_ID_LEN_MAX: usize = 64;
 pub enum ClientMessage<'a> {
     /// Asks for a PONG.
     Ping {
-        /// The client's `timestamp`, as it stands in the message, if it is a number.
+        /// The client's `timestamp` verbatim, if it is a number.
         timestamp: Option<&'a str>,
     },
     /// Asks for the state.
@@ -27,7 +27,7 @@ pub enum ClientMessage<'a> {
 pub struct ClientCommand {
     /// The client's name for this request.
     pub request_id: String,
-    /// What is asked for, or what is wrong with the fields.
+    /// The command, or what is wrong with its fields.
     pub change: Result<RequestedChange, FieldProblems>,
 }
 

@@ -12,14 +12,14 @@ use super::write::Write;
 
 /// How deep what is given may be nested: what JSON readers take by default.
 const DEPTH_MAX: usize = 100;
-/// How far from zero the exponent of a number that is given may be. A database that keeps numbers in full writes out as
+/// How far from zero the exponent of a number that is given may be. A database that stores numbers in full writes out as
 /// many digits.
 const EXPONENT_MAX: i32 = 308;
 /// Objects with so many members or fewer are looked through member by member.
 pub(super) const MEMBERS_FEW: usize = 16;
 
-/// Makes what somebody gave compact. Refuses what is longer than `len_max` bytes of compact JSON, is nested too deep, or
-/// could not be kept by a database: NUL, lone surrogates, numbers beyond 64-bit floats, and exponents without end.
+/// Makes a client's JSON compact. Refuses what is longer than `len_max` bytes of compact JSON, is nested too deep, or
+/// could not be stored in a database: NUL, lone surrogates, numbers beyond 64-bit floats, and exponents without end.
 pub(super) fn given(json: &str, len_max: usize) -> FieldResult<String> {
     let mut text = Compact::default();
     let mut rest = json;
@@ -53,7 +53,7 @@ pub(super) fn given(json: &str, len_max: usize) -> FieldResult<String> {
     Ok(text.out)
 }
 
-/// Makes what was taken once compact, whatever is in it.
+/// Makes stored JSON compact, whatever is in it.
 pub(super) fn kept(json: &str) -> String {
     let mut text = Compact::default();
     let mut rest = json;

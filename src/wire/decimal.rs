@@ -1,7 +1,7 @@
 //! What a JSON number amounts to, found from its digits: to make a float of one takes microseconds for some, and a
 //! request can hold many. Does not know what numbers are for.
 
-/// The digits of the largest 64-bit float that are kept by everybody who reads and writes one.
+/// The digits of the largest 64-bit float that every reader and writer preserves.
 const FLOAT_MAX: &[u8] = b"17976931348623157";
 /// How many digits it has before its point.
 const FLOAT_MAX_DIGITS: i64 = 309;
@@ -58,7 +58,7 @@ impl<'a> Decimal<'a> {
     }
 
     /// The number, whatever its sign, without what is behind its point, and whether there is something behind it; more
-    /// than anybody wants is `u64::MAX`.
+    /// than 64 bits hold is `u64::MAX`.
     pub(super) fn whole(&self) -> (u64, bool) {
         let size = self.size();
         if self.is_zero() {
@@ -73,7 +73,7 @@ impl<'a> Decimal<'a> {
         (whole, digits.any(|digit| digit != b'0'))
     }
 
-    /// How many digits stand before the point when it is written without an exponent; less than one for what begins
+    /// How many digits precede the point when it is written without an exponent; less than one for what begins
     /// with so many zeros behind it.
     fn size(&self) -> i64 {
         self.before_point.len() as i64 - self.zeros as i64 + i64::from(self.exponent)
@@ -143,7 +143,7 @@ mod tests {
             };
             let (whole, has_more) = whole(&number);
             let float: f64 = number.parse().expect("a number");
-            // More digits than these a float does not tell apart.
+            // A float does not distinguish more digits than these.
             if float < 1e15 && digits.len() + behind.len() <= 15 {
                 prop_assert_eq!(whole, float.trunc() as u64, "{}", number);
                 prop_assert_eq!(has_more, float.fract() != 0.0, "{}", number);

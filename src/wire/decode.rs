@@ -14,7 +14,7 @@ use crate::engine::{
 
 use super::instant;
 
-/// A stored state that is none of ours.
+/// Stored bytes that are no state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Undecodable(String);
 
@@ -32,7 +32,7 @@ pub fn decode(state: &[u8]) -> Result<Session, Undecodable> {
     session(&written).ok_or_else(|| Undecodable("a name, an instant or an id is not what it should be".to_owned()))
 }
 
-/// Reads a state that somebody else may have written: it is a session in every respect.
+/// Reads a state of any origin and checks it against every rule of the engine.
 pub fn decode_sound(state: &[u8]) -> Result<Session, Undecodable> {
     let session = decode(state)?;
     match engine::defect(&session) {
@@ -162,7 +162,7 @@ fn participant(member: &ParticipantJson<'_>) -> Option<Participant> {
     })
 }
 
-/// The clocks stand in the order in which the participants first point at them, as at creation.
+/// The clocks, in the order in which the participants first point at them, as at creation.
 fn clocks(
     mode: Mode,
     written: &StateJson<'_>,

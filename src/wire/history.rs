@@ -1,4 +1,4 @@
-//! History as REST clients ask for it and get it. Does not know where it is kept.
+//! The history endpoint: its query and its answer. Does not know where history is stored.
 
 use bytes::Bytes;
 
@@ -11,13 +11,13 @@ use super::write::Write;
 const LIMIT_DEFAULT: usize = 100;
 const LIMIT_MAX: usize = 200;
 
-/// A place in a history: after all changes that made a state, or after the first of them. Each change makes a state of its
-/// own, but for what version 1 wrote twice, or without saying which.
+/// A position in a history: after all changes of a state, or after the first of them. Each change makes a state of its own,
+/// but for what version 1 wrote twice, or without a state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cursor {
     /// The state.
     pub tag: StateTag,
-    /// How many of its changes were told, if more of them follow.
+    /// How many of its changes were read, if more of them follow.
     pub told: Option<u64>,
 }
 
@@ -27,16 +27,17 @@ impl From<StateTag> for Cursor {
     }
 }
 
-/// Which part of a history is asked for.
+/// The requested part of a history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HistoryQuery {
-    /// Changes after this place.
+    /// Changes after this position.
     pub after: Option<Cursor>,
     /// So many at most.
     pub limit: usize,
 }
 
-/// Reads `after=<epoch>.<version>&limit=<count>`, where the count of changes that were told may follow the version; `None` when there are problems.
+/// Reads `after=<epoch>.<version>&limit=<count>`, where the count of changes that were read may follow the version; `None`
+/// when there are problems.
 pub fn history_query(query: &str, problems: &mut FieldProblems) -> Option<HistoryQuery> {
     let found = problems.len();
     let given = |name: &str| query::parameter(query, name).filter(|text| !text.is_empty());
@@ -78,7 +79,7 @@ fn cursor(text: &str) -> Option<Cursor> {
     Some(Cursor { tag: StateTag { epoch: epoch.parse().ok()?, version: version.parse().ok()? }, told })
 }
 
-/// A page of history: changes as they were audit_row.
+/// A page of history: changes as they were audited.
 pub fn history<'c>(
     changes: impl Iterator<Item = &'c [u8]>,
     next: Option<Cursor>,

@@ -1,5 +1,5 @@
-//! A session's metadata: a JSON object of the client's, kept as compact text with its names in their order, each
-//! once, and its numbers as they were written. Knows how much there may be and how it is changed; does not know what is in it.
+//! A session's metadata: a JSON object of the client's, stored as compact text with each name once, in order, and numbers as
+//! they were written. Knows its bounds and how it is merged; does not know what is in it.
 
 use std::sync::Arc;
 
@@ -13,15 +13,15 @@ pub const MAX_LEN: usize = 4_096;
 /// How long a change may be: enough to name all that there is and all that is to come.
 const CHANGE_MAX_LEN: usize = 4 * MAX_LEN;
 
-/// Metadata would become longer than it may be.
+/// Metadata would become too long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooLarge;
 
 /// A change of metadata by JSON Merge Patch (RFC 7396).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Merge(
-    /// `None` is `null`: the metadata goes. What is merged was taken apart when it was read, since a merge is made while
-    /// a session is held.
+    /// `None` is `null`: the metadata is removed. The patch was parsed when it was read, since a merge runs while the session
+    /// is locked.
     Option<Arc<Tree>>,
 );
 

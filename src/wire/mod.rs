@@ -2,11 +2,13 @@
 //! Knows the engine's words and how they are written; does not know how the bytes travel.
 
 mod response;
+mod audit_columns;
 mod audit_row;
 mod compact;
 mod decimal;
 mod decode;
 mod format;
+mod format_v1;
 mod history;
 mod client_message;
 mod instant;
@@ -29,11 +31,12 @@ mod strict;
 mod tests;
 mod write;
 
+pub use audit_columns::{AuditRow, ChangeColumns, ParticipantColumns, StateColumns};
 pub use audit_job::{
     DeadLetter, JobHeader, JobSummary, encode_dead_letter, encode_done_job, encode_job, read_dead_letter, read_job,
     read_job_header,
 };
-pub use audit_row::{AuditRow, ChangeColumns, ParticipantColumns, StateColumns, audit_row};
+pub use audit_row::audit_row;
 pub use client_message::{ClientCommand, ClientMessage, RequestedChange, read_client_message};
 pub use decode::{Undecodable, decode, decode_frame, decode_sound, has_warnings};
 pub use format::{FORMATS, begin, decode_archived, is_newer, modern};

@@ -18,7 +18,7 @@ pub enum PubSubMessage {
     State(StateTag, Bytes),
     /// The deletion `tag` in its SESSION_DELETED.
     Deleted(StateTag, Bytes),
-    /// Anything else: ours about the state `tag`, or somebody's own.
+    /// Anything else: ours about the state `tag`, or another publisher's.
     Notice(Option<StateTag>, Bytes),
 }
 
@@ -59,7 +59,7 @@ pub fn publish_deleted(out: &mut Vec<u8>, id: SessionId, now: Timestamp) {
 
 const MESSAGE: &str = r#","message":"#;
 
-/// Reads an envelope on a session's channel; `None` when it is none, since anybody may publish anything there: a message
+/// Reads an envelope on a session's channel; `None` when it is none, since any client of Redis may publish there: a message
 /// is a JSON object, and of that session if it says of which. Ours begin with the state's tag; the message is not copied.
 pub fn read_pubsub_message(envelope: &Bytes, id: SessionId) -> Option<PubSubMessage> {
     let mut scan = Scan(envelope);
@@ -98,7 +98,7 @@ pub fn published_at(envelope: &[u8]) -> Option<Timestamp> {
     Scan(&digits[start..]).number().map(Timestamp::from_ms)
 }
 
-/// Somebody's own message: whatever they wrote, verbatim.
+/// Another publisher's message, verbatim.
 fn foreign(envelope: &Bytes, id: SessionId) -> Option<PubSubMessage> {
     #[derive(serde::Deserialize)]
     struct Envelope<'a> {

@@ -34,7 +34,7 @@ pub struct RecordHeader {
     pub events: EventIds,
 }
 
-/// The latest events, oldest first: one more than there is room for takes the place of the oldest.
+/// The latest events, oldest first: a full list drops the oldest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct EventIds {
     all: [Uuid; EVENTS_MAX],
@@ -192,7 +192,7 @@ fn body(members: Bytes) -> Option<RecordBody> {
         let tag = StateTag { epoch, version: scan.number()? };
         return (scan.0 == b"}}").then_some(RecordBody::Tombstone(tag));
     }
-    // They stand near the beginning, before anything that a client wrote.
+    // They come near the beginning, before anything that a client wrote.
     scan.find(br#""version":"#)?;
     let version = scan.number()?;
     scan.literal(br#","epoch":"#)?;

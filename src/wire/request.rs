@@ -135,7 +135,7 @@ pub fn patch(body: &Object<'_>, problems: &mut FieldProblems) -> Option<PatchReq
     (problems.len() == found).then_some(PatchRequest { settings, merge, expected_version })
 }
 
-/// What a `null` in a PATCH stands for.
+/// The meaning of a `null` in a PATCH.
 fn or_default<'a, T: Default>(value: Raw<'a>, look: impl FnOnce(Raw<'a>) -> FieldResult<T>) -> FieldResult<T> {
     if value.get() == "null" { Ok(T::default()) } else { look(value) }
 }

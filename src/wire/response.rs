@@ -1,4 +1,4 @@
-//! What REST clients get: answers around a state's shared bytes, written by hand since they are hot, and errors and what the
+//! The bodies of REST answers: answers around a state's shared bytes, written by hand since they are hot, and errors and what the
 //! server says of itself, which serde writes. Does not know status codes.
 
 use bytes::Bytes;
@@ -11,7 +11,7 @@ use super::state_body::StateBody;
 use super::validation::FieldProblem;
 use super::write::{Write, json};
 
-/// JSON in up to three pieces, the middle one shared with whoever else has it.
+/// JSON in up to three pieces, of which the middle one is shared.
 pub type BodyPieces = [Bytes; 3];
 
 /// How long the end of an answer is, but for times that are not ours: bytes that fill their vector are shared as
@@ -106,7 +106,7 @@ fn status(status: &str, causes: &[(&str, String)]) -> Bytes {
     json(&Status { status, error, causes })
 }
 
-/// What an error tells beside its code and message.
+/// The details of an error beside its code and message.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Details {
     /// Nothing.

@@ -34,7 +34,7 @@ impl Scan<'_> {
         Uuid::parse(std::str::from_utf8(text).ok()?)
     }
 
-    /// Goes on behind the next place where these bytes stand.
+    /// Goes on behind the next occurrence of these bytes.
     pub(super) fn find(&mut self, text: &[u8]) -> Option<()> {
         let at = memchr::memmem::find(self.0, text)?;
         self.0 = &self.0[at + text.len()..];

@@ -15,7 +15,7 @@ pub fn connected(id: SessionId, now: Timestamp) -> Bytes {
     about("CONNECTED", id, now).finish()
 }
 
-/// The state, when it was asked for.
+/// The state, on request.
 pub fn sync(id: SessionId, body: &StateBody, now: Timestamp) -> Bytes {
     state_message("STATE_SYNC", id, body, now)
 }
@@ -46,12 +46,12 @@ fn state_message(kind: &str, id: SessionId, body: &StateBody, now: Timestamp) ->
     message.finish()
 }
 
-/// The session is gone.
+/// The session was deleted.
 pub fn deleted(id: SessionId, now: Timestamp) -> Bytes {
     about("SESSION_DELETED", id, now).finish()
 }
 
-/// The session is gone because nothing happened for as long as it is kept.
+/// The session was removed because it was not written for its lifetime.
 pub fn lapsed(id: SessionId, now: Timestamp) -> Bytes {
     let mut message = about("SESSION_DELETED", id, now);
     message.0.raw(r#","reason":"lapsed""#);
@@ -136,7 +136,7 @@ pub fn invalid_message(why: &str) -> Bytes {
     message_error("INVALID_MESSAGE", why)
 }
 
-/// Something that no request asked for by name went wrong.
+/// An error that belongs to no named request.
 pub fn message_error(code: &str, text: &str) -> Bytes {
     #[derive(Serialize)]
     struct ErrorMessage<'e> {

@@ -1,10 +1,10 @@
-//! Which fields requests have, for clients that want to be told of those that they have not
+//! The fields of requests, for clients that want unknown ones refused
 //! (`Prefer: handling=strict`, RFC 7240). Does not know what is in a field.
 
 use super::json_object::{self, Object};
 use super::validation::{self, FieldProblem, FieldProblems, ProblemCode};
 
-/// The longest name of an unknown field that is told, in bytes.
+/// The longest name of an unknown field that is quoted, in bytes.
 const NAME_LEN_MAX: usize = 128;
 
 /// The fields of a request, and of the objects in its arrays.
@@ -68,7 +68,7 @@ fn unknown(object: &Object<'_>, names: &[&str], before: &str, problems: &mut Fie
     }
 }
 
-/// As much of a name as is told.
+/// As much of a name as is quoted.
 pub(super) fn told(name: &str) -> &str {
     &name[..name.floor_char_boundary(NAME_LEN_MAX)]
 }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde::{Serialize, Serializer};
 
-/// The kind of a problem, as clients are told.
+/// The kind of a problem, as clients see it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProblemCode {
     /// The value is missing or of another JSON type.
@@ -17,7 +17,7 @@ pub enum ProblemCode {
     TooSmall,
     /// Above the most, or too many.
     TooBig,
-    /// There are more problems than are told.
+    /// There are more problems than are listed.
     Truncated,
 }
 
@@ -55,13 +55,13 @@ pub struct FieldProblem {
 /// All that is wrong, in the order in which the contract lists the fields.
 pub type FieldProblems = Vec<FieldProblem>;
 
-/// How many problems are told of; one more says that there are more.
+/// How many problems are listed; one more says that there are others.
 pub(super) const PROBLEMS_MAX: usize = 32;
 
-/// How many are looked for in a list before the rest of it is left alone.
+/// How many problems of a list are found before the rest of it is skipped.
 pub(super) const ENOUGH: usize = PROBLEMS_MAX + 1;
 
-/// Adds one more, if it is still told.
+/// Adds one more, if it is still listed.
 pub(super) fn add(problems: &mut FieldProblems, problem: impl FnOnce() -> FieldProblem) {
     match problems.len() {
         len if len < PROBLEMS_MAX => problems.push(problem()),

@@ -13,7 +13,7 @@ fn text(text: &BodyPieces) -> String {
 }
 
 #[test]
-fn a_session_comes_with_the_authoritys_time() {
+fn a_session_comes_with_the_server_clocks_time() {
     let encoded = encode(&sample::session(""), NOON);
     let answer = session(encoded.body(), after_noon(7));
     let state = std::str::from_utf8(&encoded.state()).expect("JSON is UTF-8").to_owned();
