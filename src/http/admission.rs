@@ -42,7 +42,7 @@ impl ConnectionLimits {
 /// Lets connections in.
 #[derive(Debug)]
 pub(super) struct Admission {
-    room: ConnectionLimits,
+    limits: ConnectionLimits,
     open: Arc<Semaphore>,
     reserve: Arc<Semaphore>,
     /// Counted only where there is a limit.
@@ -69,12 +69,12 @@ pub(super) struct AdmittedConnection {
 }
 
 impl Admission {
-    pub(super) fn new(room: ConnectionLimits) -> Self {
+    pub(super) fn new(limits: ConnectionLimits) -> Self {
         let semaphore = |permits| Arc::new(Semaphore::new(permits as usize));
         Self {
-            room,
-            open: semaphore(room.connections_max),
-            reserve: semaphore(room.reserve),
+            limits,
+            open: semaphore(limits.connections_max),
+            reserve: semaphore(limits.reserve),
             of_address: Arc::default(),
             reserve_of_address: Arc::default(),
             is_full: Mutex::new(false),
@@ -83,7 +83,7 @@ impl Admission {
 
     /// A place for a peer; `None` when there is none, not even in the reserve.
     pub(super) fn admit(&self, peer: &Peer) -> Option<AdmittedConnection> {
-        let counted = match self.room.of_address_max.filter(|_| !peer.is_trusted()) {
+        let counted = match self.limits.of_address_max.filter(|_| !peer.is_trusted()) {
             Some(max) => match Addresses::enter(&self.of_address, peer.address(), max) {
                 Ok(counted) => Some(counted),
                 Err(is_first) => {

@@ -69,16 +69,16 @@ impl Compressor {
             }
         };
         let Some(compressed) = compressed else { return reply };
-        let head = match reply.head {
+        let kind = match reply.kind {
             ResponseKind::State(tag) => ResponseKind::Coded(tag),
-            head @ (ResponseKind::Empty
+            kind @ (ResponseKind::Empty
             | ResponseKind::Json
             | ResponseKind::Fresh
             | ResponseKind::Coded(_)
             | ResponseKind::Known(_)
-            | ResponseKind::Text(_)) => head,
+            | ResponseKind::Text(_)) => kind,
         };
-        Response { head, body: Body::from(compressed), ..reply }
+        Response { kind, body: Body::from(compressed), ..reply }
             .with(CONTENT_ENCODING, HeaderValue::from_static("gzip"))
     }
 }

@@ -42,8 +42,8 @@ pub struct Timeouts {
 /// What connections share.
 pub(super) struct ServerContext {
     pub(super) service: Service,
-    pub(super) live: ws::WsContext,
-    pub(super) limits: Timeouts,
+    pub(super) websockets: ws::WsContext,
+    pub(super) timeouts: Timeouts,
     pub(super) clock: Clock,
 }
 
@@ -69,7 +69,7 @@ pub(super) async fn serve(
         ConnectionEnd::Done => {}
         ConnectionEnd::Refused(problem) => last_words = shared.service.refuse(&problem),
         ConnectionEnd::Upgrade(upgrade, caller, read) => {
-            tcp = ws::serve(tcp, read, caller, upgrade, &shared.live, shutdown).await;
+            tcp = ws::serve(tcp, read, caller, upgrade, &shared.websockets, shutdown).await;
         }
     }
     Box::pin(linger::close(tcp, &last_words)).await;
@@ -94,18 +94,18 @@ async fn requests(
     shutdown: &mut Shutdown,
 ) -> Option<(TcpStream, ConnectionEnd)> {
     let client = peer.address();
-    let phase = Arc::new(ConnectionState::new(shared.clock.clone()));
+    let state = Arc::new(ConnectionState::new(shared.clock.clone()));
     let (upgrade, context) = (Mutex::new(None), shared.service.connection(peer, scope));
     let service = service_fn(|request| {
-        let (phase, upgrade, context) = (&phase, &upgrade, &context);
+        let (state, upgrade, context) = (&state, &upgrade, &context);
         async move {
-            let arrived_at = phase.busy();
+            let arrived_at = state.busy();
             let answer = shared.service.answer(context, request, arrived_at).await;
             if answer.upgrade.is_some() {
                 *upgrade.lock() = answer.upgrade;
             }
-            phase.answering(answer.at);
-            Ok::<_, Infallible>(answer.response.map(|body| TrackedBody::new(body, Arc::clone(phase))))
+            state.answering(answer.at);
+            Ok::<_, Infallible>(answer.response.map(|body| TrackedBody::new(body, Arc::clone(state))))
         }
     });
     let mut connection = http1::Builder::new()
@@ -115,11 +115,11 @@ async fn requests(
         .max_headers(HEADERS_MAX)
         // An answer's head and pieces are put together: one write of a kilobyte costs less than one of four pieces.
         .writev(false)
-        .serve_connection(TokioIo::new(TrackedSocket::new(tcp, &phase)), service);
+        .serve_connection(TokioIo::new(TrackedSocket::new(tcp, &state)), service);
 
     let (idle, head) = match scope {
-        ConnectionScope::All => (shared.limits.idle_timeout, shared.limits.head_timeout),
-        ConnectionScope::Probes => (shared.limits.idle_timeout, shared.limits.head_timeout.min(PROBE_TIMEOUT)),
+        ConnectionScope::All => (shared.timeouts.idle_timeout, shared.timeouts.head_timeout),
+        ConnectionScope::Probes => (shared.timeouts.idle_timeout, shared.timeouts.head_timeout.min(PROBE_TIMEOUT)),
     };
     let mut timer = std::pin::pin!(tokio::time::sleep(idle.min(head)));
     let mut stopping = false;
@@ -129,11 +129,11 @@ async fn requests(
             ended = &mut connection => {
                 let Err(error) = ended else { break ConnectionEnd::Done };
                 debug!(%client, %error, "a connection ended early");
-                break refusal(&error).filter(|_| phase.is_between_requests()).map_or(ConnectionEnd::Done, ConnectionEnd::Refused);
+                break refusal(&error).filter(|_| state.is_between_requests()).map_or(ConnectionEnd::Done, ConnectionEnd::Refused);
             }
-            () = &mut timer => match phase.check(idle, head) {
+            () = &mut timer => match state.check(idle, head) {
                 Ok(left) => timer.as_mut().reset(tokio::time::Instant::now() + left),
-                Err(Overdue::ResponseKind) => {
+                Err(Overdue::Head) => {
                     break ConnectionEnd::Refused(Problem::too_slow("The head of the request did not arrive in time"));
                 }
                 Err(Overdue::Request) => break match scope {

@@ -30,7 +30,7 @@ pub(super) enum Overdue {
     /// A request, or the client to read an answer.
     Request,
     /// The rest of a request's head.
-    ResponseKind,
+    Head,
 }
 
 impl ConnectionState {
@@ -85,7 +85,7 @@ impl ConnectionState {
             // A client that connects has something to ask.
             FIRST => left(idle.min(head), Overdue::Request),
             WAITING | ANSWERING | FLUSHING => left(idle, Overdue::Request).map(|left| left.min(head)),
-            HEAD => left(head, Overdue::ResponseKind),
+            HEAD => left(head, Overdue::Head),
             _ => Ok(idle.min(head)),
         }
     }

@@ -10,10 +10,10 @@ const REMAINING: HeaderName = HeaderName::from_static("ratelimit-remaining");
 const RESET: HeaderName = HeaderName::from_static("ratelimit-reset");
 
 /// Adds the headers, in place of those of a wider limit.
-pub(super) fn apply(headers: &mut HeaderMap, quota: &RateLimitStatus) {
-    let policy = format!("{};w={}", quota.rate.max, quota.rate.window_s);
+pub(super) fn apply(headers: &mut HeaderMap, status: &RateLimitStatus) {
+    let policy = format!("{};w={}", status.rate.max, status.rate.window_s);
     headers.insert(POLICY, HeaderValue::try_from(policy).expect("digits can stand in a header"));
-    headers.insert(LIMIT, HeaderValue::from(quota.rate.max));
-    headers.insert(REMAINING, HeaderValue::from(quota.remaining()));
-    headers.insert(RESET, HeaderValue::from(quota.reset_s));
+    headers.insert(LIMIT, HeaderValue::from(status.rate.max));
+    headers.insert(REMAINING, HeaderValue::from(status.remaining()));
+    headers.insert(RESET, HeaderValue::from(status.reset_s));
 }

@@ -17,12 +17,12 @@ use super::routes::Resource;
 #[derive(Debug, Default)]
 pub(super) struct Response {
     pub(super) status: StatusCode,
-    pub(super) head: ResponseKind,
+    pub(super) kind: ResponseKind,
     pub(super) body: Body,
     /// Headers that few answers have.
-    pub(super) more: Option<Box<HeaderMap>>,
+    pub(super) extra_headers: Option<Box<HeaderMap>>,
     /// The limit that the request was counted against.
-    pub(super) quota: Option<RateLimitStatus>,
+    pub(super) rate_limit: Option<RateLimitStatus>,
     /// After this answer the connection goes on as a WebSocket.
     pub(super) upgrade: Option<ws::UpgradeRequest>,
 }
@@ -48,8 +48,8 @@ pub(super) enum ResponseKind {
 }
 
 impl Response {
-    fn new(status: StatusCode, head: ResponseKind, body: impl Into<Body>) -> Self {
-        Self { status, head, body: body.into(), ..Self::default() }
+    fn new(status: StatusCode, kind: ResponseKind, body: impl Into<Body>) -> Self {
+        Self { status, kind, body: body.into(), ..Self::default() }
     }
 
     /// A status alone.
@@ -102,8 +102,8 @@ impl Response {
     /// The connection goes on as a WebSocket.
     pub(super) fn switch_protocols(head: hyper::Response<()>, invitation: ws::UpgradeRequest) -> Self {
         let (head, ()) = head.into_parts();
-        let (status, more) = (head.status, Some(Box::new(head.headers)));
-        Self { status, more, upgrade: Some(invitation), ..Self::default() }
+        let (status, extra_headers) = (head.status, Some(Box::new(head.headers)));
+        Self { status, extra_headers, upgrade: Some(invitation), ..Self::default() }
     }
 
     /// The path does not have the method.
@@ -115,7 +115,7 @@ impl Response {
 
     /// With one more header.
     pub(super) fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        self.more.get_or_insert_default().append(name, value);
+        self.extra_headers.get_or_insert_default().append(name, value);
         self
     }
 }

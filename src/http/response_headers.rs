@@ -53,7 +53,7 @@ impl HeaderTemplates {
         let mut response = HyperResponse::new(reply.body);
         *response.status_mut() = reply.status;
         let headers = response.headers_mut();
-        *headers = match reply.head {
+        *headers = match reply.kind {
             ResponseKind::Empty => self.empty.clone(),
             ResponseKind::Json => self.json.clone(),
             ResponseKind::Fresh => self.fresh.clone(),
@@ -67,10 +67,10 @@ impl HeaderTemplates {
             }
         };
         fill(headers, &X_REQUEST_ID, id);
-        if let Some(quota) = &reply.quota {
-            rate_limit_headers::apply(headers, quota);
+        if let Some(rate_limit) = &reply.rate_limit {
+            rate_limit_headers::apply(headers, rate_limit);
         }
-        for (name, value) in reply.more.iter().flat_map(|more| more.iter()) {
+        for (name, value) in reply.extra_headers.iter().flat_map(|extra| extra.iter()) {
             headers.append(name, value.clone());
         }
         if is_last {

@@ -38,9 +38,9 @@ pub struct ServerOptions {
     /// Whose pages may read answers.
     pub cors: Cors,
     /// How many connections there may be.
-    pub room: ConnectionLimits,
+    pub connection_limits: ConnectionLimits,
     /// How long what a client does may take.
-    pub limits: Timeouts,
+    pub timeouts: Timeouts,
     /// The proxies that are trusted to say who asks.
     pub proxies: TrustedProxies,
     /// What all paths begin with, such as `/sync`; empty when nothing.
@@ -48,7 +48,7 @@ pub struct ServerOptions {
     /// Bytes of request bodies that may be on their way.
     pub bodies_bytes_max: usize,
     /// Where it is counted what was refused.
-    pub bounds: store::Metrics,
+    pub store_metrics: store::Metrics,
 }
 
 /// What the process gives to everything that runs in it.
@@ -71,10 +71,10 @@ pub struct Server {
 }
 
 impl Server {
-    /// A server that does not accept yet. It serves the sessions of `live`, counts the running clocks of `deadlines`, and shows
+    /// A server that does not accept yet. It serves the sessions of `websockets`, counts the running clocks of `deadlines`, and shows
     /// the metrics of `registry` with its own.
     pub fn new(
-        live: WsContext,
+        websockets: WsContext,
         deadlines: Arc<dyn Deadlines>,
         options: ServerOptions,
         mut registry: Registry,
@@ -82,20 +82,21 @@ impl Server {
         environment: Environment,
     ) -> Self {
         let Environment { clock, shutdown, supervisor } = environment;
-        let ServerOptions { cors, room, limits, proxies, base_path, bodies_bytes_max, bounds } = options;
-        let Timeouts { body_timeout, request_timeout, .. } = limits;
+        let ServerOptions { cors, connection_limits, timeouts, proxies, base_path, bodies_bytes_max, store_metrics } =
+            options;
+        let Timeouts { body_timeout, request_timeout, .. } = timeouts;
         let metrics = HttpMetrics::register(&mut registry);
-        let bodies = Bodies { bytes: BytesBudget::new(bodies_bytes_max), metrics: bounds };
+        let bodies = Bodies { bytes: BytesBudget::new(bodies_bytes_max), metrics: store_metrics };
         let help = "Memory that request bodies on their way take";
         registry.register("synckairos_bodies_bytes", help, bodies.bytes.clone());
         let service = Service {
             supervisor: supervisor.clone(),
-            sessions: live.sessions.clone(),
-            clocks: Arc::clone(&live.clocks),
+            sessions: websockets.sessions.clone(),
+            clocks: Arc::clone(&websockets.clocks),
             deadlines,
-            client_limit: live.client_limit.clone(),
+            client_limit: websockets.client_limit.clone(),
             bodies,
-            heads: HeaderTemplates::new(&cors),
+            header_templates: HeaderTemplates::new(&cors),
             body_timeout,
             request_timeout,
             clock: clock.clone(),
@@ -107,8 +108,8 @@ impl Server {
             answered: AnswerLog::default(),
             compressor: Compressor::new(supervisor.clone()),
         };
-        let shared = Arc::new(ServerContext { service, live, limits, clock });
-        Self { shared, admission: Admission::new(room), shutdown, supervisor }
+        let shared = Arc::new(ServerContext { service, websockets, timeouts, clock });
+        Self { shared, admission: Admission::new(connection_limits), shutdown, supervisor }
     }
 
     /// Accepts connections until the shutdown begins, then waits until the last one has ended. When it is

@@ -47,7 +47,7 @@ pub(super) struct Service {
     pub(super) clocks: Arc<dyn PartitionClocks>,
     pub(super) deadlines: Arc<dyn Deadlines>,
     pub(super) client_limit: ClientRateLimit,
-    pub(super) heads: HeaderTemplates,
+    pub(super) header_templates: HeaderTemplates,
     pub(super) bodies: Bodies,
     pub(super) body_timeout: Duration,
     pub(super) request_timeout: Duration,
@@ -115,12 +115,16 @@ impl Service {
         self.metrics.answered(&mut connection.memo.lock().counted, &parts.method, route.resource(), status, took);
         self.answered.log(&context, route, status, at);
         let upgrade = upgrade.map(|upgrade| (upgrade, caller));
-        HandledRequest { response: self.heads.response(reply, id, is_last), upgrade, at }
+        HandledRequest { response: self.header_templates.response(reply, id, is_last), upgrade, at }
     }
 
     /// The answer to what is no request, as it goes over the wire.
     pub(super) fn refuse(&self, problem: &Problem) -> Vec<u8> {
-        response_headers::raw(self.heads.response(Response::problem(problem), RequestIds::new().made(), true))
+        response_headers::raw(self.header_templates.response(
+            Response::problem(problem),
+            RequestIds::new().made(),
+            true,
+        ))
     }
 
     async fn route(
@@ -132,13 +136,15 @@ impl Service {
     ) -> Response {
         let general = if route.is_limited() { self.hit_rate_limit(context.caller).await } else { None };
         let mut reply = match route {
-            _ if general.is_some_and(|quota| quota.is_exceeded()) => Response::problem(&Problem::too_many_requests()),
+            _ if general.is_some_and(|rate_limit| rate_limit.is_exceeded()) => {
+                Response::problem(&Problem::too_many_requests())
+            }
             RouteMatch::Found(_, route, id) => self.serve(context, sessions, route.endpoint, id, unread).await,
             RouteMatch::WrongMethod(resource) => Response::wrong_method(resource),
             RouteMatch::Unknown => Response::problem(&Problem::unknown_route()),
         };
         // A switch shows its own.
-        reply.quota = reply.quota.or(general);
+        reply.rate_limit = reply.rate_limit.or(general);
         reply
     }
 

@@ -16,12 +16,12 @@ use super::connection_state::ConnectionState;
 #[derive(Debug)]
 pub(super) struct TrackedSocket<'c> {
     tcp: TcpStream,
-    phase: &'c ConnectionState,
+    state: &'c ConnectionState,
 }
 
 impl<'c> TrackedSocket<'c> {
-    pub(super) fn new(tcp: TcpStream, phase: &'c ConnectionState) -> Self {
-        Self { tcp, phase }
+    pub(super) fn new(tcp: TcpStream, state: &'c ConnectionState) -> Self {
+        Self { tcp, state }
     }
 
     pub(super) fn into_inner(self) -> TcpStream {
@@ -34,7 +34,7 @@ impl AsyncRead for TrackedSocket<'_> {
         let before = buf.filled().len();
         ready!(Pin::new(&mut self.tcp).poll_read(cx, buf))?;
         if buf.filled().len() > before {
-            self.phase.read();
+            self.state.read();
         }
         Poll::Ready(Ok(()))
     }
@@ -44,7 +44,7 @@ impl AsyncRead for TrackedSocket<'_> {
 /// contract wants errors to be. It is dropped here; the connection's end says the same as JSON.
 impl AsyncWrite for TrackedSocket<'_> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        if self.phase.is_between_requests() {
+        if self.state.is_between_requests() {
             return Poll::Ready(Ok(bytes.len()));
         }
         Pin::new(&mut self.tcp).poll_write(cx, bytes)
@@ -55,7 +55,7 @@ impl AsyncWrite for TrackedSocket<'_> {
         cx: &mut Context<'_>,
         pieces: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        if self.phase.is_between_requests() {
+        if self.state.is_between_requests() {
             return Poll::Ready(Ok(pieces.iter().map(|piece| piece.len()).sum()));
         }
         Pin::new(&mut self.tcp).poll_write_vectored(cx, pieces)
@@ -67,7 +67,7 @@ impl AsyncWrite for TrackedSocket<'_> {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(Pin::new(&mut self.tcp).poll_flush(cx))?;
-        self.phase.flushed();
+        self.state.flushed();
         Poll::Ready(Ok(()))
     }
 
@@ -81,18 +81,18 @@ impl AsyncWrite for TrackedSocket<'_> {
 #[derive(Debug)]
 pub(super) struct TrackedBody<B> {
     body: B,
-    phase: Arc<ConnectionState>,
+    state: Arc<ConnectionState>,
 }
 
 impl<B> TrackedBody<B> {
-    pub(super) fn new(body: B, phase: Arc<ConnectionState>) -> Self {
-        Self { body, phase }
+    pub(super) fn new(body: B, state: Arc<ConnectionState>) -> Self {
+        Self { body, state }
     }
 }
 
 impl<B> Drop for TrackedBody<B> {
     fn drop(&mut self) {
-        self.phase.answered();
+        self.state.answered();
     }
 }
 

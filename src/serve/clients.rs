@@ -67,13 +67,13 @@ impl Wiring<'_> {
 }
 
 /// What HTTP clients are served with.
-pub(super) fn options(config: &Config, descriptors: Option<u64>, bounds: Metrics) -> http::ServerOptions {
+pub(super) fn options(config: &Config, descriptors: Option<u64>, store_metrics: Metrics) -> http::ServerOptions {
     let of_address_max = Some(config.connections_of_address_max).filter(|max| *max > 0);
-    let room = http::ConnectionLimits { connections_max: config.connections_max, of_address_max, reserve: RESERVE };
+    let limits = http::ConnectionLimits { connections_max: config.connections_max, of_address_max, reserve: RESERVE };
     http::ServerOptions {
         cors: http::Cors::new(&config.cors_origin),
-        room: descriptors::fitting(room, descriptors, config),
-        limits: http::Timeouts {
+        connection_limits: descriptors::fitting(limits, descriptors, config),
+        timeouts: http::Timeouts {
             idle_timeout: config.idle_timeout,
             head_timeout: config.head_timeout,
             body_timeout: config.body_timeout,
@@ -82,7 +82,7 @@ pub(super) fn options(config: &Config, descriptors: Option<u64>, bounds: Metrics
         proxies: config.trusted_proxies.clone(),
         base_path: config.base_path.clone().into(),
         bodies_bytes_max: config.bodies_bytes_max,
-        bounds,
+        store_metrics,
     }
 }
 

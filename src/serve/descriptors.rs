@@ -14,17 +14,17 @@ const DESCRIPTORS_OF_ARCHIVE: u64 = 6;
 
 /// As many connections as descriptors allow that nothing else needs: a client must not take the one of Redis.
 pub(super) fn fitting(
-    room: http::ConnectionLimits,
+    limits: http::ConnectionLimits,
     descriptors: Option<u64>,
     config: &Config,
 ) -> http::ConnectionLimits {
-    let Some(descriptors) = descriptors else { return room };
+    let Some(descriptors) = descriptors else { return limits };
     let redis = config.redis.as_ref().map_or(0, |redis| DESCRIPTORS_OF_PARTITION * u64::from(redis.partitions));
     let database = config.audit.as_ref().map_or(0, |audit| audit.threads as u64 + DESCRIPTORS_OF_ARCHIVE);
     let own = DESCRIPTORS + redis + database;
-    let fitting = room.within(descriptors.saturating_sub(own));
-    if fitting.connections_max < room.connections_max {
-        let (max_connections, connections) = (room.connections_max, fitting.connections_max);
+    let fitting = limits.within(descriptors.saturating_sub(own));
+    if fitting.connections_max < limits.connections_max {
+        let (max_connections, connections) = (limits.connections_max, fitting.connections_max);
         warn!(
             max_connections,
             connections,

@@ -33,18 +33,19 @@ pub async fn serve(
     read: Bytes,
     caller: Caller,
     upgrade: UpgradeRequest,
-    live: &WsContext,
+    context: &WsContext,
     shutdown: Shutdown,
 ) -> TcpStream {
-    let outbox = live.hub.outbox();
+    let outbox = context.hub.outbox();
     let mut socket = ClientSocket::new(tcp, read, &outbox).await;
     let ending = match upgrade.0 {
         Ok(id) => {
-            let _member = live.hub.join(id, Arc::clone(&outbox));
-            let sessions = live.sessions.asked_by(caller.address());
-            let (clocks, client_limit) = (Arc::clone(&live.clocks), live.client_limit.clone());
-            let answers = Answers { id, caller, sessions, clocks, client_limit, request_timeout: live.request_timeout };
-            Client { answers, live, outbox: &outbox, share: live.hub.share() }.run(&mut socket, shutdown).await
+            let _member = context.hub.join(id, Arc::clone(&outbox));
+            let sessions = context.sessions.asked_by(caller.address());
+            let (clocks, client_limit) = (Arc::clone(&context.clocks), context.client_limit.clone());
+            let answers =
+                Answers { id, caller, sessions, clocks, client_limit, request_timeout: context.request_timeout };
+            Client { answers, context, outbox: &outbox, share: context.hub.share() }.run(&mut socket, shutdown).await
         }
         Err(why) => CloseReason::refused(why),
     };
@@ -56,7 +57,7 @@ pub async fn serve(
 /// A client that asked for a session.
 struct Client<'l> {
     answers: Answers,
-    live: &'l WsContext,
+    context: &'l WsContext,
     outbox: &'l Outbox,
     /// The part of the time between the announcement of a stop and the stop that the client stays.
     share: f64,
@@ -73,7 +74,7 @@ impl Client<'_> {
             Ok(joined) => joined,
             Err(ending) => return ending,
         };
-        let reader = ClientReader::new(&self.answers, self.live, self.outbox, snapshot);
+        let reader = ClientReader::new(&self.answers, self.context, self.outbox, snapshot);
         tokio::select! {
             ending = reader.run(socket, self.stop(&mut shutdown)) => ending,
             ending = self.deliver() => ending,
@@ -86,7 +87,7 @@ impl Client<'_> {
         let id = self.answers.id;
         let tag = snapshot.as_ref().map(|snapshot| snapshot.tag);
         if let Some(tag) = tag {
-            self.live.hub.seed(id, tag, countdown);
+            self.context.hub.seed(id, tag, countdown);
         }
         let sync = snapshot.map(|snapshot| (snapshot.tag, wire::sync(id, &snapshot.body, now)));
         self.outbox.open(wire::connected(id, now), sync);
@@ -134,19 +135,19 @@ impl Client<'_> {
                         Err(_) => return CloseReason::Gone,
                     },
                     () = self.outbox.given_up() => return self.too_slow(),
-                    () = tokio::time::sleep(self.live.write_timeout) => return self.too_slow(),
+                    () = tokio::time::sleep(self.context.write_timeout) => return self.too_slow(),
                 },
-                Due::OutboxEnd(OutboxEnd::TooSlow) => return self.too_slow(),
-                Due::OutboxEnd(OutboxEnd::Deleted) => return DELETED,
-                Due::OutboxEnd(OutboxEnd::Interrupted) => return INTERRUPTED,
+                Due::End(OutboxEnd::TooSlow) => return self.too_slow(),
+                Due::End(OutboxEnd::Deleted) => return DELETED,
+                Due::End(OutboxEnd::Interrupted) => return INTERRUPTED,
                 // The client closes: its reader notices the end.
-                Due::OutboxEnd(OutboxEnd::Closed) => std::future::pending().await,
+                Due::End(OutboxEnd::Closed) => std::future::pending().await,
             }
         }
     }
 
     fn too_slow(&self) -> CloseReason {
-        self.live.hub.metrics.too_slow.inc();
+        self.context.hub.metrics.too_slow.inc();
         TOO_SLOW
     }
 }

@@ -36,7 +36,7 @@ pub(super) enum Due {
     /// The socket is full, or takes the end of something.
     Flush,
     /// There is nothing more to send.
-    OutboxEnd(OutboxEnd),
+    End(OutboxEnd),
 }
 
 impl Outbox {
@@ -184,10 +184,10 @@ impl Outbox {
     fn is_due(&self) -> Option<Due> {
         let queue = self.queue.lock();
         match queue.end() {
-            Some(OutboxEnd::TooSlow) => Some(Due::OutboxEnd(OutboxEnd::TooSlow)),
+            Some(OutboxEnd::TooSlow) => Some(Due::End(OutboxEnd::TooSlow)),
             _ if queue.is_blocked() || self.writer.is_begun() => Some(Due::Flush),
             Some(OutboxEnd::Deleted | OutboxEnd::Interrupted) if !queue.is_empty() => None,
-            end => end.map(Due::OutboxEnd),
+            end => end.map(Due::End),
         }
     }
 

@@ -110,7 +110,7 @@ pub(in crate::http) async fn switch(
         None => Response::empty(StatusCode::NO_CONTENT),
     });
     let reply = Response::from(answer.map_err(Problem::from));
-    Ok(Response { quota: asked.quota, ..reply })
+    Ok(Response { rate_limit: asked.quota, ..reply })
 }
 
 /// The end of a session; with `history=1` of all that is known of it.

@@ -52,7 +52,7 @@ async fn nothing_is_sent_before_the_greeting_nor_after_the_end() {
         [&b"\x81\x05hello\x81\x24"[..], br#"{"type":"STATE_UPDATE","v":1,"p":""}"#, b"\x81\x04last"].concat();
     assert_eq!(String::from_utf8_lossy(&read), String::from_utf8_lossy(&expected));
     assert!(client.try_read(&mut read).is_err(), "nothing else was");
-    assert_eq!(outbox.due().await, Due::OutboxEnd(OutboxEnd::Closed));
+    assert_eq!(outbox.due().await, Due::End(OutboxEnd::Closed));
 }
 
 /// Reads frames of at least 64 KiB, as they come; the versions and how many each replaces.
@@ -142,6 +142,6 @@ async fn who_reads_nothing_is_given_up_when_all_together_wait_for_too_much() {
     assert!(outbox.is_blocked(), "it reads nothing");
     outbox.state(tag(version + 1), update(&outbox, version + 1, 40_000));
     timeout(Duration::from_secs(5), outbox.given_up()).await.expect("there is no room");
-    assert_eq!(outbox.due().await, Due::OutboxEnd(OutboxEnd::TooSlow));
+    assert_eq!(outbox.due().await, Due::End(OutboxEnd::TooSlow));
     drop((other, client));
 }
