@@ -114,9 +114,15 @@ async fn a_client_that_reads_too_slowly_is_closed_with_the_reason() {
     http.create(&crowd(&id(1))).await;
     let mut slow = Frames::open(server.address(), &id(1)).await;
     let mut reader = Client::join(server.address(), &id(1)).await;
-    flood(&mut http, &mut reader, &id(1)).await;
-    assert_eq!(slow.closed().await, Some((1013, "Too slow".to_owned())));
-    until_too_slow(&mut http, 1).await;
+    let mut scraper = server.connect().await;
+    // It reads on as soon as it was given up: the close does not wait for long.
+    let closed = async {
+        until_too_slow(&mut scraper, 1).await;
+        slow.closed().await
+    };
+    let id = id(1);
+    let ((), closed) = tokio::join!(flood(&mut http, &mut reader, &id), closed);
+    assert_eq!(closed, Some((1013, "Too slow".to_owned())));
 }
 
 /// Each of them alone would have had a minute.

@@ -162,10 +162,22 @@ fn groups(depth: usize) {
 }
 
 #[test]
-fn short_ways() {
+fn short_ways_of_one_participant() {
     one_participant(3);
+}
+
+#[test]
+fn short_ways_of_two_participants() {
     two_participants(3);
+}
+
+#[test]
+fn short_ways_of_three_participants() {
     three_participants(3);
+}
+
+#[test]
+fn short_ways_of_groups() {
     groups(3);
 }
 
