@@ -13,6 +13,6 @@ pub(super) fn list(reply: Value) -> Vec<Bytes> {
 }
 
 pub(super) fn time_ms(reply: &Value) -> u64 {
-    let part = |place: usize| reply.list().get(place).and_then(Value::number::<u64>).unwrap_or_default();
+    let part = |position: usize| reply.list().get(position).and_then(Value::number::<u64>).unwrap_or_default();
     part(0) * 1_000 + part(1) / 1_000
 }

@@ -52,8 +52,8 @@ pub fn judge(before: &Session, command: &Command, precondition: &Precondition, a
 fn is_late(session: &Session, command: &Command) -> bool {
     let Command::Switch { current, .. } = command else { return false };
     session.status == Status::Expired
-        || current.and_then(|id| session.position(id)).is_some_and(|place| {
-            session.participants[place].has_expired && session.turn.is_none_or(|turn| turn.participant != place)
+        || current.and_then(|id| session.position(id)).is_some_and(|position| {
+            session.participants[position].has_expired && session.turn.is_none_or(|turn| turn.participant != position)
         })
 }
 
@@ -151,11 +151,11 @@ fn switch(
     }
     let next = match next {
         Some(id) => {
-            let place = session.position(id).ok_or(Refusal::UnknownParticipant(id))?;
-            if rotation::is_out(session, place) {
+            let position = session.position(id).ok_or(Refusal::UnknownParticipant(id))?;
+            if rotation::is_out(session, position) {
                 return Err(Refusal::ExpiredParticipant(id));
             }
-            Some(place)
+            Some(position)
         }
         None => rotation::next(session, turn.participant),
     };
@@ -169,10 +169,10 @@ fn switch(
     if let Some(next) = next.filter(|_| !flagged) {
         budget::reward(session, next);
     }
-    let next = next.filter(|&place| {
-        session.mode != Mode::PerCycle || !budget::turn_time(session, place, budget::unspent).is_zero()
+    let next = next.filter(|&position| {
+        session.mode != Mode::PerCycle || !budget::turn_time(session, position, budget::unspent).is_zero()
     });
-    events.push(Event::Switched { from, to: next.map(|place| session.participants[place].id) });
+    events.push(Event::Switched { from, to: next.map(|position| session.participants[position].id) });
     match next {
         Some(next) => session.begin_turn(next, at),
         None => {
@@ -231,9 +231,9 @@ fn update(session: &mut Session, patch: &Patch, at: Timestamp, events: &mut Vec<
         set(&mut session.warn_at, &patch.warn_at),
     ];
     if session.mode == Mode::CountUp {
-        for place in 0..session.participants.len() {
-            let clock = session.participants[place].clock;
-            session.clocks[clock] = budget::count_up_left(session, place);
+        for position in 0..session.participants.len() {
+            let clock = session.participants[position].clock;
+            session.clocks[clock] = budget::count_up_left(session, position);
         }
     }
     if changed.contains(&true) {
@@ -253,18 +253,18 @@ fn begins_to_advance(session: &Session, patch: &Patch) -> bool {
 /// Whoever counts up and has flagged at a maximum that is no limit any more goes on. Between the flag and now the clock
 /// stood, so a turn that was waiting runs from now.
 fn revive(session: &mut Session, at: Timestamp, events: &mut Vec<Event>) {
-    for place in 0..session.participants.len() {
-        if !session.participants[place].has_expired || !budget::has_room(session, place) {
+    for position in 0..session.participants.len() {
+        if !session.participants[position].has_expired || !budget::has_room(session, position) {
             continue;
         }
-        session.participants[place].has_expired = false;
-        session.participants[place].expired_at = None;
+        session.participants[position].has_expired = false;
+        session.participants[position].expired_at = None;
         if let Some(turn) = &mut session.turn
-            && turn.participant == place
+            && turn.participant == position
         {
             turn.since = turn.since.map(|_| at);
         }
-        events.push(Event::ParticipantRevived { participant: session.participants[place].id });
+        events.push(Event::ParticipantRevived { participant: session.participants[position].id });
     }
 }
 

@@ -104,13 +104,13 @@ impl ChangeRecord {
             Event::Deleted => (ChangeKind::SessionDeleted, None, false),
             Event::Recovered => (ChangeKind::SessionRecovered, None, false),
         };
-        let place = participant.and_then(|participant| after.position(participant));
+        let position = participant.and_then(|participant| after.position(participant));
         Some(Self {
             kind,
             at,
             participant,
-            group: place.and_then(|place| after.participants[place].group),
-            time_remaining: place.map(|place| after.shown_time(place)),
+            group: position.and_then(|position| after.participants[position].group),
+            time_remaining: position.map(|position| after.shown_time(position)),
             time_elapsed: elapsed(before, &events, at).filter(|_| is_over),
             cycles: after.participants.iter().map(|participant| participant.cycles).sum(),
             events,

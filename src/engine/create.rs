@@ -51,8 +51,8 @@ pub struct NewParticipant {
 impl NewSession {
     /// The session's first state.
     pub fn create(&self, epoch: u64, at: Timestamp) -> Session {
-        let (places, clocks, groups) = self.clocks();
-        let participants = self.participants.iter().zip(places).map(|(given, clock)| Participant {
+        let (positions, clocks, groups) = self.clocks();
+        let participants = self.participants.iter().zip(positions).map(|(given, clock)| Participant {
             id: given.id,
             index: given.index,
             group: given.group,
@@ -88,7 +88,7 @@ impl NewSession {
         }
     }
 
-    /// Each participant's place among the clocks, the clocks, and the named groups.
+    /// Each participant's position among the clocks, the clocks, and the named groups.
     fn clocks(&self) -> (Vec<usize>, Vec<Millis>, Vec<Group>) {
         let everybody = 0..self.participants.len();
         match self.mode {
@@ -108,17 +108,17 @@ impl NewSession {
 
     /// A participant without a group is a group of its own; a group without a budget has its members' sum.
     fn group_clocks(&self) -> (Vec<usize>, Vec<Millis>, Vec<Group>) {
-        let mut places = Vec::with_capacity(self.participants.len());
+        let mut positions = Vec::with_capacity(self.participants.len());
         let mut clocks: Vec<Millis> = Vec::new();
         let mut groups: Vec<Group> = Vec::new();
         let mut known: HashMap<GroupId, usize> = HashMap::new();
         for given in &self.participants {
             if let Some(&clock) = given.group.and_then(|id| known.get(&id)) {
                 clocks[clock] += given.total_time;
-                places.push(clock);
+                positions.push(clock);
                 continue;
             }
-            places.push(clocks.len());
+            positions.push(clocks.len());
             if let Some(id) = given.group {
                 known.insert(id, clocks.len());
                 groups.push(Group { id, total_time: Millis::ZERO, clock: clocks.len() });
@@ -133,6 +133,6 @@ impl NewSession {
         for group in &mut groups {
             group.total_time = clocks[group.clock];
         }
-        (places, clocks, groups)
+        (positions, clocks, groups)
     }
 }

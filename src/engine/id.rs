@@ -28,12 +28,12 @@ impl Uuid {
         let text: &[u8; Self::TEXT_LEN] = text.as_bytes().try_into().ok()?;
         let mut bytes = [0; 16];
         let mut seen = 0;
-        for (byte, place) in bytes.iter_mut().zip(PLACES) {
-            let (high, low) = (DIGITS[usize::from(text[place])], DIGITS[usize::from(text[place + 1])]);
+        for (byte, position) in bytes.iter_mut().zip(POSITIONS) {
+            let (high, low) = (DIGITS[usize::from(text[position])], DIGITS[usize::from(text[position + 1])]);
             *byte = high << 4 | low;
             seen |= high | low;
         }
-        if seen == NO_DIGIT || DASHES.iter().any(|&place| text[place] != b'-') {
+        if seen == NO_DIGIT || DASHES.iter().any(|&position| text[position] != b'-') {
             return None;
         }
         let bits = u128::from_be_bytes(bytes);
@@ -53,8 +53,8 @@ impl Uuid {
     /// The text form.
     pub fn text(self) -> [u8; Self::TEXT_LEN] {
         let mut text = [b'-'; Self::TEXT_LEN];
-        for (byte, place) in self.0.to_be_bytes().into_iter().zip(PLACES) {
-            text[place..place + 2].copy_from_slice(&PAIRS[usize::from(byte)]);
+        for (byte, position) in self.0.to_be_bytes().into_iter().zip(POSITIONS) {
+            text[position..position + 2].copy_from_slice(&PAIRS[usize::from(byte)]);
         }
         text
     }
@@ -62,7 +62,7 @@ impl Uuid {
 
 /// The positions of each byte's two digits in the text, and of the dashes. Ids are read and written many times in every
 /// request, hence by the byte and by tables.
-const PLACES: [usize; 16] = [0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34];
+const POSITIONS: [usize; 16] = [0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34];
 const DASHES: [usize; 4] = [8, 13, 18, 23];
 
 const HEX: [u8; 16] = *b"0123456789abcdef";
@@ -140,10 +140,10 @@ mod tests {
     fn ids_that_have_much_in_common_are_spread() {
         for step in [1_u128, 2, 10, 64, 1_000, 1 << 32, 1 << 64, 1 << 96] {
             for count in [2_usize, 64] {
-                let mut places = vec![0; count];
-                (0..6_400).for_each(|n| places[Uuid::from_bits(n * step).bucket(count)] += 1);
-                let most = places.iter().max().copied().unwrap_or_default();
-                assert!(most < 2 * 6_400 / count, "{most} of 6400 in one of {count} places, {step} apart");
+                let mut positions = vec![0; count];
+                (0..6_400).for_each(|n| positions[Uuid::from_bits(n * step).bucket(count)] += 1);
+                let most = positions.iter().max().copied().unwrap_or_default();
+                assert!(most < 2 * 6_400 / count, "{most} of 6400 in one of {count} buckets, {step} apart");
             }
         }
     }

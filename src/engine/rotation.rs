@@ -4,17 +4,17 @@ use super::session::{Mode, Session};
 
 /// The first participant of the rotation.
 pub(super) fn first(session: &Session) -> usize {
-    (0..session.participants.len()).min_by_key(|&place| key(session, place)).expect("a session has a participant")
+    (0..session.participants.len()).min_by_key(|&position| key(session, position)).expect("a session has a participant")
 }
 
-/// The next participant after `place` whose clock has not flagged, `place` itself last; `None` when
+/// The next participant after `position` whose clock has not flagged, `position` itself last; `None` when
 /// every clock has. In [`Mode::PerCycle`] no participant is ever out.
-pub(super) fn next(session: &Session, place: usize) -> Option<usize> {
-    let index = |place: usize| session.participants[place].index;
+pub(super) fn next(session: &Session, position: usize) -> Option<usize> {
+    let index = |position: usize| session.participants[position].index;
     let (mut after, mut before) = (None, None);
     // In the order given, so that of equals the first is kept.
     for other in (0..session.participants.len()).filter(|&other| !is_out(session, other)) {
-        let best = if key(session, other) > key(session, place) { &mut after } else { &mut before };
+        let best = if key(session, other) > key(session, position) { &mut after } else { &mut before };
         if best.is_none_or(|best| index(other) < index(best)) {
             *best = Some(other);
         }
@@ -33,14 +33,15 @@ pub(super) struct Rotation {
 impl Rotation {
     pub(super) fn of(session: &Session) -> Self {
         let mut order: Vec<_> = (0..session.participants.len()).collect();
-        order.sort_by_key(|&place| key(session, place));
+        order.sort_by_key(|&position| key(session, position));
         Self { order, at: None }
     }
 
-    /// What [`next`] is after `place`: first any participant, then the one that came next.
-    pub(super) fn next(&mut self, session: &Session, place: usize) -> Option<usize> {
-        let at =
-            self.at.unwrap_or_else(|| self.order.partition_point(|&other| key(session, other) < key(session, place)));
+    /// What [`next`] is after `position`: first any participant, then the one that came next.
+    pub(super) fn next(&mut self, session: &Session, position: usize) -> Option<usize> {
+        let at = self
+            .at
+            .unwrap_or_else(|| self.order.partition_point(|&other| key(session, other) < key(session, position)));
         let (before, after) = self.order.split_at(at + 1);
         let on = after.iter().chain(before).position(|&other| !is_out(session, other))?;
         let at = (at + 1 + on) % self.order.len();
@@ -50,18 +51,20 @@ impl Rotation {
 }
 
 /// Whether no other participant could have the next turn.
-pub(super) fn is_alone(session: &Session, place: usize) -> bool {
-    (0..session.participants.len()).all(|other| other == place || is_out(session, other))
+pub(super) fn is_alone(session: &Session, position: usize) -> bool {
+    (0..session.participants.len()).all(|other| other == position || is_out(session, other))
 }
 
 /// Whether a participant can have no further turn.
-pub(super) fn is_out(session: &Session, place: usize) -> bool {
+pub(super) fn is_out(session: &Session, position: usize) -> bool {
     match session.mode {
-        Mode::PerParticipant | Mode::PerGroup | Mode::Global | Mode::CountUp => session.participants[place].has_expired,
+        Mode::PerParticipant | Mode::PerGroup | Mode::Global | Mode::CountUp => {
+            session.participants[position].has_expired
+        }
         Mode::PerCycle => false,
     }
 }
 
-fn key(session: &Session, place: usize) -> (u64, usize) {
-    (session.participants[place].index, place)
+fn key(session: &Session, position: usize) -> (u64, usize) {
+    (session.participants[position].index, position)
 }

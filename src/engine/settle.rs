@@ -32,22 +32,22 @@ struct Overview {
 
 impl Overview {
     fn of(session: &Session) -> Self {
-        let places = 0..session.participants.len();
-        let mut by_clock: Vec<_> = places.clone().collect();
-        by_clock.sort_by_key(|&place| session.participants[place].clock);
+        let positions = 0..session.participants.len();
+        let mut by_clock: Vec<_> = positions.clone().collect();
+        by_clock.sort_by_key(|&position| session.participants[position].clock);
         Self {
             rotation: Rotation::of(session),
             by_clock,
             used: session.participants.iter().map(|participant| participant.used).sum(),
-            round: places.map(|place| budget::full_turn(session, place)).sum(),
+            round: positions.map(|position| budget::full_turn(session, position)).sum(),
         }
     }
 
     /// Who runs `clock`.
     fn members(&self, session: &Session, clock: usize) -> &[usize] {
-        let clock_of = |place: usize| session.participants[place].clock;
-        let from = self.by_clock.partition_point(|&place| clock_of(place) < clock);
-        let len = self.by_clock[from..].partition_point(|&place| clock_of(place) == clock);
+        let clock_of = |position: usize| session.participants[position].clock;
+        let from = self.by_clock.partition_point(|&position| clock_of(position) < clock);
+        let len = self.by_clock[from..].partition_point(|&position| clock_of(position) == clock);
         &self.by_clock[from..from + len]
     }
 
@@ -92,8 +92,8 @@ fn mark(session: &mut Session, active: usize, deadline: Timestamp, overview: &Ov
     match session.mode {
         Mode::PerCycle => session.participants[active].has_expired = true,
         Mode::PerParticipant | Mode::PerGroup | Mode::Global | Mode::CountUp => {
-            for &place in overview.members(session, session.participants[active].clock) {
-                session.participants[place].has_expired = true;
+            for &position in overview.members(session, session.participants[active].clock) {
+                session.participants[position].has_expired = true;
             }
         }
     }
@@ -112,11 +112,11 @@ fn skip_rounds(session: &mut Session, at: Timestamp, overview: &mut Overview, ev
     if rounds == 0 {
         return;
     }
-    for place in 0..session.participants.len() {
-        let used = budget::full_turn(session, place).times(rounds);
-        session.participants[place].used += used;
+    for position in 0..session.participants.len() {
+        let used = budget::full_turn(session, position).times(rounds);
+        session.participants[position].used += used;
         overview.used += used;
-        session.participants[place].cycles += rounds;
+        session.participants[position].cycles += rounds;
     }
     let until = since + overview.round.times(rounds);
     session.begin_turn_within(turn.participant, until, |session| overview.unspent(session));

@@ -11,7 +11,7 @@ use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap};
 
 use crate::problem::Problem;
-use crate::store::{Bound, BytesBudget, Held, Metrics};
+use crate::store::{Bound, BytesBudget, HeldBytes, Metrics};
 use crate::wire::BodyPieces;
 
 /// The longest body that is read, in bytes.
@@ -41,7 +41,7 @@ pub(super) struct Bodies {
 #[derive(Default)]
 pub(super) struct RequestBody {
     pub(super) bytes: Bytes,
-    _room: Option<Held>,
+    _room: Option<HeldBytes>,
 }
 
 /// Reads a request's body. One that arrives in one piece is not copied, and takes no more room than its connection's

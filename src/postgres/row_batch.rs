@@ -15,7 +15,7 @@ const EPOCH_BEGINS: Millis = Millis::new(10_000);
 /// Rows, in the order in which all writers lock them.
 #[derive(Debug, Default)]
 pub(super) struct RowBatch<'a> {
-    /// By their places in the histories of their sessions.
+    /// In the order of the histories of their sessions.
     pub(super) changes: Vec<ChangeColumns<'a>>,
     pub(super) sessions: BTreeMap<SessionId, SessionRow<'a>>,
     pub(super) participants: BTreeMap<(SessionId, ParticipantId), ParticipantRow>,
@@ -54,10 +54,10 @@ impl<'a> RowBatch<'a> {
         for job in jobs {
             batch.add(audit_row(job)?);
         }
-        batch.changes.sort_unstable_by_key(|change| (place(change), change.name.event));
+        batch.changes.sort_unstable_by_key(|change| (identity(change), change.name.event));
         // A job that was delivered twice is one.
-        batch.changes.dedup_by_key(|change| (place(change), change.name.event));
-        match batch.changes.windows(2).find(|pair| place(&pair[0]) == place(&pair[1])) {
+        batch.changes.dedup_by_key(|change| (identity(change), change.name.event));
+        match batch.changes.windows(2).find(|pair| identity(&pair[0]) == identity(&pair[1])) {
             Some(pair) => Err(format!("{} and {} have one place", pair[0].name.event, pair[1].name.event)),
             None => Ok(batch),
         }
@@ -68,10 +68,10 @@ impl<'a> RowBatch<'a> {
         for participant in state.participants.iter().filter(|participant| may_concern(&change, &state, participant)) {
             let row = ParticipantRow::of(&change, &state, participant);
             match self.participants.entry((session, participant.id)) {
-                Entry::Vacant(place) => {
-                    place.insert(row);
+                Entry::Vacant(vacant) => {
+                    vacant.insert(row);
                 }
-                Entry::Occupied(mut place) => place.get_mut().join(row),
+                Entry::Occupied(mut occupied) => occupied.get_mut().join(row),
             }
         }
         let is_newest = self.sessions.get(&session).is_none_or(|row| row.tag < tag);
@@ -85,7 +85,7 @@ impl<'a> RowBatch<'a> {
 }
 
 /// The identity of a change.
-fn place(change: &ChangeColumns<'_>) -> (SessionId, StateTag, Timestamp) {
+fn identity(change: &ChangeColumns<'_>) -> (SessionId, StateTag, Timestamp) {
     (change.name.session, change.name.tag, change.name.at)
 }
 

@@ -20,7 +20,7 @@ impl Sessions {
     /// The changes of a session after `after`, `limit` of them at most.
     pub async fn history(&self, id: SessionId, after: Option<Cursor>, limit: usize) -> Result<Page, Failure> {
         let recovery = self.inner.recovery.as_ref().ok_or(Failure::NoHistory)?;
-        let place = self.inner.page_permits.enter(recovery.patience()).await.map_err(Failure::Store)?;
+        let permit = self.inner.page_permits.enter(recovery.patience()).await.map_err(Failure::Store)?;
         // In this order: a change that is not pending any more has been written.
         let queued = self.inner.store.pending_audit(id).await.map_err(Failure::Store)?;
         let room = PageLimit { changes: limit, bytes: page::BYTES_MAX };
@@ -28,7 +28,7 @@ impl Sessions {
         if found.changes.is_empty() && after.is_none() && queued.newest.is_none() {
             return Err(Failure::Refused(id, Refusal::NotFound));
         }
-        Ok(Page::new(found, after, queued).within(place))
+        Ok(Page::new(found, after, queued).within(permit))
     }
 
     /// Erases the history of a session, once its pending changes are written.

@@ -32,7 +32,7 @@ impl PagePermits {
     /// A permit for a page; waits for it as long as `patience`.
     pub(super) async fn enter(&self, patience: Duration) -> Result<OwnedSemaphorePermit, StoreError> {
         match tokio::time::timeout(patience, Arc::clone(&self.0).acquire_owned()).await {
-            Ok(Ok(place)) => Ok(place),
+            Ok(Ok(permit)) => Ok(permit),
             Ok(Err(_)) | Err(_) => Err(BUSY),
         }
     }
@@ -50,7 +50,7 @@ pub struct Page {
     /// How many changes of the last one's state are in this page and those before, if there are more of them.
     told: Option<u64>,
     /// Its permit, until it is written.
-    _place: Option<OwnedSemaphorePermit>,
+    _permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Page {
@@ -69,12 +69,12 @@ impl Page {
         let is_cut = changes.len() > whole;
         changes.truncate(whole);
         let told = told.filter(|_| !is_cut);
-        Self { changes, has_more: has_more || is_cut, queued: queued.newest, told, _place: None }
+        Self { changes, has_more: has_more || is_cut, queued: queued.newest, told, _permit: None }
     }
 
     /// The same, which holds a permit.
-    pub(super) fn within(self, place: OwnedSemaphorePermit) -> Self {
-        Self { _place: Some(place), ..self }
+    pub(super) fn within(self, permit: OwnedSemaphorePermit) -> Self {
+        Self { _permit: Some(permit), ..self }
     }
 
     /// The cursor of the next page, behind the last change of this one.
@@ -119,12 +119,12 @@ mod tests {
     #[tokio::test]
     async fn so_many_pages_are_in_memory_and_others_wait() {
         let permits = PagePermits::default();
-        let mut places = Vec::new();
+        let mut held = Vec::new();
         for _ in 0..PAGES_MAX {
-            places.push(permits.enter(Duration::ZERO).await.expect("there is room"));
+            held.push(permits.enter(Duration::ZERO).await.expect("there is room"));
         }
         assert_eq!(permits.enter(Duration::ZERO).await.err(), Some(BUSY));
-        places.pop();
+        held.pop();
         assert!(permits.enter(Duration::ZERO).await.is_ok(), "there is room again");
     }
 

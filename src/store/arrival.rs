@@ -94,8 +94,8 @@ impl Drop for Arrival {
     fn drop(&mut self) {
         let shard = self.among.shard(self.id);
         let mut waiting = shard.waiting.lock();
-        if let Some(place) = waiting.iter().position(|&entry| entry == (self.id, self.at, self.moment)) {
-            waiting.swap_remove(place);
+        if let Some(position) = waiting.iter().position(|&entry| entry == (self.id, self.at, self.moment)) {
+            waiting.swap_remove(position);
         }
         drop(waiting);
         shard.left.notify_waiters();

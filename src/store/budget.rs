@@ -20,7 +20,7 @@ struct Inner {
 
 /// Bytes that are held until this is dropped.
 #[derive(Debug)]
-pub struct Held {
+pub struct HeldBytes {
     budget: BytesBudget,
     bytes: usize,
 }
@@ -42,8 +42,8 @@ impl BytesBudget {
     }
 
     /// A reservation of nothing, to be added to.
-    pub fn none(&self) -> Held {
-        Held { budget: self.clone(), bytes: 0 }
+    pub fn none(&self) -> HeldBytes {
+        HeldBytes { budget: self.clone(), bytes: 0 }
     }
 
     /// Reserves `bytes`, unless more than `percent` of the bound would be held.
@@ -76,7 +76,7 @@ impl EncodeMetric for BytesBudget {
     }
 }
 
-impl Held {
+impl HeldBytes {
     /// Reserves more, if it fits.
     pub fn try_add(&mut self, bytes: usize) -> bool {
         let is_added = self.budget.try_add(bytes, 100);
@@ -85,7 +85,7 @@ impl Held {
     }
 }
 
-impl Drop for Held {
+impl Drop for HeldBytes {
     fn drop(&mut self) {
         self.budget.remove(self.bytes);
     }

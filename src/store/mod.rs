@@ -17,7 +17,7 @@ pub mod redis;
 mod stored_state;
 
 pub use arrival::{Arrival, Arrivals};
-pub use budget::{BytesBudget, Held};
+pub use budget::{BytesBudget, HeldBytes};
 pub use contract::{
     Archive, ArchivedChange, ArchivedChanges, ArchivedState, Backend, BoxFuture, Commit, CommitOutcome, Committed,
     Deadlines, Decision, DecisionContext, Listener, Mutation, PageLimit, PartitionClocks, PendingAudit, REFUSALS,

@@ -77,8 +77,8 @@ pub fn encode_job(
     out.raw(r#","cycle_number":"#);
     out.number(entry.cycles);
     out.raw(r#","events":["#);
-    for (place, event) in entry.events.iter().enumerate() {
-        if place > 0 {
+    for (position, event) in entry.events.iter().enumerate() {
+        if position > 0 {
             out.raw(",");
         }
         write_event(out, event);

@@ -163,11 +163,11 @@ fn unique(text: &str, members: &[CompactMember]) -> Option<Vec<CompactMember>> {
     if has_few && members.iter().enumerate().all(|(n, one)| members[..n].iter().all(|other| name(other) != name(one))) {
         return None;
     }
-    let mut places = HashMap::with_capacity(members.len());
+    let mut positions = HashMap::with_capacity(members.len());
     let mut unique: Vec<CompactMember> = Vec::with_capacity(members.len());
     for member in members {
-        let place = *places.entry(name(member)).or_insert(unique.len());
-        match unique.get_mut(place) {
+        let position = *positions.entry(name(member)).or_insert(unique.len());
+        match unique.get_mut(position) {
             Some(first) => first.value = member.value.clone(),
             None => unique.push(member.clone()),
         }

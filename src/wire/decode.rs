@@ -169,11 +169,11 @@ fn clocks(
     participants: &mut [Participant],
     active: Option<usize>,
 ) -> Option<(Vec<Millis>, Vec<Group>)> {
-    let shown = |place: usize| Millis::new(written.participants[place].time_remaining_ms);
+    let shown = |position: usize| Millis::new(written.participants[position].time_remaining_ms);
     let everybody = 0..participants.len();
     let each = |participants: &mut [Participant]| {
-        for (place, participant) in participants.iter_mut().enumerate() {
-            participant.clock = place;
+        for (position, participant) in participants.iter_mut().enumerate() {
+            participant.clock = position;
         }
     };
     Some(match mode {
@@ -190,14 +190,14 @@ fn clocks(
             }
             let (mut clocks, mut groups) = (Vec::new(), Vec::<Group>::new());
             let mut known: HashMap<GroupId, usize> = HashMap::with_capacity(written.groups.len());
-            for place in everybody {
-                let participant = &mut participants[place];
+            for position in everybody {
+                let participant = &mut participants[position];
                 if let Some(&clock) = participant.group.and_then(|id| known.get(&id)) {
                     participant.clock = clock;
                     continue;
                 }
                 participant.clock = clocks.len();
-                clocks.push(shown(place));
+                clocks.push(shown(position));
                 if let Some(id) = participant.group {
                     known.insert(id, participant.clock);
                     groups.push(Group { id, total_time: *totals.get(&id)?, clock: participant.clock });

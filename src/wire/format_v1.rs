@@ -142,8 +142,8 @@ fn clocks(
     let left: Vec<_> = written.participants.iter().map(|member| Millis::new(member.time_remaining_ms)).collect();
     Some(match mode {
         Mode::PerParticipant | Mode::CountUp => {
-            let clocks = participants.iter_mut().zip(&left).enumerate().map(|(place, (participant, left))| {
-                participant.clock = place;
+            let clocks = participants.iter_mut().zip(&left).enumerate().map(|(position, (participant, left))| {
+                participant.clock = position;
                 match (mode, max_time) {
                     (Mode::CountUp, Some(max)) => max - participant.used,
                     _ => *left,
@@ -154,8 +154,8 @@ fn clocks(
         Mode::Global => (vec![*left.first()?], Vec::new()),
         Mode::PerCycle => {
             let active = written.active_participant_id;
-            let place = written.participants.iter().position(|member| Some(member.participant_id) == active);
-            (vec![place.map_or(Millis::ZERO, |place| left[place])], Vec::new())
+            let position = written.participants.iter().position(|member| Some(member.participant_id) == active);
+            (vec![position.map_or(Millis::ZERO, |position| left[position])], Vec::new())
         }
         Mode::PerGroup => {
             let (mut clocks, mut groups) = (Vec::new(), Vec::<Group>::new());
@@ -166,13 +166,13 @@ fn clocks(
                     clocks.push(left);
                     continue;
                 };
-                let place = *known.entry(id).or_insert_with(|| {
+                let position = *known.entry(id).or_insert_with(|| {
                     groups.push(Group { id, total_time: left, clock: clocks.len() });
                     clocks.push(left);
                     groups.len() - 1
                 });
-                participant.clock = groups[place].clock;
-                groups[place].total_time += participant.used;
+                participant.clock = groups[position].clock;
+                groups[position].total_time += participant.used;
             }
             (clocks, groups)
         }

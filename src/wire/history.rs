@@ -89,16 +89,16 @@ pub fn history<'c>(
 ) -> Bytes {
     let mut out = Vec::with_capacity(16 * 1_024);
     out.raw(r#"{"data":["#);
-    for (place, change) in changes.enumerate() {
-        if place > 0 {
+    for (position, change) in changes.enumerate() {
+        if position > 0 {
             out.raw(",");
         }
         out.extend_from_slice(change);
     }
     out.raw(r#"],"has_more":"#);
     out.boolean(has_more);
-    for (name, place) in [(r#","next":""#, next), (r#","queued":""#, queued.map(Cursor::from))] {
-        if let Some(Cursor { tag: StateTag { epoch, version }, told }) = place {
+    for (name, position) in [(r#","next":""#, next), (r#","queued":""#, queued.map(Cursor::from))] {
+        if let Some(Cursor { tag: StateTag { epoch, version }, told }) = position {
             out.raw(name);
             out.number(epoch);
             out.raw(".");

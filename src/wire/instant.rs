@@ -23,7 +23,7 @@ pub(super) fn text(at: Timestamp) -> [u8; TEXT_LEN] {
     let year = year + 400 * cycle + u64::from(month <= 2);
 
     let mut text = *b"0000-00-00T00:00:00.000Z";
-    for (place, value) in [
+    for (position, value) in [
         (0, year / 100),
         (2, year % 100),
         (5, month),
@@ -33,8 +33,8 @@ pub(super) fn text(at: Timestamp) -> [u8; TEXT_LEN] {
         (17, ms / 1_000 % 60),
         (20, ms % 1_000 / 10),
     ] {
-        text[place] = b'0' + (value / 10) as u8;
-        text[place + 1] = b'0' + (value % 10) as u8;
+        text[position] = b'0' + (value / 10) as u8;
+        text[position + 1] = b'0' + (value % 10) as u8;
     }
     text[22] = b'0' + (ms % 10) as u8;
     text
@@ -48,8 +48,8 @@ pub fn instant_text(at: Timestamp) -> String {
 /// Reads what [`text`] writes; `None` for anything else. The inverse of the above (`days_from_civil`).
 pub(super) fn parse(written: &str) -> Option<Timestamp> {
     let bytes = written.as_bytes();
-    let number = |place: usize, digits: usize| {
-        let digits = bytes.get(place..place + digits)?;
+    let number = |position: usize, digits: usize| {
+        let digits = bytes.get(position..position + digits)?;
         let all = digits.iter().all(u8::is_ascii_digit);
         all.then(|| digits.iter().fold(0, |number, digit| number * 10 + u64::from(digit - b'0')))
     };

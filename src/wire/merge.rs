@@ -42,9 +42,9 @@ impl Tree {
         &self.text
     }
 
-    /// The members of the object that the member at `place` is.
-    fn inside(&self, place: usize) -> impl Iterator<Item = usize> {
-        let (mut next, end) = (place + 1, self.members[place].end);
+    /// The members of the object that the member at `position` is.
+    fn inside(&self, position: usize) -> impl Iterator<Item = usize> {
+        let (mut next, end) = (position + 1, self.members[position].end);
         std::iter::from_fn(move || {
             let member = (next < end).then_some(next)?;
             next = self.members[member].end;
@@ -52,12 +52,12 @@ impl Tree {
         })
     }
 
-    fn name(&self, place: usize) -> &str {
-        &self.text[self.members[place].name.clone()]
+    fn name(&self, position: usize) -> &str {
+        &self.text[self.members[position].name.clone()]
     }
 
-    fn value(&self, place: usize) -> &str {
-        &self.text[self.members[place].value.clone()]
+    fn value(&self, position: usize) -> &str {
+        &self.text[self.members[position].value.clone()]
     }
 }
 
@@ -68,11 +68,11 @@ fn object(json: &[u8], at: usize, depth_left: usize, members: &mut Vec<TreeMembe
         let name = at..at + string_len(&json[at..]);
         let begin = name.end + 1;
         let is_object = json.get(begin) == Some(&b'{') && depth_left > 0;
-        let place = members.len();
+        let position = members.len();
         members.push(TreeMember { name, value: begin..begin, is_object, end: 0 });
         let end = if is_object { object(json, begin, depth_left - 1, members) } else { value_end(json, begin) };
         let count = members.len();
-        let member = &mut members[place];
+        let member = &mut members[position];
         (member.value.end, member.end) = (end, count);
         at = end + usize::from(json.get(end) == Some(&b','));
     }
@@ -106,18 +106,19 @@ pub(super) fn merge(target: &Tree, patch: &Tree) -> String {
 }
 
 /// Goes as deep as the patch.
-fn merge_object(target: Option<(&Tree, usize)>, (patch, place): (&Tree, usize), out: &mut Vec<u8>) {
-    let changes = Names::of(patch, place);
-    let old = target.map(|(tree, place)| Names::of(tree, place));
+fn merge_object(target: Option<(&Tree, usize)>, (patch, position): (&Tree, usize), out: &mut Vec<u8>) {
+    let changes = Names::of(patch, position);
+    let old = target.map(|(tree, position)| Names::of(tree, position));
     out.push(b'{');
-    for (tree, member) in target.iter().flat_map(|&(tree, place)| tree.inside(place).map(move |member| (tree, member)))
+    for (tree, member) in
+        target.iter().flat_map(|&(tree, position)| tree.inside(position).map(move |member| (tree, member)))
     {
         match changes.find(tree.name(member)) {
             Some(change) => merge_member(Some((tree, member)), (patch, change), out),
             None => write(tree.name(member), tree.value(member), out),
         }
     }
-    for change in patch.inside(place) {
+    for change in patch.inside(position) {
         if old.as_ref().is_none_or(|old| old.find(patch.name(change)).is_none()) {
             merge_member(None, (patch, change), out);
         }
@@ -133,7 +134,7 @@ fn merge_member(old: Option<(&Tree, usize)>, (patch, change): (&Tree, usize), ou
     if patch.members[change].is_object {
         out.raw(name);
         out.push(b':');
-        merge_object(old.filter(|&(tree, place)| tree.members[place].is_object), (patch, change), out);
+        merge_object(old.filter(|&(tree, position)| tree.members[position].is_object), (patch, change), out);
         out.push(b',');
     } else if value != "null" {
         write(name, value, out);
@@ -154,18 +155,18 @@ enum Names<'t> {
 }
 
 impl<'t> Names<'t> {
-    fn of(tree: &'t Tree, place: usize) -> Self {
-        let places: Vec<_> = tree.inside(place).collect();
-        match places.len() {
-            0..=MEMBERS_FEW => Names::Few(tree, places),
-            _ => Names::Many(places.into_iter().map(|place| (tree.name(place), place)).collect()),
+    fn of(tree: &'t Tree, position: usize) -> Self {
+        let positions: Vec<_> = tree.inside(position).collect();
+        match positions.len() {
+            0..=MEMBERS_FEW => Names::Few(tree, positions),
+            _ => Names::Many(positions.into_iter().map(|position| (tree.name(position), position)).collect()),
         }
     }
 
     fn find(&self, name: &str) -> Option<usize> {
         match self {
-            Names::Few(tree, places) => places.iter().copied().find(|&place| tree.name(place) == name),
-            Names::Many(places) => places.get(name).copied(),
+            Names::Few(tree, positions) => positions.iter().copied().find(|&position| tree.name(position) == name),
+            Names::Many(positions) => positions.get(name).copied(),
         }
     }
 }

@@ -94,8 +94,8 @@ pub fn encode_header(out: &mut Vec<u8>, header: &RecordHeader) {
     out.raw(",");
     out.number(header.base.version);
     out.raw("],[");
-    for (place, event) in header.events.iter().enumerate() {
-        if place > 0 {
+    for (position, event) in header.events.iter().enumerate() {
+        if position > 0 {
             out.raw(",");
         }
         out.uuid(*event);

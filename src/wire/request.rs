@@ -161,12 +161,12 @@ fn participants(values: &[Raw<'_>], problems: &mut FieldProblems) -> Option<Vec<
     let found = problems.len();
     let mut seen = std::collections::HashSet::with_capacity(values.len());
     let mut participants = Vec::with_capacity(values.len());
-    for (place, &value) in values.iter().enumerate() {
+    for (position, &value) in values.iter().enumerate() {
         if problems.len() >= validation::ENOUGH {
             break;
         }
-        let Some(object) = entry(value, "participants", place, problems) else { continue };
-        let mut fields = Fields::inside(&object, "participants", place, problems);
+        let Some(object) = entry(value, "participants", position, problems) else { continue };
+        let mut fields = Fields::inside(&object, "participants", position, problems);
         let id = fields.required("participant_id", |value| {
             let id = json_object::uuid(value)?;
             if seen.insert(id) {
@@ -195,12 +195,12 @@ fn groups(
         participants.map(|participants| participants.iter().filter_map(|given| given.group).collect());
     let mut seen = std::collections::HashSet::with_capacity(values.len());
     let mut groups = Vec::with_capacity(values.len());
-    for (place, &value) in values.iter().enumerate() {
+    for (position, &value) in values.iter().enumerate() {
         if problems.len() >= validation::ENOUGH {
             break;
         }
-        let Some(object) = entry(value, "groups", place, problems) else { continue };
-        let mut fields = Fields::inside(&object, "groups", place, problems);
+        let Some(object) = entry(value, "groups", position, problems) else { continue };
+        let mut fields = Fields::inside(&object, "groups", position, problems);
         let id = fields.required("group_id", |value| {
             let id = GroupId(json_object::uuid(value)?);
             if known.as_ref().is_some_and(|known| !known.contains(&id)) {
@@ -220,11 +220,11 @@ fn groups(
 
 fn thresholds(values: &[Raw<'_>], problems: &mut FieldProblems) -> Vec<Millis> {
     let mut thresholds = Vec::with_capacity(values.len());
-    for (place, &value) in values.iter().enumerate() {
+    for (position, &value) in values.iter().enumerate() {
         match json_object::millis(value, 1, TIME_MS_MAX) {
             Ok(threshold) => thresholds.push(threshold),
             Err(field_error) => {
-                let field = format!("warn_at_ms.{place}");
+                let field = format!("warn_at_ms.{position}");
                 validation::add(problems, || FieldProblem {
                     field,
                     message: field_error.message,
@@ -237,11 +237,11 @@ fn thresholds(values: &[Raw<'_>], problems: &mut FieldProblems) -> Vec<Millis> {
 }
 
 /// An entry of an array of objects.
-fn entry<'a>(value: Raw<'a>, name: &str, place: usize, problems: &mut FieldProblems) -> Option<Object<'a>> {
+fn entry<'a>(value: Raw<'a>, name: &str, position: usize, problems: &mut FieldProblems) -> Option<Object<'a>> {
     match json_object::object(value) {
         Ok(object) => Some(object),
         Err(field_error) => {
-            let field = format!("{name}.{place}");
+            let field = format!("{name}.{position}");
             validation::add(problems, || FieldProblem { field, message: field_error.message, code: field_error.code });
             None
         }

@@ -85,9 +85,9 @@ fn write_state(out: &mut Vec<u8>, session: &Session) -> Range<usize> {
     out.number(session.epoch);
     out.raw(r#","participants":"#);
     let start = out.len();
-    for (place, participant) in session.participants.iter().enumerate() {
-        out.raw(if place == 0 { "[" } else { "," });
-        write_participant(out, session, place, participant);
+    for (position, participant) in session.participants.iter().enumerate() {
+        out.raw(if position == 0 { "[" } else { "," });
+        write_participant(out, session, position, participant);
     }
     out.raw("]");
     let participants = start..out.len();
@@ -130,8 +130,8 @@ fn write_state(out: &mut Vec<u8>, session: &Session) -> Range<usize> {
     participants
 }
 
-fn write_participant(out: &mut Vec<u8>, session: &Session, place: usize, participant: &Participant) {
-    let shown = session.shown_time(place);
+fn write_participant(out: &mut Vec<u8>, session: &Session, position: usize, participant: &Participant) {
+    let shown = session.shown_time(position);
     out.raw(r#"{"participant_id":"#);
     out.uuid(participant.id.0);
     out.raw(r#","participant_index":"#);
@@ -145,7 +145,7 @@ fn write_participant(out: &mut Vec<u8>, session: &Session, place: usize, partici
     out.raw(r#","cycle_count":"#);
     out.number(participant.cycles);
     out.raw(r#","is_active":"#);
-    out.boolean(session.turn.is_some_and(|turn| turn.participant == place));
+    out.boolean(session.turn.is_some_and(|turn| turn.participant == position));
     out.raw(r#","has_expired":"#);
     out.boolean(participant.has_expired);
     if let Some(group) = participant.group {
@@ -163,15 +163,15 @@ fn write_participant(out: &mut Vec<u8>, session: &Session, place: usize, partici
 
 /// What most sessions do not have: warnings, groups, metadata.
 fn write_settings(out: &mut Vec<u8>, session: &Session) {
-    for (place, threshold) in session.warn_at.iter().enumerate() {
-        out.raw(if place == 0 { r#","warn_at_ms":["# } else { "," });
+    for (position, threshold) in session.warn_at.iter().enumerate() {
+        out.raw(if position == 0 { r#","warn_at_ms":["# } else { "," });
         out.millis(*threshold);
     }
     if !session.warn_at.is_empty() {
         out.raw("]");
     }
-    for (place, group) in session.groups.iter().enumerate() {
-        out.raw(if place == 0 { r#","groups":[{"group_id":"# } else { r#",{"group_id":"# });
+    for (position, group) in session.groups.iter().enumerate() {
+        out.raw(if position == 0 { r#","groups":[{"group_id":"# } else { r#",{"group_id":"# });
         out.uuid(group.id.0);
         out.raw(r#","total_time_ms":"#);
         out.millis(group.total_time);

@@ -51,9 +51,9 @@ pub fn unknown_fields(body: &Object<'_>, known: KnownFields, problems: &mut Fiel
         let Some(Ok(values)) = body.member(array).map(|value| json_object::array_of(value, 0, usize::MAX)) else {
             continue;
         };
-        for (place, value) in values.into_iter().enumerate() {
+        for (position, value) in values.into_iter().enumerate() {
             if let Ok(object) = json_object::object(value) {
-                unknown(&object, names, &format!("{array}.{place}."), problems);
+                unknown(&object, names, &format!("{array}.{position}."), problems);
             }
         }
     }

@@ -44,7 +44,7 @@ impl Serialize for ProblemCode {
 /// One thing that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct FieldProblem {
-    /// Where: names and places joined by dots; empty for the body itself.
+    /// Where: names and positions joined by dots; empty for the body itself.
     pub field: String,
     /// What, for a person.
     pub message: Cow<'static, str>,
