@@ -122,9 +122,9 @@ const LIVES_IN: &[(&str, &[&str])] = &[
     ("tokio_postgres", &["postgres/"]),
     ("tokio_postgres_rustls", &["postgres/"]),
     ("rustix", &["clock.rs", "process.rs"]),
-    ("rustls", &["tls.rs", "redis/deployment.rs", "redis/endpoint.rs", "postgres/tls.rs"]),
+    ("rustls", &["tls.rs", "redis/endpoints/deployment.rs", "redis/endpoints/endpoint.rs", "postgres/tls.rs"]),
     ("rustls_native_certs", &["tls.rs"]),
-    ("tokio_rustls", &["redis/endpoint.rs"]),
+    ("tokio_rustls", &["redis/endpoints/endpoint.rs"]),
     ("crossbeam_channel", &["postgres/", "audit/"]),
     (
         "prometheus_client",
@@ -389,9 +389,9 @@ fn only_supervision_spawns() {
         // The log's own thread: there is no supervisor before there is a log, and it could tell of no panic.
         "logging.rs",
         // Reads a file, and waits for it: a panic is an error of the connection that is being made, which is told and retried.
-        "redis/credentials.rs",
+        "redis/endpoints/credentials.rs",
         // What drives a library's connection: whoever uses that is told how it ended, and makes another one.
-        "redis/endpoint.rs",
+        "redis/endpoints/endpoint.rs",
         "postgres/connection.rs",
     ];
     let mut found = BTreeSet::new();

@@ -6,12 +6,12 @@ use bytes::Bytes;
 
 use crate::client_address::ClientAddress;
 use crate::engine::{SessionId, Uuid};
+use crate::redis::protocol::pipeline::Pipeline;
+use crate::redis::protocol::resp::Value;
 
 use super::connection::RedisConnection;
 use super::error::RedisError;
 use super::keyspace::{Keyspace, Partition, QueueKey};
-use super::pipeline::Pipeline;
-use super::resp::Value;
 
 /// MissingPermissions permissions that are named in one error.
 const NAMED_MAX: usize = 12;

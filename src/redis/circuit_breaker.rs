@@ -70,9 +70,10 @@ fn backoff(attempts: u32, why: &RedisError) -> Duration {
 mod tests {
     use std::time::Duration;
 
-    use super::super::error::Misconfigured;
-    use super::{CircuitBreaker, RedisError};
+    use super::CircuitBreaker;
+    use super::RedisError;
     use crate::clock::Clock;
+    use crate::redis::error::Misconfigured;
 
     #[test]
     fn backs_off_exponentially_and_lets_one_attempt_at_a_time_through() {

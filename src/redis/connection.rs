@@ -8,14 +8,16 @@
 
 use std::sync::Arc;
 
-use super::endpoint::RedisEndpoint;
+use crate::redis::endpoints::endpoint::RedisEndpoint;
+use crate::redis::endpoints::node::Node;
+use crate::redis::protocol::pipeline::Pipeline;
+use crate::redis::protocol::resp::Value;
+use crate::redis::protocol::transport::Transport;
+use crate::redis::routing::cluster;
+use crate::redis::routing::route::KeyRoute;
+
 use super::error::{Misconfigured, RedisError};
-use super::pipeline::Pipeline;
-use super::resp::Value;
-use super::route::KeyRoute;
-use super::slot_map::Node;
-use super::transport::Transport;
-use super::{cluster, info};
+use super::info;
 
 /// An exclusive connection to the server that answers for some keys.
 pub struct RedisConnection {

@@ -87,7 +87,7 @@ impl Keyspace {
 
     /// The hash slot of a partition.
     pub fn slot(&self, partition: Partition) -> u16 {
-        super::slot_map::key_slot(self.deadlines(partition).as_bytes())
+        crate::redis::routing::slot_map::key_slot(self.deadlines(partition).as_bytes())
     }
 
     /// How many partitions there are.

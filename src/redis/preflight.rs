@@ -1,13 +1,14 @@
 //! The preflight check of a server: what would fail or get lost later is reported before anything is kept there. Does not
 //! know what is kept.
 
+use crate::redis::protocol::pipeline::Pipeline;
+use crate::redis::protocol::resp::Value;
+
 use super::acl;
 use super::connection::RedisConnection;
 use super::error::{Misconfigured, RedisError};
 use super::info::field;
 use super::keyspace::{Keyspace, Partition, QueueKey};
-use super::pipeline::Pipeline;
-use super::resp::Value;
 
 /// The policy under which Redis forgets nothing to make room.
 const NO_EVICTION: &str = "noeviction";

@@ -4,18 +4,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::redis::endpoints::access::{Certificates, RedisAccess};
+use crate::redis::endpoints::deployment::Deployment;
+use crate::redis::endpoints::endpoint::RedisEndpoint;
+use crate::redis::endpoints::url::DeploymentKind;
+use crate::redis::routing::route::KeyRoute;
+use crate::redis::routing::topology::Topology;
 use crate::secret::SecretSource;
 
-use super::access::{Certificates, RedisAccess};
 use super::connection::RedisConnection;
-use super::deployment::Deployment;
-use super::endpoint::RedisEndpoint;
 use super::error::RedisError;
 use super::keyspace::Keyspace;
-use super::route::KeyRoute;
 use super::subscriber::Subscriber;
-use super::topology::Topology;
-use super::url::DeploymentKind;
 
 /// How often a Sentinel or a Cluster is asked for its topology.
 const FOLLOW_INTERVAL: Duration = Duration::from_millis(500);

@@ -9,9 +9,10 @@ use redis::aio::{MultiplexedConnection, PubSubSink, PubSubStream};
 use redis::{Msg, PushInfo, PushKind};
 use tokio::sync::mpsc;
 
-use super::endpoint::{PushConnection, RedisEndpoint};
+use crate::redis::endpoints::endpoint::{PushConnection, RedisEndpoint};
+use crate::redis::routing::route::KeyRoute;
+
 use super::error::RedisError;
-use super::route::KeyRoute;
 
 /// How long Redis may take to confirm a subscription.
 const TIMEOUT: Duration = Duration::from_secs(1);

@@ -9,11 +9,11 @@ use crate::secret::Secret;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct RedisUrl {
     pub(super) is_encrypted: bool,
-    pub(super) kind: DeploymentKind,
+    pub(in crate::redis) kind: DeploymentKind,
     /// Whom to ask first: the server, the Sentinels, or some nodes of a Cluster.
-    pub(super) seeds: Vec<EndpointAddress>,
+    pub(in crate::redis) seeds: Vec<EndpointAddress>,
     /// What servers that keep data ask for.
-    pub(super) login: Login,
+    pub(in crate::redis) login: Login,
     /// What Sentinels ask for.
     pub(super) sentinel_login: Login,
 }
@@ -21,8 +21,8 @@ pub(super) struct RedisUrl {
 /// The user, the password and the database.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Login {
-    pub(super) user: Option<String>,
-    pub(super) password: Option<Secret>,
+    pub(in crate::redis) user: Option<String>,
+    pub(in crate::redis) password: Option<Secret>,
     pub(super) database: i64,
 }
 
@@ -35,7 +35,7 @@ pub(super) enum EndpointAddress {
 
 /// How the servers of a deployment belong together.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum DeploymentKind {
+pub(in crate::redis) enum DeploymentKind {
     /// There is one.
     Single,
     /// Sentinels know which server is the master of this name.
@@ -49,7 +49,7 @@ const ESCAPES: &str = "in a user or password, ? is written as %3F, # as %23, / a
 
 impl RedisUrl {
     /// Reads a URL; `Err` says what is wrong with it, and never the password.
-    pub(super) fn parse(url: &str) -> Result<Self, String> {
+    pub(in crate::redis) fn parse(url: &str) -> Result<Self, String> {
         let (scheme, rest) = url.split_once("://").ok_or("it does not begin with redis://")?;
         let (scheme, form) = scheme.split_once('+').unwrap_or((scheme, ""));
         if !matches!((scheme, form), ("redis" | "rediss", "" | "sentinel" | "cluster") | ("unix", "")) {

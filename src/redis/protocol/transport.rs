@@ -7,7 +7,8 @@ use std::time::Duration;
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-use super::error::RedisError;
+use crate::redis::error::RedisError;
+
 use super::pipeline::Pipeline;
 use super::resp::{FrameScanner, ProtocolError, Value};
 
@@ -19,12 +20,12 @@ const REUSED_LEN_MAX: usize = 1 << 20;
 const REPLIES_LEN_MAX: usize = 1 << 30;
 
 /// Bytes to and from a server.
-pub(super) trait ByteStream: AsyncRead + AsyncWrite + Send + Unpin {}
+pub(in crate::redis) trait ByteStream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> ByteStream for S {}
 
 /// An exclusive stream of requests and replies.
-pub(super) struct Transport {
+pub(in crate::redis) struct Transport {
     stream: Box<dyn ByteStream>,
     received: BytesMut,
     timeout: Duration,
@@ -34,12 +35,12 @@ pub(super) struct Transport {
 
 impl Transport {
     /// A transport on a stream, where all replies must come within `timeout`.
-    pub(super) fn new(stream: Box<dyn ByteStream>, timeout: Duration) -> Self {
+    pub(in crate::redis) fn new(stream: Box<dyn ByteStream>, timeout: Duration) -> Self {
         Self { stream, received: BytesMut::new(), timeout, is_in_sync: true }
     }
 
     /// Sends a pipeline, and waits for a reply to each command; an error is the reply to a command that was refused.
-    pub(super) async fn ask(&mut self, commands: &Pipeline) -> Result<Vec<Value>, RedisError> {
+    pub(in crate::redis) async fn ask(&mut self, commands: &Pipeline) -> Result<Vec<Value>, RedisError> {
         if !std::mem::replace(&mut self.is_in_sync, false) {
             return Err(RedisError::Io("it was left in the middle of something".to_owned()));
         }

@@ -6,12 +6,14 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use tokio::sync::mpsc;
 
-use super::endpoint::RedisEndpoint;
-use super::error::RedisError;
-use super::pipeline::Pipeline;
-use super::resp::Value;
-use super::slot_map::{Node, SlotMap, TopologyView};
-use super::transport::Transport;
+use crate::redis::endpoints::endpoint::RedisEndpoint;
+use crate::redis::endpoints::node::Node;
+use crate::redis::error::RedisError;
+use crate::redis::protocol::pipeline::Pipeline;
+use crate::redis::protocol::resp::Value;
+use crate::redis::protocol::transport::Transport;
+
+use super::slot_map::{SlotMap, TopologyView};
 
 /// What is published when a replica has become a master, and when a Sentinel has heard so from another.
 const CHANNELS: [&str; 2] = ["+promoted-slave", "+switch-master"];
@@ -20,7 +22,7 @@ const LISTEN_PAUSE: Duration = Duration::from_secs(1);
 
 /// Asks a Sentinel for the address of a master. During a failover the fields of the master hold the new epoch beside the
 /// old address; so the address is asked for by itself, and last, so that it is never older than the epoch.
-pub(super) async fn ask(transport: &mut Transport, master: &str) -> Result<TopologyView, RedisError> {
+pub(in crate::redis) async fn ask(transport: &mut Transport, master: &str) -> Result<TopologyView, RedisError> {
     let mut commands = Pipeline::new();
     commands.cmd("SENTINEL").arg("MASTER").arg(master);
     commands.cmd("SENTINEL").arg("GET-MASTER-ADDR-BY-NAME").arg(master);
@@ -45,7 +47,7 @@ pub(super) async fn ask(transport: &mut Transport, master: &str) -> Result<Topol
 
 /// Tells whenever a Sentinel announces a failover, of any master; runs until it is dropped. What it misses is found out
 /// by polling, a little later.
-pub(super) async fn listen(sentinel: RedisEndpoint, tell: mpsc::Sender<()>) {
+pub(in crate::redis) async fn listen(sentinel: RedisEndpoint, tell: mpsc::Sender<()>) {
     loop {
         let _ = hear(&sentinel, &tell).await;
         tokio::time::sleep(LISTEN_PAUSE).await;

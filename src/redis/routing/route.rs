@@ -4,44 +4,45 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::slot_map::Node;
+use crate::redis::endpoints::node::Node;
+use crate::redis::endpoints::url::DeploymentKind;
+
 use super::topology::Topology;
-use super::url::DeploymentKind;
 
 /// Where a connection leads to, and for which keys.
 #[derive(Clone, Debug)]
-pub(super) struct KeyRoute {
-    pub(super) topology: Arc<Topology>,
-    pub(super) slot: u16,
+pub(in crate::redis) struct KeyRoute {
+    pub(in crate::redis) topology: Arc<Topology>,
+    pub(in crate::redis) slot: u16,
     /// How long a reply may take.
-    pub(super) reply_timeout: Duration,
+    pub(in crate::redis) reply_timeout: Duration,
     /// `None` where a single server answers for every key at all times.
     node: Option<Node>,
 }
 
 impl KeyRoute {
     /// A route on which the only server answers.
-    pub(super) fn new(topology: Arc<Topology>, slot: u16, reply_timeout: Duration) -> Self {
+    pub(in crate::redis) fn new(topology: Arc<Topology>, slot: u16, reply_timeout: Duration) -> Self {
         Self { topology, slot, reply_timeout, node: None }
     }
 
     /// The route of another hash slot in the same deployment.
-    pub(super) fn of_slot(&self, slot: u16) -> Self {
+    pub(in crate::redis) fn of_slot(&self, slot: u16) -> Self {
         Self { slot, node: None, ..self.clone() }
     }
 
     /// The same route, to another node.
-    pub(super) fn to(&self, node: &Node) -> Self {
+    pub(in crate::redis) fn to(&self, node: &Node) -> Self {
         Self { node: Some(node.clone()), ..self.clone() }
     }
 
     /// Whether its node still answers for the keys, as far as is known.
-    pub(super) fn is_current(&self) -> bool {
+    pub(in crate::redis) fn is_current(&self) -> bool {
         self.node.as_ref().is_none_or(|node| self.topology.is_at(self.slot, node))
     }
 
     /// Waits until another node answers for the keys.
-    pub(super) async fn replaced(&self) {
+    pub(in crate::redis) async fn replaced(&self) {
         match &self.node {
             Some(node) => self.topology.replaced(self.slot, node).await,
             None => std::future::pending().await,
@@ -49,12 +50,12 @@ impl KeyRoute {
     }
 
     /// The host of its node, where there may be several.
-    pub(super) fn host(&self) -> Option<&str> {
+    pub(in crate::redis) fn host(&self) -> Option<&str> {
         self.node.as_ref().map(|node| node.host.as_str())
     }
 
     /// Whether the keys are divided among the nodes of a Cluster.
-    pub(super) fn is_of_cluster(&self) -> bool {
+    pub(in crate::redis) fn is_of_cluster(&self) -> bool {
         self.topology.deployment.kind == DeploymentKind::Cluster
     }
 }

@@ -13,22 +13,22 @@ use crate::tls;
 use super::access::{Certificates, RedisAccess};
 use super::credentials::{CredentialFiles, Credentials, LoginRole};
 use super::endpoint::RedisEndpoint;
-use super::slot_map::Node;
+use super::node::Node;
 use super::url::{DeploymentKind, EndpointAddress, Login};
 
 /// One server, or servers that know of others.
 #[derive(Clone, Debug)]
-pub(super) struct Deployment {
-    pub(super) kind: DeploymentKind,
+pub(in crate::redis) struct Deployment {
+    pub(in crate::redis) kind: DeploymentKind,
     /// The endpoints that the URL names: the server, the Sentinels, or some nodes of a Cluster.
-    pub(super) seeds: Vec<RedisEndpoint>,
+    pub(in crate::redis) seeds: Vec<RedisEndpoint>,
     /// How to connect to any server that keeps data.
     template: RedisEndpoint,
 }
 
 impl Deployment {
     /// Reads a URL and all that belongs to it; `Err` says what is wrong, and never a password.
-    pub(super) fn open(access: &RedisAccess) -> Result<Self, String> {
+    pub(in crate::redis) fn open(access: &RedisAccess) -> Result<Self, String> {
         let url = access.parse_url()?;
         let certificates = &access.certificates;
         let tls = match url.is_encrypted {
@@ -55,7 +55,7 @@ impl Deployment {
     }
 
     /// The endpoint of a node that keeps data, logged in to as the URL says.
-    pub(super) fn endpoint(&self, node: &Node) -> RedisEndpoint {
+    pub(in crate::redis) fn endpoint(&self, node: &Node) -> RedisEndpoint {
         let address = EndpointAddress::Tcp { host: node.host.clone(), port: node.port };
         RedisEndpoint { address, ..self.template.clone() }
     }
@@ -75,7 +75,11 @@ fn tls_config(certificates: &Certificates) -> Result<ClientConfig, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Certificates, Deployment, DeploymentKind, EndpointAddress, RedisAccess};
+    use super::Certificates;
+    use super::Deployment;
+    use super::DeploymentKind;
+    use super::EndpointAddress;
+    use super::RedisAccess;
 
     use crate::secret::SecretSource;
 

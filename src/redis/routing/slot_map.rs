@@ -1,48 +1,33 @@
 //! Which node answers for which hash slot; a single master answers for all of them. Does not know how that is found
 //! out.
 
-use std::fmt;
 use std::ops::RangeInclusive;
+
+use crate::redis::endpoints::node::Node;
 
 /// Hash slots of a Redis Cluster (specification, "Key distribution model").
 pub(super) const SLOTS: u16 = 16_384;
 
-/// The address by which servers name one another.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Node {
-    pub(super) host: String,
-    pub(super) port: u16,
-}
-
-impl fmt::Display for Node {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.host.contains(':') {
-            true => write!(f, "[{}]:{}", self.host, self.port),
-            false => write!(f, "{}:{}", self.host, self.port),
-        }
-    }
-}
-
 /// What one Sentinel or node tells of the topology.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct TopologyView {
+pub(in crate::redis) struct TopologyView {
     /// A newer view has a higher epoch.
-    pub(super) epoch: u64,
+    pub(in crate::redis) epoch: u64,
     pub(super) slots: SlotMap,
 }
 
 /// Ranges of hash slots, each with the node that answers for it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct SlotMap(pub(super) Vec<(RangeInclusive<u16>, Node)>);
+pub(in crate::redis) struct SlotMap(pub(in crate::redis) Vec<(RangeInclusive<u16>, Node)>);
 
 impl SlotMap {
     /// One node answers for every slot.
-    pub(super) fn single(node: Node) -> Self {
+    pub(in crate::redis) fn single(node: Node) -> Self {
         Self(vec![(0..=SLOTS - 1, node)])
     }
 
     /// The node that answers for a slot, if one does.
-    pub(super) fn node(&self, slot: u16) -> Option<&Node> {
+    pub(in crate::redis) fn node(&self, slot: u16) -> Option<&Node> {
         self.0.iter().find(|(slots, _)| slots.contains(&slot)).map(|(_, node)| node)
     }
 
@@ -62,12 +47,12 @@ impl SlotMap {
     }
 
     /// Whether nothing is known.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(in crate::redis) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     /// Every node, each once.
-    pub(super) fn nodes(&self) -> Vec<&Node> {
+    pub(in crate::redis) fn nodes(&self) -> Vec<&Node> {
         let mut nodes = Vec::new();
         for (_, node) in &self.0 {
             if !nodes.contains(&node) {
@@ -80,7 +65,7 @@ impl SlotMap {
 
 /// The slot of a key: CRC-16/XMODEM of what stands between its first braces, or of all of it (specification, "Hash
 /// tags").
-pub(super) fn key_slot(key: &[u8]) -> u16 {
+pub(in crate::redis) fn key_slot(key: &[u8]) -> u16 {
     let tag = key.iter().position(|byte| *byte == b'{').and_then(|open| {
         let rest = &key[open + 1..];
         let length = rest.iter().position(|byte| *byte == b'}').filter(|length| *length > 0)?;
@@ -99,7 +84,10 @@ pub(super) fn key_slot(key: &[u8]) -> u16 {
 
 #[cfg(test)]
 mod tests {
-    use super::{Node, SLOTS, SlotMap, key_slot};
+    use super::Node;
+    use super::SLOTS;
+    use super::SlotMap;
+    use super::key_slot;
 
     fn node(name: &str) -> Node {
         Node { host: name.to_owned(), port: 1 }

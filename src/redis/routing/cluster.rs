@@ -1,15 +1,20 @@
 //! The view that one node of a Cluster has of the topology (`CLUSTER SLOTS`). Does not know other nodes.
 
-use super::endpoint::RedisEndpoint;
-use super::error::{Misconfigured, RedisError};
-use super::info;
-use super::pipeline::Pipeline;
-use super::resp::Value;
-use super::slot_map::{Node, SlotMap, TopologyView};
-use super::transport::Transport;
+use crate::redis::endpoints::endpoint::RedisEndpoint;
+use crate::redis::endpoints::node::Node;
+use crate::redis::error::{Misconfigured, RedisError};
+use crate::redis::info;
+use crate::redis::protocol::pipeline::Pipeline;
+use crate::redis::protocol::resp::Value;
+use crate::redis::protocol::transport::Transport;
+
+use super::slot_map::{SlotMap, TopologyView};
 
 /// Asks the node behind `endpoint` for its view.
-pub(super) async fn ask(transport: &mut Transport, endpoint: &RedisEndpoint) -> Result<TopologyView, RedisError> {
+pub(in crate::redis) async fn ask(
+    transport: &mut Transport,
+    endpoint: &RedisEndpoint,
+) -> Result<TopologyView, RedisError> {
     let mut commands = Pipeline::new();
     commands.cmd("CLUSTER").arg("INFO").cmd("CLUSTER").arg("SLOTS");
     let replies = transport.ask(&commands).await?;
@@ -38,7 +43,7 @@ pub(super) async fn ask(transport: &mut Transport, endpoint: &RedisEndpoint) -> 
 
 /// The slot and the node of a MOVED or ASK redirection (`3999 127.0.0.1:6381`); a node without a name is the one that
 /// replied, at another port.
-pub(super) fn redirection(details: &str, host: Option<&str>) -> Option<(u16, Node)> {
+pub(in crate::redis) fn redirection(details: &str, host: Option<&str>) -> Option<(u16, Node)> {
     let (slot, address) = details.split_once(' ')?;
     let (name, port) = address.trim().rsplit_once(':')?;
     let host = if name.is_empty() { host? } else { name.trim_matches(['[', ']']) };
@@ -54,7 +59,8 @@ fn node(master: &Value, reached: &str) -> Option<Node> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Node, redirection};
+    use super::Node;
+    use super::redirection;
 
     #[test]
     fn a_redirection_names_a_slot_and_a_server() {

@@ -15,10 +15,11 @@ use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 use tokio_rustls::TlsConnector;
 
+use crate::redis::error::RedisError;
+use crate::redis::protocol::pipeline::Pipeline;
+use crate::redis::protocol::transport::{ByteStream, Transport};
+
 use super::credentials::Credentials;
-use super::error::RedisError;
-use super::pipeline::Pipeline;
-use super::transport::{ByteStream, Transport};
 use super::url::EndpointAddress;
 
 /// How long a connection may take to be made.
@@ -31,7 +32,7 @@ const LINE_LEN_MAX: usize = 4_096;
 
 /// A server that can be connected to.
 #[derive(Clone)]
-pub(super) struct RedisEndpoint {
+pub(in crate::redis) struct RedisEndpoint {
     pub(super) address: EndpointAddress,
     pub(super) credentials: Credentials,
     /// How to encrypt, if at all.
@@ -41,8 +42,8 @@ pub(super) struct RedisEndpoint {
 }
 
 /// A connection of the library's that messages are pushed on, and the task that drives it; the task ends with it.
-pub(super) struct PushConnection {
-    pub(super) client: MultiplexedConnection,
+pub(in crate::redis) struct PushConnection {
+    pub(in crate::redis) client: MultiplexedConnection,
     driver: AbortHandle,
 }
 
@@ -54,17 +55,17 @@ impl Drop for PushConnection {
 
 impl RedisEndpoint {
     /// A connection on which a reply may take at most `reply_timeout`.
-    pub(super) async fn connect(&self, reply_timeout: Duration) -> Result<Transport, RedisError> {
+    pub(in crate::redis) async fn connect(&self, reply_timeout: Duration) -> Result<Transport, RedisError> {
         self.in_time(async { Ok(Transport::new(self.authenticated().await?, reply_timeout)) }).await
     }
 
     /// A connection that hears what is published.
-    pub(super) async fn subscribe(&self) -> Result<PubSub, RedisError> {
+    pub(in crate::redis) async fn subscribe(&self) -> Result<PubSub, RedisError> {
         self.in_time(async { Ok(PubSub::new(&no_login(), self.authenticated().await?).await?) }).await
     }
 
     /// A connection on which sharded Pub/Sub messages come to `pushed`.
-    pub(super) async fn subscribe_sharded(
+    pub(in crate::redis) async fn subscribe_sharded(
         &self,
         pushed: mpsc::UnboundedSender<PushInfo>,
     ) -> Result<PushConnection, RedisError> {
@@ -79,7 +80,7 @@ impl RedisEndpoint {
     }
 
     /// Its host name; `None` for a Unix socket.
-    pub(super) fn host(&self) -> Option<&str> {
+    pub(in crate::redis) fn host(&self) -> Option<&str> {
         match &self.address {
             EndpointAddress::Tcp { host, .. } => Some(host),
             EndpointAddress::Socket(_) => None,
@@ -132,14 +133,14 @@ impl RedisEndpoint {
     }
 
     /// The error for a server that hung up during the first exchange.
-    pub(super) fn hung_up(&self, why: &dyn fmt::Display) -> RedisError {
+    pub(in crate::redis) fn hung_up(&self, why: &dyn fmt::Display) -> RedisError {
         let is_bare = self.tls.is_none() && self.host().is_some() && self.is_stranger();
         let perhaps = if is_bare { "; perhaps it speaks TLS only: rediss://" } else { "" };
         RedisError::Io(format!("{self}: {why}{perhaps}"))
     }
 
     /// Notes that the server has replied.
-    pub(super) fn note_reply(&self) {
+    pub(in crate::redis) fn note_reply(&self) {
         self.has_replied.store(true, Ordering::Relaxed);
     }
 

@@ -83,7 +83,7 @@ impl Value {
     }
 
     /// Decodes `count` values from the front of the bytes.
-    pub(super) fn decode(bytes: &mut Bytes, count: usize) -> Result<Vec<Self>, ProtocolError> {
+    pub(in crate::redis) fn decode(bytes: &mut Bytes, count: usize) -> Result<Vec<Self>, ProtocolError> {
         Self::decode_some(bytes, count, 0)
     }
 
@@ -135,7 +135,7 @@ pub(super) struct FrameScanner {
 
 impl FrameScanner {
     /// Where the next frame ends; `None` when its end has not come yet.
-    pub(super) fn end(&mut self, bytes: &[u8]) -> Result<Option<usize>, ProtocolError> {
+    pub(in crate::redis) fn end(&mut self, bytes: &[u8]) -> Result<Option<usize>, ProtocolError> {
         self.left = self.left.max(1);
         while self.left > 0 {
             let rest = &bytes[self.at.min(bytes.len())..];
@@ -182,7 +182,9 @@ fn signed(digits: &[u8]) -> Result<i64, ProtocolError> {
 mod tests {
     use bytes::Bytes;
 
-    use super::{FrameScanner, ProtocolError, Value};
+    use super::FrameScanner;
+    use super::ProtocolError;
+    use super::Value;
 
     fn end(bytes: &[u8]) -> Result<Option<usize>, ProtocolError> {
         FrameScanner::default().end(bytes)

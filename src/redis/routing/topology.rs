@@ -11,14 +11,16 @@ use tokio::sync::{Mutex as AsyncMutex, Notify, mpsc};
 use tracing::info;
 
 use crate::clock::{Clock, Moment};
+use crate::redis::circuit_breaker::CircuitBreaker;
+use crate::redis::endpoints::deployment::Deployment;
+use crate::redis::endpoints::endpoint::RedisEndpoint;
+use crate::redis::endpoints::node::Node;
+use crate::redis::endpoints::url::DeploymentKind;
+use crate::redis::error::RedisError;
 
-use super::circuit_breaker::CircuitBreaker;
-use super::deployment::Deployment;
-use super::endpoint::RedisEndpoint;
-use super::error::RedisError;
-use super::slot_map::{Node, TopologyView};
-use super::url::DeploymentKind;
-use super::{cluster, sentinel};
+use super::cluster;
+use super::sentinel;
+use super::slot_map::TopologyView;
 
 /// How long a Sentinel or a node may take to tell its view.
 const ANSWER_TIMEOUT: Duration = Duration::from_millis(300);
@@ -29,14 +31,14 @@ const REFRESH_PAUSE: Duration = Duration::from_millis(50);
 type SentinelListener = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Announcements of failovers; dropping them ends the listeners.
-pub(super) struct Announcements {
+pub(in crate::redis) struct Announcements {
     told: mpsc::Receiver<()>,
     listeners: FuturesUnordered<SentinelListener>,
 }
 
 impl Announcements {
     /// Waits for the next one.
-    pub(super) async fn next(&mut self) {
+    pub(in crate::redis) async fn next(&mut self) {
         let listening = async {
             while self.listeners.next().await.is_some() {}
             std::future::pending().await
@@ -50,8 +52,8 @@ impl Announcements {
 
 /// The nodes of a deployment, and what is known of them.
 #[derive(Debug)]
-pub(super) struct Topology {
-    pub(super) deployment: Deployment,
+pub(in crate::redis) struct Topology {
+    pub(in crate::redis) deployment: Deployment,
     clock: Clock,
     known: RwLock<KnownTopology>,
     /// Another node answers for some slot.
@@ -80,7 +82,7 @@ impl KnownTopology {
 
 impl Topology {
     /// Nothing is known yet.
-    pub(super) fn new(deployment: Deployment) -> Self {
+    pub(in crate::redis) fn new(deployment: Deployment) -> Self {
         let view = TopologyView::default();
         let known = RwLock::new(KnownTopology { view, changes: 0, invalidations: 1, refreshed: 0 });
         let (refreshes, breakers) = (AsyncMutex::default(), Mutex::default());
@@ -88,7 +90,7 @@ impl Topology {
     }
 
     /// Attempts to connect to an endpoint, unless its circuit breaker is open.
-    pub(super) async fn attempt<T>(
+    pub(in crate::redis) async fn attempt<T>(
         &self,
         endpoint: &RedisEndpoint,
         made: impl Future<Output = Result<T, RedisError>>,
@@ -106,12 +108,12 @@ impl Topology {
     }
 
     /// Marks the view as stale.
-    pub(super) fn invalidate(&self) {
+    pub(in crate::redis) fn invalidate(&self) {
         self.known.write().invalidations += 1;
     }
 
     /// A node told that another one answers for a slot.
-    pub(super) fn moved(&self, slot: u16, node: Node) {
+    pub(in crate::redis) fn moved(&self, slot: u16, node: Node) {
         let mut known = self.known.write();
         known.view.slots.reassign(slot, node);
         known.changes += 1;
@@ -121,7 +123,7 @@ impl Topology {
     }
 
     /// How often the view has changed.
-    pub(super) fn changes(&self) -> u64 {
+    pub(in crate::redis) fn changes(&self) -> u64 {
         self.known.read().changes
     }
 
@@ -131,7 +133,7 @@ impl Topology {
     }
 
     /// Announces failovers, where Sentinels do.
-    pub(super) fn listen(&self) -> Announcements {
+    pub(in crate::redis) fn listen(&self) -> Announcements {
         let (tell, told) = mpsc::channel(1);
         let listeners = FuturesUnordered::<SentinelListener>::new();
         if matches!(self.deployment.kind, DeploymentKind::Sentinel { .. }) {
@@ -143,7 +145,7 @@ impl Topology {
     }
 
     /// Waits until another node answers for a slot.
-    pub(super) async fn replaced(&self, slot: u16, node: &Node) {
+    pub(in crate::redis) async fn replaced(&self, slot: u16, node: &Node) {
         loop {
             // Registers first, so that no change between the look and the wait is missed.
             let mut changed = std::pin::pin!(self.changed.notified());
@@ -156,7 +158,7 @@ impl Topology {
     }
 
     /// The node that answers for a slot.
-    pub(super) async fn find(&self, slot: u16) -> Result<Node, RedisError> {
+    pub(in crate::redis) async fn find(&self, slot: u16) -> Result<Node, RedisError> {
         let refreshed = self.refresh().await;
         let node = self.known.read().view.slots.node(slot).cloned();
         match (node, refreshed) {
@@ -167,7 +169,7 @@ impl Topology {
     }
 
     /// Refreshes a stale view. Callers that come meanwhile share the answer.
-    pub(super) async fn refresh(&self) -> Result<(), RedisError> {
+    pub(in crate::redis) async fn refresh(&self) -> Result<(), RedisError> {
         if !self.known.read().is_stale() {
             return Ok(());
         }

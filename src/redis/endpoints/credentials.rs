@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tracing::warn;
 
+use crate::redis::error::RedisError;
+
 use super::access::RedisAccess;
-use super::error::RedisError;
 use super::url::{Login, RedisUrl};
 
 /// What kind of server asks for a login.
@@ -34,7 +35,7 @@ pub(super) struct CredentialFiles {
 }
 
 impl CredentialFiles {
-    pub(super) fn new(access: RedisAccess, at_start: RedisUrl) -> Self {
+    pub(in crate::redis) fn new(access: RedisAccess, at_start: RedisUrl) -> Self {
         Self { access, at_start, names_other_servers: AtomicBool::new(false) }
     }
 
@@ -53,12 +54,12 @@ impl CredentialFiles {
 
 impl Credentials {
     /// Credentials that begin with `at_start`.
-    pub(super) fn new(at_start: Login, role: LoginRole, files: Option<Arc<CredentialFiles>>) -> Self {
+    pub(in crate::redis) fn new(at_start: Login, role: LoginRole, files: Option<Arc<CredentialFiles>>) -> Self {
         Self { at_start, role, files }
     }
 
     /// The present login.
-    pub(super) async fn now(&self) -> Result<Login, RedisError> {
+    pub(in crate::redis) async fn now(&self) -> Result<Login, RedisError> {
         let Some(files) = &self.files else { return Ok(self.at_start.clone()) };
         let files = Arc::clone(files);
         // A disk may take long.
