@@ -2,6 +2,7 @@
 //! asks for the time, and that what is written down about the server is what the server does.
 
 mod circles;
+mod names;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

@@ -12,7 +12,7 @@ use prometheus_client::registry::Registry;
 use crate::engine::Timestamp;
 use crate::supervision::Supervisor;
 
-use super::BytesBudget;
+use super::budget::BytesBudget;
 
 const ROUND_TRIP_BUCKETS_S: [f64; 12] =
     [0.000_1, 0.000_2, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0];

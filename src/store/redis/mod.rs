@@ -11,6 +11,7 @@ mod read;
 mod record_policy;
 mod replies;
 mod shard;
+mod shard_tasks;
 mod subscriptions;
 mod time;
 

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 
 use crate::client_address::ClientAddress;
 use crate::clock::Clock;
@@ -12,27 +12,24 @@ use crate::engine::{Millis, SessionId, Timestamp};
 use crate::redis::WakeUp;
 use crate::store::arrival::{Arrival, Arrivals};
 use crate::store::{
-    Commit, CommitOutcome, Lifetimes, Listener, Metrics, PendingAudit, RateLimit, RateLimitStatus, Read, StoreError,
-    Subscribed, ids,
+    Commit, CommitOutcome, Listener, Metrics, PendingAudit, RateLimit, RateLimitStatus, Read, StoreError, Subscribed,
+    ids,
 };
-use crate::supervision::{Supervisor, Task, TaskExit};
 
 use super::commit::{
-    AuditProducer, Cancellation, CommitContext, CommitPolicy, Committer, DecisionInputs, PendingCommit, RefusalCounter,
-    Replicas,
+    AuditProducer, Cancellation, CommitContext, CommitPolicy, DecisionInputs, PendingCommit, RefusalCounter, Replicas,
 };
 use super::connection::{Connector, StoreLocation};
 use super::deadlines::{self, Timers};
 use super::health::{HealthLog, LossDetector, ServerHealth, ShardHealth};
-use super::read::{self, Lookup, Readers};
+use super::read::{Lookup, ReaderPool};
 use super::record_policy::RecordPolicy;
-use super::subscriptions::{INTERRUPTED, SubscriptionRequest, WatchedSessions};
+use super::shard_tasks;
+use super::subscriptions::{INTERRUPTED, SubscriptionRequest};
 use super::time::ServerClock;
 
 /// Committers, and connections for reads, where all sessions are in one shard. Of many shards each has one.
 const CONNECTIONS_WHOLE: usize = 2;
-/// Commands and reads that may wait for each connection; one more is refused.
-const WAITING_MAX: usize = 4_096;
 /// Overdue sessions that are returned at once.
 const OVERDUE_BATCH: usize = 1_024;
 
@@ -49,7 +46,7 @@ pub(super) struct RedisShard {
     /// How long a call waits.
     patience: Duration,
     committers: Box<[mpsc::Sender<PendingCommit>]>,
-    readers: Readers,
+    readers: ReaderPool,
     subscriptions: mpsc::UnboundedSender<SubscriptionRequest>,
 }
 
@@ -99,10 +96,11 @@ impl RedisShard {
             keyspace,
         });
         let wake_up = context.audit.wake_up().clone();
-        let committers = spawn_committers(&supervisor, &context, &connector, connections, connections_all);
-        let readers = spawn_readers(&supervisor, &connector, connections, connections_all);
-        let readers = Readers::new(readers, patience);
-        let subscriptions = spawn_subscriptions(&supervisor, &connector, lifetimes, listener, readers.clone());
+        let committers = shard_tasks::spawn_committers(&supervisor, &context, &connector, connections, connections_all);
+        let readers = shard_tasks::spawn_readers(&supervisor, &connector, connections, connections_all);
+        let readers = ReaderPool::new(readers, patience);
+        let subscriptions =
+            shard_tasks::spawn_subscriptions(&supervisor, &connector, lifetimes, listener, readers.clone());
         let clock = clock.clone();
         Self { clock, connector, arrivals, timers, wake_up, timeout, patience, committers, readers, subscriptions }
     }
@@ -233,79 +231,4 @@ impl RedisShard {
     pub(super) async fn run(&self) {
         deadlines::sweep(&self.connector, &self.timers).await;
     }
-}
-
-/// Commands that wait for a committer, or lookups for a reader. A task that is restarted goes on with them.
-fn inbox<T>() -> (mpsc::Sender<T>, Arc<AsyncMutex<mpsc::Receiver<T>>>) {
-    let (sender, inbox) = mpsc::channel(WAITING_MAX);
-    (sender, Arc::new(AsyncMutex::new(inbox)))
-}
-
-async fn opened<T>(inbox: Arc<AsyncMutex<T>>) -> OwnedMutexGuard<T> {
-    inbox.lock_owned().await
-}
-
-fn spawn_committers(
-    supervisor: &Supervisor,
-    context: &Arc<CommitContext>,
-    connector: &Arc<Connector>,
-    count: usize,
-    count_all: usize,
-) -> Box<[mpsc::Sender<PendingCommit>]> {
-    let spawn = |_| {
-        let (sender, inbox) = inbox();
-        let (context, connector) = (Arc::clone(context), Arc::clone(connector));
-        supervisor.spawn_kept(Task::essential("committer"), move || {
-            let (context, connector, inbox) = (Arc::clone(&context), Arc::clone(&connector), Arc::clone(&inbox));
-            async move {
-                Committer::new(context, connector, opened(inbox).await, count_all).run().await;
-                TaskExit::Done
-            }
-        });
-        sender
-    };
-    (0..count).map(spawn).collect()
-}
-
-fn spawn_readers(
-    supervisor: &Supervisor,
-    connector: &Arc<Connector>,
-    count: usize,
-    count_all: usize,
-) -> Arc<[mpsc::Sender<Lookup>]> {
-    let spawn = |_| {
-        let (sender, inbox) = inbox();
-        let connector = Arc::clone(connector);
-        supervisor.spawn_kept(Task::essential("reader"), move || {
-            let (connector, inbox) = (Arc::clone(&connector), Arc::clone(&inbox));
-            async move {
-                read::serve(connector, opened(inbox).await, count_all).await;
-                TaskExit::Done
-            }
-        });
-        sender
-    };
-    (0..count).map(spawn).collect()
-}
-
-fn spawn_subscriptions(
-    supervisor: &Supervisor,
-    connector: &Arc<Connector>,
-    lifetimes: Lifetimes,
-    listener: Arc<dyn Listener>,
-    readers: Readers,
-) -> mpsc::UnboundedSender<SubscriptionRequest> {
-    let (sender, inbox) = mpsc::unbounded_channel();
-    let requests = sender.downgrade();
-    let watched = WatchedSessions::new(Arc::clone(connector), lifetimes, listener, readers, requests, inbox);
-    // A task that is restarted goes on with the same sessions.
-    let watched = Arc::new(AsyncMutex::new(watched));
-    supervisor.spawn_kept(Task::essential("updates"), move || {
-        let watched = Arc::clone(&watched);
-        async move {
-            watched.lock().await.run().await;
-            TaskExit::Done
-        }
-    });
-    sender
 }

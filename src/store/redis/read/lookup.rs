@@ -45,13 +45,13 @@ pub(in crate::store::redis) struct StoredRecord {
 
 /// The readers of a shard. Cloning shares them.
 #[derive(Clone)]
-pub(in crate::store::redis) struct Readers {
+pub(in crate::store::redis) struct ReaderPool {
     inboxes: Arc<[mpsc::Sender<Lookup>]>,
     /// How long an answer is waited for.
     patience: Duration,
 }
 
-impl Readers {
+impl ReaderPool {
     pub(in crate::store::redis) fn new(inboxes: Arc<[mpsc::Sender<Lookup>]>, patience: Duration) -> Self {
         Self { inboxes, patience }
     }

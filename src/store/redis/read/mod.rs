@@ -4,5 +4,5 @@ mod lookup;
 mod reader;
 mod validated_values;
 
-pub(super) use lookup::{Lookup, Readers, StoredRecord};
+pub(super) use lookup::{Lookup, ReaderPool, StoredRecord};
 pub(super) use reader::serve;

@@ -8,6 +8,8 @@ use bytes::Bytes;
 use crate::clock::Moment;
 use crate::engine::{Millis, StateTag, Timestamp};
 
+use super::newest_state::{NewestState, StateOrigin};
+
 /// How long a channel is kept that nobody watches any more.
 const LINGER: Duration = Duration::from_secs(3);
 
@@ -24,7 +26,7 @@ pub(super) struct Channel {
     unwatched_since: Option<Moment>,
     /// Its channel is heard, and what was heard of it is known.
     pub(super) is_heard: bool,
-    newest: Option<Newest>,
+    newest: Option<NewestState>,
     /// The newest that was handed on.
     told: Option<StateTag>,
     /// Something was published while nobody watched.
@@ -36,26 +38,6 @@ pub(super) struct Channel {
     refresh: Refresh,
     /// When it will be looked at whether it is still there.
     pub(super) look_at: Option<Timestamp>,
-}
-
-/// A state, or a deletion, that was heard of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Newest {
-    tag: StateTag,
-    made: StateOrigin,
-    /// It was read, and all that it shows was told with it.
-    is_read: bool,
-    /// It is a deletion: what comes next is another session of that name.
-    is_end: bool,
-}
-
-/// What is known of how a state was made.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct StateOrigin {
-    /// When it was made, as far as it says so.
-    pub(super) changed_at: Timestamp,
-    /// Until when it is kept if nothing follows, as far as that can be told.
-    pub(super) kept_until: Option<Timestamp>,
 }
 
 /// Whether the stored state is being read.
@@ -120,7 +102,7 @@ impl Channel {
         let was_stale = std::mem::take(&mut self.is_stale);
         if !self.is_heard || was_stale {
             self.is_heard = true;
-            self.newest = state.map(|(tag, made)| Newest { tag, made, is_read: false, is_end: false });
+            self.newest = state.map(|(tag, made)| NewestState { tag, made, is_read: false, is_end: false });
         }
         std::mem::take(&mut self.held)
     }
@@ -132,13 +114,15 @@ impl Channel {
             return Belief::Old;
         }
         let is_sure = match self.newest {
-            Some(Newest { tag: known, .. })
+            Some(NewestState { tag: known, .. })
                 if tag <= known || (tag.epoch == known.epoch && tag.version == known.version + 1) =>
             {
                 true
             }
-            Some(Newest { is_end: false, .. }) => false,
-            Some(Newest { is_end: true, .. }) | None => tag.version == 1 && tag.epoch <= (now() + AHEAD_MAX).as_ms(),
+            Some(NewestState { is_end: false, .. }) => false,
+            Some(NewestState { is_end: true, .. }) | None => {
+                tag.version == 1 && tag.epoch <= (now() + AHEAD_MAX).as_ms()
+            }
         };
         if is_sure { Belief::Sure } else { Belief::Doubt }
     }
@@ -156,9 +140,9 @@ impl Channel {
         }
     }
 
-    fn newest_of(&self, tag: StateTag, made: Option<StateOrigin>, is_read: bool) -> Newest {
+    fn newest_of(&self, tag: StateTag, made: Option<StateOrigin>, is_read: bool) -> NewestState {
         let end = || StateOrigin { changed_at: self.changed_at().unwrap_or_default(), kept_until: None };
-        Newest { tag, made: made.unwrap_or_else(end), is_read, is_end: made.is_none() }
+        NewestState { tag, made: made.unwrap_or_else(end), is_read, is_end: made.is_none() }
     }
 
     /// Until when the newest is kept that is known, if it is no end.
@@ -180,7 +164,7 @@ impl Channel {
     /// Nothing is stored any more. Returns what that end is called, if the newest state that is known has outlived its
     /// lifetime: what comes next is another session of that name.
     pub(super) fn lapses(&mut self, now: Timestamp) -> Option<StateTag> {
-        let Newest { tag: StateTag { epoch, version }, made, .. } = self.newest?;
+        let NewestState { tag: StateTag { epoch, version }, made, .. } = self.newest?;
         if made.kept_until? > now {
             return None;
         }

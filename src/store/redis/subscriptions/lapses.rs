@@ -7,7 +7,8 @@ use crate::store::Lifetimes;
 use crate::store::redis::record_policy::ttl_s;
 use crate::wire::{self, LifetimeBasis};
 
-use super::channel::{Channel, StateOrigin};
+use super::channel::Channel;
+use super::newest_state::StateOrigin;
 
 /// When watched sessions are to be looked at.
 #[derive(Debug, Default)]

@@ -5,6 +5,7 @@ mod channel;
 mod joins;
 mod lapses;
 mod messages;
+mod newest_state;
 mod pending_read;
 mod request;
 mod resync;

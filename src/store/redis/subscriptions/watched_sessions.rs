@@ -12,7 +12,7 @@ use crate::engine::{SessionId, Timestamp};
 use crate::random;
 use crate::store::metrics::Rejected;
 use crate::store::redis::connection::Connector;
-use crate::store::redis::read::Readers;
+use crate::store::redis::read::ReaderPool;
 use crate::store::{Lifetimes, Listener, StoreError, Subscription};
 
 use super::channel::Channel;
@@ -28,7 +28,7 @@ pub(in crate::store::redis) struct WatchedSessions {
     pub(super) connector: Arc<Connector>,
     pub(super) lifetimes: Lifetimes,
     pub(super) listener: Arc<dyn Listener>,
-    pub(super) readers: Readers,
+    pub(super) readers: ReaderPool,
     requests: mpsc::WeakUnboundedSender<SubscriptionRequest>,
     pub(super) inbox: mpsc::UnboundedReceiver<SubscriptionRequest>,
     pub(super) watched: HashMap<SessionId, Channel>,
@@ -59,7 +59,7 @@ impl WatchedSessions {
         connector: Arc<Connector>,
         lifetimes: Lifetimes,
         listener: Arc<dyn Listener>,
-        readers: Readers,
+        readers: ReaderPool,
         requests: mpsc::WeakUnboundedSender<SubscriptionRequest>,
         inbox: mpsc::UnboundedReceiver<SubscriptionRequest>,
     ) -> Self {
