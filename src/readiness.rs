@@ -10,6 +10,16 @@ pub enum Finding {
     Degraded(String),
 }
 
+impl Finding {
+    /// Why requests cannot be served, if they cannot.
+    pub fn unready_reason(self) -> Option<String> {
+        match self {
+            Finding::NotReady(why) => Some(why),
+            Finding::Degraded(_) => None,
+        }
+    }
+}
+
 /// The server's condition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Condition {

@@ -28,7 +28,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("tls", &[]),
     ("redis", &["engine", "clock", "client_address", "secret", "supervision", "tls"]),
     ("audit", &["random", "engine", "wire", "clock", "supervision", "redis"]),
-    ("store", &["random", "engine", "wire", "clock", "client_address", "supervision", "redis"]),
+    ("store", &["random", "engine", "wire", "clock", "client_address", "supervision", "readiness", "redis"]),
     ("instances", &["supervision", "redis", "store"]),
     ("postgres", &["random", "engine", "wire", "secret", "tls", "clock", "supervision", "audit", "store"]),
     ("sessions", &["engine", "client_address", "supervision", "wire", "store"]),

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use crate::engine::Millis;
 use crate::memory_limit;
-use crate::readiness::Finding;
 use crate::redis::{Keyspace, RedisServer, WakeUp};
 use crate::store::file::DataDir;
 use crate::store::memory::{self, Memory};
@@ -62,7 +61,7 @@ impl Wiring<'_> {
                 None => Arc::new(Memory::new(self.clock.clone(), limit, listener, metrics)),
             };
             let asked = Arc::clone(&store);
-            self.readiness.add("store", move || asked.unready_reason().map(Finding::NotReady));
+            self.readiness.add("store", move || asked.health());
             return Ok(WiredBackend { store, record_format, wake_ups: Vec::new() });
         };
         let (server, keyspace) = (server.clone(), Keyspace::new(&redis.prefix, redis.partitions));
@@ -74,9 +73,7 @@ impl Wiring<'_> {
         let store = RedisStore::new(&self.clock, location, records, commits, &listener, &metrics);
         let wake_ups = store.wake_ups();
         let asked = store.clone();
-        let missing =
-            move || asked.unready_reason().map(Finding::NotReady).or_else(|| asked.impaired().map(Finding::Degraded));
-        self.readiness.add("store", missing);
+        self.readiness.add("store", move || asked.health());
         Ok(WiredBackend { store: Arc::new(store), record_format, wake_ups })
     }
 }

@@ -76,7 +76,8 @@ async fn forget_old(data: DataDir, clock: Clock, age_max: Duration) {
 /// It ends by itself when the store is of no use any more.
 async fn upkeep(store: Arc<dyn Backend>) -> TaskExit {
     store.run().await;
-    TaskExit::Fatal(store.unready_reason().unwrap_or_else(|| "the store cannot be used".to_owned()))
+    let reason = store.health().into_iter().find_map(Finding::unready_reason);
+    TaskExit::Fatal(reason.unwrap_or_else(|| "the store cannot be used".to_owned()))
 }
 
 /// What is said of a task that fails.

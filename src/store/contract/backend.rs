@@ -1,5 +1,7 @@
 //! A backend: every role of the contract, and the tasks behind them. Does not know what its parts are handed to.
 
+use crate::readiness::Finding;
+
 use super::deadlines::Deadlines;
 use super::error::BoxFuture;
 use super::rate_limiter::RateLimiter;
@@ -11,6 +13,6 @@ pub trait Backend: SessionStore + Deadlines + RateLimiter {
     /// does not help.
     fn run(&self) -> BoxFuture<'_, ()>;
 
-    /// Why no requests can be served; `None` when they can.
-    fn unready_reason(&self) -> Option<String>;
+    /// Everything that is wrong with the backend now: what keeps requests from being served, and what else does not work.
+    fn health(&self) -> Vec<Finding>;
 }

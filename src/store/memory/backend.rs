@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::client_address::ClientAddress;
 use crate::clock::Clock;
 use crate::engine::{Millis, SessionId, Timestamp};
+use crate::readiness::Finding;
 use crate::store::arrival::Arrival;
 use crate::store::contract::{
     Backend, BoxFuture, Commit, CommitOutcome, Deadlines, Listener, PartitionClocks, PendingAudit, RateLimit,
@@ -187,7 +188,7 @@ impl<D: Durability> Backend for Memory<D> {
         })
     }
 
-    fn unready_reason(&self) -> Option<String> {
-        self.0.durability.fault()
+    fn health(&self) -> Vec<Finding> {
+        self.0.durability.fault().map(Finding::NotReady).into_iter().collect()
     }
 }

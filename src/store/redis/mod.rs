@@ -25,6 +25,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use crate::client_address::ClientAddress;
 use crate::clock::Clock;
 use crate::engine::{SessionId, Timestamp};
+use crate::readiness::Finding;
 use crate::redis::{Keyspace, RedisServer, WakeUp};
 
 use super::arrival::Arrival;
@@ -35,9 +36,12 @@ use super::{
 };
 pub use commit::{CommitPolicy, QueueBudget};
 pub use connection::StoreLocation;
+use health::DEGRADATIONS;
 pub use record_policy::{RecordFormat, RecordPolicy};
 use shard::RedisShard;
 
+/// Different causes of one kind that are named at most.
+const SENTENCES_MAX: usize = 8;
 /// How long to wait for a clock before another one is asked, too.
 const CLOCK_PATIENCE: Duration = Duration::from_millis(25);
 
@@ -76,19 +80,10 @@ impl RedisStore {
         self.shards.iter().map(RedisShard::wake_up).collect()
     }
 
-    /// What does not work although some of the sessions are served.
-    pub fn impaired(&self) -> Option<String> {
-        let all = self.shards.len();
-        let told = |said: Vec<String>| {
-            let first = said.first()?;
-            Some(if all == 1 { first.clone() } else { format!("{} of {all} partitions: {first}", said.len()) })
-        };
-        let missing: Vec<_> = self.shards.iter().filter_map(RedisShard::unready_reason).collect();
-        if !missing.is_empty() && missing.len() < all {
-            return told(missing);
-        }
-        let impaired = told(self.shards.iter().filter_map(|shard| shard.degradations().into_iter().next()).collect());
-        impaired.or_else(|| self.shards.iter().find_map(RedisShard::step_report))
+    /// How many shards say something of a kind, and what the first one says.
+    fn of_all(&self, said: Vec<String>) -> Option<String> {
+        let (count, all, first) = (said.len(), self.shards.len(), said.into_iter().next()?);
+        Some(if all == 1 { first } else { format!("{count} of {all} partitions: {first}") })
     }
 
     fn of(&self, id: SessionId) -> &RedisShard {
@@ -206,11 +201,27 @@ impl Backend for RedisStore {
         })
     }
 
-    fn unready_reason(&self) -> Option<String> {
-        let mut missing = None;
-        for shard in &*self.shards {
-            missing = Some(shard.unready_reason()?);
+    /// All shards are named together: first what keeps them from serving, then what else does not work.
+    fn health(&self) -> Vec<Finding> {
+        let unready: Vec<_> = self.shards.iter().filter_map(RedisShard::unready_reason).collect();
+        if unready.len() == self.shards.len() {
+            return distinct(unready).into_iter().map(Finding::NotReady).collect();
         }
-        missing
+        let serving = || self.shards.iter().filter(|shard| shard.unready_reason().is_none());
+        let mut degraded: Vec<_> = self.of_all(unready).into_iter().collect();
+        for kind in 0..DEGRADATIONS {
+            let shards = serving().map(|shard| shard.degradations());
+            degraded.extend(self.of_all(shards.filter_map(|mut all| all[kind].take()).collect()));
+        }
+        degraded.extend(distinct(serving().filter_map(RedisShard::step_report).collect()));
+        degraded.into_iter().map(Finding::Degraded).collect()
     }
+}
+
+/// Each sentence once, and a few at most.
+fn distinct(mut sentences: Vec<String>) -> Vec<String> {
+    sentences.sort_unstable();
+    sentences.dedup();
+    sentences.truncate(SENTENCES_MAX);
+    sentences
 }

@@ -21,7 +21,7 @@ use super::commit::{
 };
 use super::connection::{Connector, StoreLocation};
 use super::deadlines::{self, Timers};
-use super::health::{HealthLog, LossDetector, ServerHealth, ShardHealth};
+use super::health::{DEGRADATIONS, HealthLog, LossDetector, ServerHealth, ShardHealth};
 use super::read::{Lookup, ReaderPool};
 use super::record_policy::RecordPolicy;
 use super::shard_tasks;
@@ -116,7 +116,7 @@ impl RedisShard {
     }
 
     /// What does not work although sessions are served.
-    pub(super) fn degradations(&self) -> Vec<String> {
+    pub(super) fn degradations(&self) -> [Option<String>; DEGRADATIONS] {
         self.connector.health().degradations()
     }
 

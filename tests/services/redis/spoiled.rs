@@ -100,6 +100,38 @@ async fn a_key_that_cannot_be_written_to_harms_only_who_shares_it_and_only_while
     }
 }
 
+/// Whoever looks at `/ready` learns everything that is wrong at once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn all_causes_that_there_are_at_once_are_named() {
+    let redis = Redis::start();
+    let server = audited(&redis, &[("PARTITIONS", "2")]).await;
+    let mut client = server.connect().await;
+    let (harmed, _, tag) = apart(&redis, &mut client).await;
+    let key = format!("db-writes:{tag}:pending");
+    set_aside(&redis, &key);
+    ask(&redis, &["SET", &key, "x"]);
+    wait::until("the key is noticed", async || switch(&mut client, harmed).await.status == 503).await;
+    ask(&redis, &["CONFIG", "SET", "maxmemory", "1"]);
+    wait::until("both are named", async || {
+        let body = client.ask("GET", "/ready", "").await.json();
+        let causes = body["causes"].as_array().cloned().unwrap_or_default();
+        let of_store = causes.iter().filter(|cause| cause["component"] == "store");
+        let of_store: Vec<_> = of_store.filter_map(|cause| cause["error"].as_str()).collect();
+        let is_named = |what: &str| of_store.iter().any(|error| error.starts_with(what));
+        let error = body["error"].as_str().unwrap_or_default();
+        assert!(of_store.iter().all(|cause| error.contains(cause)), "{body}");
+        body["status"] == "degraded" && is_named("Redis refuses changes: OOM") && is_named("1 of 2 partitions: ")
+    })
+    .await;
+    ask(&redis, &["CONFIG", "SET", "maxmemory", "0"]);
+    put_back(&redis, &key);
+    wait::until("none is named any more", async || {
+        let (status, why) = readiness(&mut client).await;
+        status == 200 && !why.contains("partitions") && !why.contains("refuses")
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_transaction_that_was_executed_in_part_is_over_when_its_key_is_mended() {
     let redis = Redis::start();

@@ -57,7 +57,7 @@ impl<B: Backend> Rig<B> {
         let keeper = Arc::clone(&store);
         upkeep.spawn(async move { keeper.run().await });
         let sessions = Sessions::new(Arc::clone(&store) as _);
-        assert_eq!(store.unready_reason(), None, "a store that is open can serve");
+        assert_eq!(store.health(), [], "a store that is open can serve");
         Self { store, sessions, heard, backend, _upkeep: upkeep }
     }
 

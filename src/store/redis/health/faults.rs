@@ -102,13 +102,16 @@ impl Faults {
         known.everywhere.clone().or_else(|| known.partitions.values().next().filter(|_| all).cloned())
     }
 
-    /// Why some changes cannot be made, or none at the moment.
-    pub(super) fn some(&self, partitions: usize) -> Vec<String> {
+    /// Why the server takes no changes at the moment.
+    pub(super) fn refusal(&self) -> Option<String> {
+        self.known.lock().refusal.as_ref().map(|why| format!("Redis refuses changes: {why}"))
+    }
+
+    /// Why changes of some of so many partitions cannot be made.
+    pub(super) fn some(&self, partitions: usize) -> Option<String> {
         let known = self.known.lock();
-        let refusal = known.refusal.as_ref().map(|why| format!("Redis refuses changes: {why}"));
-        let first = known.partitions.values().next();
-        let keys = first.map(|first| format!("{} of {partitions} partitions: {first}", known.partitions.len()));
-        refusal.into_iter().chain(keys).collect()
+        let first = known.partitions.values().next()?;
+        Some(format!("{} of {partitions} partitions: {first}", known.partitions.len()))
     }
 }
 

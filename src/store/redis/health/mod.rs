@@ -13,4 +13,4 @@ pub(super) use health_log::HealthLog;
 pub(super) use inspection::Inspection;
 pub(super) use loss_detector::LossDetector;
 pub(super) use server_health::ServerHealth;
-pub(super) use shard_health::ShardHealth;
+pub(super) use shard_health::{DEGRADATIONS, ShardHealth};

@@ -11,6 +11,9 @@ use super::faults::Faults;
 use super::quarantine::Quarantine;
 use super::server_health::ServerHealth;
 
+/// The kinds of what may not work although sessions are served: changes, keys, updates.
+pub(in crate::store::redis) const DEGRADATIONS: usize = 3;
+
 /// The health of a shard.
 pub(in crate::store::redis) struct ShardHealth {
     pub(in crate::store::redis) server: ServerHealth,
@@ -35,10 +38,10 @@ impl ShardHealth {
         self.server.missing().or_else(|| self.faults.whole(self.partitions))
     }
 
-    /// What does not work although sessions are served.
-    pub(in crate::store::redis) fn degradations(&self) -> Vec<String> {
+    /// What does not work although sessions are served, each kind in its place.
+    pub(in crate::store::redis) fn degradations(&self) -> [Option<String>; DEGRADATIONS] {
         let interrupted = self.interrupted.lock().as_ref().map(|why| format!("updates are interrupted: {why}"));
-        self.faults.some(self.partitions).into_iter().chain(interrupted).collect()
+        [self.faults.refusal(), self.faults.some(self.partitions), interrupted]
     }
 
     /// Updates are interrupted, and why; or arrive again.
