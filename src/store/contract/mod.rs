@@ -43,7 +43,7 @@
 //! - **Metrics.** It counts in [`Metrics`](super::Metrics): how late the first change after a deadline is, bounds that
 //!   refuse, and, where there is a network, conflicts, retries, unknown outcomes and round trips.
 //! - **Tasks.** The supervisor in [`Metrics`](super::Metrics) keeps each of its tasks and restarts it after a panic;
-//!   [`Backend::run`] ends only when the backend is of no use any more, and [`Backend::unready_reason`] says why.
+//!   [`Backend::run`] ends only when the backend is of no use any more, and [`Backend::health`] says why.
 
 mod archive;
 mod backend;
