@@ -13,7 +13,7 @@ use super::connection::RedisConnection;
 use super::error::RedisError;
 use super::keyspace::{Keyspace, Partition, QueueKey};
 
-/// MissingPermissions permissions that are named in one error.
+/// Permissions that are named in one error.
 const NAMED_MAX: usize = 12;
 
 /// Says which permissions the user that is logged in lacks; `None` when it lacks none.

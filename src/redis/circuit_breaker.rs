@@ -1,5 +1,5 @@
-//! A circuit breaker: after a failure it is open, and attempts fail fast; then it is half-open and lets one attempt at a
-//! time through, with exponential backoff, until one succeeds and closes it. Does not know what is attempted.
+//! A circuit breaker: after a failure it is open, and attempts fail fast; then it is half-open and lets one attempt at
+//! a time through, with exponential backoff, until one succeeds and closes it. Does not know what is attempted.
 
 use std::time::Duration;
 

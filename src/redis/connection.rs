@@ -1,6 +1,6 @@
 //! A connection to a Redis server: which run of the server it leads to, and which replies mean that the server is not
-//! responsible. One task owns it, since WATCH belongs to a connection. Invalidates the topology that sent it there; does
-//! not know what else is asked.
+//! responsible. One task owns it, since WATCH belongs to a connection. Invalidates the topology that sent it there;
+//! does not know what else is asked.
 //!
 //! A run begins when a server starts, and when a replica becomes a master: then it may lack what was acknowledged
 //! before. It is known by the name of its replication history, which is new each time; its process may have been a
@@ -60,7 +60,7 @@ impl RedisConnection {
             let (host, port) = (field("master_host"), field("master_port"));
             return Err(RedisError::Moved(format!("{endpoint} is a replica of {host}:{port}")));
         }
-        // Whoever only speaks the protocol may have no such history.
+        // A server that only speaks the protocol may have no such history.
         let run_id = [field("master_replid"), field("run_id")].into_iter().find(|id| !id.is_empty());
         Ok(Self { transport, route, run_id: run_id.unwrap_or_default().into() })
     }

@@ -1,5 +1,5 @@
-//! The preflight check of a server: what would fail or get lost later is reported before anything is kept there. Does not
-//! know what is kept.
+//! The preflight check of a server: what would fail or get lost later is reported before anything is kept there. Does
+//! not know what is kept.
 
 use crate::redis::protocol::pipeline::Pipeline;
 use crate::redis::protocol::resp::Value;

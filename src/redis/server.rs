@@ -90,7 +90,7 @@ impl RedisServer {
                 () = announcements.next() => {}
             }
             topology.invalidate();
-            // Whoever connects is told why no server answers.
+            // The next connect reports why no server answers.
             let _ = topology.refresh().await;
         }
     }

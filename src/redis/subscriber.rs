@@ -1,5 +1,5 @@
-//! A Pub/Sub connection: to any server, or in a Cluster to the node that keeps the keys (sharded Pub/Sub). Does not know
-//! what is published.
+//! A Pub/Sub connection: to any server, or in a Cluster to the node that keeps the keys (sharded Pub/Sub). Does not
+//! know what is published.
 
 use std::pin::Pin;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Wakes whoever consumes a queue in the same process when a producer adds to it, so that the consumer need not poll
+//! Wakes the consumer of a queue in the same process when a producer adds to it, so that the consumer need not poll
 //! all the time. Does not know what is queued, nor which other processes add to the queue.
 
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! The login to a server, read again from its files for each connection, so that a rotated password needs no restart. Does
-//! not know which server asks.
+//! The login to a server, read again from its files for each connection, so that a rotated password needs no restart.
+//! Does not know which server asks.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

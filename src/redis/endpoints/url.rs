@@ -121,7 +121,7 @@ impl RedisUrl {
 }
 
 impl Login {
-    /// What stands before the `@`.
+    /// The part before the `@`.
     fn from_userinfo(text: &str) -> Result<Self, String> {
         let (user, password) = text.split_once(':').unwrap_or((text, ""));
         let part = |text: &str| (!text.is_empty()).then(|| unescaped(text)).transpose();
@@ -162,7 +162,7 @@ fn parameter<'q>(query: &'q str, name: &str) -> Option<&'q str> {
     parameters(query).find(|(known, _)| *known == name).map(|(_, value)| value)
 }
 
-/// What nobody knows may have been meant to matter, or is the end of a password.
+/// An unknown parameter may be a misspelt one, or the end of a password.
 fn known_only(query: &str, known: &[&str]) -> Result<(), String> {
     if parameters(query).all(|(name, _)| known.contains(&name)) {
         return Ok(());
@@ -171,7 +171,7 @@ fn known_only(query: &str, known: &[&str]) -> Result<(), String> {
     Err(format!("behind its ? are parameters that are not known (known are {known}); {ESCAPES}"))
 }
 
-/// Percent signs with their digits as the bytes that they stand for; what is none stands for itself.
+/// Percent signs with their digits as the bytes that they stand for; any other character is itself.
 fn unescaped(text: &str) -> Result<String, String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();

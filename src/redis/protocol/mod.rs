@@ -1,5 +1,5 @@
-//! Redis' protocol (RESP): pipelines of commands, replies, and one round trip over a stream. Does not know which server is
-//! at the other end.
+//! Redis' protocol (RESP): pipelines of commands, replies, and one round trip over a stream. Does not know which server
+//! is at the other end.
 
 pub mod resp;
 pub(super) mod pipeline;

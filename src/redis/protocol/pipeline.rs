@@ -1,5 +1,5 @@
-//! A pipeline of commands (RESP: each an array of strings), encoded into one buffer that is sent as it is. Does not know
-//! what the commands do.
+//! A pipeline of commands (RESP: each an array of strings), encoded into one buffer that is sent as it is. Does not
+//! know what the commands do.
 
 use super::resp::FrameScanner;
 

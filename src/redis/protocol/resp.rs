@@ -1,5 +1,5 @@
-//! The protocol of Redis (RESP 2): values, and where a frame ends among the bytes that were received. Strings share those
-//! bytes. Does not know what was asked.
+//! The protocol of Redis (RESP 2): values, and where a frame ends among the bytes that were received. Strings share
+//! those bytes. Does not know what was asked.
 
 use bytes::{Buf, Bytes};
 

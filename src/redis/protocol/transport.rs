@@ -73,7 +73,7 @@ impl Transport {
         }
         let mut bytes = self.received.split_to(end).freeze();
         let replies = Value::decode(&mut bytes, count)?;
-        // What nobody asked for would be taken for the reply to what is asked next.
+        // A reply without a command would be taken for the reply to the next one.
         if !self.received.is_empty() {
             return Err(ProtocolError.into());
         }

@@ -1,5 +1,5 @@
-//! The route from a hash slot to the node that answers for it: what a connection was made for, and whether that is still
-//! so. Does not know how a connection is made.
+//! The route from a hash slot to the node that answers for it: what a connection was made for, and whether that is
+//! still so. Does not know how a connection is made.
 
 use std::sync::Arc;
 use std::time::Duration;

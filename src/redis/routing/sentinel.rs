@@ -20,8 +20,8 @@ const CHANNELS: [&str; 2] = ["+promoted-slave", "+switch-master"];
 /// The pause before a Sentinel is listened to again.
 const LISTEN_PAUSE: Duration = Duration::from_secs(1);
 
-/// Asks a Sentinel for the address of a master. During a failover the fields of the master hold the new epoch beside the
-/// old address; so the address is asked for by itself, and last, so that it is never older than the epoch.
+/// Asks a Sentinel for the address of a master. During a failover the fields of the master hold the new epoch beside
+/// the old address; so the address is asked for by itself, and last, so that it is never older than the epoch.
 pub(in crate::redis) async fn ask(transport: &mut Transport, master: &str) -> Result<TopologyView, RedisError> {
     let mut commands = Pipeline::new();
     commands.cmd("SENTINEL").arg("MASTER").arg(master);
@@ -45,8 +45,8 @@ pub(in crate::redis) async fn ask(transport: &mut Transport, master: &str) -> Re
     }
 }
 
-/// Tells whenever a Sentinel announces a failover, of any master; runs until it is dropped. What it misses is found out
-/// by polling, a little later.
+/// Reports each failover that a Sentinel announces, of any master; runs until it is dropped. What it misses is found
+/// out by polling, a little later.
 pub(in crate::redis) async fn listen(sentinel: RedisEndpoint, tell: mpsc::Sender<()>) {
     loop {
         let _ = hear(&sentinel, &tell).await;

@@ -8,7 +8,7 @@ use crate::redis::endpoints::node::Node;
 /// Hash slots of a Redis Cluster (specification, "Key distribution model").
 pub(super) const SLOTS: u16 = 16_384;
 
-/// What one Sentinel or node tells of the topology.
+/// The topology as one Sentinel or node sees it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::redis) struct TopologyView {
     /// A newer view has a higher epoch.
@@ -63,7 +63,7 @@ impl SlotMap {
     }
 }
 
-/// The slot of a key: CRC-16/XMODEM of what stands between its first braces, or of all of it (specification, "Hash
+/// The slot of a key: CRC-16/XMODEM of the hash tag between its first braces, or of all of it (specification, "Hash
 /// tags").
 pub(in crate::redis) fn key_slot(key: &[u8]) -> u16 {
     let tag = key.iter().position(|byte| *byte == b'{').and_then(|open| {

@@ -22,7 +22,7 @@ use super::cluster;
 use super::sentinel;
 use super::slot_map::TopologyView;
 
-/// How long a Sentinel or a node may take to tell its view.
+/// How long a Sentinel or a node may take to answer with its view.
 const ANSWER_TIMEOUT: Duration = Duration::from_millis(300);
 /// The least time between two refreshes.
 const REFRESH_PAUSE: Duration = Duration::from_millis(50);
@@ -112,7 +112,7 @@ impl Topology {
         self.known.write().invalidations += 1;
     }
 
-    /// A node told that another one answers for a slot.
+    /// A node redirected a request to another one, which answers for a slot.
     pub(in crate::redis) fn moved(&self, slot: u16, node: Node) {
         let mut known = self.known.write();
         known.view.slots.reassign(slot, node);
@@ -191,7 +191,7 @@ impl Topology {
         breaker.close();
         let mut known = self.known.write();
         known.refreshed = invalidations;
-        // A server that was partitioned away may tell an older view.
+        // A server that was partitioned away may answer with an older view.
         if view.epoch >= known.view.epoch && view != known.view {
             if !known.view.slots.is_empty() {
                 let nodes: Vec<_> = view.slots.nodes().iter().map(ToString::to_string).collect();
@@ -221,7 +221,7 @@ impl Topology {
         while let Some(answer) = answers.next().await {
             match answer {
                 Ok(view) if newest.as_ref().is_none_or(|newest| newest.epoch < view.epoch) => newest = Some(view),
-                // A wrong mode is told only when no server gives another reason.
+                // A wrong mode is the reason only when no server gives another one.
                 Err(error) if refused.is_none() || !matches!(error, RedisError::Misconfigured(_)) => {
                     refused = Some(error)
                 }

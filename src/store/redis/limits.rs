@@ -16,7 +16,7 @@ pub(in crate::store::redis) fn count(commands: &mut Pipeline, key: &str, rate: R
     last(commands, key, rate);
 }
 
-/// Looks where it stands, without a hit.
+/// Reads the count without a hit.
 pub(in crate::store::redis) fn look(commands: &mut Pipeline, key: &str, rate: RateLimit) {
     commands.cmd("INCRBY").arg(key).arg(0);
     last(commands, key, rate);
@@ -29,12 +29,13 @@ pub(in crate::store::redis) fn give_back(commands: &mut Pipeline, key: &str, hit
 }
 
 fn last(commands: &mut Pipeline, key: &str, rate: RateLimit) {
-    // A key is there until the end of its last millisecond, and none longer than a window, whatever the clock was set to.
+    // A key is there until the end of its last millisecond, and none longer than a window, whatever the clock was set
+    // to.
     commands.cmd("PEXPIRE").arg(key).arg(u64::from(rate.window_s) * 1_000 - 1).arg("LT");
     commands.cmd("PTTL").arg(key);
 }
 
-/// Where a limit stands, and for how long.
+/// The status of a limit, and how long its window lasts.
 pub(in crate::store::redis) struct CountedHit {
     pub(in crate::store::redis) quota: RateLimitStatus,
     pub(in crate::store::redis) left: Duration,

@@ -28,7 +28,7 @@ pub(in crate::store::redis) fn executed(mut replies: Vec<Value>) -> Result<Execu
         Some(Value::Nil) => Ok(Executed::Conflict),
         other => match replies.iter().chain(&other).find_map(Value::error) {
             Some(why) => Err(RedisError::Server(why.to_owned())),
-            // Nobody knows what was done.
+            // The outcome is in doubt.
             None => Err(RedisError::Io(format!("EXEC answered {other:?}"))),
         },
     }

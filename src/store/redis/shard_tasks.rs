@@ -1,5 +1,5 @@
-//! The tasks of a shard, kept running by the supervisor: a task that ended is restarted, and goes on with what waits for it.
-//! Does not know what the tasks do.
+//! The tasks of a shard, kept running by the supervisor: a task that ended is restarted, and goes on with what waits
+//! for it. Does not know what the tasks do.
 
 use std::sync::Arc;
 

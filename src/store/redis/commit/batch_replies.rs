@@ -1,5 +1,5 @@
-//! What becomes of the commands of a batch: answers to their senders, or retries of what was not committed or is in doubt.
-//! Does not know how the batch was committed.
+//! What becomes of the commands of a batch: answers to their senders, or retries of what was not committed or is in
+//! doubt. Does not know how the batch was committed.
 
 use std::sync::Arc;
 
@@ -14,10 +14,10 @@ use super::pending_commit::{InDoubt, PendingCommit};
 use super::refusals::RefusedCommit;
 use super::state_cache::StateCache;
 
-/// What limits are still to be told of a batch.
+/// What the rate limits of a batch still have to count.
 #[derive(Default)]
 pub(super) struct Unsettled {
-    /// Commands that were refused: whoever asked is not told yet.
+    /// Refused commands, whose senders are not answered yet.
     pub(in crate::store::redis) refused: Vec<RefusedCommit>,
     /// What was carried out and is not counted.
     pub(super) carried_out: Vec<(SessionId, RateLimit)>,
@@ -41,7 +41,7 @@ impl CommitBatch<'_> {
         }
     }
 
-    /// Tells those whose deletion was made although the transaction was refused; and all others that it was.
+    /// Answers the senders of deletions that were made although the transaction was refused, and refuses all others.
     pub(in crate::store::redis) fn refuse(self, buried: &[(usize, DeletionOutcome)], reading: &Reading) {
         let now = reading.now();
         for entry in self.entries {
@@ -65,7 +65,7 @@ impl CommitBatch<'_> {
         }
     }
 
-    /// Tells everybody what came of their command, but for what is to be settled before. Of what too few replicas have nobody
+    /// Answers every sender, but for what is to be settled before. While too few replicas have a change nobody
     /// knows whether it lasts.
     pub(in crate::store::redis) fn answer(self, reading: &Reading, is_replicated: bool) -> Unsettled {
         let now = reading.now();
@@ -115,7 +115,7 @@ impl CommitBatch<'_> {
                 Some(CommandOutcome::Unknown) => Err(StoreError::UnknownOutcome),
                 None => Err(StoreError::Unavailable("the command was not judged")),
             };
-            // Whoever does not wait any more has been told that the outcome is unknown.
+            // A sender that does not wait any more was answered that the outcome is unknown.
             let _ = reply.send(result);
         }
         unsettled

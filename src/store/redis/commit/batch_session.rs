@@ -1,5 +1,5 @@
-//! One session of a batch: what was loaded of it, and what the batch changes. Does not know how commands are judged on it
-//! (`judgement.rs`), nor how it is written (`session_write.rs`), nor the rest of the batch.
+//! One session of a batch: what was loaded of it, and what the batch changes. Does not know how commands are judged on
+//! it (`judgement.rs`), nor how it is written (`session_write.rs`), nor the rest of the batch.
 
 use std::sync::Arc;
 
@@ -78,8 +78,8 @@ impl BatchSession {
         }
     }
 
-    /// Takes in the stored value. A value that this committer wrote itself is not decoded again; `Err` says why it cannot
-    /// be read.
+    /// Takes in the stored value. A value that this committer wrote itself is not decoded again; `Err` says why it
+    /// cannot be read.
     pub(super) fn take_in(&mut self, value: Option<&Bytes>, cache: &StateCache) -> Result<(), String> {
         let Some(value) = value else { return Ok(()) };
         self.value = value.clone();

@@ -40,7 +40,7 @@ pub(super) struct BatchEntry {
 }
 
 impl<'s> CommitBatch<'s> {
-    /// Commands in order of arrival; what nobody asked for comes last.
+    /// Commands in order of arrival; those without a client come last.
     pub(in crate::store::redis) fn new(
         context: &'s CommitContext,
         run_id: Arc<str>,

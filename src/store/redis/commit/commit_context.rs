@@ -1,5 +1,5 @@
-//! What the committers of a shard share, by what belongs together: what a decision depends on, how records are stored, the
-//! audit queue, refusals, replicas. Does not know how a batch is committed.
+//! What the committers of a shard share, by what belongs together: what a decision depends on, how records are stored,
+//! the audit queue, refusals, replicas. Does not know how a batch is committed.
 
 use std::sync::Arc;
 

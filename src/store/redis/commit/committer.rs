@@ -7,8 +7,8 @@
 //!            per partition: RPUSH audit jobs, HSET pending, INCRBY bytes   EXEC   WAIT, if replicas must have it
 //! ```
 //!
-//! A batch that meets a conflict is retried (`conflict_retry.rs`); one whose outcome is in doubt is looked up first. Does not
-//! know what a command is.
+//! A batch that meets a conflict is retried (`conflict_retry.rs`); one whose outcome is in doubt is looked up first.
+//! Does not know what a command is.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,6 +1,6 @@
-//! Optimistic locking: what met a conflict with another instance is retried here, with jitter, a few times, each session by
-//! itself; and what else waits for another attempt, of which commits in doubt go first. Does not know how a batch is
-//! attempted.
+//! Optimistic locking: what met a conflict with another instance is retried here, with jitter, a few times, each
+//! session by itself; and what else waits for another attempt, of which commits in doubt go first. Does not know how a
+//! batch is attempted.
 
 use std::time::Duration;
 

@@ -41,7 +41,7 @@ pub(super) enum DeletionOutcome {
     Yes,
     /// It was not.
     No,
-    /// Nobody knows.
+    /// It is in doubt.
     Unknown,
 }
 
@@ -85,7 +85,7 @@ pub(super) fn delete_by_script(
     commands
 }
 
-/// Deletes them one after the other; tells what became of each.
+/// Deletes them one after the other; returns the outcome of each.
 pub(super) async fn carry_out(
     connection: &mut LazyConnection,
     replicas: &Replicas,

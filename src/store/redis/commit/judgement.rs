@@ -1,5 +1,5 @@
-//! The judgement of a command on a session of a batch: whether it was committed before, whether it must wait, and what the
-//! decision changes. Does not know what a command is, nor how the change is written.
+//! The judgement of a command on a session of a batch: whether it was committed before, whether it must wait, and what
+//! the decision changes. Does not know what a command is, nor how the change is written.
 
 use std::sync::Arc;
 
@@ -37,7 +37,7 @@ pub(super) enum CommandOutcome {
     Unreadable,
     /// What is stored was written by a newer server.
     Newer,
-    /// It may have been carried out before, too long ago to tell.
+    /// It is in doubt: the record does not remember so old an event.
     Unknown,
 }
 
@@ -110,7 +110,7 @@ impl BatchSession {
         let event = pending.event;
         let change = match write {
             Mutation::Nothing if is_unreadable => {
-                // Nobody can fire its deadline: whoever looks for those that are overdue must not find it again.
+                // Its deadline cannot be fired, and must not be found overdue again.
                 self.orphan |= pending.commit.arrival.is_none();
                 return Judged::Outcome(CommandOutcome::Unreadable);
             }
@@ -121,7 +121,7 @@ impl BatchSession {
             Mutation::Nothing => {
                 let settles = pending.commit.arrival.is_none();
                 self.orphan |= settles && self.record.is_none() && verdict == Err(Refusal::NotFound);
-                // Whoever found it overdue found what is not so.
+                // The index says another deadline than the record.
                 self.is_astray |= settles && self.record.is_some() && inputs.timers.is_suspect(self.id);
                 None
             }
@@ -156,7 +156,7 @@ impl BatchSession {
         }
     }
 
-    /// Why a change cannot be audited and so cannot be made. What time does is nobody's wish, and a deletion makes
+    /// Why back-pressure of the audit queue refuses a change. It never refuses what time does, and a deletion makes
     /// room in the end.
     fn refused_for_backpressure(&self, write: &Mutation, is_asked_for: bool) -> Option<&'static str> {
         let is_put = matches!(write, Mutation::Put { .. }) && is_asked_for;
@@ -169,8 +169,8 @@ impl BatchSession {
         }
     }
 
-    /// When the state was committed. Of its own commits this instance knows when they were acknowledged; of others, when
-    /// they were committed at the latest.
+    /// When the state was committed. Of its own commits this instance knows when they were acknowledged; of others,
+    /// when they were committed at the latest.
     fn committed_at(&self, inputs: &DecisionInputs) -> Option<CommittedAt> {
         if self.is_changed() {
             return Some(CommittedAt::ThisBatch);

@@ -1,5 +1,6 @@
-//! Commits: commands wait for a committer, which loads their sessions, decides and commits a batch of them at a time under
-//! optimistic locking. `conflict_retry.rs` retries what met a conflict with another instance. Does not know what a command is.
+//! Commits: commands wait for a committer, which loads their sessions, decides and commits a batch of them at a time
+//! under optimistic locking. `conflict_retry.rs` retries what met a conflict with another instance. Does not know what
+//! a command is.
 
 mod audit_producer;
 mod batch_replies;

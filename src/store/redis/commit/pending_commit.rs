@@ -1,5 +1,5 @@
-//! A commit on its way through a committer, over all its retries, and how its sender learns that it failed. Does not know
-//! how it is decided or committed.
+//! A commit on its way through a committer, over all its retries, and how its sender learns that it failed. Does not
+//! know how it is decided or committed.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ pub(in crate::store::redis) struct PendingCommit {
     pub(super) expires: Moment,
     /// Whether its sender still wants it.
     pub(super) cancellation: Arc<Cancellation>,
-    /// Where its own rate limit stands; counted once, however often it is retried.
+    /// The status of its own rate limit; counted once, however often it is retried.
     pub(super) quota: Option<RateLimitStatus>,
     /// When the window ends that it was counted in; `None` when it was only looked at.
     pub(super) window: Option<Moment>,
@@ -66,8 +66,8 @@ impl PendingCommit {
         self
     }
 
-    /// Replies with a conflict: other instances keep changing the session. One with a rate limit is returned, to be settled
-    /// first; a clock that ran out is fired later.
+    /// Replies with a conflict: other instances keep changing the session. One with a rate limit is returned, to be
+    /// settled first; a clock that ran out is fired later.
     pub(super) fn fail_conflict(self) -> Option<RefusedCommit> {
         match (self.seen, &self.in_doubt, &self.commit.arrival) {
             (Some((record, now)), None, Some(_)) => {
@@ -94,7 +94,7 @@ impl PendingCommit {
     }
 
     pub(super) fn fail(self, error: StoreError) {
-        // Whoever does not wait any more was answered when they stopped.
+        // A sender that does not wait any more was answered when it stopped waiting.
         let _ = self.reply.send(Err(error));
     }
 }

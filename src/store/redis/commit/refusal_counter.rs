@@ -1,5 +1,5 @@
-//! Counts how often each client was refused by each session that has a limit, as far as this instance knows. Does not know
-//! why a command is refused.
+//! Counts how often each client was refused by each session that has a limit, as far as this instance knows. Does not
+//! know why a command is refused.
 
 use crate::client_address::ClientAddress;
 use crate::clock::Clock;

@@ -1,8 +1,8 @@
 //! Refused commits with a limit: each gives its hit back, so that the limit is left to others, and counts against its
 //! client. Does not know why it was refused.
 //!
-//! A client that was refused too often is a suspect: its next command is counted when it is carried out and not before, so
-//! that commands on their way take nothing from others. Further refusals are answered as rate limited.
+//! A client that was refused too often is a suspect: its next command is counted when it is carried out and not before,
+//! so that commands on their way take nothing from others. Further refusals are answered as rate limited.
 
 use std::time::Duration;
 

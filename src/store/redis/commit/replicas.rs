@@ -1,5 +1,5 @@
 //! How many replicas must have a change before it is acknowledged. Redis does not take a change back that too few of
-//! them have in time: nobody knows then whether it lasts. Does not know what is changed.
+//! them have in time: whether it lasts is in doubt then. Does not know what is changed.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 

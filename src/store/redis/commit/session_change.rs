@@ -1,5 +1,5 @@
-//! A change of a session as others are told of it: clients on their channel, backends on the one of all changes, and the
-//! audit. It is written where it is sent from. Does not know when it is committed.
+//! A change of a session as it is published, to clients on the session's channel and to backends on the one of all
+//! changes, and as it is queued for the audit. It is written where it is sent from. Does not know when it is committed.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::redis::{Keyspace, Pipeline};
 use crate::store::Record;
 use crate::wire;
 
-/// What stands around a state where it is published or audited, at most in most cases.
+/// The expected length of the envelope around a state that is published or audited.
 const ENVELOPE_LEN: usize = 600;
 
 /// A change.
@@ -24,16 +24,16 @@ pub(super) struct SessionChange {
     pub(in crate::store::redis) entry: ChangeRecord,
 }
 
-/// What it made, as the session's clients are told.
+/// The outcome of a change, as it is published.
 pub(super) enum ChangeEffect {
     /// A state, and these messages after it.
     State(Vec<Bytes>),
-    /// An end, which this message tells.
+    /// A deletion, and the message that says so.
     End(Bytes),
 }
 
 impl SessionChange {
-    /// Adds what tells of it at `now`.
+    /// Adds the commands that publish it at `now`.
     pub(in crate::store::redis) fn publish(
         &self,
         id: SessionId,
@@ -64,7 +64,7 @@ impl SessionChange {
         };
     }
 
-    /// The channels and messages that tell of an end at `now`; none of anything else.
+    /// The channels and messages that publish a deletion at `now`; none for other changes.
     pub(in crate::store::redis) fn end(
         &self,
         id: SessionId,

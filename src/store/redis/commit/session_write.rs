@@ -1,5 +1,5 @@
-//! The Redis commands that write what a batch changes of a session: in its transaction, or, on a full server, a deletion by
-//! itself. Does not know what was decided.
+//! The Redis commands that write what a batch changes of a session: in its transaction, or, on a full server, a
+//! deletion by itself. Does not know what was decided.
 
 use std::sync::Arc;
 

@@ -1,6 +1,7 @@
-//! A cache of the states that a committer wrote last, decoded: a state that is loaded as it was written need not be decoded
-//! again, which is a quarter of what a change costs. Bounded by bytes: two generations, of which the older one is
-//! forgotten when the younger is full. Does not know whether others have changed it since: its bytes tell.
+//! A cache of the states that a committer wrote last, decoded: a state that is loaded as it was written need not be
+//! decoded again, which is a quarter of what a change costs. Bounded by bytes: two generations, of which the older one
+//! is forgotten when the younger is full. Does not know whether other instances have changed it since: a comparison of
+//! bytes shows that.
 
 use std::collections::HashMap;
 use std::sync::Arc;

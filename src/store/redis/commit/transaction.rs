@@ -1,5 +1,5 @@
-//! The transaction of a batch: judges its commands in order, and collects the Redis commands that commit what they change.
-//! Does not know what was loaded, nor what senders are answered.
+//! The transaction of a batch: judges its commands in order, and collects the Redis commands that commit what they
+//! change. Does not know what was loaded, nor what senders are answered.
 
 use crate::redis::Pipeline;
 use crate::store::RateLimitStatus;
@@ -46,7 +46,7 @@ impl CommitBatch<'_> {
                 judged.push(entry);
                 continue;
             }
-            // Whoever withdrew it was told that it is not carried out.
+            // The sender that withdrew it was answered that it is not carried out.
             if !entry.pending.cancellation.take() {
                 continue;
             }
@@ -98,7 +98,7 @@ impl CommitBatch<'_> {
         Some(transaction)
     }
 
-    /// The transaction was executed but for these commands. Whoever needs the same keys is harmed, and nobody else.
+    /// The transaction was executed but for these commands, which is a fault of their partitions alone.
     pub(super) fn take_down(&mut self, failed: Vec<(usize, String)>) {
         for (place, why) in failed {
             let belongs = self.places.partition_point(|(first, _)| *first <= place).checked_sub(1);

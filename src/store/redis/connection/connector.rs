@@ -1,6 +1,6 @@
-//! The connector of a shard: makes connections to its server, with a circuit breaker in front, and examines each run of the
-//! server before it is used: a preflight check, the correction of its clock, and what it has lost. Does not know what is
-//! asked on the connections.
+//! The connector of a shard: makes connections to its server, with a circuit breaker in front, and examines each run of
+//! the server before it is used: a preflight check, the correction of its clock, and what it has lost. Does not know
+//! what is asked on the connections.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -131,8 +131,8 @@ impl Connector {
         Ok(connection)
     }
 
-    /// Once a run has passed the preflight check the settings of this process are right: what fails later was changed by
-    /// others, who may mend it.
+    /// Once a run has passed the preflight check the settings of this process are right: what fails later was changed
+    /// by others, who may mend it.
     fn temporary_if_passed(&self, error: RedisError) -> RedisError {
         match error {
             RedisError::Misconfigured(Misconfigured { why, is_lasting }) => {
@@ -143,8 +143,8 @@ impl Connector {
         }
     }
 
-    /// A request failed on a connection that had been made. The server may refuse it for a reason that `/ready` names: the
-    /// next connection repeats the preflight check, after a pause.
+    /// A request failed on a connection that had been made. The server may refuse it for a reason that `/ready` names:
+    /// the next connection repeats the preflight check, after a pause.
     pub(in crate::store::redis) fn failed(&self, error: &RedisError) {
         match error {
             RedisError::Server(_) => {

@@ -28,7 +28,7 @@ impl LazyConnection {
         Self { connector, role, inner: None, was_lost: false }
     }
 
-    /// Whether it stands, as far as is known.
+    /// Whether there is a connection, as far as is known.
     pub(in crate::store::redis) fn is_made(&self) -> bool {
         self.inner.is_some()
     }

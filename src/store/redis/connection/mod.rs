@@ -1,5 +1,5 @@
-//! Connections to the server of a shard: the connector makes and examines them, and each task has one of its own. Does not
-//! know what is asked on them.
+//! Connections to the server of a shard: the connector makes and examines them, and each task has one of its own. Does
+//! not know what is asked on them.
 
 mod connector;
 mod lazy_connection;

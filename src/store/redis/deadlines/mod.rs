@@ -1,4 +1,5 @@
-//! Deadlines: those that this instance knows of, and those that the sweep finds overdue. Does not know how they are fired.
+//! Deadlines: those that this instance knows of, and those that the sweep finds overdue. Does not know how they are
+//! fired.
 
 mod sweep;
 mod timers;

@@ -90,8 +90,8 @@ async fn look(
     Ok(())
 }
 
-/// Hands members of the index to the timers. A member that names no session hides others behind it, and is removed. A session whose
-/// deadline is no time is settled now, which writes its own deadline.
+/// Hands members of the index to the timers. A member that names no session hides others behind it, and is removed. A
+/// session whose deadline is no time is settled now, which writes its own deadline.
 fn take_up(connector: &Connector, timers: &Timers, partition: Partition, found: &[Value], mend: &mut Pipeline) {
     let keyspace = connector.keyspace();
     let mut junk = 0_u64;

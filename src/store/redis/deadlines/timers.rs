@@ -25,7 +25,7 @@ struct KnownDeadlines {
     order: BTreeSet<(Timestamp, SessionId)>,
     /// Those that are to be left alone until then.
     postponed: HashSet<SessionId>,
-    /// Sessions that a sweep found, and nobody has looked at since.
+    /// Sessions that a sweep found, and that were not settled since.
     suspects: HashSet<SessionId>,
 }
 
@@ -73,8 +73,8 @@ impl Timers {
         }
     }
 
-    /// A session that is due at `now`, or was left alone before, is left alone until `at`, unless something else gets known
-    /// of it.
+    /// A session that is due at `now`, or was left alone before, is left alone until `at`, unless something else gets
+    /// known of it.
     pub(in crate::store::redis) fn postpone(&self, id: SessionId, now: Timestamp, at: Timestamp) {
         let mut known = self.known.lock();
         match known.deadlines.get(&id).copied() {
@@ -91,7 +91,7 @@ impl Timers {
         known.order.insert((at, id));
     }
 
-    /// Whether a session was found overdue, and nobody has looked at it since.
+    /// Whether a session was found overdue, and was not settled since.
     pub(in crate::store::redis) fn is_suspect(&self, id: SessionId) -> bool {
         let known = self.known.lock();
         !known.suspects.is_empty() && known.suspects.contains(&id)

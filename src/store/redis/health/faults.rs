@@ -1,6 +1,6 @@
-//! Why changes cannot be written: keys that are not what they should be, by the partition that they belong to, since that
-//! is whom they harm; another number of partitions; a server that refuses whatever is a change. Each is known until
-//! somebody has looked again and found it mended. Does not know how that is found out.
+//! Why changes cannot be written: keys that are not what they should be, by the partition that they belong to, since
+//! that is whom they harm; another number of partitions; a server that refuses whatever is a change. Each is known
+//! until a later inspection finds it mended. Does not know how it is inspected.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};

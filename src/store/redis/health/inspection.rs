@@ -1,6 +1,6 @@
 //! The periodic inspection of a server: whether the number of partitions is still ours, whether the server would take a
-//! change, how its clock is corrected, and whether faulty keys are mended. Its commands go with those of the sweep. Does not
-//! know when it is asked.
+//! change, how its clock is corrected, and whether faulty keys are mended. Its commands go with those of the sweep.
+//! Does not know when it is asked.
 
 use tracing::warn;
 

@@ -42,7 +42,7 @@ struct RecentCommits {
     order: VecDeque<(Moment, SessionId)>,
 }
 
-/// A state that somebody was told of.
+/// A state that was acknowledged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Acknowledged {
     at: Moment,
@@ -58,7 +58,7 @@ impl LossDetector {
     }
 
     /// States are about to be acknowledged that were committed to a run of the server. `false` when it is over: then
-    /// they are not to be acknowledged, since nobody would notice if they are lost.
+    /// they are not to be acknowledged, since their loss would not be detected.
     #[must_use]
     pub(in crate::store::redis) fn remember(
         &self,

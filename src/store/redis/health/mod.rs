@@ -1,5 +1,5 @@
-//! The health of a shard: its server, the keys that it needs, values that cannot be read, and what another run of the server
-//! has lost. Does not know what the sessions are.
+//! The health of a shard: its server, the keys that it needs, values that cannot be read, and what another run of the
+//! server has lost. Does not know what the sessions are.
 
 mod faults;
 mod health_log;

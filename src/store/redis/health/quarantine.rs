@@ -1,4 +1,4 @@
-//! Values in Redis that are no state of ours: each is told of once, and counted. Does not know who else may repair it.
+//! Values in Redis that are no state of ours: each is logged once, and counted. Does not know who may repair it.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -9,10 +9,10 @@ use tracing::error;
 use crate::engine::SessionId;
 use crate::store::metrics::{Metrics, Rejected};
 
-/// Values that are remembered, so that none is told of twice; all are forgotten when there are more.
+/// Values that are remembered, so that none is logged twice; all are forgotten when there are more.
 const VALUES_MAX: usize = 4_096;
 
-/// Values that were told of.
+/// Values that were logged.
 #[derive(Default)]
 pub(in crate::store::redis) struct Quarantine {
     hasher: RandomState,

@@ -21,7 +21,7 @@ pub(in crate::store::redis) struct ServerHealth {
 }
 
 struct KnownHealth {
-    /// Somebody has connected.
+    /// A connection was made.
     is_known: bool,
     /// Why the last connection could not be made.
     away: Option<RedisError>,
@@ -58,12 +58,12 @@ impl ServerHealth {
         self.known.lock().away.clone()
     }
 
-    /// Lets somebody have a look at the server, or says why not yet.
+    /// Lets an attempt to connect through, or says why not yet.
     pub(in crate::store::redis) fn enter(&self, now: Moment) -> Result<(), RedisError> {
         self.known.lock().breaker.try_acquire(now)
     }
 
-    /// Another server is to be asked now: nobody has failed there yet.
+    /// Another server is responsible now: no attempt has failed there yet.
     pub(in crate::store::redis) fn is_another(&self) {
         self.known.lock().breaker.close();
     }
@@ -81,7 +81,7 @@ impl ServerHealth {
         self.away(error, now);
     }
 
-    /// It could not be reached. Whoever hears so from `/ready` finds it in the log, too.
+    /// It could not be reached. The log says what `/ready` says.
     pub(in crate::store::redis) fn away(&self, error: &RedisError, now: Moment) {
         self.tell(error, now);
         self.known.lock().away = Some(error.clone());

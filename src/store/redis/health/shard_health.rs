@@ -1,5 +1,5 @@
-//! The health of a shard as a whole: its server, the keys that changes need, updates, and stored values that cannot be read.
-//! Does not know how any of it is found out.
+//! The health of a shard as a whole: its server, the keys that changes need, updates, and stored values that cannot be
+//! read. Does not know how any of it is found out.
 
 use parking_lot::Mutex;
 

@@ -29,7 +29,7 @@ pub(in crate::store::redis) enum Lookup {
     Run(ReplyTo<Arc<str>>),
     /// One more hit on a limit.
     Count(ClientAddress, RateLimit, ReplyTo<RateLimitStatus>),
-    /// Something published on a channel, for whoever listens to it.
+    /// A probe that is published on a channel.
     Probe(String),
 }
 

@@ -1,5 +1,5 @@
-//! Reads: whoever asks at the same moment shares one round trip. What is read is looked at as a whole when it is not as
-//! it was before, and not parsed. Does not know who asks.
+//! The reader: lookups that wait at the same moment share a round trip. A value is validated as a whole when it is not
+//! as it was before, and not parsed. Does not know who asks.
 
 use std::sync::Arc;
 
@@ -55,7 +55,7 @@ enum WantedForm {
     RecordBody(ReplyTo<StoredRecord>),
 }
 
-/// What is asked in one round trip. Whoever is not answered when it is dropped learns that the store is away.
+/// The lookups of one round trip. Those that are not answered when it is dropped fail as unavailable.
 #[derive(Default)]
 struct ReadBatch {
     len: usize,
@@ -92,8 +92,8 @@ impl ReadBatch {
         }
     }
 
-    /// Asks Redis, then tells everybody what they asked. A connection that had served before may have been lost
-    /// while nobody used it: then it is asked once more, but nothing is counted twice.
+    /// Asks Redis, then answers every lookup. A connection that had served before may have been lost
+    /// while it was idle: then Redis is asked once more, but no hit is counted twice.
     async fn look_up(
         mut self,
         connector: &Connector,

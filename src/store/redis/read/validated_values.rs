@@ -1,5 +1,6 @@
-//! Values that a reader has validated: one that is read again unchanged is neither validated again nor copied. Bounded by bytes: two generations, of which the older one is forgotten when the younger is full.
-//! Does not know what is in them.
+//! Values that a reader has validated: one that is read again unchanged is neither validated again nor copied. Bounded
+//! by bytes: two generations, of which the older one is forgotten when the younger is full. Does not know what is in
+//! them.
 
 use std::collections::HashMap;
 
@@ -43,7 +44,7 @@ impl ValidatedValues {
             Some(known) => known,
             None => {
                 check(value)?;
-                // Whoever keeps it for long must not keep all that came with it.
+                // A value that is kept must not keep the whole read buffer.
                 Bytes::copy_from_slice(value)
             }
         };

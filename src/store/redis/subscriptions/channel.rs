@@ -10,7 +10,7 @@ use crate::engine::{Millis, StateTag, Timestamp};
 
 use super::newest_state::{NewestState, StateOrigin};
 
-/// How long a channel is kept that nobody watches any more.
+/// How long a channel without subscribers is kept.
 const LINGER: Duration = Duration::from_secs(3);
 
 /// How far another's clock may be ahead: the epoch of a new session is the time of its creation.
@@ -29,11 +29,11 @@ pub(super) struct Channel {
     newest: Option<NewestState>,
     /// The newest that was handed on.
     told: Option<StateTag>,
-    /// Something was published while nobody watched.
+    /// Something was published while it had no subscribers.
     is_stale: bool,
     /// What was published before it was known what is stored.
     held: Vec<Bytes>,
-    /// The newest state that a message spoke of and that is not known to be: what is stored tells.
+    /// The newest state that an unexpected message named: what is stored shows whether it exists.
     doubted: Option<StateTag>,
     refresh: Refresh,
     /// When it will be looked at whether it is still there.
@@ -78,17 +78,17 @@ impl Channel {
         self.watchers > 0
     }
 
-    /// Nobody has watched it for a while.
+    /// It has had no subscribers for a while.
     pub(super) fn is_over(&self, now: Moment) -> bool {
         self.unwatched_since.is_some_and(|since| now.since(since) >= LINGER)
     }
 
-    /// Something was published that nobody hears.
+    /// Something was published that is handed to no subscriber.
     pub(super) fn miss(&mut self) {
         self.is_stale = true;
     }
 
-    /// Keeps a message until it is known what is stored; of too many the stored state tells.
+    /// Keeps a message until the stored state is known; beyond the bound that state is read instead.
     pub(super) fn hold(&mut self, message: Bytes) {
         if self.held.len() < HELD_MAX {
             self.held.push(message);
@@ -97,7 +97,7 @@ impl Channel {
         }
     }
 
-    /// Its channel stands, and this was stored then. Returns what was held until now.
+    /// The channel is subscribed to, and this was stored then. Returns the messages held until now.
     pub(super) fn begin(&mut self, state: Option<(StateTag, StateOrigin)>) -> Vec<Bytes> {
         let was_stale = std::mem::take(&mut self.is_stale);
         if !self.is_heard || was_stale {
@@ -107,7 +107,7 @@ impl Channel {
         std::mem::take(&mut self.held)
     }
 
-    /// Whether a state, or a deletion, that somebody has published is the one that must come next, or is known: anybody
+    /// Whether a published state, or deletion, is the one that must come next, or is known: any client of Redis
     /// may publish anything, and a number that is far too high would silence all that come after it.
     pub(super) fn believe(&self, tag: StateTag, now: impl FnOnce() -> Timestamp) -> Belief {
         if Some(tag) <= self.told {
@@ -127,7 +127,7 @@ impl Channel {
         if is_sure { Belief::Sure } else { Belief::Doubt }
     }
 
-    /// Whether a message about a state comes with it, and was not told already.
+    /// Whether a message about a state comes with it, and was not sent already.
     pub(super) fn is_news_of(&self, tag: StateTag) -> bool {
         self.newest.is_some_and(|newest| newest.tag == tag && !newest.is_read)
     }
@@ -198,7 +198,7 @@ impl Channel {
         (self.refresh, self.doubted) = (Refresh::None, None);
     }
 
-    /// Whether what is stored must be told: nobody was told of it or anything newer, or the newer is lost.
+    /// Whether the stored state must be sent: subscribers have neither it nor a newer one, or the newer one is lost.
     pub(super) fn tell(&mut self, tag: StateTag, is_other: bool) -> bool {
         let is_news = is_other || self.told < Some(tag);
         if is_news {

@@ -1,5 +1,5 @@
-//! Joins: all subscribers that wait join together, with one subscription and one read of their states, while updates go on;
-//! and sessions without subscribers are unsubscribed from. Does not know what is published.
+//! Joins: all subscribers that wait join together, with one subscription and one read of their states, while updates go
+//! on; and sessions without subscribers are unsubscribed from. Does not know what is published.
 
 use std::collections::HashMap;
 
@@ -14,7 +14,7 @@ use super::subscription_change::{Reads, SubscriptionChange};
 use super::watched_sessions::{TOGETHER_MAX, WatchedSessions};
 
 impl WatchedSessions {
-    /// Lets all who wait join, if nobody is joining: channels that are not heard yet are subscribed to in one round trip,
+    /// Lets all waiting subscribers join, unless others are joining: new channels are subscribed to in one round trip,
     /// and then every state is read.
     pub(super) fn begin_joins(&mut self, subscriber: &Subscriber) {
         if self.waiting.is_empty() || !matches!(self.change, SubscriptionChange::None) {
@@ -53,7 +53,7 @@ impl WatchedSessions {
         self.change = SubscriptionChange::Join { asked, reads };
     }
 
-    /// Tells them. Returns sessions of which something was published before it was known what to make of it.
+    /// Answers them. Returns sessions whose messages came before their state was known.
     pub(super) fn joined(&mut self, mut reads: HashMap<SessionId, Result<Read, StoreError>>) -> Vec<SessionId> {
         let SubscriptionChange::Join { asked, .. } = std::mem::replace(&mut self.change, SubscriptionChange::None)
         else {
@@ -92,7 +92,7 @@ impl WatchedSessions {
         doubted
     }
 
-    /// Unsubscribes from what nobody has watched for a while.
+    /// Unsubscribes from channels that have had no subscribers for a while.
     pub(super) fn tidy(&mut self, subscriber: &Subscriber) {
         if !matches!(self.change, SubscriptionChange::None) {
             return;

@@ -1,4 +1,4 @@
-//! Watched sessions that outlive their lifetime: when each is read again. Does not know what its subscribers are told.
+//! Watched sessions that outlive their lifetime: when each is read again. Does not know what its subscribers are sent.
 
 use std::collections::BTreeSet;
 
@@ -17,7 +17,8 @@ pub(super) struct Lapses {
 }
 
 impl Lapses {
-    /// A session is looked at then, unless it is sooner anyway: a change mostly keeps it for longer, and then nothing moves.
+    /// A session is looked at then, unless it is sooner anyway: a change mostly keeps it for longer, and then nothing
+    /// moves.
     pub(super) fn expect(&mut self, id: SessionId, channel: &mut Channel, at: Timestamp) {
         match channel.look_at {
             Some(sooner) if sooner <= at => return,
@@ -49,7 +50,7 @@ impl Lapses {
     }
 }
 
-/// What the bytes of a state, or of a message that carries it, tell of how it was made. It was written then, or at its last
+/// When a state was made, from its bytes or from a message that carries it. It was written then, or at its last
 /// change or later.
 pub(super) fn made(lifetimes: &Lifetimes, state: &[u8], written_at: Option<Timestamp>) -> StateOrigin {
     let changed_at = wire::changed_at(state).unwrap_or_default();

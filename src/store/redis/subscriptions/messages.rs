@@ -53,7 +53,7 @@ impl WatchedSessions {
                 channel.heard(tag, None);
                 Update::Deleted { tag, frame }
             }
-            // It is told with its state.
+            // It is sent with its state.
             Some(PubSubMessage::Notice(Some(tag), _)) if !channel.is_news_of(tag) => return None,
             Some(PubSubMessage::Notice(_, message)) => Update::Notice(message),
             None => {

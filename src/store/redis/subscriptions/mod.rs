@@ -1,5 +1,5 @@
-//! Subscriptions to Redis Pub/Sub: subscribes to the channels of watched sessions, fans messages out, notices a connection
-//! that went silent, and resyncs what was missed. Does not know clients.
+//! Subscriptions to Redis Pub/Sub: subscribes to the channels of watched sessions, fans messages out, notices a
+//! connection that went silent, and resyncs what was missed. Does not know clients.
 
 mod channel;
 mod joins;

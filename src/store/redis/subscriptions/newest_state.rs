@@ -7,7 +7,7 @@ use crate::engine::{StateTag, Timestamp};
 pub(super) struct NewestState {
     pub(super) tag: StateTag,
     pub(super) made: StateOrigin,
-    /// It was read, so that subscribers were told all that it shows.
+    /// It was read, so that subscribers were sent all that it shows.
     pub(super) is_read: bool,
     /// It is a deletion: another session of that id may follow.
     pub(super) is_end: bool,
@@ -18,6 +18,6 @@ pub(super) struct NewestState {
 pub(super) struct StateOrigin {
     /// When it was made, as far as it says so.
     pub(super) changed_at: Timestamp,
-    /// Until when it is kept if nothing follows, as far as that can be told.
+    /// Until when it is kept if nothing follows, as far as that is known.
     pub(super) kept_until: Option<Timestamp>,
 }

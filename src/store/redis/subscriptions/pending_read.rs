@@ -1,4 +1,4 @@
-//! A stored record that is being read again for the subscribers of its session. Does not know what they are told.
+//! A stored record that is being read again for the subscribers of its session. Does not know what they are sent.
 
 use std::pin::Pin;
 

@@ -1,5 +1,5 @@
-//! Resync: reads what is stored of watched sessions again after an interruption, in doubt, or when a lifetime should be over,
-//! and tells subscribers what they missed. Does not know connections.
+//! Resync: reads what is stored of watched sessions again after an interruption, in doubt, or when a lifetime should be
+//! over, and sends subscribers what they missed. Does not know connections.
 
 use bytes::Bytes;
 
@@ -21,7 +21,7 @@ const PAUSE: (Millis, Millis) = (Millis::new(250), Millis::new(30_000));
 
 impl WatchedSessions {
     /// Reads every watched session again: what was published meanwhile is lost, but a state is whole. Another
-    /// run of the server may have forgotten states, and then clients are told what is true now.
+    /// run of the server may have lost states, and then clients get a resync.
     pub(super) async fn catch_up(&mut self) -> Result<(), RedisError> {
         let run = self.readers.ask(Lookup::Run).await;
         let run = run.map_err(|_| RedisError::Io("nobody says which run of the server this is".to_owned()))?;
@@ -39,12 +39,12 @@ impl WatchedSessions {
                 self.lapses.expect_end(id, channel);
             }
         }
-        // Only now: whoever was interrupted in between has not told everybody.
+        // Only now: an interruption in between leaves subscribers without an update.
         self.run = Some(run);
         Ok(())
     }
 
-    /// Tells of what is stored of a session, and of the clocks that ran out since it was heard of last.
+    /// Sends subscribers what is stored of a session, and the flags since its last update.
     pub(super) fn catch(&mut self, id: SessionId, found: StoredRecord, is_other: bool) {
         let Some(channel) = self.watched.get_mut(&id) else { return };
         let (now, mut flags) = (found.now, Vec::new());
@@ -90,7 +90,7 @@ impl WatchedSessions {
         for (id, answer) in asked.ok_or_else(away)? {
             match tokio::time::timeout(self.readers.patience(), answer).await {
                 Ok(Ok(Ok(found))) => all.push((id, found)),
-                // It cannot be read by anybody else either.
+                // Other instances cannot read it either.
                 Ok(Ok(Err(StoreError::Unreadable))) => {}
                 Ok(Ok(Err(_)) | Err(_)) | Err(_) => return Err(away()),
             }
@@ -137,7 +137,7 @@ impl WatchedSessions {
             channel.look_at = None;
             match channel.kept_until() {
                 Some(until) if until > now => self.lapses.expect(id, channel, until),
-                // Whoever watches next reads it anew.
+                // The next subscriber reads it anew.
                 Some(_) if !channel.is_watched() => channel.miss(),
                 Some(_) => looks.push(self.look(id, ReadCause::Lifetime)),
                 None => {}
@@ -168,8 +168,8 @@ impl WatchedSessions {
         }
     }
 
-    /// Nothing is stored of a session: whoever watches one that has outlived its lifetime is told. One that is gone before, since
-    /// somebody has emptied Redis, may come back, and is told of when its lifetime is over.
+    /// Nothing is stored of a session: subscribers of one that has outlived its lifetime get its end. One that is gone
+    /// before, since Redis was emptied, may come back, and ends for them when its lifetime is over.
     pub(super) fn is_missing(&mut self, id: SessionId, now: Timestamp) {
         let end = self.watched.get_mut(&id).and_then(|channel| channel.lapses(now));
         if let Some(tag) = end {
@@ -178,7 +178,7 @@ impl WatchedSessions {
     }
 }
 
-/// What clients are told of clocks that ran out after `since`, as the state shows them.
+/// The notices of clocks that ran out after `since`, as the state shows them.
 fn flags(id: SessionId, snapshot: &Snapshot, since: Timestamp, now: Timestamp) -> Vec<Bytes> {
     let Ok(session) = snapshot.session() else { return Vec::new() };
     let flagged = session.participants.iter().filter_map(|one| Some((one.expired_at?, one.id)));

@@ -1,8 +1,8 @@
-//! The task behind the subscriptions of a shard: one connection at a time, noticed when it goes silent and made anew. Does not
-//! know what is published.
+//! The task behind the subscriptions of a shard: one connection at a time, noticed when it goes silent and made anew.
+//! Does not know what is published.
 //!
-//! Nothing holds up what is published: new subscribers wait together for a subscription and a read that are under way while
-//! updates are handed on.
+//! Nothing holds up what is published: new subscribers wait together for a subscription and a read that are under way
+//! while updates are handed on.
 
 use std::time::Duration;
 
@@ -26,18 +26,18 @@ use super::watched_sessions::{TOGETHER_MAX, WatchedSessions};
 const QUIET_MAX: Duration = Duration::from_millis(800);
 /// How long before it is given up: so that clients who miss something have the newest state within 2 s.
 const SILENCE_MAX: Duration = Duration::from_millis(1_600);
-/// How often that is looked at, and what nobody watches any more is let go.
+/// How often silence is checked, and channels without subscribers are unsubscribed from.
 const TICK: Duration = Duration::from_millis(100);
-/// How long updates may be interrupted while all else works, before whoever watches is sent elsewhere.
+/// How long updates may be interrupted while all else works, before subscribers are sent elsewhere.
 const INTERRUPTED_MAX: Duration = Duration::from_secs(5);
 /// How long to wait before a lost connection is made anew.
 const RECONNECT_PAUSE_US: (u64, u64) = (20_000, 200_000);
 
 impl WatchedSessions {
-    /// Runs until nobody can ask any more.
+    /// Runs until no further requests can come.
     pub(in crate::store::redis) async fn run(&mut self) {
         if self.run.is_some() {
-            // Whoever ran before met a fault of ours: what was under way is not, and what was published since is lost.
+            // The run before panicked: what was under way is not, and what was published since is lost.
             self.lost(&RedisError::Io("updates met a fault of ours".to_owned()));
         }
         loop {
@@ -51,7 +51,7 @@ impl WatchedSessions {
         }
     }
 
-    /// Serves one connection; returns when nobody can ask any more.
+    /// Serves one connection; returns when no further requests can come.
     async fn connected(&mut self) -> Result<(), RedisError> {
         let mut subscriber = self.connector.subscribe().await?;
         let mut channels = vec![self.probe.clone()];
@@ -147,7 +147,7 @@ impl WatchedSessions {
         self.watched.values_mut().for_each(Channel::is_interrupted);
         self.connector.health().set_interrupted(Some(error.to_string()));
         if self.connector.health().unready_reason().is_some() {
-            // Nobody else is better off, and whoever waits is told when it is over.
+            // Other instances are no better off, and waiting subscribers are answered when it is over.
             self.interruption.since = None;
             return;
         }
@@ -157,7 +157,7 @@ impl WatchedSessions {
         }
     }
 
-    /// Sends everybody elsewhere who watches or wants to.
+    /// Sends all subscribers elsewhere, waiting ones included.
     fn send_elsewhere(&mut self) {
         let watched = self.watched.iter().filter(|(_, channel)| channel.is_watched());
         let watched: Vec<_> = watched.map(|(id, _)| *id).collect();
@@ -181,7 +181,7 @@ impl WatchedSessions {
         }
     }
 
-    /// Waits a little before another connection is made; `false` when nobody can ask any more.
+    /// Waits a little before the reconnect; `false` when no further requests can come.
     async fn pause(&mut self) -> bool {
         let pause = tokio::time::sleep(jitter::between_us(RECONNECT_PAUSE_US.0, RECONNECT_PAUSE_US.1));
         let mut pause = std::pin::pin!(pause);

@@ -1,4 +1,4 @@
-//! The sessions that somebody watches through this instance, with their channels, and subscribers that wait. Does not know
+//! The sessions that have subscribers in this instance, with their channels, and subscribers that wait. Does not know
 //! what is published, nor when a connection is lost.
 
 use std::collections::HashMap;

@@ -1,6 +1,7 @@
-//! How instances agree on the correction of Redis' own clock: it stands in a key, and whoever first sees that something
-//! else is right writes that, unless another was faster. All see the same step against their own monotonic clocks, so
-//! that they want the same; until it is written each goes by its own. Does not know when to look, nor what is right.
+//! How instances agree on the correction of Redis' own clock: it is stored in a key, and the instance that first sees
+//! that something else is right writes that, unless another was faster. All see the same step against their own
+//! monotonic clocks, so that they want the same; until it is written each goes by its own. Does not know when to look,
+//! nor what is right.
 //!
 //! ```text
 //! look     GET clock   TIME          with every new run of the server, now and then, and in doubt
@@ -44,8 +45,8 @@ pub(in crate::store::redis) struct Proposal {
     correction: Correction,
 }
 
-/// Adds what is asked to look at the correction, in this order: whoever reads the clock last sees the step that the
-/// correction is about.
+/// Adds what is asked to look at the correction, in this order: an instance that reads the clock last sees the step
+/// that the correction is about.
 pub(in crate::store::redis) fn look(keyspace: &Keyspace, commands: &mut Pipeline) {
     commands.cmd("GET").arg(keyspace.clock()).cmd("TIME");
 }
@@ -69,7 +70,7 @@ pub(in crate::store::redis) fn looked(
     Ok(correction.map(|correction| Proposal { found: Bytes::copy_from_slice(&found), correction }))
 }
 
-/// Looks at it, and proposes what is to be proposed, on a connection that leads to a server nobody has asked before.
+/// Looks at it, and proposes what is to be proposed, on a connection to a server that was not asked before.
 pub(in crate::store::redis) async fn begin(
     server_clock: &ServerClock,
     keyspace: &Keyspace,

@@ -44,7 +44,7 @@ impl Correction {
         if self.by_us > 0 { raw_us.saturating_add(left) } else { raw_us.saturating_sub(left) }
     }
 
-    /// As it stands in Redis, such as `-15000123 1795888923000000 step 1000000`.
+    /// As it is stored in Redis, such as `-15000123 1795888923000000 step 1000000`.
     pub(super) fn text(&self) -> String {
         let Self { by_us, at_us, cause } = self;
         match cause {
@@ -53,7 +53,7 @@ impl Correction {
         }
     }
 
-    /// Reads [`Correction::text`]; `None` of what is none, which anybody may have written.
+    /// Reads [`Correction::text`]; `None` of what is none, which any client of Redis may have written.
     pub(super) fn read(text: &[u8]) -> Option<Self> {
         let mut words = std::str::from_utf8(text).ok()?.split(' ');
         let by_us: i64 = number(&mut words)?;

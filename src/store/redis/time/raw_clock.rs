@@ -1,5 +1,5 @@
-//! Redis' own clock as readings show it: how it stands to this process's monotonic clock, and whether it was set. All in
-//! microseconds; points of the monotonic clock count from one that the caller chooses. Pure. Does not know what the
+//! Redis' own clock as readings show it: how it relates to this process's monotonic clock, and whether it was set. All
+//! in microseconds; points of the monotonic clock count from one that the caller chooses. Pure. Does not know what the
 //! clock is corrected by.
 
 use std::collections::VecDeque;
@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 const SAMPLE_AGE_MAX_US: i64 = 10_000_000;
 /// How far a sample may be off, beyond what round trips and drift explain, before the clock was set.
 const STEP_US: u64 = 50_000;
-/// How much two clocks drift apart that nobody sets, and a correction fades: one part in so many.
+/// How much two clocks drift apart that are not set, and a correction fades: one part in so many.
 const DRIFT_PARTS: u64 = 400;
 
 /// What is known of it.
@@ -50,7 +50,7 @@ impl RawClock {
         !self.samples.is_empty()
     }
 
-    /// What it says at a point of the monotonic clock, if nobody has set it; `None` before the first reading.
+    /// What it says at a point of the monotonic clock, if it was not set; `None` before the first reading.
     pub(super) fn at(&self, monotonic_us: i64) -> Option<u64> {
         let best = self.samples.front()?;
         Some((monotonic_us + best.offset_us()).max(0).unsigned_abs())
@@ -62,7 +62,7 @@ impl RawClock {
         (by_us.unsigned_abs() > self.tolerance_us(sample)).then_some(by_us)
     }
 
-    /// How far off something may be that a sample shows, although nobody has set anything.
+    /// How far off something may be that a sample shows, although no clock was set.
     pub(super) fn tolerance_us(&self, sample: &Sample) -> u64 {
         let (best, newest) = (self.samples.front(), self.samples.back());
         let round_trips = sample.round_trip_us() + best.map_or(0, Sample::round_trip_us);

@@ -1,6 +1,6 @@
 //! The server clock: Redis TIME with the correction that all instances agree on, and how this process's monotonic clock
-//! maps to it. A step of Redis' own clock does not move it: a reading that shows one is not believed, time goes on by the
-//! monotonic clock, and a correction is asked for (`agreement.rs`). Does not know what the time is for.
+//! maps to it. A step of Redis' own clock does not move it: a reading that shows one is not believed, time goes on by
+//! the monotonic clock, and a correction is asked for (`agreement.rs`). Does not know what the time is for.
 
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ struct ClockState {
     correction: Correction,
     /// Something disagrees with what is known, and is to be agreed on.
     is_in_doubt: bool,
-    /// By how much the clock stepped that this doubt is about, once that was told.
+    /// By how much the clock stepped that this doubt is about, once that was logged.
     told_us: Option<i64>,
     /// When the clock was last seen to step, and by how much.
     stepped: Option<(Moment, i64)>,
@@ -149,8 +149,8 @@ impl ServerClock {
         Reading { time_us, sent: raw.sent, received: raw.received }
     }
 
-    /// Compares what is known with the correction that was found in Redis, just before its clock was read. Takes it over,
-    /// or returns what is to be written instead, if nobody else was faster.
+    /// Compares what is known with the correction that was found in Redis, just before its clock was read. Takes it
+    /// over, or returns what is to be written instead, unless another instance is faster.
     pub(super) fn judge(&self, found: Option<Correction>, raw: RawReading) -> Option<Correction> {
         let sample = self.sample(raw);
         let theirs = found.unwrap_or(Correction::NONE);
@@ -176,7 +176,7 @@ impl ServerClock {
         if apart_us > tolerance_us {
             let is_kept = match (found, theirs.cause) {
                 (None, _) => true,
-                // Whoever has seen the clock go on meanwhile knows better.
+                // An instance that saw no step in that time knows better.
                 (Some(_), Cause::Step { within_us }) => {
                     apart_us > CONTRADICTION * tolerance_us && known.raw.was_steady(theirs.at_us, within_us)
                 }
@@ -198,7 +198,8 @@ impl ServerClock {
         self.known.lock().at(self.elapsed_us(moment))
     }
 
-    /// The server clock's time at a moment before `reading` arrived, in microseconds: the estimate, within what the reading allows.
+    /// The server clock's time at a moment before `reading` arrived, in microseconds: the estimate, within what the
+    /// reading allows.
     pub(in crate::store::redis) fn at_us(&self, moment: Moment, reading: &Reading) -> u64 {
         let time_us = reading.time_us as i64;
         let between = |later: Moment, earlier: Moment| {
@@ -210,7 +211,7 @@ impl ServerClock {
         estimate.min(most).max(least).max(0) as u64
     }
 
-    /// Tells of a step, once.
+    /// Logs and counts a step, once.
     fn tell(&self, known: &mut ClockState, step_us: i64, at: Moment) {
         if known.told_us.replace(step_us).is_none() {
             warn!(by_ms = step_us / 1_000, "the clock of Redis was set: sessions go on without it");
