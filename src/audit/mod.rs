@@ -17,6 +17,7 @@ mod health;
 mod inspect;
 mod leased_batch;
 mod metrics;
+mod poison_jobs;
 mod pool;
 mod processor;
 mod queue;

@@ -11,7 +11,7 @@ use super::refusal::Refusal;
 use super::rotation;
 use super::session::{Mode, OnTimeout, Session, Status, Turn};
 use super::settle::settle;
-use super::time::Timestamp;
+use super::time::{Millis, Timestamp};
 
 /// Judges `command`, which arrived at `at` by the server clock, not before the session's last change.
 pub fn judge(before: &Session, command: &Command, precondition: &Precondition, at: Timestamp) -> Judgement {
@@ -269,7 +269,7 @@ fn revive(session: &mut Session, at: Timestamp, events: &mut Vec<Event>) {
 }
 
 /// The most that any participant has used, the running turn included.
-fn most_used(session: &Session, at: Timestamp) -> super::Millis {
+fn most_used(session: &Session, at: Timestamp) -> Millis {
     let running = session.active().map(|active| active.used + budget::elapsed(session, at));
     session.participants.iter().map(|participant| participant.used).chain(running).max().unwrap_or_default()
 }

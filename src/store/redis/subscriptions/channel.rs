@@ -12,7 +12,6 @@ use super::newest_state::{NewestState, StateOrigin};
 
 /// How long a channel without subscribers is kept.
 const LINGER: Duration = Duration::from_secs(3);
-
 /// How far another's clock may be ahead: the epoch of a new session is the time of its creation.
 const AHEAD_MAX: Millis = Millis::new(1_000);
 
