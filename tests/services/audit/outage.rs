@@ -27,7 +27,7 @@ const OVER: u8 = 2;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn clients_go_on_while_the_database_is_away() {
-    let away = Duration::from_secs(scale("SYNCKAIROS_TEST_AWAY_S", 20));
+    let away = Duration::from_secs(scale("SYNCKAIROS_TEST_AWAY_S", 10));
     let rig = Rig::start().await;
     let mut instance = rig.instance(&[]).await;
     instance.leave_log(|_| false);
