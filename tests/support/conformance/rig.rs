@@ -10,6 +10,7 @@ use synckairos::engine::{
     Command, GroupId, Millis, Mode, NewParticipant, NewSession, OnTimeout, Outcome, ParticipantId, Refusal, Session,
     SessionId, Timestamp, Uuid,
 };
+use synckairos::readiness::Finding;
 use synckairos::sessions::{Applied, Failure, Sessions};
 use synckairos::store::{
     self, Arrival, Commit, CommitOutcome, Committed, Decision, DecisionContext, Lifetimes, Mutation, Record,
@@ -57,7 +58,8 @@ impl<B: Backend> Rig<B> {
         let keeper = Arc::clone(&store);
         upkeep.spawn(async move { keeper.run().await });
         let sessions = Sessions::new(Arc::clone(&store) as _);
-        assert_eq!(store.health(), [], "a store that is open can serve");
+        let unready: Vec<_> = store.health().into_iter().filter_map(Finding::unready_reason).collect();
+        assert_eq!(unready, Vec::<String>::new(), "a store that is open can serve");
         Self { store, sessions, heard, backend, _upkeep: upkeep }
     }
 
