@@ -2,7 +2,8 @@
 
 use crate::engine::Command;
 
-use super::json_object::{self, Object};
+use super::json_object::Object;
+use super::json_values;
 use super::request::{self, SwitchRequest};
 use super::validation::FieldProblems;
 
@@ -41,10 +42,10 @@ pub fn read_client_message(text: &[u8]) -> Result<ClientMessage<'_>, String> {
     if !problems.is_empty() || text.is_empty() {
         return Err("A message is a JSON object with a type".to_owned());
     }
-    let kind = message.member("type").and_then(|value| json_object::string(value).ok());
+    let kind = message.member("type").and_then(|value| json_values::string(value).ok());
     let command = match kind.as_deref() {
         Some("PING") => {
-            let timestamp = message.member("timestamp").filter(|&value| json_object::kind(value) == "number");
+            let timestamp = message.member("timestamp").filter(|&value| json_values::kind(value) == "number");
             return Ok(ClientMessage::Ping { timestamp: timestamp.map(|value| value.get()) });
         }
         Some("RECONNECT") => return Ok(ClientMessage::Reconnect),
@@ -59,7 +60,7 @@ pub fn read_client_message(text: &[u8]) -> Result<ClientMessage<'_>, String> {
     };
     let request_id = message
         .member("request_id")
-        .and_then(|value| json_object::string(value).ok())
+        .and_then(|value| json_values::string(value).ok())
         .filter(|id| (1..=REQUEST_ID_LEN_MAX).contains(&id.chars().count()))
         .ok_or_else(|| format!("A command needs a request_id, a string of 1 to {REQUEST_ID_LEN_MAX} characters"))?;
     let change = match command {

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use super::decimal::Decimal;
-use super::json_object::{self, FieldResult, field_error};
+use super::json_values::{self, FieldResult, field_error};
 use super::validation::ProblemCode;
 use super::write::Write;
 
@@ -43,7 +43,7 @@ pub(super) fn given(json: &str, len_max: usize) -> FieldResult<String> {
                 }
                 text.token(first, token);
             }
-            b'"' if token.contains('\\') => text.token(first, &shortest(&json_object::text(token)?)),
+            b'"' if token.contains('\\') => text.token(first, &shortest(&json_values::text(token)?)),
             _ => text.token(first, token),
         }
         if text.out.len() > len_max {
@@ -60,7 +60,7 @@ pub(super) fn kept(json: &str) -> String {
     while let Some(&first) = rest.as_bytes().first() {
         let (token, after) = rest.split_at(token_len(rest));
         rest = after;
-        match (first, json_object::text) {
+        match (first, json_values::text) {
             (b'"', text_of) if token.contains('\\') => match text_of(token) {
                 Ok(said) => text.token(first, &shortest(&said)),
                 Err(_) => text.token(first, token),

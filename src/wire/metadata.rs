@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::compact;
 use super::json::Raw;
-use super::json_object::{self, FieldResult};
+use super::json_values::{self, FieldResult};
 use super::merge::{self, Tree};
 
 /// How long metadata may be, in bytes of compact JSON.
@@ -60,6 +60,6 @@ fn compact(value: Raw<'_>, len_max: usize) -> FieldResult<String> {
     if value.get().starts_with('{') {
         compact::given(value.get(), len_max)
     } else {
-        Err(json_object::unexpected("object", value))
+        Err(json_values::unexpected("object", value))
     }
 }

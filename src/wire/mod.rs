@@ -1,34 +1,36 @@
 //! All JSON: requests, read borrowed from the bytes that clients sent, and answers and messages, encoded once.
 //! Knows the engine's words and how they are written; does not know how the bytes travel.
 
-mod response;
 mod audit_columns;
+mod audit_job;
 mod audit_row;
+mod client_message;
 mod compact;
 mod decimal;
 mod decode;
 mod format;
 mod format_v1;
 mod history;
-mod client_message;
 mod instant;
-mod audit_job;
 mod json;
+mod json_object;
+mod json_tokens;
+mod json_values;
 mod merge;
-mod server_message;
 mod metadata;
-mod validation;
 mod pubsub_message;
 mod query;
-mod json_object;
+mod record_format;
 mod request;
+mod response;
 mod scan;
+mod server_message;
 mod state;
 mod state_body;
-mod record_format;
 mod strict;
 #[cfg(test)]
 mod tests;
+mod validation;
 mod write;
 
 pub use audit_columns::{AuditRow, ChangeColumns, ParticipantColumns, StateColumns};

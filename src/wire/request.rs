@@ -6,7 +6,8 @@ use crate::engine::{
 };
 
 use super::json::Raw;
-use super::json_object::{self, FieldResult, Fields, Object, field_error};
+use super::json_object::{self, Fields, Object};
+use super::json_values::{self, FieldResult, field_error};
 use super::metadata::{self, Merge};
 use super::strict;
 use super::validation::{self, FieldProblem, FieldProblems, PROBLEMS_MAX, ProblemCode};
@@ -63,9 +64,9 @@ pub fn create(body: &Object<'_>, problems: &mut FieldProblems) -> Option<NewSess
 pub fn create_with(on_timeout: OnTimeout, body: &Object<'_>, problems: &mut FieldProblems) -> Option<NewSession> {
     let found = problems.len();
     let mut fields = Fields::of_body(body, problems);
-    let id = fields.required("session_id", json_object::uuid);
-    let mode = fields.required("sync_mode", |value| json_object::one_of(value, &Mode::ALL, Mode::name));
-    let participants = fields.required("participants", |value| json_object::array_of(value, 1, PARTICIPANTS_MAX));
+    let id = fields.required("session_id", json_values::uuid);
+    let mode = fields.required("sync_mode", |value| json_values::one_of(value, &Mode::ALL, Mode::name));
+    let participants = fields.required("participants", |value| json_values::array_of(value, 1, PARTICIPANTS_MAX));
     let participants = participants.and_then(|values| self::participants(&values, fields.problems()));
     let total_time = fields.required("total_time_ms", time);
     let time_per_cycle = fields.optional("time_per_cycle_ms", time);
@@ -73,9 +74,9 @@ pub fn create_with(on_timeout: OnTimeout, body: &Object<'_>, problems: &mut Fiel
     let max_time = fields.optional("max_time_ms", time);
     let metadata = fields.optional("metadata", metadata::whole);
     let on_timeout_given = fields.optional("on_timeout", self::on_timeout);
-    let warn_at = fields.optional("warn_at_ms", |value| json_object::array_of(value, 0, WARNINGS_MAX));
+    let warn_at = fields.optional("warn_at_ms", |value| json_values::array_of(value, 0, WARNINGS_MAX));
     let warn_at = warn_at.map(|values| thresholds(&values, fields.problems()));
-    let groups = fields.optional("groups", |value| json_object::array_of(value, 0, PARTICIPANTS_MAX));
+    let groups = fields.optional("groups", |value| json_values::array_of(value, 0, PARTICIPANTS_MAX));
     let groups = groups.map(|values| self::groups(&values, participants.as_deref(), fields.problems()));
     if problems.len() > found {
         return None;
@@ -99,8 +100,8 @@ pub fn create_with(on_timeout: OnTimeout, body: &Object<'_>, problems: &mut Fiel
 pub fn switch(body: &Object<'_>, problems: &mut FieldProblems) -> Option<SwitchRequest> {
     let found = problems.len();
     let mut fields = Fields::of_body(body, problems);
-    let next = fields.optional("next_participant_id", json_object::uuid).map(ParticipantId);
-    let current = fields.optional("current_participant_id", json_object::uuid).map(ParticipantId);
+    let next = fields.optional("next_participant_id", json_values::uuid).map(ParticipantId);
+    let current = fields.optional("current_participant_id", json_values::uuid).map(ParticipantId);
     let expected_version = fields.optional("expected_version", version);
     (problems.len() == found).then_some(SwitchRequest { next, current, expected_version })
 }
@@ -124,7 +125,7 @@ pub fn patch(body: &Object<'_>, problems: &mut FieldProblems) -> Option<PatchReq
     let max_time = fields.optional("max_time_ms", |value| or_default(value, |value| time(value).map(Some)));
     let on_timeout = fields.optional("on_timeout", |value| or_default(value, on_timeout));
     let warn_at =
-        fields.optional("warn_at_ms", |value| or_default(value, |value| json_object::array_of(value, 0, WARNINGS_MAX)));
+        fields.optional("warn_at_ms", |value| or_default(value, |value| json_values::array_of(value, 0, WARNINGS_MAX)));
     let warn_at = warn_at.map(|values| thresholds(&values, fields.problems()).into());
     let expected_version = fields.optional("expected_version", version);
     let unknown = format!("Unknown field; can be changed: {}", NAMES[..6].join(", "));
@@ -141,19 +142,19 @@ fn or_default<'a, T: Default>(value: Raw<'a>, look: impl FnOnce(Raw<'a>) -> Fiel
 }
 
 fn time(value: Raw<'_>) -> FieldResult<Millis> {
-    json_object::millis(value, TIME_MS_MIN, TIME_MS_MAX)
+    json_values::millis(value, TIME_MS_MIN, TIME_MS_MAX)
 }
 
 fn increment(value: Raw<'_>) -> FieldResult<Millis> {
-    json_object::millis(value, 0, INCREMENT_MS_MAX)
+    json_values::millis(value, 0, INCREMENT_MS_MAX)
 }
 
 fn version(value: Raw<'_>) -> FieldResult<u64> {
-    json_object::integer(value, 1, INTEGER_MAX)
+    json_values::integer(value, 1, INTEGER_MAX)
 }
 
 fn on_timeout(value: Raw<'_>) -> FieldResult<OnTimeout> {
-    json_object::one_of(value, &OnTimeout::ALL, OnTimeout::name)
+    json_values::one_of(value, &OnTimeout::ALL, OnTimeout::name)
 }
 
 /// `None` when there are problems.
@@ -168,16 +169,16 @@ fn participants(values: &[Raw<'_>], problems: &mut FieldProblems) -> Option<Vec<
         let Some(object) = entry(value, "participants", position, problems) else { continue };
         let mut fields = Fields::inside(&object, "participants", position, problems);
         let id = fields.required("participant_id", |value| {
-            let id = json_object::uuid(value)?;
+            let id = json_values::uuid(value)?;
             if seen.insert(id) {
                 Ok(id)
             } else {
                 Err(field_error(ProblemCode::InvalidValue, format!("Duplicate participant_id {id}")))
             }
         });
-        let index = fields.required("participant_index", |value| json_object::integer(value, 0, INTEGER_MAX));
+        let index = fields.required("participant_index", |value| json_values::integer(value, 0, INTEGER_MAX));
         let total_time = fields.required("total_time_ms", time);
-        let group = fields.optional("group_id", json_object::uuid).map(GroupId);
+        let group = fields.optional("group_id", json_values::uuid).map(GroupId);
         if let (Some(id), Some(index), Some(total_time)) = (id, index, total_time) {
             participants.push(NewParticipant { id: ParticipantId(id), index, total_time, group });
         }
@@ -202,7 +203,7 @@ fn groups(
         let Some(object) = entry(value, "groups", position, problems) else { continue };
         let mut fields = Fields::inside(&object, "groups", position, problems);
         let id = fields.required("group_id", |value| {
-            let id = GroupId(json_object::uuid(value)?);
+            let id = GroupId(json_values::uuid(value)?);
             if known.as_ref().is_some_and(|known| !known.contains(&id)) {
                 return Err(field_error(ProblemCode::InvalidValue, format!("No participant is in group {id}")));
             }
@@ -221,7 +222,7 @@ fn groups(
 fn thresholds(values: &[Raw<'_>], problems: &mut FieldProblems) -> Vec<Millis> {
     let mut thresholds = Vec::with_capacity(values.len());
     for (position, &value) in values.iter().enumerate() {
-        match json_object::millis(value, 1, TIME_MS_MAX) {
+        match json_values::millis(value, 1, TIME_MS_MAX) {
             Ok(threshold) => thresholds.push(threshold),
             Err(field_error) => {
                 let field = format!("warn_at_ms.{position}");

@@ -2,6 +2,7 @@
 //! (`Prefer: handling=strict`, RFC 7240). Does not know what is in a field.
 
 use super::json_object::{self, Object};
+use super::json_values;
 use super::validation::{self, FieldProblem, FieldProblems, ProblemCode};
 
 /// The longest name of an unknown field that is quoted, in bytes.
@@ -48,7 +49,7 @@ impl KnownFields {
 pub fn unknown_fields(body: &Object<'_>, known: KnownFields, problems: &mut FieldProblems) {
     unknown(body, known.names, "", problems);
     for (array, names) in known.inside {
-        let Some(Ok(values)) = body.member(array).map(|value| json_object::array_of(value, 0, usize::MAX)) else {
+        let Some(Ok(values)) = body.member(array).map(|value| json_values::array_of(value, 0, usize::MAX)) else {
             continue;
         };
         for (position, value) in values.into_iter().enumerate() {
