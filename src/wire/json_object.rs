@@ -89,8 +89,8 @@ impl<'a> Object<'a> {
 
     fn of(text: &'a str) -> Result<Self, ScanError> {
         let mut object = Self::default();
-        json::members(text, |name, value| match place(name) {
-            Some(place) => object.fields[place] = Some(value),
+        json::members(text, |name, value| match position(name) {
+            Some(position) => object.fields[position] = Some(value),
             None if object.others.len() < OTHERS_MAX => object.others.push(name.literal),
             None => {}
         })?;
@@ -99,9 +99,9 @@ impl<'a> Object<'a> {
 
     /// The value of a member, which must be one of [`FIELDS`].
     pub(super) fn member(&self, name: &str) -> Option<Raw<'a>> {
-        let place = FIELDS.iter().position(|field| *field == name);
-        debug_assert!(place.is_some(), "{name} does not stand in FIELDS");
-        self.fields[place?]
+        let position = FIELDS.iter().position(|field| *field == name);
+        debug_assert!(position.is_some(), "{name} does not stand in FIELDS");
+        self.fields[position?]
     }
 
     /// The names of all members: of fields first, then others in their order, so many at most that they fit an answer.
@@ -116,7 +116,7 @@ impl<'a> Object<'a> {
 }
 
 /// Which of the fields a name is.
-fn place(name: Name<'_>) -> Option<usize> {
+fn position(name: Name<'_>) -> Option<usize> {
     let inside = &name.literal.as_bytes()[1..name.literal.len() - 1];
     let is = |name: &[u8]| {
         let lens = LENS.get(usize::from(*name.first()?))?;
@@ -146,7 +146,7 @@ fn place(name: Name<'_>) -> Option<usize> {
 /// Looks at the fields of one object and collects what is wrong with them.
 pub(super) struct Fields<'o, 'a, 'p> {
     object: &'o Object<'a>,
-    /// The array in the body that the object is in, and its place there.
+    /// The array in the body that the object is in, and its position there.
     inside: Option<(&'static str, usize)>,
     problems: &'p mut FieldProblems,
 }
@@ -157,14 +157,14 @@ impl<'o, 'a, 'p> Fields<'o, 'a, 'p> {
         Self { object, inside: None, problems }
     }
 
-    /// The fields of the object at `place` of the body's array `name`.
+    /// The fields of the object at `position` of the body's array `name`.
     pub(super) fn inside(
         object: &'o Object<'a>,
         name: &'static str,
-        place: usize,
+        position: usize,
         problems: &'p mut FieldProblems,
     ) -> Self {
-        Self { object, inside: Some((name, place)), problems }
+        Self { object, inside: Some((name, position)), problems }
     }
 
     /// A field that must be there.
@@ -191,7 +191,7 @@ impl<'o, 'a, 'p> Fields<'o, 'a, 'p> {
         let inside = self.inside;
         validation::add(self.problems, || {
             let field = match inside {
-                Some((array, place)) => format!("{array}.{place}.{name}"),
+                Some((array, position)) => format!("{array}.{position}.{name}"),
                 None => name.to_string(),
             };
             FieldProblem { field, message: field_error.message, code: field_error.code }
