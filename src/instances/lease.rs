@@ -23,14 +23,16 @@ pub struct Fingerprint(BTreeMap<String, String>);
 
 impl<const N: usize> From<[(&str, String); N]> for Fingerprint {
     fn from(all: [(&str, String); N]) -> Self {
-        Self(all.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+        let mut fingerprint = Self::default();
+        all.into_iter().for_each(|(name, value)| fingerprint.set(name, value));
+        fingerprint
     }
 }
 
 impl Fingerprint {
-    /// One more is known.
+    /// Adds a setting. A name ends with the first space of its line, so that it has none itself.
     pub(super) fn set(&mut self, name: &str, value: String) {
-        self.0.insert(name.to_owned(), value);
+        self.0.insert(name.replace(char::is_whitespace, "_"), value);
     }
 
     /// What both know and is not the same.
@@ -85,7 +87,7 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_and_what_is_not_known_is_passed_over() {
-        let fingerprint = Fingerprint::from([("AUDIT", "on".to_owned()), ("DATABASE_URL", "7 / 16384".to_owned())]);
+        let fingerprint = Fingerprint::from([("AUDIT", "on".to_owned()), ("in a zone", "7 / 16384".to_owned())]);
         let lease = Lease { name: "a:1".into(), version: "2.0.0".into(), formats_max: 2, fingerprint };
         assert_eq!(Lease::read(&lease.text()), lease);
         assert_eq!(Lease::read(&format!("{}zone eu\nnonsense\n", lease.text())), lease);

@@ -65,7 +65,7 @@ async fn identify(database: PostgresServer, instances: Instances, supervisor: Su
         let asked = database.clone();
         if let Ok(Ok(identity)) = supervisor.block("identity of the database", move || postgres::identity(&asked)).await
         {
-            instances.learn("the database of DATABASE_URL", identity);
+            instances.learn("DATABASE_URL", identity);
             return TaskExit::Done;
         }
         tokio::time::sleep(IDENTIFY_INTERVAL).await;

@@ -28,6 +28,7 @@ fn open(directory: &Directory) -> DataDir {
 }
 
 #[tokio::test]
+#[ignore = "takes seconds; tests/run runs it"]
 async fn what_is_over_goes_and_what_lives_keeps_its_newest_state() {
     let directory = Directory::new();
     let mut program = start(&directory);
@@ -54,10 +55,13 @@ async fn what_is_over_goes_and_what_lives_keeps_its_newest_state() {
     let data = open(&directory);
     let before = Timestamp::from_ms(1);
     assert_eq!(data.forget_before(before).await.expect("it can be written"), 0, "nothing is so old");
+    let len = || std::fs::metadata(directory.path().join("synckairos.redb")).expect("it is there").len();
+    let len_full = len();
     assert_eq!(data.forget_before(LATER).await.expect("it can be written"), 1 + 1_101 + 1);
     assert_eq!(data.forget_before(LATER).await.expect("it can be written"), 0);
     assert!(data.close().await);
     drop(data);
+    assert!(len() < len_full, "the file shrinks");
     for n in 1..=3 {
         assert_eq!(history(&directory, &id(n)).await.len(), 1, "its newest state");
     }

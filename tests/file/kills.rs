@@ -34,6 +34,7 @@ async fn switch(address: SocketAddr, n: u64, told: watch::Sender<u64>) -> Vec<St
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+#[ignore = "takes seconds; tests/run runs it"]
 async fn what_was_acknowledged_is_there_once_after_every_kill() {
     let directory = Directory::new();
     let mut acknowledged: Vec<BTreeSet<StateTag>> = vec![BTreeSet::new(); CLIENTS as usize];

@@ -60,10 +60,12 @@ fn changes_are_read_back_as_the_jobs_they_were() {
     let backwards: Vec<_> = jobs.iter().rev().cloned().collect();
     write(&mut sink, &backwards).expect("it is written");
     write(&mut sink, &Life::whole(2, 1)).expect("it is written");
-    for size in [1, 3, 100] {
+    // A page ends with the change that fills it.
+    for (size, bytes) in [(1, usize::MAX), (3, usize::MAX), (100, usize::MAX), (1, 1), (2, jobs[0].len() + 1)] {
         let (mut after, mut found) = (None, Vec::new());
         loop {
-            let room = PageLimit { changes: size, bytes: usize::MAX };
+            let changes = if bytes == usize::MAX { size } else { 100 };
+            let room = PageLimit { changes, bytes };
             let page = runtime.block_on(archive.changes(SessionId(uuid(1)), after, room)).expect("it answers");
             let (changes, has_more) = (page.changes, page.has_more);
             assert!(changes.len() <= size);

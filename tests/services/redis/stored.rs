@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use test_support::http::Connection;
+use test_support::postgres::Database;
 use test_support::redis::Redis;
 use test_support::server::Server;
 use test_support::sessions::{id, two_players};
@@ -187,4 +188,35 @@ async fn who_differs_from_those_that_were_there_is_not_ready() {
     .await;
     redis::cmd("DEL").arg("instance:audited").exec(&mut connection).expect("ok");
     wait::until("it is ready again", async || client.ask("GET", "/ready", "").await.status == 200).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_audits_into_another_database_is_not_ready() {
+    let redis = Redis::start();
+    let databases = tokio::task::spawn_blocking(|| [Database::create(), Database::create()]);
+    let [one, other] = databases.await.expect("it does not panic");
+    let ready = async |database: &Database| {
+        let server = Server::start_with(&[("REDIS_URL", &redis.url()), ("DATABASE_URL", &database.url())]).await;
+        let client = Connection::open(server.address()).await;
+        (server, client)
+    };
+    let (_first, mut first) = ready(&one).await;
+    wait::until("the first is ready", async || first.ask("GET", "/ready", "").await.body.contains("\"ready\"")).await;
+    let named = async || -> Vec<String> {
+        let mut connection = redis.connect();
+        let leases: Vec<String> = redis::cmd("KEYS").arg("instance:*").query(&mut connection).expect("it answers");
+        redis::cmd("MGET").arg(leases).query(&mut connection).expect("it answers")
+    };
+    wait::until("its lease names its database", async || {
+        named().await.iter().any(|lease| lease.contains("equal.DATABASE_URL "))
+    })
+    .await;
+    let (_second, mut second) = ready(&other).await;
+    wait::until("the second says so", async || {
+        let answer = second.ask("GET", "/ready", "").await;
+        answer.status == 503 && answer.body.contains("DATABASE_URL is ")
+    })
+    .await;
+    let (_third, mut third) = ready(&one).await;
+    wait::until("who has the same is ready", async || third.ask("GET", "/ready", "").await.status == 200).await;
 }

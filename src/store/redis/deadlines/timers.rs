@@ -124,6 +124,7 @@ mod tests {
     }
 
     #[test]
+    #[ignore = "takes seconds; tests/run runs it"]
     fn a_known_deadline_moves_although_there_is_no_room_for_more() {
         let (timers, at) = (Timers::default(), Timestamp::from_ms);
         for n in 0..TIMERS_MAX {
