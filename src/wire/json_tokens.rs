@@ -124,7 +124,10 @@ pub(super) fn quoted(bytes: &[u8], mut at: usize) -> Result<(usize, bool), usize
             Some(b'"') => return Ok((at + 1, is_escaped)),
             Some(b'\\') => {
                 is_escaped = true;
-                at = escape(bytes, at + 1)?;
+                // Escapes come in a row.
+                while bytes.get(at) == Some(&b'\\') {
+                    at = escape(bytes, at + 1)?;
+                }
             }
             Some(b' '..) => at += 1,
             Some(_) | None => return Err(at),
@@ -137,10 +140,10 @@ pub(super) fn quoted(bytes: &[u8], mut at: usize) -> Result<(usize, bool), usize
 fn escape(bytes: &[u8], at: usize) -> Result<usize, usize> {
     match bytes.get(at) {
         Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => Ok(at + 1),
-        Some(b'u') => {
-            let digits = bytes[at + 1..].iter().take(4).take_while(|byte| byte.is_ascii_hexdigit()).count();
-            if digits == 4 { Ok(at + 5) } else { Err(at + 1 + digits) }
-        }
+        Some(b'u') => match bytes[at + 1..] {
+            [a, b, c, d, ..] if [a, b, c, d].iter().all(u8::is_ascii_hexdigit) => Ok(at + 5),
+            ref rest => Err(at + 1 + rest.iter().take_while(|byte| byte.is_ascii_hexdigit()).count()),
+        },
         Some(_) | None => Err(at),
     }
 }
