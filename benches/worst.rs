@@ -219,7 +219,7 @@ fn fillers(len: usize) -> Vec<(&'static str, String)> {
     let list = |piece: &str| vec![piece; len / (piece.len() + 1)].join(",");
     vec![
         ("short members", list(r#""":0"#)),
-        ("escaped names", list(r#""\u0074":0"#)),
+        ("escaped names", list(r#""\u0074\u0079\u0070":0"#)),
         ("names of fields", list(r#""expected_version":1"#)),
         ("a list", format!(r#""x":[{}]"#, list("0"))),
         ("nested lists", format!(r#""x":{}{}"#, "[".repeat(len / 2), "]".repeat(len / 2))),

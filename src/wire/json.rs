@@ -5,9 +5,9 @@ use std::ops::ControlFlow;
 
 use super::json_tokens::{ValuesLeft, colon, nested, quoted, scalar, space};
 
-/// How many values a text may have, those inside of others included: ten times what the greatest request has. A text of
+/// How many values a text may have, those inside of others included: five times what the greatest request has. A text of
 /// 1 MiB could have half a million, which take a reader longer than all else that it may hold.
-pub(super) const VALUES_MAX: usize = 100_000;
+pub(super) const VALUES_MAX: usize = 50_000;
 
 /// A value as it stands in the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
