@@ -14,6 +14,7 @@ rustPlatform.buildRustPackage {
     fileset = lib.fileset.unions [
       ../Cargo.lock
       ../Cargo.toml
+      ../fuzz/targets/Cargo.toml
       ../loadtest/Cargo.toml
       ../simulation/Cargo.toml
       ../sql

@@ -3,6 +3,7 @@
 
 mod api_docs;
 mod conformance;
+mod corpora;
 mod docs;
 mod file;
 mod flags;

@@ -2,6 +2,7 @@
 //! asks for the time, and that what is written down about the server is what the server does.
 
 mod circles;
+mod lockfiles;
 mod names;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -416,7 +417,7 @@ fn only_supervision_spawns() {
 #[test]
 fn every_file_says_what_it_is() {
     let mut count = 0;
-    for directory in ["src", "tests", "loadtest", "benches"] {
+    for directory in ["src", "tests", "loadtest", "benches", "fuzz/src", "fuzz/targets", "simulation"] {
         for file in files(&root().join(directory)) {
             let text = fs::read_to_string(&file).expect("it can be read");
             assert!(text.starts_with("//! "), "{} does not begin with what it is", file.display());

@@ -83,7 +83,7 @@ impl Value {
     }
 
     /// Decodes `count` values from the front of the bytes.
-    pub(in crate::redis) fn decode(bytes: &mut Bytes, count: usize) -> Result<Vec<Self>, ProtocolError> {
+    pub fn decode(bytes: &mut Bytes, count: usize) -> Result<Vec<Self>, ProtocolError> {
         Self::decode_some(bytes, count, 0)
     }
 
@@ -126,7 +126,7 @@ impl Value {
 
 /// Finds the ends of frames among bytes that are still coming, and looks at each byte once.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct FrameScanner {
+pub struct FrameScanner {
     /// Where the scan continues.
     at: usize,
     /// Values of the present frame that are still to come; 0 between frames.
@@ -135,7 +135,7 @@ pub(super) struct FrameScanner {
 
 impl FrameScanner {
     /// Where the next frame ends; `None` when its end has not come yet.
-    pub(in crate::redis) fn end(&mut self, bytes: &[u8]) -> Result<Option<usize>, ProtocolError> {
+    pub fn end(&mut self, bytes: &[u8]) -> Result<Option<usize>, ProtocolError> {
         self.left = self.left.max(1);
         while self.left > 0 {
             let rest = &bytes[self.at.min(bytes.len())..];
