@@ -147,6 +147,15 @@ impl Clock {
         }
     }
 
+    /// What time of day the operating system says it is, steps included: what other machines' clocks are compared with. Nothing
+    /// here goes by it.
+    pub fn time_of_day(&self) -> Timestamp {
+        match &*self.0 {
+            Kind::Anchored(anchored) => Timestamp::from_ms(anchored.source.time_of_day().as_millis() as u64),
+            Kind::Manual(time) => Timestamp::from_ms(*time.borrow()),
+        }
+    }
+
     /// Where the monotonic clock stands.
     pub fn moment(&self) -> Moment {
         match &*self.0 {

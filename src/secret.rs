@@ -14,6 +14,8 @@ use tracing::{info, warn};
 
 /// No setting is longer than this many bytes.
 const LEN_MAX: u64 = 65_536;
+/// No file of keys is longer than this many bytes.
+const LONG_LEN_MAX: u64 = 1 << 20;
 
 /// Text that cannot be printed, and is zeroed when it is dropped. Cloning shares it.
 #[derive(Clone)]
@@ -133,11 +135,20 @@ impl fmt::Debug for SecretFile {
 
 /// The text in a file, without white space around it, zeroed when it is dropped; `Err` names the file and says why there is none.
 pub fn read(path: &Path) -> Result<Zeroizing<String>, String> {
+    read_at_most(path, LEN_MAX)
+}
+
+/// The same, of a file that holds many secrets.
+pub fn read_long(path: &Path) -> Result<Zeroizing<String>, String> {
+    read_at_most(path, LONG_LEN_MAX)
+}
+
+fn read_at_most(path: &Path, len_max: u64) -> Result<Zeroizing<String>, String> {
     let mut text = Zeroizing::new(String::new());
-    let told = File::open(path).and_then(|file| file.take(LEN_MAX + 1).read_to_string(&mut text));
+    let told = File::open(path).and_then(|file| file.take(len_max + 1).read_to_string(&mut text));
     let told = told.and_then(|_| match text.trim() {
         "" => Err(Error::other("it is empty")),
-        _ if text.len() as u64 > LEN_MAX => Err(Error::other("it is longer than 64 KiB")),
+        _ if text.len() as u64 > len_max => Err(Error::other(format!("it is longer than {} KiB", len_max >> 10))),
         trimmed => Ok(Zeroizing::new(trimmed.to_owned())),
     });
     told.map_err(|error| format!("{}: {error}", path.display()))

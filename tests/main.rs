@@ -2,6 +2,7 @@
 //! another program; what does is in `services`.
 
 mod api_docs;
+mod auth;
 mod conformance;
 mod corpora;
 mod docs;

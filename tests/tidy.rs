@@ -19,13 +19,13 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("memory_limit", &[]),
     ("random", &[]),
     ("client_address", &[]),
-    ("caller", &["client_address"]),
     ("process", &["engine"]),
     ("supervision", &["clock", "random"]),
     ("readiness", &[]),
     ("timekeeping", &["clock", "supervision"]),
     ("wire", &["engine"]),
     ("secret", &[]),
+    ("auth", &["engine", "clock", "random", "client_address", "wire", "secret"]),
     ("tls", &[]),
     ("redis", &["engine", "clock", "client_address", "secret", "supervision", "tls"]),
     ("audit", &["random", "engine", "wire", "clock", "supervision", "redis"]),
@@ -36,6 +36,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("deadlines", &["engine", "supervision", "store", "sessions"]),
     ("problem", &["engine", "wire", "store", "sessions"]),
     ("shutdown", &[]),
+    ("caller", &["client_address"]),
     ("ws", &["engine", "caller", "supervision", "wire", "store", "sessions", "problem", "shutdown"]),
     (
         "http",
@@ -109,6 +110,10 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 /// Crates that live in one place, by the beginnings of paths under `src`.
 const LIVES_IN: &[(&str, &[&str])] = &[
     ("getrandom", &["random.rs"]),
+    ("base64", &["auth/"]),
+    ("jsonwebtoken", &["auth/"]),
+    ("ring", &["auth/", "tls.rs"]),
+    ("subtle", &["auth/"]),
     ("secrecy", &["secret.rs"]),
     ("serde", &["wire/"]),
     ("serde_json", &["wire/"]),

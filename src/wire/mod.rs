@@ -4,6 +4,7 @@
 mod audit_columns;
 mod audit_job;
 mod audit_row;
+mod claims;
 mod client_message;
 mod compact;
 mod decimal;
@@ -16,6 +17,9 @@ mod json;
 mod json_object;
 mod json_tokens;
 mod json_values;
+mod jwk;
+mod keys_file;
+mod members;
 mod merge;
 mod metadata;
 mod pubsub_message;
@@ -39,12 +43,16 @@ pub use audit_job::{
     read_job_header,
 };
 pub use audit_row::audit_row;
+pub use claims::{GrantClaim, TokenClaims, TokenHeader, VerifiedClaims, token_claims, token_header, token_issuer};
 pub use client_message::{ClientCommand, ClientMessage, RequestedChange, read_client_message};
 pub use decode::{Undecodable, decode, decode_frame, decode_sound, has_warnings};
 pub use format::{FORMATS, begin, decode_archived, is_newer, modern};
 pub use history::{Cursor, HistoryQuery, history, history_query, names_history};
 pub use instant::instant_text;
 pub use json_object::{NotJson, Object};
+pub use jwk::{Jwk, JwkMaterial, jwk, jwk_set};
+pub use keys_file::{KeyEntry, KeyMaterial, KeysFile, is_own_id, keys_file};
+pub use members::Malformed;
 pub use metadata::{MAX_LEN as METADATA_LEN_MAX, Merge, TooLarge};
 pub use pubsub_message::{
     LifetimeBasis, PubSubMessage, changed_at, lifetime_basis, publish, publish_deleted, publish_update, published_at,

@@ -48,6 +48,8 @@ pub mod sources;
 #[cfg(feature = "server")]
 pub mod still;
 #[cfg(feature = "server")]
+pub mod tokens;
+#[cfg(feature = "server")]
 pub mod wait;
 #[cfg(feature = "server")]
 pub mod ws;

@@ -1,0 +1,137 @@
+//! Finds out who somebody is by what they show: a key or a token. Verifies once and remembers; what it remembers ends with the key
+//! set that it was judged by. Does not know how credentials come in, nor what is asked.
+
+use std::sync::Arc;
+
+use parking_lot::RwLock;
+use tokio::sync::watch;
+
+use crate::client_address::ClientAddress;
+use crate::clock::Clock;
+
+use super::api_key::{self, Digest, PREFIX};
+use super::grant::Grant;
+use super::identity::{Identity, IdentityName};
+use super::key_set::KeySet;
+use super::provider;
+use super::refusal::AuthError;
+use super::throttle::FailureThrottle;
+use super::token::{self, Instants, VerificationBudget};
+use super::token_cache::TokenCache;
+
+/// Finds out who somebody is.
+#[derive(Debug)]
+pub struct Authenticator {
+    clock: Clock,
+    keys: RwLock<Arc<KeySet>>,
+    /// Grows when other keys count.
+    generation: watch::Sender<u64>,
+    tokens: TokenCache,
+    throttle: FailureThrottle,
+}
+
+/// The budget of one address.
+struct AddressBudget<'a> {
+    throttle: &'a FailureThrottle,
+    address: ClientAddress,
+    now: Instants,
+}
+
+impl VerificationBudget for AddressBudget<'_> {
+    fn may_verify(&self) -> bool {
+        self.throttle.may_verify(self.address, self.now.moment)
+    }
+
+    fn failed(&self) {
+        self.throttle.failed(self.address, self.now.moment);
+    }
+}
+
+impl Authenticator {
+    /// By the keys of a set.
+    pub fn new(keys: KeySet, clock: Clock) -> Self {
+        provider::install();
+        let throttle = FailureThrottle::new(clock.moment());
+        let (generation, _) = watch::channel(0);
+        Self { clock, keys: RwLock::new(Arc::new(keys)), generation, tokens: TokenCache::default(), throttle }
+    }
+
+    /// Other keys count from now on; what was judged by the ones before is judged anew.
+    pub fn replace(&self, keys: KeySet) {
+        *self.keys.write() = Arc::new(keys);
+        self.generation.send_modify(|generation| *generation += 1);
+    }
+
+    /// Who shows `credential`, from an address.
+    pub fn identify(&self, credential: &str, address: ClientAddress) -> Result<Arc<Identity>, AuthError> {
+        // Read before the keys: whoever is judged by old ones is judged again.
+        let generation = *self.generation.borrow();
+        let keys = Arc::clone(&self.keys.read());
+        let now = self.now();
+        if credential.starts_with(PREFIX) {
+            return self.identify_key(&keys, generation, credential, now).map(Arc::new);
+        }
+        if credential.len() > token::TOKEN_LEN_MAX {
+            return Err(AuthError::invalid("it is too long"));
+        }
+        let digest = Digest::of(credential.as_bytes());
+        if let Some(known) = self.tokens.get(&digest).filter(|known| self.is_current(known)) {
+            return Ok(known);
+        }
+        let budget = AddressBudget { throttle: &self.throttle, address, now };
+        let identity = Arc::new(token::identify(&keys, generation, credential, now, &budget)?);
+        self.tokens.put(&digest, &identity);
+        Ok(identity)
+    }
+
+    /// Whether somebody who was identified would be so now, without looking at more than two numbers.
+    pub fn is_current(&self, identity: &Identity) -> bool {
+        identity.generation == *self.generation.borrow() && identity.is_alive(self.clock.moment())
+    }
+
+    /// Whether the key still counts that somebody was identified by, whatever became of others.
+    pub fn has_key_of(&self, identity: &Identity) -> bool {
+        self.keys.read().has(&identity.key, self.now().wall)
+    }
+
+    /// Tells when other keys count.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.generation.subscribe()
+    }
+
+    /// The clock that ends of identities are on.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    fn now(&self) -> Instants {
+        Instants { wall: self.clock.time_of_day(), moment: self.clock.moment() }
+    }
+
+    /// A name that is not known takes as long as one that is.
+    fn identify_key(
+        &self,
+        keys: &KeySet,
+        generation: u64,
+        credential: &str,
+        now: Instants,
+    ) -> Result<Identity, AuthError> {
+        let known = api_key::id_of(credential).and_then(|id| keys.api_key(id));
+        let nobody = Digest::of(b"");
+        let is_it = Digest::of(credential.as_bytes()).is_same(known.map_or(&nobody, |key| &key.digest));
+        let known = known.filter(|key| is_it && key.rights.window.is_open(now.wall));
+        let key = known.ok_or_else(|| AuthError::invalid("it is no key that counts"))?;
+        let rights = &key.rights;
+        let grant =
+            Grant { sessions: rights.sessions.iter().copied().collect(), participants: [].into(), allow: rights.allow };
+        Ok(Identity {
+            name: IdentityName::Key(Arc::clone(&rights.id)),
+            grants: [grant].into(),
+            ceiling: Arc::clone(&rights.sessions),
+            expires_s: rights.window.not_after.map(|until| until.as_ms() / 1_000),
+            ends: rights.window.not_after.map(|until| now.end(until)),
+            key: rights.fingerprint,
+            generation,
+        })
+    }
+}

@@ -1,0 +1,26 @@
+//! Who asks, and what they may do: keys and tokens, whom they make out, what those are allowed. Does not know sessions, nor how a
+//! credential comes in or a refusal goes out.
+
+mod api_key;
+mod authenticator;
+mod grant;
+mod identity;
+mod key_set;
+mod key_sources;
+mod permission;
+mod permit;
+mod provider;
+mod refusal;
+mod throttle;
+mod token;
+mod token_cache;
+
+pub use api_key::{Digest, new_key};
+pub use authenticator::Authenticator;
+pub use grant::SessionPattern;
+pub use identity::{Identity, IdentityName};
+pub use key_set::KeySet;
+pub use key_sources::{AUDIENCE, KeySources};
+pub use permission::{Permission, Permissions};
+pub use permit::{Action, Denied, permit, permit_any};
+pub use refusal::AuthError;
