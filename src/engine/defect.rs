@@ -39,6 +39,7 @@ fn numbers_are_bounded(session: &Session) -> bool {
         && session.groups.iter().all(|group| is_bounded(&group.total_time))
         && session.version <= NUMBER_MAX
         && session.epoch <= NUMBER_MAX
+        && session.unattended_turns <= NUMBER_MAX
 }
 
 fn instants_are_bounded(session: &Session) -> bool {

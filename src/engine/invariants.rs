@@ -6,6 +6,10 @@ use super::time::Millis;
 
 /// The first thing that is wrong with a session; `None` when all is well.
 pub fn violation(session: &Session) -> Option<&'static str> {
+    // What the others look up.
+    if session.participants.iter().any(|participant| participant.clock >= session.clocks.len()) {
+        return Some("every participant has a clock");
+    }
     let active = session.turn.map(|turn| &session.participants[turn.participant]);
     let rules = [
         (session.version >= 1, "versions start at 1"),
@@ -22,10 +26,6 @@ pub fn violation(session: &Session) -> Option<&'static str> {
             "what runs was started",
         ),
         (session.deadline().is_none() || session.status == Status::Running, "only what runs has a deadline"),
-        (
-            session.participants.iter().all(|participant| participant.clock < session.clocks.len()),
-            "every participant has a clock",
-        ),
         (
             session.participants.iter().all(|one| one.expired_at.is_none() || one.has_expired),
             "who has an instant of expiry has expired",

@@ -185,10 +185,13 @@ pub fn encode_dead_letter(job: &[u8], error: &str, attempts: u32) -> Vec<u8> {
     out.raw(r#","attempts":"#);
     out.number(u64::from(attempts));
     out.raw(r#","job":"#);
-    // Bytes that are no job become a string, so that the letter stays JSON.
-    match serde_json::from_slice::<&RawValue>(job) {
-        Ok(_) => out.extend_from_slice(job),
-        Err(_) => out.string(&String::from_utf8_lossy(job)),
+    // Bytes that are no object from the first to the last become a string, so that the letter stays JSON and they stay what
+    // they are.
+    let is_object = job.starts_with(b"{") && job.ends_with(b"}") && serde_json::from_slice::<&RawValue>(job).is_ok();
+    if is_object {
+        out.extend_from_slice(job)
+    } else {
+        out.string(&String::from_utf8_lossy(job))
     }
     out.raw("}");
     out

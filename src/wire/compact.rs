@@ -60,12 +60,11 @@ pub(super) fn kept(json: &str) -> String {
     while let Some(&first) = rest.as_bytes().first() {
         let (token, after) = rest.split_at(token_len(rest));
         rest = after;
-        match (first, json_values::text) {
-            (b'"', text_of) if token.contains('\\') => match text_of(token) {
-                Ok(said) => text.token(first, &shortest(&said)),
-                Err(_) => text.token(first, token),
-            },
-            _ => text.token(first, token),
+        let is_escaped = first == b'"' && token.contains('\\');
+        let said = if is_escaped { json_values::unescaped(token) } else { None };
+        match said {
+            Some(said) => text.token(first, &shortest(&said)),
+            None => text.token(first, token),
         }
     }
     text.out

@@ -59,15 +59,17 @@ pub(super) fn string(value: Raw<'_>) -> FieldResult<Cow<'_, str>> {
 
 /// What a string's literal, quotes included, stands for.
 pub(super) fn text(literal: &str) -> FieldResult<Cow<'_, str>> {
+    match unescaped(literal) {
+        Some(text) if text.contains('\0') => Err(field_error(ProblemCode::InvalidValue, "Must not contain NUL")),
+        Some(text) => Ok(text),
+        None => Err(field_error(ProblemCode::InvalidValue, "Must not contain lone surrogates")),
+    }
+}
+
+/// The same of any string; `None` when it has lone surrogates.
+pub(super) fn unescaped(literal: &str) -> Option<Cow<'_, str>> {
     let inside = &literal[1..literal.len() - 1];
-    if !inside.contains('\\') {
-        return Ok(Cow::Borrowed(inside));
-    }
-    match serde_json::from_str::<String>(literal) {
-        Ok(text) if text.contains('\0') => Err(field_error(ProblemCode::InvalidValue, "Must not contain NUL")),
-        Ok(text) => Ok(Cow::Owned(text)),
-        Err(_) => Err(field_error(ProblemCode::InvalidValue, "Must not contain lone surrogates")),
-    }
+    if inside.contains('\\') { serde_json::from_str(literal).ok().map(Cow::Owned) } else { Some(Cow::Borrowed(inside)) }
 }
 
 /// A UUID.

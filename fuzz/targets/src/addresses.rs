@@ -30,7 +30,8 @@ pub(crate) fn run(input: &[u8]) {
     if forwarded[0].is_empty() && x_forwarded_for[0].is_empty() && networks.is_empty() {
         let last = x_forwarded_for[1].rsplit(|byte| *byte == b',').next().and_then(address);
         if let Some(last) = last {
-            let is_short = x_forwarded_for[1].split(|byte| *byte == b',').count() <= 32;
+            let hops = x_forwarded_for[1].split(|byte| *byte == b',').filter(|hop| !hop.trim_ascii().is_empty());
+            let is_short = hops.count() <= 32;
             let is_text = std::str::from_utf8(x_forwarded_for[1]).is_ok();
             assert_eq!(client, (is_short && is_text).then(|| ClientAddress::of(last)), "{input:?}");
         }

@@ -13,7 +13,7 @@ use crate::choices::Choices;
 use crate::create::NOW;
 
 /// Commands of one session at most.
-const COMMANDS_MAX: usize = 200;
+const COMMANDS_MAX: usize = 40;
 const PARTICIPANTS_MAX: usize = 8;
 
 /// Plays a story.

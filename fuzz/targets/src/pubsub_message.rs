@@ -38,6 +38,6 @@ pub(crate) fn run(input: &[u8]) {
             return;
         }
     };
-    assert_eq!((told, &text[..]), (Some(tag), message.trim_ascii_end()), "{input:?}");
+    assert_eq!((told, &text[..]), (Some(tag), message), "{input:?}");
     assert_eq!(wire::published_at(&out), Some(now), "{input:?}");
 }

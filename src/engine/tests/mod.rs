@@ -1,14 +1,16 @@
-//! The engine against its rules, four ways.
+//! The engine against its rules, five ways.
 //!
 //! - `tables`: what arrives when, and what must be shown after it. `script` plays them, `described`
 //!   reads them, `told` writes them.
 //! - `counting` states the rules once more, as a clock that counts milliseconds one by one.
 //! - `sequences` walks through everything that can happen to small sessions and compares with it.
+//! - `defects` breaks each rule that holds of a session, and goes to the bounds of what is none.
 //! - `properties` takes `generated` sessions of real size, `unattended` the largest ones.
 //!
 //! Every step of all of them goes through `judged`, which asserts what holds of every judgement.
 
 mod counting;
+mod defects;
 mod described;
 mod change_records;
 mod generated;

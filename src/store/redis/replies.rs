@@ -45,7 +45,7 @@ pub(in crate::store::redis) fn time_us(reply: &Value) -> Result<u64, RedisError>
         [seconds, micros] => seconds.number::<u64>().zip(micros.number::<u64>()),
         _ => None,
     }
-    .map(|(seconds, micros)| seconds * 1_000_000 + micros)
+    .and_then(|(seconds, micros)| seconds.checked_mul(1_000_000)?.checked_add(micros))
     .ok_or_else(|| unexpected("TIME", reply))
 }
 
@@ -92,4 +92,52 @@ pub(in crate::store::redis) fn queued(reply: &Value, out_of_order: &[Value]) -> 
 fn unexpected(command: &str, reply: &Value) -> RedisError {
     let why = reply.error().map(str::to_owned);
     RedisError::Server(why.unwrap_or_else(|| format!("{command} answered {reply:?}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::{decimal, queued, time_us};
+    use crate::engine::StateTag;
+    use crate::redis::resp::Value;
+    use crate::store::PendingAudit;
+
+    fn text(text: &str) -> Value {
+        Value::Text(Bytes::copy_from_slice(text.as_bytes()))
+    }
+
+    #[test]
+    fn a_time_is_two_numbers_that_make_one() {
+        let time = |seconds: &str, micros: &str| time_us(&Value::List(vec![text(seconds), text(micros)])).ok();
+        assert_eq!(time("1769860800", "123456"), Some(1_769_860_800_123_456));
+        assert_eq!(time("18446744073709", "551615"), Some(u64::MAX));
+        for (seconds, micros) in [("18446744073709", "551616"), ("18446744073710", "0"), ("-1", "0"), ("x", "0")] {
+            assert_eq!(time(seconds, micros), None, "{seconds} {micros}");
+        }
+        for other in [Value::Nil, Value::Int(1), text("1"), Value::List(vec![text("1")])] {
+            assert!(time_us(&other).is_err(), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_queued_is_a_tag_and_what_stands_apart() {
+        let tag = StateTag { epoch: 7, version: 3 };
+        let pair = |newest: &str, apart: Value| Value::List(vec![text(newest), apart]);
+        let said = |newest, has_stragglers| PendingAudit { newest, has_stragglers };
+        let none = [Value::Int(0)];
+        assert_eq!(queued(&pair("7.3", Value::Nil), &none), said(Some(tag), false));
+        assert_eq!(queued(&pair("7.3", text("2")), &none), said(Some(tag), true));
+        assert_eq!(queued(&pair("7.3", Value::Nil), &[Value::Int(0), Value::Int(1)]), said(Some(tag), true));
+        assert_eq!(queued(&pair("7.3", Value::Nil), &[Value::Nil]), said(Some(tag), true), "who knows");
+        assert_eq!(queued(&pair("7", Value::Nil), &none), said(None, false));
+        assert_eq!(queued(&Value::Nil, &none), PendingAudit::default());
+    }
+
+    #[test]
+    fn a_number_that_is_none_is_zero() {
+        for (digits, number) in [("12", 12), ("", 0), ("x", 0), ("18446744073709551616", 0)] {
+            assert_eq!(decimal(&Bytes::from_static(digits.as_bytes())), number, "{digits}");
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! Jobs of the audit, taken apart.
 
-use super::super::{ParticipantColumns, audit_row, encode, encode_job};
+use super::super::{ParticipantColumns, audit_row, encode, encode_dead_letter, encode_job, read_dead_letter};
 use super::sample::{self, SWITCH, after, after_noon};
 use crate::engine::{ChangeRecord, Command, Event, Millis, Session, Uuid, judge};
 
@@ -111,4 +111,26 @@ fn what_is_no_job_is_refused() {
     for bad in [&b""[..], b"[]", b"{}", b"\xff", &good.as_bytes()[..good.len() - 1]] {
         assert!(audit_row(bad).is_err());
     }
+}
+
+/// A dead letter holds its job byte by byte, whatever it is, so that it can be redriven and found again.
+#[test]
+fn a_dead_letter_keeps_its_job_as_it_is() {
+    for job in [
+        r#"{"event_id":1}"#,
+        r#" {"a":1} "#,
+        r#""{}""#,
+        "7",
+        "null",
+        "",
+        "what",
+        "{",
+        "\u{0}\"\\",
+        r#"{"a":1},{"b":2}"#,
+    ] {
+        let letter = read_dead_letter(&encode_dead_letter(job.as_bytes(), "no \"rows\"", 3)).expect("it is one");
+        assert_eq!((letter.error.as_str(), letter.attempts), ("no \"rows\"", 3), "{job}");
+        assert_eq!(String::from_utf8_lossy(&letter.job), job);
+    }
+    assert_eq!(encode_dead_letter(br#"{"a":1}"#, "e", 1), br#"{"error":"e","attempts":1,"job":{"a":1}}"#);
 }
