@@ -15,6 +15,7 @@ rustPlatform.buildRustPackage {
       ../Cargo.lock
       ../Cargo.toml
       ../fuzz/targets/Cargo.toml
+      ../histories/Cargo.toml
       ../loadtest/Cargo.toml
       ../simulation/Cargo.toml
       ../sql
