@@ -7,6 +7,7 @@ mod conformance;
 mod docs;
 mod every_change;
 mod healthcheck;
+mod histories;
 mod licences;
 mod metrics;
 #[cfg(target_os = "linux")]
