@@ -77,5 +77,6 @@ replayed! {
     record
     resp
     settings
+    tokens
     websocket
 }

@@ -22,6 +22,7 @@ mod record;
 mod resp;
 mod server;
 mod settings;
+mod tokens;
 mod websocket;
 
 /// One kind of input.
@@ -49,6 +50,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "record", run: record::run },
     Target { name: "resp", run: resp::run },
     Target { name: "settings", run: settings::run },
+    Target { name: "tokens", run: tokens::run },
     Target { name: "websocket", run: websocket::run },
 ];
 
