@@ -1,7 +1,7 @@
 # The server alone, on nothing but the C library and root certificates; not as root.
 #
 #     docker build -t synckairos .
-#     docker run --rm -p 127.0.0.1:3000:3000 -v synckairos:/data -e DATA_DIR=/data synckairos
+#     docker run --rm -p 127.0.0.1:3000:3000 -v synckairos:/data -e DATA_DIR=/data -e AUTH=off synckairos
 
 FROM rust:1.95-slim-bookworm AS build
 WORKDIR /build
@@ -16,6 +16,7 @@ FROM gcr.io/distroless/cc-debian12:nonroot
 COPY --from=build /image/usr/local/bin/synckairos /usr/local/bin/synckairos
 # A volume that is mounted there belongs to whom it must.
 COPY --from=build --chown=nonroot:nonroot /image/data /data
+# It starts with keys only, or with AUTH=off: docs/run/security.md.
 ENV HOST=0.0.0.0
 EXPOSE 3000
 # Whether it lives, not whether it serves: an unhealthy container may be restarted, which would not bring Redis back.

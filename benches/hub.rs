@@ -14,7 +14,7 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use hyper::Request;
 use hyper::http::request::Parts;
 use prometheus_client::registry::Registry;
-use synckairos::caller::Caller;
+use synckairos::caller::{Authentication, Caller};
 use synckairos::client_address::ClientAddress;
 use synckairos::clock::Clock;
 use synckairos::engine::{Millis, SessionId};
@@ -24,7 +24,7 @@ use synckairos::store::memory::{Limit, Memory};
 use synckairos::store::{Countdown, Listener, Metrics, Update};
 use synckairos::supervision::Supervisor;
 use synckairos::wire;
-use synckairos::ws::{self, Hub, WsContext};
+use synckairos::ws::{self, Entrance, Hub, UpgradeRequest, WsContext};
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
@@ -45,6 +45,9 @@ fn broadcast(criterion: &mut Criterion) {
     let live = WsContext {
         sessions: Sessions::new(Arc::clone(&store) as _),
         clocks: Arc::clone(&store) as _,
+        clock: Clock::system(),
+        authenticator: None,
+        waiting: Arc::default(),
         client_limit: ClientRateLimit::new(store, None),
         hub: Arc::clone(&hub),
         heartbeat: PATIENCE,
@@ -58,9 +61,10 @@ fn broadcast(criterion: &mut Criterion) {
         let (client, tcp) = runtime.block_on(connection());
         clients.spawn(watch(client, Arc::clone(&received)));
         let (live, shutdown) = (live.clone(), shutdown.clone());
-        let (_, invitation) = ws::invite(&handshake(new.id)).expect("it is one").expect("nothing is wrong with it");
-        let client = Caller::anonymous(ClientAddress::UNIX);
-        tokio::spawn(async move { ws::serve(tcp, Bytes::new(), client, invitation, &live, shutdown).await });
+        let invited = ws::invite(&handshake(new.id)).expect("it is one").expect("nothing is wrong with it");
+        let caller = Caller::new(ClientAddress::UNIX, Authentication::Open);
+        let upgrade = UpgradeRequest { session: invited.session, caller, entrance: Entrance::Admitted };
+        tokio::spawn(async move { ws::serve(tcp, Bytes::new(), upgrade, &live, shutdown).await });
     }
     thread::spawn(move || clients.block_on(std::future::pending::<()>()));
     // Everybody is greeted first.

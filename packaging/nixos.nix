@@ -30,6 +30,7 @@ in
       default = { };
       example = {
         HOST = "0.0.0.0";
+        KEYS_FILE = "/etc/synckairos-keys.json";
         REDIS_URL = "redis://localhost";
         AUDIT = "off";
       };

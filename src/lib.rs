@@ -36,6 +36,7 @@ pub mod logging;
 pub mod sd_notify;
 pub mod serve;
 pub mod queue_admin;
+pub mod key_admin;
 pub mod command_line;
 pub mod maintenance;
 pub mod healthcheck;

@@ -5,12 +5,14 @@
 //! a second signal, or the command fails, 2 when arguments or settings are invalid.
 
 use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::ArgMatches;
-use synckairos::command_line::{command, queue_command};
+use synckairos::command_line::{command, key_command, queue_command, token_command};
 use synckairos::config::{self, Address, Config, SETTINGS, SettingKind};
 use synckairos::healthcheck::{self, Probe};
+use synckairos::key_admin;
 use synckairos::maintenance::{self, HistoryLocation};
 use synckairos::queue_admin;
 use synckairos::sd_notify::ServiceManager;
@@ -38,6 +40,8 @@ fn main() -> ExitCode {
         Some(("backup", options)) => backup(options, lookup),
         Some(("purge", options)) => purge(options, lookup),
         Some(("health", options)) => health(options, lookup),
+        Some(("keys", options)) => keys(options, lookup),
+        Some(("token", options)) => token(options, lookup),
         Some(("queue", options)) => run_queue_command(options, lookup, &seen),
         Some(_) | None => serve(lookup, &seen),
     };
@@ -129,7 +133,13 @@ fn purge(options: &ArgMatches, lookup: impl Fn(&str) -> Option<String>) -> ExitC
 /// Probes the server of HOST and PORT, unless there is a URL; no other setting matters.
 fn health(options: &ArgMatches, lookup: impl Fn(&str) -> Option<String>) -> ExitCode {
     let probe = if options.get_flag("ready") { Probe::Readiness } else { Probe::Liveness };
-    let address = || Config::read(|name| ["HOST", "PORT", "BASE_PATH"].contains(&name).then(|| lookup(name))?);
+    let address = || {
+        Config::read(|name| match name {
+            "HOST" | "PORT" | "BASE_PATH" => lookup(name),
+            "AUTH" => Some("off".to_owned()),
+            _ => None,
+        })
+    };
     let url = match options.get_one::<String>("url") {
         Some(url) => Ok(url.clone()),
         None => address()
@@ -145,6 +155,20 @@ fn health(options: &ArgMatches, lookup: impl Fn(&str) -> Option<String>) -> Exit
     // A name may still be looked up.
     runtime.shutdown_background();
     finish(answer.and_then(|answer| writeln!(std::io::stdout(), "{answer}").map_err(|error| error.to_string())))
+}
+
+fn keys(options: &ArgMatches, lookup: impl Fn(&str) -> Option<String>) -> ExitCode {
+    let file = lookup("KEYS_FILE").filter(|path| !path.is_empty());
+    finish(key_admin::run_keys(file.as_deref().map(Path::new), key_command(options), &mut std::io::stdout()))
+}
+
+fn token(options: &ArgMatches, lookup: impl Fn(&str) -> Option<String>) -> ExitCode {
+    let sources = match Config::read_keys(lookup) {
+        Ok(sources) => sources,
+        Err(problems) => return refused(&problems),
+    };
+    let run = |command| key_admin::run_token(&sources, command, &mut std::io::stdout());
+    finish(token_command(options).and_then(run))
 }
 
 fn run_queue_command(options: &ArgMatches, lookup: impl Fn(&str) -> Option<String>, seen: &[&str]) -> ExitCode {
@@ -168,8 +192,8 @@ fn finish(result: Result<(), String>) -> ExitCode {
 }
 
 async fn run(config: Config, manager: ServiceManager) -> ExitCode {
-    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
+    let signals = [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()].map(signal);
+    let [Ok(mut terminate), Ok(mut interrupt), Ok(mut hangup)] = signals else {
         error!("cannot listen for signals");
         return ExitCode::FAILURE;
     };
@@ -194,11 +218,14 @@ async fn run(config: Config, manager: ServiceManager) -> ExitCode {
             _ = interrupt.recv() => "SIGINT",
         }
     };
-    let signal = tokio::select! {
-        signal = next_signal() => signal,
-        () = running.failed() => {
-            error!("a part of the server has failed: stopped at once");
-            return ExitCode::FAILURE;
+    let signal = loop {
+        tokio::select! {
+            signal = next_signal() => break signal,
+            _ = hangup.recv() => running.reload(),
+            () = running.failed() => {
+                error!("a part of the server has failed: stopped at once");
+                return ExitCode::FAILURE;
+            }
         }
     };
     manager.stopping();

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 
+use crate::auth::{AuthError, Denied};
 use crate::engine::{Refusal, SessionId};
 use crate::sessions::Failure;
 use crate::store::StoreError;
@@ -50,6 +51,49 @@ impl Problem {
     /// One field of a request is wrong.
     fn invalid_field(field: &str, code: ProblemCode, message: String) -> Self {
         Self::invalid(vec![wire::FieldProblem { field: field.to_owned(), message: message.into(), code }])
+    }
+
+    /// It is not known who asks.
+    pub fn unauthenticated(error: &AuthError) -> Self {
+        match error {
+            AuthError::Missing => {
+                Self::new(401, "UNAUTHENTICATED", "Say who asks: Authorization: Bearer, then a key or a token")
+            }
+            AuthError::Invalid(_) => Self::new(401, "INVALID_TOKEN", "This is no key and no token that counts here"),
+            AuthError::Expired => Self::new(401, "TOKEN_EXPIRED", "The token has ended: get a new one"),
+            AuthError::TooMany => Self::limited("Too many wrong tokens came from this address", 1),
+        }
+    }
+
+    /// Who asks may not do that.
+    pub fn denied(denied: Denied) -> Self {
+        match denied {
+            Denied::Needs(permission) => {
+                Self::new(403, "FORBIDDEN", "Who asks may not do that").with(Details::Needs(permission.name()))
+            }
+            Denied::MustName => Self::invalid_field(
+                "current_participant_id",
+                ProblemCode::InvalidType,
+                "Required: who asks may end the turns of several participants".to_owned(),
+            ),
+            Denied::Nobody => Self::unauthenticated(&AuthError::Missing),
+        }
+    }
+
+    /// The server is asked by another name than its own.
+    pub fn host_not_allowed() -> Self {
+        Self::new(403, "HOST_NOT_ALLOWED", "This server is not asked by this name; ALLOWED_HOSTS says by which it is")
+    }
+
+    /// A proxy may have let in anybody.
+    pub fn proxied() -> Self {
+        let message = "The request came through a proxy to a server without keys: give it keys, or say AUTH=off";
+        Self::new(403, "PROXIED", message)
+    }
+
+    /// Another site's page asks.
+    pub fn origin_not_allowed() -> Self {
+        Self::new(403, "ORIGIN_NOT_ALLOWED", "Pages of this origin may not ask; CORS_ORIGIN says whose may")
     }
 
     /// The request is not HTTP as it must be.
@@ -110,6 +154,11 @@ impl Problem {
     /// The server serves as many connections as it may.
     pub fn too_many_connections() -> Self {
         Self::unavailable("The server has as many connections as it may")
+    }
+
+    /// As many clients as may have not said yet who they are.
+    pub fn too_many_unknown() -> Self {
+        Self::unavailable("Too many clients have yet to say who they are")
     }
 
     /// Nothing was changed, and a retry may help.

@@ -108,7 +108,12 @@ async fn it_serves_without_a_service_manager() {
     }
     // Who cannot start does not say that it serves.
     let (socket, path) = manager(&directory);
-    let output = command().env("NOTIFY_SOCKET", path).env("HOST", "192.0.2.1").output().expect("the program runs");
+    let output = command()
+        .env("NOTIFY_SOCKET", path)
+        .env("HOST", "192.0.2.1")
+        .env("AUTH", "off")
+        .output()
+        .expect("the program runs");
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(rest(&socket), [""; 0]);
 }

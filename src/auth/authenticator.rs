@@ -62,6 +62,11 @@ impl Authenticator {
         self.generation.send_modify(|generation| *generation += 1);
     }
 
+    /// Whether other keys are those that count.
+    pub(super) fn has_same(&self, keys: &KeySet) -> bool {
+        self.keys.read().is_same(keys)
+    }
+
     /// Who shows `credential`, from an address.
     pub fn identify(&self, credential: &str, address: ClientAddress) -> Result<Arc<Identity>, AuthError> {
         // Read before the keys: whoever is judged by old ones is judged again.
@@ -124,11 +129,14 @@ impl Authenticator {
         let rights = &key.rights;
         let grant =
             Grant { sessions: rights.sessions.iter().copied().collect(), participants: [].into(), allow: rights.allow };
+        let name = IdentityName::Key(Arc::clone(&rights.id));
         Ok(Identity {
-            name: IdentityName::Key(Arc::clone(&rights.id)),
+            counted: name.counted(),
+            name,
             grants: [grant].into(),
             ceiling: Arc::clone(&rights.sessions),
             expires_s: rights.window.not_after.map(|until| until.as_ms() / 1_000),
+            expires: rights.window.not_after.map(|until| now.end(until)),
             ends: rights.window.not_after.map(|until| now.end(until)),
             key: rights.fingerprint,
             generation,

@@ -1,6 +1,8 @@
 //! Grants: which sessions, as which participants, with which permissions. They only add to each other. Does not know who has
 //! them.
 
+use std::fmt;
+
 use crate::engine::{ParticipantId, SessionId, Uuid};
 
 use super::permission::Permissions;
@@ -75,6 +77,26 @@ impl SessionPattern {
     }
 }
 
+/// As it is written.
+impl fmt::Display for SessionPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::All => f.write_str("*"),
+            Self::One(id) => id.fmt(f),
+            Self::Prefix { bits, free } => {
+                let text = Uuid::from_bits(bits).to_string();
+                let digits = 32 - free as usize / 4;
+                let mut seen = 0;
+                let len = text.bytes().position(|byte| {
+                    seen += usize::from(byte != b'-');
+                    seen > digits
+                });
+                write!(f, "{}*", text[..len.unwrap_or(text.len())].trim_end_matches('-'))
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::SessionPattern;
@@ -103,6 +125,7 @@ mod tests {
         ] {
             let found = SessionPattern::parse(pattern).unwrap_or_else(|| panic!("{pattern} is one"));
             assert_eq!(found.matches(id(ID)), is_match, "{pattern}");
+            assert_eq!(SessionPattern::parse(&found.to_string()), Some(found), "{found}");
         }
     }
 

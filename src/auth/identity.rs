@@ -3,8 +3,12 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::client_address::ClientAddress;
 use crate::clock::Moment;
+use crate::engine::Timestamp;
+use crate::wire;
 
+use super::api_key::Digest;
 use super::grant::{Grant, SessionPattern};
 
 /// The digest by which a key is known from any other, and from itself before it was changed.
@@ -14,12 +18,16 @@ pub(super) type KeyFingerprint = [u8; 32];
 #[derive(Debug, PartialEq, Eq)]
 pub struct Identity {
     pub(super) name: IdentityName,
+    /// As limits count it.
+    pub(super) counted: ClientAddress,
     pub(super) grants: Box<[Grant]>,
     /// The sessions that the key reaches at most.
     pub(super) ceiling: Arc<[SessionPattern]>,
     /// The end, for its holder.
     pub(super) expires_s: Option<u64>,
-    /// The end, on the clock that nobody sets: a step of the operating system's ends nothing, and puts nothing off.
+    /// The same, on the clock that nobody sets.
+    pub(super) expires: Option<Moment>,
+    /// When it counts no more, which may be a little later, on the clock that nobody sets: a step of the operating system's ends nothing, and puts nothing off.
     pub(super) ends: Option<Moment>,
     pub(super) key: KeyFingerprint,
     /// The number of the key set that it was judged by.
@@ -41,19 +49,60 @@ impl Identity {
         &self.name
     }
 
+    /// As limits count it, from wherever it asks.
+    pub fn counted(&self) -> ClientAddress {
+        self.counted
+    }
+
     /// When it ends, in seconds since 1970, as its holder was told; `None` when it has no end.
     pub fn expires_s(&self) -> Option<u64> {
         self.expires_s
     }
 
-    /// When it ends.
+    /// When it ends, as its holder was told.
+    pub fn expires(&self) -> Option<Moment> {
+        self.expires
+    }
+
+    /// When it counts no more.
     pub fn ends(&self) -> Option<Moment> {
         self.ends
+    }
+
+    /// Who it is and what it may do, for a person.
+    pub fn describe(&self) -> String {
+        let mut text = format!("{}\n", self.name);
+        if let Some(at) = self.expires_s {
+            let at = Timestamp::from_ms(at.saturating_mul(1_000));
+            text += &format!("until {}\n", wire::instant_text(at));
+        }
+        for grant in &self.grants {
+            let sessions: Vec<_> = grant.sessions.iter().map(ToString::to_string).collect();
+            let participants: Vec<_> = grant.participants.iter().map(ToString::to_string).collect();
+            text += &format!("may {} in {}", grant.allow, sessions.join(", "));
+            if !participants.is_empty() {
+                text += &format!(" as {}", participants.join(", "));
+            }
+            text += "\n";
+        }
+        let ceiling: Vec<_> = self.ceiling.iter().map(ToString::to_string).collect();
+        text + &format!("and its key reaches {}\n", ceiling.join(", "))
     }
 
     /// Whether it has not ended.
     pub fn is_alive(&self, now: Moment) -> bool {
         self.ends.is_none_or(|ends| now < ends)
+    }
+}
+
+impl IdentityName {
+    /// As limits count it.
+    pub(super) fn counted(&self) -> ClientAddress {
+        let digest = match self {
+            Self::Key(_) => Digest::of(self.to_string().as_bytes()),
+            Self::Subject(subject) => Digest::of(subject.as_bytes()),
+        };
+        ClientAddress::named(digest.bytes())
     }
 }
 

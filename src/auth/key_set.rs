@@ -121,7 +121,12 @@ impl KeySet {
         self.rights.get(key).is_some_and(|window| window.is_open(now))
     }
 
-    /// Whether a key of this name is known that its holder sends.
+    /// Whether other keys are the same, with what they may do.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        self.rights == other.rights
+    }
+
+    /// Adds a key that its holder sends.
     pub(super) fn add_api_key(&mut self, rights: KeyRights, digest: Digest) -> Result<(), String> {
         self.rights.insert(rights.fingerprint, rights.window);
         match self.api.insert(Arc::clone(&rights.id), ApiKey { rights, digest }) {
@@ -175,6 +180,15 @@ impl KeySet {
         }
     }
 
+    /// The secrets that sign tokens, by their names: those for tokens that name none first.
+    pub(super) fn secret_keys(&self) -> impl Iterator<Item = (&str, &SigningKey)> {
+        let of = |is_default: bool| {
+            let is_it = move |key: &&SigningKey| key.algorithm == Algorithm::HS256 && key.is_default == is_default;
+            self.signing.iter().filter(is_it).map(|key| (&*key.rights.id, key))
+        };
+        of(true).chain(of(false))
+    }
+
     fn add_signing(&mut self, id: &str, key: SigningKey) -> Result<(), String> {
         let others = self.by_id.entry(id.to_owned()).or_default();
         if others.iter().any(|place| self.signing[*place].issuer == key.issuer) {
@@ -204,6 +218,17 @@ impl KeySet {
     /// Of a key as it is given, with the rules that tokens of it are judged by.
     pub(super) fn fingerprint(&self, text: &str) -> KeyFingerprint {
         Digest::of(format!("{:?}{text}", self.rules).as_bytes()).bytes()
+    }
+}
+
+/// What is wrong with entries of a file, beyond how they are written.
+pub fn check_entries(entries: &[KeyEntry]) -> Result<(), String> {
+    let rules = TokenRules { audience: String::new(), lifetime_max_s: 1, leeway_s: 0 };
+    let mut set = KeySet::new(rules);
+    entries.iter().try_for_each(|entry| set.add(entry, &[]))?;
+    match set.unknown.first() {
+        Some(unknown) => Err(format!("there is no such permission: {unknown}")),
+        None => Ok(()),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Permissions: what can be allowed, each by a name, and sets of them. Does not know in which sessions they count.
 
+use std::fmt;
 use std::ops::{BitAnd, BitOr};
 
 /// What can be allowed.
@@ -124,6 +125,14 @@ impl Permissions {
     /// Whether it is one of them.
     pub fn has(self, permission: Permission) -> bool {
         self.0 & permission.bit() != 0
+    }
+}
+
+/// Their names.
+impl fmt::Display for Permissions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = Permission::ALL.into_iter().filter(|permission| self.has(*permission)).map(Permission::name);
+        f.write_str(&names.collect::<Vec<_>>().join(", "))
     }
 }
 

@@ -37,6 +37,8 @@ pub enum Denied {
     Needs(Permission),
     /// A switch must say whose turn it ends, since it could be one of several.
     MustName,
+    /// Nobody asks.
+    Nobody,
 }
 
 /// Whether somebody may do something to a session.

@@ -74,13 +74,19 @@ pub(super) fn identify(
     judge(&claims, key, set, now)?;
     let grants = claims.grants.iter().enumerate();
     let grants = grants.map(|(place, claim)| grant(claim, place, key.rights.allow)).collect::<Result<_, _>>()?;
-    let expires_at = Timestamp::from_ms((claims.expires_s + set.rules.leeway_s).saturating_mul(1_000));
-    let until = key.rights.window.not_after.map_or(expires_at, |until| until.min(expires_at));
+    let of_key = |at: u64| {
+        let at = Timestamp::from_ms(at.saturating_mul(1_000));
+        key.rights.window.not_after.map_or(at, |until| until.min(at))
+    };
+    let (expires, until) = (of_key(claims.expires_s), of_key(claims.expires_s + set.rules.leeway_s));
+    let name = IdentityName::Subject(claims.subject.into());
     Ok(Identity {
-        name: IdentityName::Subject(claims.subject.into()),
+        counted: name.counted(),
+        name,
         grants,
         ceiling: key.rights.sessions.clone(),
-        expires_s: Some(claims.expires_s),
+        expires_s: Some(expires.as_ms() / 1_000),
+        expires: Some(now.end(expires)),
         ends: Some(now.end(until)),
         key: key.rights.fingerprint,
         generation,

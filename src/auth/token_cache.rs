@@ -58,15 +58,18 @@ mod tests {
     use super::{SHARDS, TOKENS_MAX, TokenCache};
     use crate::auth::api_key::Digest;
     use crate::auth::identity::{Identity, IdentityName};
+    use crate::client_address::ClientAddress;
 
     #[test]
     fn the_oldest_is_forgotten() {
         let cache = TokenCache::default();
         let identity = Arc::new(Identity {
             name: IdentityName::Subject("somebody".into()),
+            counted: ClientAddress::UNIX,
             grants: [].into(),
             ceiling: Arc::from([]),
             expires_s: None,
+            expires: None,
             ends: None,
             key: [0; 32],
             generation: 0,

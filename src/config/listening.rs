@@ -1,5 +1,4 @@
-//! Where the server listens, and what requests must look like before a path is looked at: the address, what paths begin with,
-//! whose pages may read answers. Does not know sockets.
+//! Where the server listens: the address, and what paths begin with. Does not know sockets.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -27,6 +26,14 @@ impl Address {
         match self {
             Address::Tcp(address) => Some(*address),
             Address::Unix(_) => None,
+        }
+    }
+
+    /// Whether only this machine can reach it.
+    pub fn is_loopback(&self) -> bool {
+        match self {
+            Address::Tcp(address) => address.ip().to_canonical().is_loopback(),
+            Address::Unix(_) => true,
         }
     }
 }
@@ -61,10 +68,6 @@ impl<L: Fn(&str) -> Option<String>> SettingsReader<L> {
         let expected = "a path such as /sync, of letters, digits, dots, hyphens and underscores";
         self.parse("BASE_PATH", expected, base_path).unwrap_or_default()
     }
-
-    pub(super) fn origin(&mut self) -> String {
-        self.parse("CORS_ORIGIN", "an origin such as https://example.org, or *", origin).unwrap_or_default()
-    }
 }
 
 /// What all paths begin with; a slash at the end makes no difference.
@@ -75,13 +78,4 @@ fn base_path(text: &str) -> Option<String> {
         |segment: &str| !segment.is_empty() && segment != "." && segment != ".." && segment.bytes().all(is_plain);
     let is_path = |path: &str| path.strip_prefix('/').is_some_and(|path| path.split('/').all(is_segment));
     (path.is_empty() || is_path(path)).then(|| path.to_owned())
-}
-
-/// What browsers send as Origin (RFC 6454, section 6.2), or a star.
-fn origin(text: &str) -> Option<String> {
-    let is_tuple = |(scheme, host): (&str, &str)| {
-        let plain = |byte: u8| byte.is_ascii_graphic() && !b"/?#,".contains(&byte);
-        !scheme.is_empty() && !host.is_empty() && scheme.bytes().chain(host.bytes()).all(plain)
-    };
-    (text == "*" || text == "null" || text.split_once("://").is_some_and(is_tuple)).then(|| text.to_owned())
 }

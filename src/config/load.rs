@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tracing::level_filters::LevelFilter;
 
+use crate::auth::KeySources;
 use crate::client_address::TrustedProxies;
 use crate::engine::OnTimeout;
 use crate::postgres::PostgresAccess;
@@ -21,13 +22,14 @@ impl Config {
         let audit = reader.audit(redis.is_some());
         let data_dir = reader.data_dir();
         let address = reader.address();
+        let access = reader.access(&address);
         let (log_level, log_format) = reader.logging();
         let config = Self {
             address,
+            access,
             base_path: reader.base_path(),
             log_level,
             log_format,
-            cors_origin: reader.origin(),
             rate_limit_switch: reader.count("RATE_LIMIT_SWITCH", 0),
             rate_limit_general: reader.count("RATE_LIMIT_GENERAL", 0),
             default_on_timeout: reader.on_timeout(),
@@ -71,6 +73,13 @@ impl Config {
         let mut reader = SettingsReader::new(lookup);
         let database = reader.database();
         reader.end(database)?.ok_or_else(|| vec!["DATABASE_URL: missing: that is what is asked".to_owned()])
+    }
+
+    /// Reads where keys stand, alone; what is wrong with the keys is told when they are read.
+    pub fn read_keys(lookup: impl Fn(&str) -> Option<String>) -> Result<KeySources, Vec<String>> {
+        let mut reader = SettingsReader::new(lookup);
+        let sources = reader.key_sources();
+        reader.end(sources)
     }
 
     /// Reads how to log.

@@ -1,6 +1,7 @@
 //! The settings of a server: one table, each setting an option and an environment variable, read through a function so that
 //! nothing here touches the environment. Does not know what the values do.
 
+mod access;
 mod audit;
 mod listening;
 mod load;
@@ -19,6 +20,7 @@ use crate::client_address::TrustedProxies;
 use crate::engine::OnTimeout;
 
 pub use self::redis::RedisSettings;
+pub use access::{AccessMode, AccessSettings};
 pub use audit::AuditSettings;
 pub use listening::Address;
 pub use settings::{HEADINGS, SETTINGS, Setting, SettingKind};
@@ -28,14 +30,14 @@ pub use settings::{HEADINGS, SETTINGS, Setting, SettingKind};
 pub struct Config {
     /// Where to listen.
     pub address: Address,
+    /// Who may ask.
+    pub access: AccessSettings,
     /// What all paths begin with; empty when nothing.
     pub base_path: String,
     /// How much to log.
     pub log_level: LevelFilter,
     /// How to log.
     pub log_format: LogFormat,
-    /// Whose pages may read answers.
-    pub cors_origin: String,
     /// Switches of one session per second; 0 is without limit.
     pub rate_limit_switch: u32,
     /// Requests of one client per minute; 0 is without limit.

@@ -84,6 +84,21 @@ impl<L: Fn(&str) -> Option<String>> SettingsReader<L> {
         value
     }
 
+    /// The same, without a default.
+    pub(super) fn parse_given<T>(
+        &mut self,
+        name: &str,
+        expected: &str,
+        parse: impl Fn(&str) -> Option<T>,
+    ) -> Option<T> {
+        let text = self.given(name)?;
+        let value = parse(&text);
+        if value.is_none() {
+            self.problems.push(format!("{name}: {text:?} is not {expected}"));
+        }
+        value
+    }
+
     pub(super) fn count(&mut self, name: &str, least: u32) -> u32 {
         const MOST: u32 = 100_000_000;
         let expected = format!("a whole number from {least} to {MOST}");

@@ -50,6 +50,7 @@ impl Setting {
 /// Where a heading begins in the table below, and what it says.
 pub const HEADINGS: &[(&str, &str)] = &[
     ("HOST", "Listening"),
+    ("AUTH", "Access"),
     ("LOG_LEVEL", "Logging"),
     ("RATE_LIMIT_SWITCH", "Limits"),
     ("DATA_DIR", "Storage"),
@@ -72,7 +73,38 @@ pub const SETTINGS: &[Setting] = &[
         "",
         "What all paths begin with, such as /sync, when a proxy leaves that to the server",
     ),
-    setting("CORS_ORIGIN", "ORIGIN", "*", "Origin whose pages may read answers in a browser; * for every one"),
+    setting(
+        "AUTH",
+        "auto|on|off",
+        "auto",
+        "Whether who asks must have a key or a token: auto is on when keys are given; off must be said where others can reach the server",
+    ),
+    setting("KEYS_FILE", "FILE", "", "Keys, which may come in and which sign tokens (JSON); read again each 5 s and at SIGHUP")
+        .of(SettingKind::File),
+    setting("API_KEY", "TEXT", "", "One key that may do everything").of(SettingKind::Secret),
+    setting("TOKEN_SECRET", "TEXT", "", "Secret that signs tokens (HS256): 32 bytes or more in base64url")
+        .of(SettingKind::Secret),
+    setting("TOKEN_JWKS", "FILE", "", "Public keys that sign tokens (a JWK set), those of TOKEN_ISSUER"),
+    setting(
+        "TOKEN_ALLOW",
+        "LIST",
+        "read,watch,switch:own",
+        "What tokens of TOKEN_SECRET and TOKEN_JWKS may allow at most",
+    ),
+    setting("TOKEN_ISSUER", "TEXT", "", "Who signs with TOKEN_SECRET and TOKEN_JWKS: the claim iss"),
+    setting("TOKEN_AUDIENCE", "TEXT", "", "Whom tokens are for: the claim aud; synckairos when not given"),
+    setting(
+        "ALLOWED_HOSTS",
+        "LIST",
+        "",
+        "Names that the server may be asked by, or *; without keys on loopback those of this machine when not given, else all",
+    ),
+    setting(
+        "CORS_ORIGIN",
+        "LIST",
+        "auto",
+        "Origins whose pages may read answers and open WebSockets, such as https://example.org or https://*.example.org; * for every one; auto is that with keys, and pages of this machine without",
+    ),
     setting("LOG_LEVEL", "LEVEL", "info", "How much to log: off, error, warn, info, debug or trace"),
     setting("LOG_FORMAT", "FORMAT", "auto", "text, json, or auto: text on a terminal, JSON otherwise"),
     setting("RATE_LIMIT_SWITCH", "COUNT", "10", "Switches of one session per second; 0 for no limit"),

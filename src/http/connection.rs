@@ -12,7 +12,6 @@ use parking_lot::Mutex;
 use tokio::net::TcpStream;
 use tracing::debug;
 
-use crate::caller::Caller;
 use crate::clock::Clock;
 use crate::problem::Problem;
 use crate::shutdown::Shutdown;
@@ -68,8 +67,8 @@ pub(super) async fn serve(
     match ending {
         ConnectionEnd::Done => {}
         ConnectionEnd::Refused(problem) => last_words = shared.service.refuse(&problem),
-        ConnectionEnd::Upgrade(upgrade, caller, read) => {
-            tcp = ws::serve(tcp, read, caller, upgrade, &shared.websockets, shutdown).await;
+        ConnectionEnd::Upgrade(upgrade, read) => {
+            tcp = ws::serve(tcp, read, *upgrade, &shared.websockets, shutdown).await;
         }
     }
     Box::pin(linger::close(tcp, &last_words)).await;
@@ -82,7 +81,7 @@ enum ConnectionEnd {
     /// What the client sent last is no head of a request, or only the beginning of one.
     Refused(Problem),
     /// The client goes on as a WebSocket, and has sent this already.
-    Upgrade(ws::UpgradeRequest, Caller, bytes::Bytes),
+    Upgrade(Box<ws::UpgradeRequest>, bytes::Bytes),
 }
 
 /// Answers requests; `None` when the connection is lost.
@@ -151,9 +150,7 @@ async fn requests(
     let tcp = parts.io.into_inner().into_inner();
     let upgrade = upgrade.lock().take();
     Some(match (upgrade, ending) {
-        (Some((upgrade, caller)), ConnectionEnd::Done) => {
-            (tcp, ConnectionEnd::Upgrade(upgrade, caller, parts.read_buf))
-        }
+        (Some(upgrade), ConnectionEnd::Done) => (tcp, ConnectionEnd::Upgrade(Box::new(upgrade), parts.read_buf)),
         (_, ending) => (tcp, ending),
     })
 }

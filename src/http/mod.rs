@@ -2,6 +2,7 @@
 //! does not know what a session does, nor where it is kept.
 
 mod accept;
+mod access;
 mod admission;
 mod answer_log;
 mod body;
@@ -11,10 +12,12 @@ mod cors;
 mod exposition;
 mod framing;
 mod handlers;
+mod hosts;
 mod response_headers;
 mod linger;
 mod listener;
 mod metrics;
+mod origins;
 mod peer;
 mod connection_state;
 mod rate_limit_headers;
@@ -27,9 +30,11 @@ mod server;
 mod service;
 mod socket;
 
+pub use access::AccessOptions;
 pub use admission::ConnectionLimits;
 pub use connection::Timeouts;
-pub use cors::Cors;
+pub use hosts::AllowedHosts;
 pub use listener::HttpListener;
+pub use origins::AllowedOrigins;
 pub use routes::{Resource, resources};
 pub use server::{Environment, Server, ServerOptions};

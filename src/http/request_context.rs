@@ -6,11 +6,13 @@ use hyper::header::{HeaderMap, HeaderValue};
 use hyper::http::request::Parts;
 use parking_lot::Mutex;
 
-use crate::caller::Caller;
+use crate::auth::AuthError;
+use crate::caller::{Authentication, Caller};
 use crate::client_address::TrustedProxies;
 use crate::clock::Moment;
 use crate::sessions::Sessions;
 
+use super::access::{Access, KnownCredential};
 use super::admission::ConnectionScope;
 use super::handlers::handling::Handling;
 use super::metrics::Series;
@@ -77,23 +79,30 @@ pub(super) struct ConnectionMemo {
     /// Where the last one was counted.
     pub(super) counted: Option<Series>,
     pub(super) ids: RequestIds,
+    /// Whose credential the last one had.
+    known: Option<KnownCredential>,
 }
 
 impl ConnectionContext {
     /// A connection of `peer`.
     pub(super) fn new(peer: Peer, scope: ConnectionScope, sessions: &Sessions) -> Self {
-        let memo = Mutex::new(ConnectionMemo { counted: None, ids: RequestIds::new() });
+        let memo = Mutex::new(ConnectionMemo { counted: None, ids: RequestIds::new(), known: None });
         Self { peer, scope, sessions: sessions.asked_by(peer.address()), memo }
     }
 
-    /// Who sends a request with such headers over the connection.
-    pub(super) fn caller(&self, headers: &HeaderMap, proxies: &TrustedProxies) -> Caller {
-        Caller::anonymous(self.peer.client(headers, proxies))
+    /// Who sends a request with such headers over the connection; whose credential need not be looked at, `access` is `None`.
+    pub(super) fn caller(&self, headers: &HeaderMap, proxies: &TrustedProxies, access: Option<&Access>) -> Caller {
+        let address = self.peer.client(headers, proxies);
+        let authentication = match access {
+            Some(access) => access.authenticate(headers, &mut self.memo.lock().known, address),
+            None => Authentication::Refused(AuthError::Missing),
+        };
+        Caller::new(address, authentication)
     }
 
     /// The sessions as `caller` asks for them, if that is who the connection belongs to: most connections have one client, so
     /// that its share of the sessions need not be taken for each request.
-    pub(super) fn sessions_of(&self, caller: Caller) -> Option<&Sessions> {
-        Some(&self.sessions).filter(|sessions| sessions.is_asked_by(caller.address()))
+    pub(super) fn sessions_of(&self, caller: &Caller) -> Option<&Sessions> {
+        Some(&self.sessions).filter(|sessions| sessions.is_asked_by(caller.counted()))
     }
 }

@@ -2,7 +2,9 @@
 
 use bytes::Bytes;
 use hyper::StatusCode;
-use hyper::header::{ALLOW, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, SEC_WEBSOCKET_VERSION, UPGRADE};
+use hyper::header::{
+    ALLOW, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, SEC_WEBSOCKET_VERSION, UPGRADE, WWW_AUTHENTICATE,
+};
 
 use crate::engine::StateTag;
 use crate::problem::Problem;
@@ -86,6 +88,11 @@ impl Response {
     pub(super) fn problem(problem: &Problem) -> Self {
         let status = StatusCode::from_u16(problem.status).expect("problems have statuses that exist");
         let reply = Self::fresh(status, wire::http_error(problem.json()));
+        let reply = match (problem.status, problem.code) {
+            (401, "UNAUTHENTICATED") => reply.with(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")),
+            (401, _) => reply.with(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer error=\"invalid_token\"")),
+            _ => reply,
+        };
         match problem.retry_after_s {
             Some(seconds) => reply.with(RETRY_AFTER, HeaderValue::from(seconds)),
             None => reply,

@@ -27,10 +27,11 @@ pub(super) struct HeaderTemplates {
     fresh: HeaderMap,
     state: HeaderMap,
     known: HeaderMap,
+    cors: Cors,
 }
 
 impl HeaderTemplates {
-    pub(super) fn new(cors: &Cors) -> Self {
+    pub(super) fn new(cors: Cors) -> Self {
         // What differs from answer to answer comes first: there it is found soonest.
         let heads = |all: &[(_, HeaderValue)]| {
             let mut headers = HeaderMap::from_iter([(X_REQUEST_ID, HeaderValue::from_static(""))]);
@@ -45,11 +46,23 @@ impl HeaderTemplates {
             fresh: heads(&[(CONTENT_TYPE, JSON), (CACHE_CONTROL, NO_STORE)]),
             state: heads(&[(ETAG, tag.clone()), (CONTENT_TYPE, JSON), (CACHE_CONTROL, NO_STORE)]),
             known: heads(&[(ETAG, tag), (CACHE_CONTROL, NO_STORE)]),
+            cors,
         }
     }
 
-    /// The response to the request `id` that says `reply`; it may be the connection's last one.
-    pub(super) fn response(&self, reply: Response, id: HeaderValue, is_last: bool) -> HyperResponse {
+    /// Whom answers to a request name as who may read them, where that is not the same for all.
+    pub(super) fn reader(&self, request: &HeaderMap) -> Option<HeaderValue> {
+        self.cors.reader(request)
+    }
+
+    /// The response to the request `id` that says `reply`, for a page of `reader`; it may be the connection's last one.
+    pub(super) fn response(
+        &self,
+        reply: Response,
+        id: HeaderValue,
+        reader: Option<HeaderValue>,
+        is_last: bool,
+    ) -> HyperResponse {
         let mut response = HyperResponse::new(reply.body);
         *response.status_mut() = reply.status;
         let headers = response.headers_mut();
@@ -67,6 +80,9 @@ impl HeaderTemplates {
             }
         };
         fill(headers, &X_REQUEST_ID, id);
+        if let Some(reader) = reader {
+            Cors::name(headers, reader);
+        }
         if let Some(rate_limit) = &reply.rate_limit {
             rate_limit_headers::apply(headers, rate_limit);
         }

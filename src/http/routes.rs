@@ -4,30 +4,33 @@
 
 use hyper::Method;
 
+use crate::auth::Permission;
+
 use Endpoint as To;
 use RateLimitClass::{Exempt, PerClient, Probe};
 use RouteMethod::{Delete, Get, Patch, Post, Upgrade};
+use Scope::{Identified, Public, Server, Session};
 
 /// Every route; those of one path stand together, in the order in which an Allow header lists their methods.
 pub(super) static ROUTES: [Route; 18] = [
-    Route::new(Post, "/v1/sessions", To::Create, PerClient),
-    Route::new(Get, "/v1/sessions/{id}", To::Read, PerClient),
-    Route::new(Patch, "/v1/sessions/{id}", To::Patch, PerClient),
-    Route::new(Delete, "/v1/sessions/{id}", To::Delete, PerClient),
-    Route::new(Post, "/v1/sessions/{id}/start", To::Start, PerClient),
-    Route::new(Post, "/v1/sessions/{id}/pause", To::Pause, PerClient),
-    Route::new(Post, "/v1/sessions/{id}/resume", To::Resume, PerClient),
-    Route::new(Post, "/v1/sessions/{id}/switch", To::Switch, PerClient),
-    Route::new(Post, "/v1/sessions/{id}/complete", To::Complete, PerClient),
-    Route::new(Post, "/v1/sessions/{id}/cancel", To::Cancel, PerClient),
-    Route::new(Get, "/v1/sessions/{id}/events", To::Events, PerClient),
-    Route::new(Get, "/v1/time", To::Time, PerClient),
-    Route::new(Upgrade, "/ws", To::WebSocket, PerClient),
-    Route::new(Get, "/health", To::Health, Probe),
-    Route::new(Get, "/ready", To::Ready, Probe),
-    Route::new(Get, "/metrics", To::Metrics, Exempt),
-    Route::new(Get, "/api-docs.json", To::ApiDocsJson, Exempt),
-    Route::new(Get, "/api-docs", To::ApiDocs, Exempt),
+    Route::new(Post, "/v1/sessions", To::Create, PerClient, Server(Permission::Create)),
+    Route::new(Get, "/v1/sessions/{id}", To::Read, PerClient, Session(Permission::Read)),
+    Route::new(Patch, "/v1/sessions/{id}", To::Patch, PerClient, Session(Permission::Patch)),
+    Route::new(Delete, "/v1/sessions/{id}", To::Delete, PerClient, Session(Permission::Delete)),
+    Route::new(Post, "/v1/sessions/{id}/start", To::Start, PerClient, Session(Permission::Start)),
+    Route::new(Post, "/v1/sessions/{id}/pause", To::Pause, PerClient, Session(Permission::Pause)),
+    Route::new(Post, "/v1/sessions/{id}/resume", To::Resume, PerClient, Session(Permission::Resume)),
+    Route::new(Post, "/v1/sessions/{id}/switch", To::Switch, PerClient, Session(Permission::Switch)),
+    Route::new(Post, "/v1/sessions/{id}/complete", To::Complete, PerClient, Session(Permission::Complete)),
+    Route::new(Post, "/v1/sessions/{id}/cancel", To::Cancel, PerClient, Session(Permission::Cancel)),
+    Route::new(Get, "/v1/sessions/{id}/events", To::Events, PerClient, Session(Permission::Events)),
+    Route::new(Get, "/v1/time", To::Time, PerClient, Identified),
+    Route::new(Upgrade, "/ws", To::WebSocket, PerClient, Public),
+    Route::new(Get, "/health", To::Health, Probe, Public),
+    Route::new(Get, "/ready", To::Ready, Probe, Public),
+    Route::new(Get, "/metrics", To::Metrics, Exempt, Server(Permission::Metrics)),
+    Route::new(Get, "/api-docs.json", To::ApiDocsJson, Exempt, Public),
+    Route::new(Get, "/api-docs", To::ApiDocs, Exempt, Public),
 ];
 
 /// What can be asked for; each is the number of its row.
@@ -69,6 +72,7 @@ pub(super) struct Route {
     template: &'static str,
     pub(super) endpoint: Endpoint,
     pub(super) limit: RateLimitClass,
+    pub(super) scope: Scope,
 }
 
 /// The method of a route.
@@ -92,6 +96,19 @@ pub(super) enum RateLimitClass {
     Exempt,
     /// Nothing; and it is answered on the reserve of connections, where nothing else is.
     Probe,
+}
+
+/// What somebody must be allowed who asks for a route, where it is asked who they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Scope {
+    /// Nothing; a WebSocket judges by itself.
+    Public,
+    /// To be somebody.
+    Identified,
+    /// This, in the session that the path names.
+    Session(Permission),
+    /// This, anywhere.
+    Server(Permission),
 }
 
 /// A path that is served: the rows that share it, named by the first one.
@@ -147,8 +164,14 @@ impl Resource {
 }
 
 impl Route {
-    const fn new(method: RouteMethod, template: &'static str, endpoint: Endpoint, limit: RateLimitClass) -> Self {
-        Self { method, template, endpoint, limit }
+    const fn new(
+        method: RouteMethod,
+        template: &'static str,
+        endpoint: Endpoint,
+        limit: RateLimitClass,
+        scope: Scope,
+    ) -> Self {
+        Self { method, template, endpoint, limit, scope }
     }
 }
 

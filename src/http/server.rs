@@ -17,6 +17,7 @@ use crate::store::{self, BytesBudget, Deadlines};
 use crate::supervision::{Panicked, Supervisor, Task, TaskExit, panic_point};
 use crate::ws::WsContext;
 
+use super::access::{Access, AccessOptions};
 use super::admission::{Admission, ConnectionLimits};
 use super::answer_log::AnswerLog;
 use super::body::Bodies;
@@ -35,8 +36,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 /// What clients are served by.
 #[derive(Clone, Debug)]
 pub struct ServerOptions {
-    /// Whose pages may read answers.
-    pub cors: Cors,
+    /// Who may ask.
+    pub access: AccessOptions,
     /// How many connections there may be.
     pub connection_limits: ConnectionLimits,
     /// How long what a client does may take.
@@ -82,7 +83,7 @@ impl Server {
         environment: Environment,
     ) -> Self {
         let Environment { clock, shutdown, supervisor } = environment;
-        let ServerOptions { cors, connection_limits, timeouts, proxies, base_path, bodies_bytes_max, store_metrics } =
+        let ServerOptions { access, connection_limits, timeouts, proxies, base_path, bodies_bytes_max, store_metrics } =
             options;
         let Timeouts { body_timeout, request_timeout, .. } = timeouts;
         let metrics = HttpMetrics::register(&mut registry);
@@ -96,7 +97,7 @@ impl Server {
             deadlines,
             client_limit: websockets.client_limit.clone(),
             bodies,
-            header_templates: HeaderTemplates::new(&cors),
+            header_templates: HeaderTemplates::new(Cors::new(access.origins.clone())),
             body_timeout,
             request_timeout,
             clock: clock.clone(),
@@ -104,6 +105,7 @@ impl Server {
             metrics,
             registry: Arc::new(registry),
             proxies,
+            access: Access::new(access),
             base_path,
             answered: AnswerLog::default(),
             compressor: Compressor::new(supervisor.clone()),

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::body::Incoming;
+use hyper::http::request::Parts;
 use hyper::{Method, Request};
 use prometheus_client::registry::Registry;
 use tracing::{debug, error};
@@ -23,6 +24,7 @@ use crate::store::{Deadlines, PartitionClocks, RateLimitStatus};
 use crate::supervision::{Supervisor, panic_point};
 use crate::ws;
 
+use super::access::{self, Access};
 use super::admission::ConnectionScope;
 use super::answer_log::AnswerLog;
 use super::body::{self, Bodies, UnreadBody};
@@ -38,7 +40,7 @@ use super::request_id::RequestIds;
 use super::response::Response;
 use super::response_headers::{self, HeaderTemplates, HyperResponse};
 use super::router::{self, RouteMatch};
-use super::routes::Endpoint;
+use super::routes::{Endpoint, Resource, Route};
 
 /// Answers requests.
 pub(super) struct Service {
@@ -57,6 +59,7 @@ pub(super) struct Service {
     /// Everything that is counted anywhere.
     pub(super) registry: Arc<Registry>,
     pub(super) proxies: TrustedProxies,
+    pub(super) access: Access,
     /// What all paths begin with.
     pub(super) base_path: Box<str>,
     pub(super) answered: AnswerLog,
@@ -66,7 +69,7 @@ pub(super) struct Service {
 /// An answer; after it the connection may go on as a WebSocket.
 pub(super) struct HandledRequest {
     pub(super) response: HyperResponse,
-    pub(super) upgrade: Option<(ws::UpgradeRequest, Caller)>,
+    pub(super) upgrade: Option<ws::UpgradeRequest>,
     pub(super) at: Moment,
 }
 
@@ -90,22 +93,21 @@ impl Service {
             None => RouteMatch::Unknown,
         };
         let id = connection.memo.lock().ids.of(&parts.headers);
-        let caller = connection.caller(&parts.headers, &self.proxies);
-        let context = RequestContext::new(caller, arrived_at, &id, &parts);
+        let is_probe = connection.scope == ConnectionScope::Probes;
+        let answered = self.answer_at_once(&parts, route, is_probe);
+        let caller = connection.caller(&parts.headers, &self.proxies, answered.is_none().then_some(&self.access));
         let for_another;
-        let sessions = match connection.sessions_of(caller) {
+        let sessions = match connection.sessions_of(&caller) {
             Some(sessions) => sessions,
             None => {
-                for_another = self.sessions.asked_by(caller.address());
+                for_another = self.sessions.asked_by(caller.counted());
                 &for_another
             }
         };
-        let is_probe = connection.scope == ConnectionScope::Probes;
-        let mut reply = match framing::check(&parts) {
-            Err(problem) => Response::problem(&problem),
-            Ok(()) if is_probe && !route.is_probe() => Response::problem(&Problem::too_many_connections()),
-            Ok(()) if parts.method == Method::OPTIONS => Cors::preflight(&parts.headers),
-            Ok(()) => self.route(&context, sessions, route, &mut unread).await,
+        let context = RequestContext::new(caller, arrived_at, &id, &parts);
+        let mut reply = match answered {
+            Some(reply) => reply,
+            None => self.route(&context, sessions, route, &mut unread).await,
         };
         if Compressor::is_for(&reply) {
             reply = self.compressor.apply(&parts.headers, reply).await;
@@ -114,8 +116,21 @@ impl Service {
         let (is_last, took) = (unread.is_some() || is_probe, at.since(context.arrived_at));
         self.metrics.answered(&mut connection.memo.lock().counted, &parts.method, route.resource(), status, took);
         self.answered.log(&context, route, status, at);
-        let upgrade = upgrade.map(|upgrade| (upgrade, caller));
-        HandledRequest { response: self.header_templates.response(reply, id, is_last), upgrade, at }
+        let reader = self.header_templates.reader(&parts.headers);
+        HandledRequest { response: self.header_templates.response(reply, id, reader, is_last), upgrade, at }
+    }
+
+    /// The answer to what is judged before it matters who asks.
+    fn answer_at_once(&self, parts: &Parts, route: RouteMatch<'_>, is_probe: bool) -> Option<Response> {
+        let is_of_health = route.resource() == Some(Resource::of(Endpoint::Health));
+        let check = framing::check(parts);
+        let check = check.and_then(|()| if is_of_health { Ok(()) } else { self.access.check_way(parts) });
+        match check {
+            Err(problem) => Some(Response::problem(&problem)),
+            Ok(()) if is_probe && !route.is_probe() => Some(Response::problem(&Problem::too_many_connections())),
+            Ok(()) if parts.method == Method::OPTIONS => Some(Cors::preflight(&parts.headers)),
+            Ok(()) => None,
+        }
     }
 
     /// The answer to what is no request, as it goes over the wire.
@@ -123,6 +138,7 @@ impl Service {
         response_headers::raw(self.header_templates.response(
             Response::problem(problem),
             RequestIds::new().made(),
+            None,
             true,
         ))
     }
@@ -134,12 +150,15 @@ impl Service {
         route: RouteMatch<'_>,
         unread: &mut UnreadBody,
     ) -> Response {
-        let general = if route.is_limited() { self.hit_rate_limit(context.caller).await } else { None };
+        let general = if route.is_limited() { self.hit_rate_limit(&context.caller).await } else { None };
         let mut reply = match route {
             _ if general.is_some_and(|rate_limit| rate_limit.is_exceeded()) => {
                 Response::problem(&Problem::too_many_requests())
             }
-            RouteMatch::Found(_, route, id) => self.serve(context, sessions, route.endpoint, id, unread).await,
+            RouteMatch::Found(_, route, id) => match self.admit(context, route, id) {
+                Ok(()) => self.serve(context, sessions, route.endpoint, id, unread).await,
+                Err(problem) => Response::problem(&problem),
+            },
             RouteMatch::WrongMethod(resource) => Response::wrong_method(resource),
             RouteMatch::Unknown => Response::problem(&Problem::unknown_route()),
         };
@@ -148,9 +167,19 @@ impl Service {
         reply
     }
 
+    /// Judges who asks by what the route needs, before a body is read. Pages are judged where nobody must say who they are, and
+    /// where a WebSocket begins.
+    fn admit(&self, context: &RequestContext<'_>, route: &Route, id: &str) -> Result<(), Problem> {
+        access::permit_route(context.caller.authentication(), route, id)?;
+        match self.access.is_closed() && route.endpoint != Endpoint::WebSocket {
+            true => Ok(()),
+            false => self.access.check_origin(context.headers()),
+        }
+    }
+
     /// A limit that cannot be counted lets through.
-    async fn hit_rate_limit(&self, caller: Caller) -> Option<RateLimitStatus> {
-        self.client_limit.hit(caller.address()).await.unwrap_or_else(|error| {
+    async fn hit_rate_limit(&self, caller: &Caller) -> Option<RateLimitStatus> {
+        self.client_limit.hit(caller.generally_counted()?).await.unwrap_or_else(|error| {
             debug!(?error, "a request was not counted");
             None
         })
@@ -166,7 +195,7 @@ impl Service {
     ) -> Response {
         if endpoint == Endpoint::WebSocket {
             return match ws::invite(context.parts()).filter(|_| unread.is_none()) {
-                Some(Ok((head, upgrade))) => Response::switch_protocols(head, upgrade),
+                Some(Ok(invited)) => self.access.upgrade(&context.caller, invited).into(),
                 Some(Err(why)) => Response::problem(&Problem::bad_request(why)),
                 None => Response::upgrade_required(),
             };
@@ -212,7 +241,7 @@ impl Service {
             Endpoint::Events => return sessions::events(context, all, &*self.clocks, id).await,
             Endpoint::Time => return meta::time(&*self.clocks).await,
             Endpoint::Health => return Ok(meta::health()),
-            Endpoint::Ready => return Ok(meta::ready(&self.readiness)),
+            Endpoint::Ready => return Ok(meta::ready(&self.readiness, context.caller.may_know_reasons())),
             Endpoint::Metrics => {
                 self.metrics.active_sessions(self.deadlines.running_clocks());
                 return Ok(meta::metrics(&self.registry, context.headers()));

@@ -37,11 +37,20 @@ impl Wiring<'_> {
     }
 
     /// What WebSocket clients are served with.
-    pub(super) fn websockets(&self, sessions: &Sessions, store: &Arc<dyn Backend>, hub: &Arc<Hub>) -> WsContext {
+    pub(super) fn websockets(
+        &self,
+        sessions: &Sessions,
+        store: &Arc<dyn Backend>,
+        hub: &Arc<Hub>,
+        access: &http::AccessOptions,
+    ) -> WsContext {
         let general = rate_limit(self.config.rate_limit_general, 60);
         WsContext {
             sessions: sessions.clone(),
             clocks: Arc::clone(store) as _,
+            clock: self.clock.clone(),
+            authenticator: access.authenticator.clone(),
+            waiting: Arc::clone(&access.waiting),
             client_limit: ClientRateLimit::new(Arc::clone(store) as _, general),
             hub: Arc::clone(hub),
             heartbeat: self.config.heartbeat,
@@ -67,11 +76,16 @@ impl Wiring<'_> {
 }
 
 /// What HTTP clients are served with.
-pub(super) fn options(config: &Config, descriptors: Option<u64>, store_metrics: Metrics) -> http::ServerOptions {
+pub(super) fn options(
+    config: &Config,
+    descriptors: Option<u64>,
+    access: http::AccessOptions,
+    store_metrics: Metrics,
+) -> http::ServerOptions {
     let of_address_max = Some(config.connections_of_address_max).filter(|max| *max > 0);
     let limits = http::ConnectionLimits { connections_max: config.connections_max, of_address_max, reserve: RESERVE };
     http::ServerOptions {
-        cors: http::Cors::new(&config.cors_origin),
+        access,
         connection_limits: descriptors::fitting(limits, descriptors, config),
         timeouts: http::Timeouts {
             idle_timeout: config.idle_timeout,

@@ -1,6 +1,7 @@
 //! The only wiring: puts the parts together and starts them, in the order in which [`start`] reads. Nothing imports this but
 //! the program and the tests.
 
+mod access;
 mod audit;
 mod backend;
 mod clients;
@@ -21,6 +22,7 @@ use crate::process;
 use crate::shutdown;
 use crate::ws::Hub;
 
+use access::WiredAccess;
 use audit::WiredAudit;
 use backend::WiredBackend;
 use wiring::Wiring;
@@ -57,20 +59,23 @@ pub async fn start(config: Config) -> Result<RunningServer, StartError> {
     wiring.keep_data_dir(data.as_ref());
     let archive = archive.or_else(|| data.as_ref().map(|data| data.archive()));
 
+    let WiredAccess { options: access, keeper } = wiring.access().map_err(StartError::Store)?;
     let sessions = wiring.sessions(&store, archive, &store_metrics);
-    let context = wiring.websockets(&sessions, &store, &hub);
+    let context = wiring.websockets(&sessions, &store, &hub, &access);
     wiring.fire_deadlines(sessions, &store);
     wiring.send_warnings(hub, &context);
     wiring.run_store(Arc::clone(&store));
 
     let Wiring { registry, readiness, supervisor, tasks, clock, shutdown, .. } = wiring;
-    let options = clients::options(&config, descriptors, store_metrics);
+    let options = clients::options(&config, descriptors, access, store_metrics);
     let environment = http::Environment { clock, shutdown, supervisor: supervisor.clone() };
     let server = http::Server::new(context, store, options, registry, readiness, environment);
     let server = supervisor.spawn("server", server.run(listener));
     let (audit, end_audit) = audit::start(consumer, &supervisor);
+    access::announce(&config, &address);
     announce(&config, &address, data.as_ref().map(|data| data.path()));
-    Ok(RunningServer { address, drain: config.drain, trigger, server, tasks, audit, supervisor, end_audit, data })
+    let drain = config.drain;
+    Ok(RunningServer { address, drain, trigger, server, tasks, audit, supervisor, end_audit, data, keeper })
 }
 
 async fn listen(address: &Address) -> io::Result<(http::HttpListener, Address)> {
@@ -85,15 +90,16 @@ async fn listen(address: &Address) -> io::Result<(http::HttpListener, Address)> 
 
 /// Logs where the server listens, and where sessions are kept.
 fn announce(config: &Config, address: &Address, data: Option<&std::path::Path>) {
-    let version = env!("CARGO_PKG_VERSION");
+    let (version, auth) = (env!("CARGO_PKG_VERSION"), access::summary(config));
     match (&config.redis, data) {
-        (Some(_), _) => info!(%address, store = "Redis", version, "SyncKairos listens"),
+        (Some(_), _) => info!(%address, store = "Redis", auth, version, "SyncKairos listens"),
         (None, Some(path)) => {
-            info!(%address, store = "file", path = %path.display(), version, "SyncKairos listens");
+            info!(%address, store = "file", path = %path.display(), auth, version, "SyncKairos listens");
         }
         (None, None) => info!(
             %address,
             store = "memory",
+            auth,
             version,
             "SyncKairos listens; sessions are lost when it ends: --data-dir or --redis-url keeps them"
         ),

@@ -1,11 +1,13 @@
 //! A server that runs: waits for what must not end, and stops the parts in order. Does not know how they were put together.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, JoinSet};
 use tracing::{error, info, warn};
 
+use crate::auth::KeyKeeper;
 use crate::config::Address;
 use crate::shutdown::Trigger;
 use crate::store::file::DataDir;
@@ -25,6 +27,7 @@ pub struct RunningServer {
     pub(super) supervisor: Supervisor,
     pub(super) end_audit: oneshot::Sender<()>,
     pub(super) data: Option<DataDir>,
+    pub(super) keeper: Option<Arc<KeyKeeper>>,
 }
 
 impl RunningServer {
@@ -45,6 +48,13 @@ impl RunningServer {
             () = self.supervisor.fatal_failure() => {}
             _ = &mut self.server => error!("nothing accepts connections any more"),
             () = audit => error!("the audit has ended"),
+        }
+    }
+
+    /// Reads the keys again.
+    pub fn reload(&self) {
+        if let Some(keeper) = &self.keeper {
+            keeper.look();
         }
     }
 

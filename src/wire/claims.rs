@@ -1,7 +1,7 @@
 //! Tokens as they are written (RFC 7515, RFC 7519): what a header and claims must say to be looked at, and the grants in them.
 //! Does not know who signed them, nor what time it is.
 
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
 use crate::engine::ParticipantId;
@@ -109,6 +109,48 @@ pub fn token_claims(json: &str) -> Result<TokenClaims, Malformed> {
 /// Who says that they made a token, before anything is known of it.
 pub fn token_issuer(json: &str) -> Result<Option<String>, Malformed> {
     Members::read(json)?.optional("iss", |value| json_values::string(value).map(String::from))
+}
+
+/// Claims as they are signed.
+pub fn claims_text(claims: &TokenClaims) -> String {
+    #[derive(Serialize)]
+    struct Written<'c> {
+        sub: &'c str,
+        iat: Option<u64>,
+        exp: u64,
+        aud: &'c [String],
+        #[serde(skip_serializing_if = "Option::is_none")]
+        iss: Option<&'c str>,
+        synckairos: WrittenGrants<'c>,
+    }
+    #[derive(Serialize)]
+    struct WrittenGrants<'c> {
+        grants: Vec<WrittenGrant<'c>>,
+    }
+    #[derive(Serialize)]
+    struct WrittenGrant<'c> {
+        sessions: &'c [String],
+        #[serde(rename = "as", skip_serializing_if = "Vec::is_empty")]
+        participants: Vec<String>,
+        allow: &'c [String],
+    }
+    let mut grants = Vec::with_capacity(claims.grants.len());
+    for one in &claims.grants {
+        grants.push(WrittenGrant {
+            sessions: &one.sessions,
+            participants: one.participants.iter().map(ToString::to_string).collect(),
+            allow: &one.allow,
+        });
+    }
+    let written = Written {
+        sub: &claims.subject,
+        iat: claims.issued_s,
+        exp: claims.expires_s,
+        aud: &claims.audience,
+        iss: claims.issuer.as_deref(),
+        synckairos: WrittenGrants { grants },
+    };
+    serde_json::to_string(&written).expect("texts and numbers are JSON")
 }
 
 /// The grants of a claim.

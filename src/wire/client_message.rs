@@ -1,5 +1,7 @@
 //! The messages of WebSocket clients. Does not know how they are answered.
 
+use std::borrow::Cow;
+
 use crate::engine::Command;
 
 use super::json_object::Object;
@@ -9,8 +11,7 @@ use super::validation::FieldProblems;
 
 const REQUEST_ID_LEN_MAX: usize = 64;
 
-/// A message that was understood.
-#[derive(Debug)]
+/// A message that was understood. It is not shown: there may be a secret in it.
 pub enum ClientMessage<'a> {
     /// Asks for a PONG.
     Ping {
@@ -19,6 +20,11 @@ pub enum ClientMessage<'a> {
     },
     /// Asks for the state.
     Reconnect,
+    /// Says who it is.
+    Auth {
+        /// The key or token.
+        token: Cow<'a, str>,
+    },
     /// Asks for a change.
     Command(ClientCommand),
 }
@@ -49,6 +55,13 @@ pub fn read_client_message(text: &[u8]) -> Result<ClientMessage<'_>, String> {
             return Ok(ClientMessage::Ping { timestamp: timestamp.map(|value| value.get()) });
         }
         Some("RECONNECT") => return Ok(ClientMessage::Reconnect),
+        Some("AUTH") => {
+            let token = message.member("token").and_then(|value| json_values::string(value).ok());
+            return match token {
+                Some(token) => Ok(ClientMessage::Auth { token }),
+                None => Err("AUTH needs a token, which is a string".to_owned()),
+            };
+        }
         Some("START") => Some(Command::Start),
         Some("PAUSE") => Some(Command::Pause),
         Some("RESUME") => Some(Command::Resume),

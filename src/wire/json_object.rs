@@ -15,7 +15,7 @@ pub struct NotJson(pub String);
 
 /// The fields that requests have, those of participants, groups and messages included: what is looked for in an object
 /// must stand here. Whatever else an object has is passed over, so that it costs nothing to keep.
-const FIELDS: [&str; 20] = [
+const FIELDS: [&str; 21] = [
     "session_id",
     "sync_mode",
     "participants",
@@ -36,6 +36,7 @@ const FIELDS: [&str; 20] = [
     "type",
     "timestamp",
     "request_id",
+    "token",
 ];
 /// The longest name of a field.
 const FIELD_LEN_MAX: usize = 32;

@@ -1,5 +1,7 @@
 //! The file of keys: who may come in, and who may sign tokens. Does not know where it is, nor what the keys open.
 
+use serde::Serialize;
+
 use crate::engine::Timestamp;
 
 use super::claims::{key_id, seconds};
@@ -89,6 +91,19 @@ pub enum KeyMaterial {
     },
 }
 
+impl KeyMaterial {
+    /// The name of its kind.
+    pub fn kind(&self) -> &'static str {
+        let kind = match self {
+            Self::Api { .. } => KeyKind::Api,
+            Self::Secret { .. } => KeyKind::Secret,
+            Self::Public { .. } => KeyKind::Public,
+            Self::Set { .. } => KeyKind::Set,
+        };
+        kind.name()
+    }
+}
+
 /// Secrets are not shown.
 impl std::fmt::Debug for KeyEntry {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -114,6 +129,38 @@ pub fn keys_file(json: &str) -> Result<KeysFile, Malformed> {
         keys.push(key);
     }
     Ok(KeysFile { keys, audience, lifetime_max_s, leeway_s })
+}
+
+/// The file without the key of a name, all else as it stands there; `None` when it has no such key.
+pub fn keys_file_without(json: &str, id: &str) -> Result<Option<String>, Malformed> {
+    let file = keys_file(json)?;
+    if file.keys.iter().all(|key| key.id != id) {
+        return Ok(None);
+    }
+    let mut members = Members::read(json)?;
+    let mut text = String::from("{");
+    for name in ["audience", "lifetime_max_s", "leeway_s"] {
+        if let Some(value) = members.take(name) {
+            text += &format!("\n  \"{name}\": {},", value.get());
+        }
+    }
+    let others = file.keys.iter().filter(|key| key.id != id).map(|key| format!("\n    {}", key.text));
+    let others: Vec<_> = others.collect();
+    Ok(Some(format!("{text}\n  \"keys\": [{}\n  ]\n}}\n", others.join(","))))
+}
+
+/// The line of a key that its holder sends.
+pub fn api_key_entry(id: &str, sha256: &str, allow: &[String], sessions: &[String]) -> String {
+    #[derive(Serialize)]
+    struct Entry<'e> {
+        id: &'e str,
+        kind: &'static str,
+        sha256: &'e str,
+        allow: &'e [String],
+        sessions: &'e [String],
+    }
+    let entry = Entry { id, kind: KeyKind::Api.name(), sha256, allow, sessions };
+    serde_json::to_string(&entry).expect("texts are JSON")
 }
 
 fn entry(json: &str) -> Result<KeyEntry, Malformed> {

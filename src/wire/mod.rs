@@ -43,7 +43,9 @@ pub use audit_job::{
     read_job_header,
 };
 pub use audit_row::audit_row;
-pub use claims::{GrantClaim, TokenClaims, TokenHeader, VerifiedClaims, token_claims, token_header, token_issuer};
+pub use claims::{
+    GrantClaim, TokenClaims, TokenHeader, VerifiedClaims, claims_text, token_claims, token_header, token_issuer,
+};
 pub use client_message::{ClientCommand, ClientMessage, RequestedChange, read_client_message};
 pub use decode::{Undecodable, decode, decode_frame, decode_sound, has_warnings};
 pub use format::{FORMATS, begin, decode_archived, is_newer, modern};
@@ -51,7 +53,7 @@ pub use history::{Cursor, HistoryQuery, history, history_query, names_history};
 pub use instant::instant_text;
 pub use json_object::{NotJson, Object};
 pub use jwk::{Jwk, JwkMaterial, jwk, jwk_set};
-pub use keys_file::{KeyEntry, KeyMaterial, KeysFile, is_own_id, keys_file};
+pub use keys_file::{KeyEntry, KeyMaterial, KeysFile, api_key_entry, is_own_id, keys_file, keys_file_without};
 pub use members::Malformed;
 pub use metadata::{MAX_LEN as METADATA_LEN_MAX, Merge, TooLarge};
 pub use pubsub_message::{
@@ -64,10 +66,12 @@ pub use record_format::{
     read_header, written_at,
 };
 pub use request::{PatchRequest, SwitchRequest, create, create_with, patch, session_id, switch};
-pub use response::{BodyPieces, Details, degraded, error, http_error, not_ready, ready, session, switched, time};
+pub use response::{
+    BodyPieces, Details, degraded, error, http_error, not_ready, ready, session, status_only, switched, time,
+};
 pub use server_message::{
-    connected, deleted, expired, invalid_message, lapsed, message_error, pong, result_data, result_error, skipping,
-    sync, update, warning,
+    authenticated, connected, deleted, expired, invalid_message, lapsed, message_error, pong, result_data,
+    result_error, skipping, sync, token_expiring, update, warning,
 };
 pub use state::{Encoded, encode, len_expected};
 pub use state_body::StateBody;

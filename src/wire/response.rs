@@ -89,6 +89,11 @@ pub fn not_ready(causes: &[(&str, String)]) -> Bytes {
     status("not_ready", causes)
 }
 
+/// Whether the server serves, for those who are not told why.
+pub fn status_only(status: &str, error: &str) -> Bytes {
+    format!(r#"{{"status":"{status}","error":"{error}","causes":[]}}"#).into()
+}
+
 fn status(status: &str, causes: &[(&str, String)]) -> Bytes {
     #[derive(Serialize)]
     struct Status<'c> {
@@ -123,6 +128,8 @@ pub enum Details {
     },
     /// When to come back, in seconds.
     RetryAfter(u32),
+    /// The permission that is missing.
+    Needs(&'static str),
 }
 
 /// An error as the member of an answer or of a message.
@@ -145,6 +152,9 @@ pub fn error(code: &str, message: &str, details: &Details) -> Bytes {
             #[serde(skip_serializing_if = "Option::is_none")]
             expected_version: Option<u64>,
         },
+        Needs {
+            needs: &'static str,
+        },
     }
     let (details, retry_after_seconds) = match details {
         Details::None => (None, None),
@@ -153,6 +163,7 @@ pub fn error(code: &str, message: &str, details: &Details) -> Bytes {
             (Some(ErrorDetails::Versions { actual_version: *actual, expected_version: *expected }), None)
         }
         Details::RetryAfter(seconds) => (None, Some(*seconds)),
+        Details::Needs(needs) => (Some(ErrorDetails::Needs { needs }), None),
     };
     json(&ErrorBody { code, message, details, retry_after_seconds })
 }

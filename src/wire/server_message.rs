@@ -10,9 +10,28 @@ use super::response::BodyPieces;
 use super::state_body::StateBody;
 use super::write::{Write, json};
 
-/// The first message.
-pub fn connected(id: SessionId, now: Timestamp) -> Bytes {
-    about("CONNECTED", id, now).finish()
+/// The first message; to a client whose token ends, with when it does.
+pub fn connected(id: SessionId, expires_at: Option<Timestamp>, now: Timestamp) -> Bytes {
+    let mut message = about("CONNECTED", id, now);
+    message.expires_at(expires_at);
+    message.finish()
+}
+
+/// The client is who it says, until its token ends.
+pub fn authenticated(expires_at: Option<Timestamp>, now: Timestamp) -> Bytes {
+    of_token("AUTHENTICATED", expires_at, now)
+}
+
+/// The client's token ends soon.
+pub fn token_expiring(expires_at: Option<Timestamp>, now: Timestamp) -> Bytes {
+    of_token("TOKEN_EXPIRING", expires_at, now)
+}
+
+fn of_token(kind: &str, expires_at: Option<Timestamp>, now: Timestamp) -> Bytes {
+    let mut message = Message::new(kind);
+    message.expires_at(expires_at);
+    message.timestamp(now);
+    message.finish()
 }
 
 /// The state, on request.
@@ -178,6 +197,13 @@ impl Message {
     fn timestamp(&mut self, now: Timestamp) {
         self.0.raw(r#","timestamp":"#);
         self.0.number(now.as_ms());
+    }
+
+    fn expires_at(&mut self, at: Option<Timestamp>) {
+        if let Some(at) = at {
+            self.0.raw(r#","expires_at":"#);
+            self.0.instant(at);
+        }
     }
 
     fn participant(&mut self, name: &str, id: ParticipantId) {

@@ -4,10 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use tokio::time::timeout;
 
-use crate::caller::Caller;
-use crate::engine::{Command, Precondition, Refusal, SessionId};
+use crate::auth::{Action, Denied, Identity, Permission};
+use crate::caller::{Authentication, Caller};
+use crate::clock::Clock;
+use crate::engine::{Command, Precondition, Refusal, SessionId, Timestamp};
 use crate::problem::Problem;
 use crate::sessions::{ClientRateLimit, CommandRequest, Failure, SessionView, Sessions};
 use crate::store::{Arrival, PartitionClocks};
@@ -16,11 +19,13 @@ use crate::wire::{self, BodyPieces, ClientCommand, FieldProblems, RequestedChang
 /// Answers one client's messages about one session.
 pub(super) struct Answers {
     pub(super) id: SessionId,
-    pub(super) caller: Caller,
+    /// It may say who it is anew.
+    pub(super) caller: Mutex<Caller>,
     /// As this client asks for them.
     pub(super) sessions: Sessions,
     pub(super) clocks: Arc<dyn PartitionClocks>,
     pub(super) client_limit: ClientRateLimit,
+    pub(super) clock: Clock,
     pub(super) request_timeout: Duration,
 }
 
@@ -34,6 +39,30 @@ impl Answers {
             Ok(now) => wire::pong(client_timestamp, received_at, now),
             Err(problem) => failed(&problem),
         }
+    }
+
+    /// The time of the session, or when that cannot be had of this process.
+    pub(super) async fn now(&self) -> Timestamp {
+        let now = self.in_time(self.clocks.now_near(self.id)).await;
+        now.ok().and_then(Result::ok).unwrap_or_else(|| self.clock.now())
+    }
+
+    /// When the client's token ends, as it was told.
+    pub(super) fn expires_at(&self) -> Option<Timestamp> {
+        let expires_s = self.caller.lock().identity().and_then(|identity| identity.expires_s());
+        expires_s.map(|seconds| Timestamp::from_ms(seconds.saturating_mul(1_000)))
+    }
+
+    /// The client is somebody anew, unless it is another one or may not watch any more.
+    pub(super) fn renew(&self, identity: &Arc<Identity>) -> bool {
+        let mut caller = self.caller.lock();
+        let is_same = caller.identity().is_some_and(|known| known.name() == identity.name());
+        let renewed = Caller::new(caller.address(), Authentication::Identified(Arc::clone(identity)));
+        if !is_same || renewed.permit(self.id, Action::Use(Permission::Watch)).is_err() {
+            return false;
+        }
+        *caller = renewed;
+        true
     }
 
     /// The state, or the error message that a client is sent instead.
@@ -61,14 +90,22 @@ impl Answers {
         arrival: Arrival,
     ) -> Result<BodyPieces, Problem> {
         // A limit that cannot be counted lets through.
-        let quota = self.client_limit.hit(self.caller.address()).await.unwrap_or_default();
+        let (counted, generally_counted) = {
+            let caller = self.caller.lock();
+            (caller.counted(), caller.generally_counted())
+        };
+        let quota = match generally_counted {
+            Some(counted) => self.client_limit.hit(counted).await.unwrap_or_default(),
+            None => None,
+        };
         if quota.is_some_and(|quota| quota.is_exceeded()) {
             return Err(Problem::too_many_requests());
         }
-        let (command, version) = change.map_err(Problem::invalid)?;
+        let (mut command, version) = change.map_err(Problem::invalid)?;
+        self.permit(&mut command).map_err(Problem::denied)?;
         let is_switch = matches!(command, Command::Switch { .. });
         let precondition = Precondition { one_of: None, version };
-        let request = CommandRequest { precondition, client: Some(self.caller.address()), ..command.into() };
+        let request = CommandRequest { precondition, client: Some(counted), ..command.into() };
         let asked = timeout(self.request_timeout, self.sessions.change(self.id, arrival, request));
         let done = asked.await.map_err(|_| Problem::unknown_outcome())?.result?;
         match &done.record {
@@ -76,6 +113,23 @@ impl Answers {
             Some(record) => Ok(wire::session(record.encoded().body(), done.now)),
             None => Err(self.not_found()),
         }
+    }
+
+    /// Whether the client may do that; a switch that says nothing ends the client's own turn, where it may end no other.
+    fn permit(&self, command: &mut Command) -> Result<(), Denied> {
+        let action = match command {
+            Command::Switch { next, current } => Action::Switch { next: *next, current },
+            Command::Start => Action::Use(Permission::Start),
+            Command::Pause => Action::Use(Permission::Pause),
+            Command::Resume => Action::Use(Permission::Resume),
+            Command::Complete => Action::Use(Permission::Complete),
+            Command::Cancel => Action::Use(Permission::Cancel),
+            Command::Delete => Action::Use(Permission::Delete),
+            Command::Patch(_) => Action::Patch { is_metadata_only: false },
+            // Nobody can ask for it.
+            Command::Settle => return Ok(()),
+        };
+        self.caller.lock().permit(self.id, action)
     }
 
     fn not_found(&self) -> Problem {

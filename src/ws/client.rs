@@ -5,16 +5,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use tokio::net::TcpStream;
 use tracing::debug;
 
-use crate::caller::Caller;
 use crate::engine::StateTag;
 use crate::sessions::Failure;
 use crate::shutdown::Shutdown;
 use crate::store::{StoreError, Subscribed, Subscription};
 use crate::wire;
 
+use super::admission::{self, AdmittedClient};
 use super::answers::Answers;
 use super::client_reader::ClientReader;
 use super::context::WsContext;
@@ -31,25 +32,35 @@ const JOIN_PAUSE: Duration = Duration::from_millis(50);
 pub async fn serve(
     tcp: TcpStream,
     read: Bytes,
-    caller: Caller,
     upgrade: UpgradeRequest,
     context: &WsContext,
-    shutdown: Shutdown,
+    mut shutdown: Shutdown,
 ) -> TcpStream {
     let outbox = context.hub.outbox();
     let mut socket = ClientSocket::new(tcp, read, &outbox).await;
-    let ending = match upgrade.0 {
+    let UpgradeRequest { session, caller, entrance } = upgrade;
+    let client = caller.address();
+    let admitted = match session {
         Ok(id) => {
-            let _member = context.hub.join(id, Arc::clone(&outbox));
-            let sessions = context.sessions.asked_by(caller.address());
-            let (clocks, client_limit) = (Arc::clone(&context.clocks), context.client_limit.clone());
-            let answers =
-                Answers { id, caller, sessions, clocks, client_limit, request_timeout: context.request_timeout };
-            Client { answers, context, outbox: &outbox, share: context.hub.share() }.run(&mut socket, shutdown).await
+            let admitted = admission::admit(&mut socket, id, caller, entrance, context, &mut shutdown).await;
+            admitted.map(|client| (id, client))
         }
-        Err(why) => CloseReason::refused(why),
+        Err(why) => Err(CloseReason::refused(why)),
     };
-    debug!(client = %caller, ?ending, "a WebSocket ended");
+    let ending = match admitted {
+        Ok((id, AdmittedClient { caller, has_said_it })) => {
+            let _member = context.hub.join(id, Arc::clone(&outbox));
+            let sessions = context.sessions.asked_by(caller.counted());
+            let (clocks, client_limit) = (Arc::clone(&context.clocks), context.client_limit.clone());
+            let (clock, request_timeout) = (context.clock.clone(), context.request_timeout);
+            let caller = Mutex::new(caller);
+            let answers = Answers { id, caller, sessions, clocks, client_limit, clock, request_timeout };
+            let share = context.hub.share();
+            Client { answers, context, outbox: &outbox, share, has_said_it }.run(&mut socket, shutdown).await
+        }
+        Err(ending) => ending,
+    };
+    debug!(%client, ?ending, "a WebSocket ended");
     outbox.close();
     socket.end(ending).await
 }
@@ -61,6 +72,8 @@ struct Client<'l> {
     outbox: &'l Outbox,
     /// The part of the time between the announcement of a stop and the stop that the client stays.
     share: f64,
+    /// It has said in a message who it is, and is answered.
+    has_said_it: bool,
 }
 
 impl Client<'_> {
@@ -90,7 +103,11 @@ impl Client<'_> {
             self.context.hub.seed(id, tag, countdown);
         }
         let sync = snapshot.map(|snapshot| (snapshot.tag, wire::sync(id, &snapshot.body, now)));
-        self.outbox.open(wire::connected(id, now), sync);
+        let expires_at = self.answers.expires_at();
+        self.outbox.open(wire::connected(id, expires_at, now), sync);
+        if self.has_said_it {
+            self.outbox.answer(wire::authenticated(expires_at, now));
+        }
         Ok((subscription, tag))
     }
 

@@ -8,15 +8,18 @@ use bytes::Bytes;
 use tokio::time::{Interval, MissedTickBehavior, interval_at, timeout};
 use tokio_tungstenite::tungstenite::Message;
 
+use crate::auth::AuthError;
 use crate::engine::StateTag;
+use crate::problem::Problem;
 use crate::sessions::SessionView;
 use crate::wire::{self, ClientMessage};
 
 use super::allowance::Allowance;
 use super::answers::Answers;
 use super::context::WsContext;
+use super::identity_watch::{IdentityEvent, IdentityWatch};
 use super::outbox::Outbox;
-use super::socket::{ClientSocket, CloseReason, SHUTTING_DOWN};
+use super::socket::{ClientSocket, CloseReason, FORBIDDEN, SHUTTING_DOWN, TOKEN_EXPIRED, TOKEN_REVOKED};
 
 /// A client that asks for the state again before this is answered when it is over, unless something changed.
 const SYNC_PERIOD: Duration = Duration::from_secs(1);
@@ -45,6 +48,8 @@ enum Next {
     Sync,
     /// The client must show that it is there.
     Beat,
+    /// Something became of who the client is.
+    Identity(IdentityEvent),
     /// The server stops.
     Stop,
 }
@@ -70,6 +75,7 @@ impl<'c> ClientReader<'c> {
         let (mut is_answered, mut is_excused) = (true, false);
         // One future for all messages, instead of one for each.
         let mut stop = pin!(stop);
+        let mut identity = self.identity_watch();
         loop {
             let may_read = async {
                 outbox.answered().await;
@@ -88,6 +94,7 @@ impl<'c> ClientReader<'c> {
             let next = tokio::select! {
                 biased;
                 () = &mut stop => Next::Stop,
+                event = next_event(&mut identity) => Next::Identity(event),
                 next = async {
                     may_read.await;
                     tokio::select! {
@@ -105,20 +112,42 @@ impl<'c> ClientReader<'c> {
                 Next::Beat if is_answered || std::mem::take(&mut is_excused) => is_answered = !outbox.ping(),
                 Next::Beat => return CloseReason::Gone,
                 Next::Message(Ok(Message::Pong(_))) => is_answered = true,
-                Next::Message(Ok(message)) => self.handle(message).await,
+                Next::Message(Ok(message)) => {
+                    if let Err(ending) = self.handle(message, &mut identity).await {
+                        return ending;
+                    }
+                }
+                Next::Identity(IdentityEvent::Expired) => return TOKEN_EXPIRED,
+                Next::Identity(IdentityEvent::Revoked) => return TOKEN_REVOKED,
+                Next::Identity(IdentityEvent::Expiring) => {
+                    let now = self.answers.now().await;
+                    outbox.answer(wire::token_expiring(self.answers.expires_at(), now));
+                }
                 Next::Message(Err(ending)) => return ending,
             }
         }
     }
 
-    async fn handle(&mut self, message: Message) {
+    /// Who the client is, where that can change.
+    fn identity_watch(&self) -> Option<IdentityWatch> {
+        let identity = self.answers.caller.lock().identity().cloned()?;
+        Some(IdentityWatch::new(self.context.authenticator.as_ref()?, identity))
+    }
+
+    async fn handle(&mut self, message: Message, identity: &mut Option<IdentityWatch>) -> Result<(), CloseReason> {
         let text = match message {
             Message::Text(text) => Bytes::from(text),
             Message::Binary(bytes) => bytes,
             // The library answers it, and the end of the stream follows.
-            Message::Close(_) => return self.outbox.close(),
+            Message::Close(_) => {
+                self.outbox.close();
+                return Ok(());
+            }
             // The library answers the first.
-            Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => return self.allowance.spend(0),
+            Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {
+                self.allowance.spend(0);
+                return Ok(());
+            }
         };
         let answers = self.answers;
         let arrival = self.context.sessions.arrive(answers.id);
@@ -128,7 +157,12 @@ impl<'c> ClientReader<'c> {
             Ok(ClientMessage::Reconnect) => {
                 drop(arrival);
                 self.allowance.spend(0);
-                return self.asked_to_sync().await;
+                self.asked_to_sync().await;
+                return Ok(());
+            }
+            Ok(ClientMessage::Auth { token }) => {
+                drop(arrival);
+                self.renew(&token, identity).await?
             }
             Err(why) => {
                 drop(arrival);
@@ -136,6 +170,32 @@ impl<'c> ClientReader<'c> {
             }
         };
         self.answer(answer);
+        Ok(())
+    }
+
+    /// The client says anew who it is. What is no credential changes nothing; another one's ends the connection.
+    async fn renew(&self, token: &str, watch: &mut Option<IdentityWatch>) -> Result<Bytes, CloseReason> {
+        let Some(authenticator) = &self.context.authenticator else {
+            return Ok(wire::authenticated(None, self.answers.now().await));
+        };
+        let address = self.answers.caller.lock().address();
+        match authenticator.identify(token, address) {
+            Ok(renewed) if self.answers.renew(&renewed) => {
+                if let Some(watch) = watch {
+                    watch.renew(renewed);
+                }
+                Ok(wire::authenticated(self.answers.expires_at(), self.answers.now().await))
+            }
+            Ok(_) => Err(FORBIDDEN),
+            Err(AuthError::TooMany) => {
+                let problem = Problem::unauthenticated(&AuthError::TooMany);
+                Ok(wire::message_error(problem.code, &problem.message))
+            }
+            Err(error) => {
+                let message = Problem::unauthenticated(&error).message;
+                Ok(wire::message_error("INVALID_TOKEN", &message))
+            }
+        }
     }
 
     fn answer(&mut self, answer: Bytes) {
@@ -179,6 +239,14 @@ impl<'c> ClientReader<'c> {
             }
         };
         self.synced = Some((tokio::time::Instant::now(), tag));
+    }
+}
+
+/// What becomes next of who a client is.
+async fn next_event(watch: &mut Option<IdentityWatch>) -> IdentityEvent {
+    match watch {
+        Some(watch) => watch.next().await,
+        None => std::future::pending().await,
     }
 }
 

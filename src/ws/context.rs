@@ -3,10 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::auth::Authenticator;
+use crate::clock::Clock;
 use crate::sessions::{ClientRateLimit, Sessions};
 use crate::store::PartitionClocks;
 
 use super::hub::Hub;
+use super::waiting::WaitingRoom;
 
 /// What WebSocket connections share.
 #[derive(Clone)]
@@ -15,8 +18,14 @@ pub struct WsContext {
     pub sessions: Sessions,
     /// The server clocks of these sessions.
     pub clocks: Arc<dyn PartitionClocks>,
+    /// The process's own clock, where that of a session cannot be asked.
+    pub clock: Clock,
     /// The general limit of each client.
     pub client_limit: ClientRateLimit,
+    /// Who finds out who clients are; `None` where nobody is asked.
+    pub authenticator: Option<Arc<Authenticator>>,
+    /// Clients that must still say who they are.
+    pub waiting: Arc<WaitingRoom>,
     /// Who watches what.
     pub hub: Arc<Hub>,
     /// How often a client must show that it is there.

@@ -13,6 +13,8 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message};
 
+use crate::auth::AuthError;
+
 use super::outbox::Outbox;
 use super::shared_writer::SharedStream;
 
@@ -40,10 +42,27 @@ pub(super) const SHUTTING_DOWN: CloseReason = CloseReason::Close(CloseCode::Away
 pub(super) const DELETED: CloseReason = CloseReason::Close(CloseCode::Normal, "Session deleted");
 pub(super) const INTERRUPTED: CloseReason = CloseReason::Close(CloseCode::Again, "Updates are interrupted");
 
+/// Get a new token, and come back.
+pub(super) const TOKEN_EXPIRED: CloseReason = CloseReason::Close(CloseCode::Library(4401), "Token expired");
+pub(super) const TOKEN_REVOKED: CloseReason = CloseReason::Close(CloseCode::Library(4401), "Token revoked");
+/// Do not come back with this.
+pub(super) const NOT_AUTHENTICATED: CloseReason = CloseReason::Close(CloseCode::Library(4501), "Not authenticated");
+pub(super) const FORBIDDEN: CloseReason = CloseReason::Close(CloseCode::Library(4503), "Forbidden");
+
 impl CloseReason {
     /// The client asked for what cannot be.
     pub(super) fn refused(why: &'static str) -> Self {
         Self::Close(CloseCode::Policy, why)
+    }
+}
+
+impl From<AuthError> for CloseReason {
+    fn from(error: AuthError) -> Self {
+        match error {
+            AuthError::Missing | AuthError::Invalid(_) => NOT_AUTHENTICATED,
+            AuthError::Expired => TOKEN_EXPIRED,
+            AuthError::TooMany => TRY_AGAIN,
+        }
     }
 }
 

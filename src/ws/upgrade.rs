@@ -1,19 +1,63 @@
-//! The opening handshake (RFC 6455, section 4.2) and what its query asks for. Does not know what follows.
+//! The opening handshake (RFC 6455, section 4.2), what its query asks for, and the protocols that it offers: a browser can show its
+//! token there alone. Does not know what follows.
 
-use hyper::header::{CONNECTION, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE};
+use hyper::header::{
+    CONNECTION, HeaderMap, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
+    SEC_WEBSOCKET_VERSION, UPGRADE,
+};
 use hyper::http::request::Parts;
 use hyper::{Response, StatusCode, Version};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
+use crate::auth::AuthError;
+use crate::caller::Caller;
 use crate::engine::{SessionId, Uuid};
 use crate::wire;
 
-/// What a client that speaks WebSocket asked for: a session, or nothing that makes sense, and then why.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct UpgradeRequest(pub(super) Result<SessionId, &'static str>);
+use super::waiting::WaitingPlace;
+
+/// The protocol that is spoken, as clients may name it.
+const PROTOCOL: &str = "synckairos.v1";
+/// What stands before a token among the protocols.
+const BEARER: &str = "bearer.";
+
+/// A client that has asked for a WebSocket, before it is known who it is.
+#[derive(Debug)]
+pub struct InvitedClient {
+    /// The answer to its handshake.
+    pub response: Response<()>,
+    /// The session that it asked for, or why none.
+    pub session: Result<SessionId, &'static str>,
+    /// The tokens among the protocols that it offered.
+    pub tokens: Vec<String>,
+}
+
+/// A client that speaks WebSocket from here on.
+#[derive(Debug)]
+pub struct UpgradeRequest {
+    /// The session that it asked for, or why none.
+    pub session: Result<SessionId, &'static str>,
+    /// Who it is.
+    pub caller: Caller,
+    /// Whether it may come in.
+    pub entrance: Entrance,
+}
+
+/// Whether a client may come in.
+#[derive(Debug)]
+pub enum Entrance {
+    /// It may.
+    Admitted,
+    /// It must say who it is first.
+    Awaited(WaitingPlace),
+    /// What it has shown is no credential that counts: it is told so where its page can read it.
+    Refused(AuthError),
+    /// It may not watch this session.
+    Forbidden,
+}
 
 /// Accepts a handshake, or says what is wrong with it; `None` when the request is none of the version that is spoken.
-pub fn invite(request: &Parts) -> Option<Result<(Response<()>, UpgradeRequest), &'static str>> {
+pub fn invite(request: &Parts) -> Option<Result<InvitedClient, &'static str>> {
     let lists = |name, token: &str| {
         let values = request.headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
         values.flat_map(|value| value.split(',')).any(|entry| entry.trim().eq_ignore_ascii_case(token))
@@ -37,7 +81,18 @@ pub fn invite(request: &Parts) -> Option<Result<(Response<()>, UpgradeRequest), 
     headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
     let accept = derive_accept_key(key.as_bytes());
     headers.insert(SEC_WEBSOCKET_ACCEPT, HeaderValue::try_from(accept).expect("base64 can stand in a header"));
-    Some(Ok((response, UpgradeRequest(session(request.uri.query().unwrap_or_default())))))
+    if protocols(&request.headers).any(|protocol| protocol == PROTOCOL) {
+        headers.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(PROTOCOL));
+    }
+    let tokens = protocols(&request.headers).filter_map(|protocol| protocol.strip_prefix(BEARER));
+    let tokens = tokens.map(str::to_owned).collect();
+    Some(Ok(InvitedClient { response, session: session(request.uri.query().unwrap_or_default()), tokens }))
+}
+
+/// The protocols that a client offers.
+fn protocols(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    let values = headers.get_all(SEC_WEBSOCKET_PROTOCOL).iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).map(str::trim)
 }
 
 /// Whether a key is 16 bytes in base64 (RFC 4648, section 4).

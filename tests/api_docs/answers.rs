@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
@@ -9,6 +10,7 @@ use tokio_tungstenite::tungstenite::Message;
 use test_support::http::{Answer, Connection};
 use test_support::server::Server;
 use test_support::sessions::{id, participant, two_players};
+use test_support::tokens::{Signer, claims};
 use test_support::ws::Client;
 
 use super::schema::{faults, resolve};
@@ -233,10 +235,48 @@ async fn of_every_kind_of_error_are_as_described() {
         reader.ask_with("GET", "/v1/time", "", &[], "").await;
     }
 
+    of_who_may_not(&mut reader).await;
+
     let all: BTreeSet<_> = codes(&reader.document).into_iter().collect();
     let missed: Vec<_> = all.difference(&reader.met).collect();
     let beyond_memory = ["INTERNAL_ERROR", "STATE_DESERIALIZATION_ERROR", "UNKNOWN_OUTCOME", "UPGRADE_IN_PROGRESS"];
     assert_eq!(missed, beyond_memory, "what sessions in memory cannot come to");
+}
+
+/// What a client is told whose token ends soon.
+async fn of_a_token() -> [Value; 3] {
+    let signer = Signer::hs256(7);
+    let server = Server::start_with(&[("TOKEN_SECRET", &signer.secret())]).await;
+    let now_s = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is later").as_secs();
+    let grants = json!([{"sessions": ["*"], "allow": ["watch"]}]);
+    let mut client = Client::open(server.address(), &format!("?sessionId={}", id(1))).await;
+    let token = signer.token("token-secret", &claims("a", now_s + 2, &grants));
+    client.say(json!({"type": "AUTH", "token": token})).await;
+    [client.next().await, client.next().await, client.next().await]
+}
+
+/// What strangers are told, where it is asked who they are and where not.
+async fn of_who_may_not(reader: &mut Reader) {
+    let signer = Signer::hs256(7);
+    let closed = Server::start_with(&[("TOKEN_SECRET", &signer.secret())]).await;
+    let token =
+        |expires_s: u64| format!("Bearer {}", signer.token("token-secret", &claims("a", expires_s, &json!([]))));
+    let now_s = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is later").as_secs();
+    let (empty, expired) = (token(now_s + 60), token(now_s - 60));
+    for authorization in ["", "Bearer nonsense", &expired, &empty] {
+        for (method, path) in [("GET", SESSION), ("HEAD", SESSION), ("GET", "/metrics")] {
+            reader.http = closed.connect().await;
+            reader.ask_with(method, path, &id(1), &[("authorization", authorization)], "").await;
+        }
+    }
+    let open = Server::start_with(&[("ALLOWED_HOSTS", "test"), ("CORS_ORIGIN", "auto")]).await;
+    for header in [("origin", "https://evil.com"), ("x-real-ip", "192.0.2.1")] {
+        reader.http = open.connect().await;
+        reader.ask_with("GET", SESSION, &id(1), &[header], "").await;
+    }
+    let elsewhere = Server::start_with(&[("ALLOWED_HOSTS", "")]).await;
+    reader.http = elsewhere.connect().await;
+    reader.ask_with("GET", "/ready", "", &[], "").await;
 }
 
 #[tokio::test]
@@ -273,6 +313,11 @@ async fn over_a_websocket_are_as_described() {
             http.ask("DELETE", &format!("/v1/sessions/{}", id(1)), "").await;
         }
         kinds.insert(kind);
+    }
+    for message in of_a_token().await {
+        let found = faults(&document, &schemas["ServerMessage"], &message);
+        assert!(found.is_empty(), "{found:?}: {message}");
+        kinds.insert(message["type"].as_str().expect("a type").to_owned());
     }
     let described: BTreeSet<_> = schemas["ServerMessage"]["oneOf"]
         .as_array()

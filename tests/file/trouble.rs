@@ -58,7 +58,12 @@ async fn what_cannot_be_written_is_not_acknowledged() {
     let directory = Directory::new();
     // A shell that ignores the signal, so that a write fails instead.
     let mut shell = Command::new("sh");
-    shell.env_clear().env("PORT", "0").envs(settings(&directory)).env("REQUEST_TIMEOUT_MS", "500");
+    shell
+        .env_clear()
+        .env("PORT", "0")
+        .env("ALLOWED_HOSTS", "*")
+        .envs(settings(&directory))
+        .env("REQUEST_TIMEOUT_MS", "500");
     shell.args(["-c", "trap '' XFSZ; exec \"$0\"", env!("CARGO_BIN_EXE_synckairos")]).stdin(Stdio::null());
     let mut program = Program::start_command(&mut shell);
     let mut client = Connection::open(program.address).await;

@@ -70,8 +70,13 @@ async fn a_server_can_be_at_a_socket_in_the_file_system() {
     let path = directory.path().join("server.sock");
     let host = format!("unix:{}", path.display());
     let mut start = command();
-    let mut server =
-        start.env("HOST", &host).env("BASE_PATH", "/b").env("RATE_LIMIT_GENERAL", "1000").spawn().expect("it runs");
+    let mut server = start
+        .env("HOST", &host)
+        .env("AUTH", "off")
+        .env("BASE_PATH", "/b")
+        .env("RATE_LIMIT_GENERAL", "1000")
+        .spawn()
+        .expect("it runs");
     wait::until("it listens", async || UnixStream::connect(&path).await.is_ok()).await;
     let found = std::fs::symlink_metadata(&path).expect("it is there");
     assert!(found.file_type().is_socket());

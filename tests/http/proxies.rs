@@ -6,6 +6,8 @@ use test_support::ws::Client;
 
 /// A window lasts a minute, so none ends while this runs.
 const LIMIT: (&str, &str) = ("RATE_LIMIT_GENERAL", "2");
+/// Where nobody is asked who they are, requests through a proxy are taken only if that is said.
+const OPEN: (&str, &str) = ("AUTH", "off");
 
 async fn statuses(client: &mut Connection, headers: &[(&str, &str)]) -> Vec<u16> {
     let mut statuses = Vec::new();
@@ -19,7 +21,7 @@ const LIMITED: [u16; 3] = [200, 200, 429];
 
 #[tokio::test]
 async fn a_trusted_proxy_says_who_asks() {
-    let server = Server::start_with(&[LIMIT, ("TRUSTED_PROXIES", "127.0.0.0/8,10.0.0.0/8")]).await;
+    let server = Server::start_with(&[LIMIT, OPEN, ("TRUSTED_PROXIES", "127.0.0.0/8,10.0.0.0/8")]).await;
     let mut proxy = server.connect().await;
     for headers in [
         &[("x-forwarded-for", "192.0.2.1")][..],
@@ -45,7 +47,7 @@ async fn a_trusted_proxy_says_who_asks() {
 
 #[tokio::test]
 async fn only_trusted_proxies_are_believed() {
-    let server = Server::start_with(&[LIMIT, ("TRUSTED_PROXIES", "10.0.0.0/8")]).await;
+    let server = Server::start_with(&[LIMIT, OPEN, ("TRUSTED_PROXIES", "10.0.0.0/8")]).await;
     let mut client = server.connect().await;
     let mut statuses = Vec::new();
     for n in 1..=3 {
@@ -58,7 +60,7 @@ async fn only_trusted_proxies_are_believed() {
 
 #[tokio::test]
 async fn a_websocket_is_its_clients() {
-    let server = Server::start_with(&[LIMIT, ("TRUSTED_PROXIES", "127.0.0.1")]).await;
+    let server = Server::start_with(&[LIMIT, OPEN, ("TRUSTED_PROXIES", "127.0.0.1")]).await;
     let mut first = Client::open_with(server.address(), "?sessionId=", &[("x-forwarded-for", "192.0.2.1")]).await;
     assert_eq!(&*first.closed().await.reason, "Missing sessionId parameter");
     let mut proxy = server.connect().await;

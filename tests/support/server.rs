@@ -36,6 +36,11 @@ impl Server {
         Connection::open(self.address()).await
     }
 
+    /// Reads its keys again.
+    pub fn reload(&self) {
+        self.running.reload();
+    }
+
     pub async fn stop(self) {
         self.running.stop().await;
     }
@@ -43,7 +48,13 @@ impl Server {
 
 /// What a test server is told, unless `settings` say otherwise.
 pub fn config(settings: &[(&str, &str)]) -> Config {
-    let defaults = [("HOST", "127.0.0.1"), ("PORT", "0"), ("RATE_LIMIT_SWITCH", "0")];
+    let defaults = [
+        ("HOST", "127.0.0.1"),
+        ("PORT", "0"),
+        ("RATE_LIMIT_SWITCH", "0"),
+        ("ALLOWED_HOSTS", "*"),
+        ("CORS_ORIGIN", "*"),
+    ];
     let given = |name: &str| settings.iter().chain(&defaults).find(|(key, _)| *key == name);
     Config::read(|name| given(name).map(|(_, value)| (*value).to_owned())).expect("the settings are valid")
 }

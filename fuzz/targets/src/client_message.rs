@@ -15,6 +15,7 @@ enum Said {
     NotUnderstood,
     Ping(Option<String>),
     Reconnect,
+    Auth(String),
     Command(String, Result<RequestedChange, Listed>),
 }
 
@@ -24,6 +25,7 @@ pub(crate) fn run(message: &[u8]) {
         Err(_) => Said::NotUnderstood,
         Ok(ClientMessage::Ping { timestamp }) => Said::Ping(timestamp.map(str::to_owned)),
         Ok(ClientMessage::Reconnect) => Said::Reconnect,
+        Ok(ClientMessage::Auth { token }) => Said::Auth(token.into_owned()),
         Ok(ClientMessage::Command(command)) => {
             let told = |problem: wire::FieldProblem| (problem.field, problem.code.name());
             let change = command.change.map_err(|problems| problems.into_iter().map(told).collect());
@@ -49,6 +51,7 @@ fn expected(document: &Json) -> Said {
             return Said::Ping(Some(timestamp.clone()));
         }
         Some("RECONNECT") => return Said::Reconnect,
+        Some("AUTH") => return text("token").map_or(Said::NotUnderstood, |token| Said::Auth(token.to_owned())),
         Some("START") => Some(Command::Start),
         Some("PAUSE") => Some(Command::Pause),
         Some("RESUME") => Some(Command::Resume),

@@ -57,6 +57,7 @@ fn start() -> PathBuf {
 fn config(host: &str) -> Config {
     let settings = [
         ("HOST", host),
+        ("ALLOWED_HOSTS", "*"),
         ("RATE_LIMIT_SWITCH", "0"),
         ("RATE_LIMIT_ANSWER_BYTES", "0"),
         ("MAX_SESSIONS", "1000"),

@@ -26,9 +26,16 @@ pub(in crate::http) fn health() -> Response {
     Response::json(StatusCode::OK, Bytes::from_static(br#"{"status":"ok"}"#))
 }
 
-pub(in crate::http) fn ready(readiness: &Readiness) -> Response {
+/// How the server is; why, for those who may know.
+pub(in crate::http) fn ready(readiness: &Readiness, is_told_why: bool) -> Response {
     let ReadinessReport { condition, causes } = readiness.report();
     match condition {
+        Condition::Degraded if !is_told_why => {
+            Response::json(StatusCode::OK, wire::status_only("degraded", "degraded"))
+        }
+        Condition::NotReady if !is_told_why => {
+            Response::json(StatusCode::SERVICE_UNAVAILABLE, wire::status_only("not_ready", "not ready"))
+        }
         Condition::Ready => Response::json(StatusCode::OK, wire::ready()),
         Condition::Degraded => Response::json(StatusCode::OK, wire::degraded(&causes)),
         Condition::NotReady => Response::json(StatusCode::SERVICE_UNAVAILABLE, wire::not_ready(&causes)),

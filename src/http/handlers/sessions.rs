@@ -4,7 +4,8 @@ use bytes::Bytes;
 use hyper::StatusCode;
 use hyper::header::{HeaderName, HeaderValue};
 
-use crate::engine::{Command, SessionId};
+use crate::auth::{Action, Permission};
+use crate::engine::{Command, Patch, SessionId};
 use crate::problem::Problem;
 use crate::sessions::{Applied, CommandRequest, SessionView, Sessions};
 use crate::store::{Arrival, PartitionClocks};
@@ -34,6 +35,7 @@ pub(in crate::http) async fn create(
     context.handling.check(&object, KnownFields::CREATE, &mut problems);
     let new = new.filter(|_| problems.is_empty());
     let new = new.ok_or_else(|| Problem::invalid(problems))?;
+    context.caller.permit(new.id, Action::Use(Permission::Create)).map_err(Problem::denied)?;
     let arrival = sessions.arrive(new.id);
     let done = sessions.create(arrival, new).await?;
     Ok(state(StatusCode::CREATED, &done))
@@ -77,6 +79,8 @@ pub(in crate::http) async fn patch(
     body: &Bytes,
 ) -> Result<Response, Problem> {
     let (id, arrival, patch) = named(sessions, id, body, wire::patch)?;
+    let is_metadata_only = patch.settings == Patch::default();
+    context.caller.permit(id, Action::Patch { is_metadata_only }).map_err(Problem::denied)?;
     let request = CommandRequest {
         command: Command::Patch(patch.settings),
         merge: patch.merge,
@@ -93,14 +97,16 @@ pub(in crate::http) async fn switch(
     id: &str,
     body: &Bytes,
 ) -> Result<Response, Problem> {
-    let (id, arrival, switch) = named(sessions, id, body, |object, problems| {
+    let (id, arrival, mut switch) = named(sessions, id, body, |object, problems| {
         let switch = wire::switch(object, problems);
         context.handling.check(object, KnownFields::SWITCH, problems);
         switch.filter(|_| problems.is_empty())
     })?;
+    let action = Action::Switch { next: switch.next, current: &mut switch.current };
+    context.caller.permit(id, action).map_err(Problem::denied)?;
     let command = Command::Switch { next: switch.next, current: switch.current };
     let precondition = precondition::of_change(context.headers(), switch.expected_version);
-    let request = CommandRequest { command, merge: None, precondition, client: Some(context.caller.address()) };
+    let request = CommandRequest { command, merge: None, precondition, client: Some(context.caller.counted()) };
     let asked = sessions.change(id, arrival, request).await;
     let answer = asked.result.map(|done| match &done.record {
         Some(record) => {
@@ -121,10 +127,14 @@ pub(in crate::http) async fn delete(
     body: &Bytes,
 ) -> Result<Response, Problem> {
     let (id, arrival) = without_fields(context, sessions, id, body)?;
+    let is_of_history = wire::names_history(context.query());
+    if is_of_history {
+        context.caller.permit_any(Permission::Admin).map_err(Problem::denied)?;
+    }
     let request =
         CommandRequest { precondition: precondition::of_change(context.headers(), None), ..Command::Delete.into() };
     sessions.change(id, arrival, request).await.result?;
-    if wire::names_history(context.query()) {
+    if is_of_history {
         sessions.erase(id).await?;
     }
     Ok(Response::empty(StatusCode::NO_CONTENT))

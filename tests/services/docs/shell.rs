@@ -53,7 +53,11 @@ impl Shell {
         }
         let path = std::env::var("PATH").unwrap_or_default();
         let mut command = Command::new("bash");
-        command.args(["-euo", "pipefail", "-c", &script]).env_clear().current_dir(self.directory.path());
+        command
+            .args(["-euo", "pipefail", "-c", &script])
+            .env_clear()
+            .env("ALLOWED_HOSTS", "*")
+            .current_dir(self.directory.path());
         command.env("PATH", format!("{}/bin:{path}", self.directory.text())).env("HOME", self.directory.path());
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());

@@ -88,7 +88,7 @@ async fn two_instances_are_one_server() {
     let url = redis.url();
     let start = |address: Ipv4Addr, port: &str| {
         let address = address.to_string();
-        Program::start(&[("HOST", &*address), ("PORT", port), ("REDIS_URL", &*url), ("AUDIT", "off")])
+        Program::start(&[("HOST", &*address), ("PORT", port), ("REDIS_URL", &*url), ("AUDIT", "off"), ("AUTH", "off")])
     };
     let mut first = start(INSTANCES[0], "0");
     let port = first.address.port();

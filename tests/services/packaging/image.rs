@@ -41,7 +41,9 @@ async fn the_program_accepts_the_settings_of_the_image() {
     let told = shipped("ENV").remove(0);
     let (name, value) = told.split_once('=').expect("a setting");
     default(name);
-    let program = Program::start(&[(name, value)]);
+    // Whoever reaches a container is not asked to say so by accident.
+    assert_eq!(output(command().env(name, value).env("PORT", "0")).status.code(), Some(2));
+    let program = Program::start(&[(name, value), ("AUTH", "off")]);
     let health = shipped("HEALTHCHECK").remove(0);
     let (_, health) = health.split_once("CMD ").expect("it has a command");
     let mut check = command();

@@ -14,7 +14,7 @@ use super::HOUR;
 /// The program under a limit of its own.
 fn under(limit: &str, settings: &[(&str, &str)]) -> Program {
     let mut start = Command::new("sh");
-    start.env_clear().env("PORT", "0").envs(settings.iter().copied());
+    start.env_clear().env("PORT", "0").env("ALLOWED_HOSTS", "*").envs(settings.iter().copied());
     start.arg("-c").arg(format!("ulimit {limit} 64 && exec \"$0\"")).arg(env!("CARGO_BIN_EXE_synckairos"));
     Program::start_command(&mut start)
 }

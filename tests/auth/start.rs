@@ -1,0 +1,75 @@
+//! Whether a server starts, by its keys, by where it listens, and by what is said: it refuses rather than lets in everybody.
+
+use synckairos::config::{AccessMode, Config};
+use test_support::program::{command, output};
+use test_support::tokens::api_key;
+
+/// What the settings come to: closed, open, or what is wrong.
+fn read(given: &[(&str, &str)]) -> Result<&'static str, Vec<String>> {
+    let lookup = |name: &str| given.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
+    Config::read(lookup).map(|config| match config.access.mode {
+        AccessMode::Closed(_) => "closed",
+        AccessMode::Open { is_said: true } => "open as said",
+        AccessMode::Open { is_said: false } => "open",
+    })
+}
+
+#[test]
+fn by_keys_place_and_what_is_said() {
+    let (key, _) = api_key("backend");
+    let has_key = ("API_KEY", &*key);
+    let twice = "AUTH: off, and keys are given";
+    let (loopback, all) = (("HOST", "127.0.0.1"), ("HOST", "0.0.0.0"));
+    for (given, expected) in [
+        (&[][..], Ok("open")),
+        (&[loopback], Ok("open")),
+        (&[("HOST", "::1")], Ok("open")),
+        (&[("HOST", "::ffff:127.0.0.1")], Ok("open")),
+        (&[("HOST", "127.8.8.8")], Ok("open")),
+        (&[("HOST", "unix:/run/synckairos.sock")], Ok("open")),
+        (&[all], Err("HOST: others can reach 0.0.0.0:3000")),
+        (&[("HOST", "::")], Err("HOST: others can reach [::]:3000")),
+        (&[("HOST", "192.0.2.1")], Err("HOST: others can reach 192.0.2.1:3000")),
+        (&[("AUTH", "on")], Err("AUTH: on, and no keys")),
+        (&[all, ("AUTH", "on")], Err("AUTH: on, and no keys")),
+        (&[("AUTH", "off")], Ok("open as said")),
+        (&[all, ("AUTH", "off")], Ok("open as said")),
+        (&[has_key], Ok("closed")),
+        (&[all, has_key], Ok("closed")),
+        (&[all, has_key, ("AUTH", "auto")], Ok("closed")),
+        (&[has_key, ("AUTH", "on")], Ok("closed")),
+        (&[has_key, ("AUTH", "off")], Err(twice)),
+        (&[all, has_key, ("AUTH", "off")], Err(twice)),
+        (&[("API_KEY", "hunter2")], Err("API_KEY: must be synk_")),
+        (&[all, ("KEYS_FILE", "/nowhere/at-all")], Err("KEYS_FILE: /nowhere/at-all: ")),
+        (&[("AUTH", "yes")], Err("AUTH: \"yes\" is not auto, on or off")),
+        (&[("TOKEN_ALLOW", "read,fly")], Err("TOKEN_ALLOW: ")),
+        (&[("ALLOWED_HOSTS", "https://a")], Err("ALLOWED_HOSTS: ")),
+    ] {
+        match (read(given), expected) {
+            (Ok(found), Ok(expected)) => assert_eq!(found, expected, "{given:?}"),
+            (Err(problems), Err(expected)) => {
+                assert!(problems.len() == 1 && problems[0].starts_with(expected), "{given:?}: {problems:?}");
+                assert!(!problems[0].contains("hunter2") && !problems[0].contains(&key), "{problems:?}");
+            }
+            (found, expected) => panic!("{given:?}: {found:?} instead of {expected:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_refusal_names_three_ways_out_and_each_is_one() {
+    let (key, _) = api_key("backend");
+    let refused = output(command().env("HOST", "0.0.0.0").env("PORT", "0"));
+    let said = String::from_utf8(refused.stderr).expect("it is text");
+    assert_eq!(refused.status.code(), Some(2), "{said}");
+    for way in ["synckairos keys new", "KEYS_FILE", "HOST=127.0.0.1", "AUTH=off"] {
+        assert!(said.contains(way), "{way}: {said}");
+    }
+    // With each of them only the port is wrong that nobody has.
+    for (name, value) in [("API_KEY", &*key), ("HOST", "127.0.0.1"), ("AUTH", "off")] {
+        let said = output(command().env("HOST", "0.0.0.0").env("PORT", "70000").env(name, value));
+        let said = String::from_utf8(said.stderr).expect("it is text");
+        assert!(said.lines().count() == 2 && said.contains("PORT: "), "{name}: {said}");
+    }
+}

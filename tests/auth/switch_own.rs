@@ -1,0 +1,91 @@
+//! `switch:own`: a player ends their own turns, and no others.
+
+use serde_json::{Value, json};
+use test_support::sessions::{id, participant, two_players};
+
+use super::{Guarded, ask, backend};
+
+const HOUR: u64 = 3_600_000;
+
+async fn begin(guarded: &Guarded, id: &str) {
+    ask(&guarded.server, &backend(), "POST", "/v1/sessions", &two_players(id, HOUR)).await;
+    ask(&guarded.server, &backend(), "POST", &format!("/v1/sessions/{id}/start"), &Value::Null).await;
+}
+
+fn player(guarded: &Guarded, participants: &[String]) -> String {
+    let grants = json!([{"sessions": [id(1)], "as": participants, "allow": ["read", "watch", "switch:own"]}]);
+    guarded.bearer("player", &grants)
+}
+
+#[tokio::test]
+async fn a_player_switches_in_turn_and_nothing_else() {
+    let guarded = Guarded::start().await;
+    begin(&guarded, &id(1)).await;
+    let [one, two] = [0, 1].map(|n| player(&guarded, &[participant(n)]));
+    let path = format!("/v1/sessions/{}", id(1));
+    let switch = async |bearer: &str, body: Value| {
+        let answer = ask(&guarded.server, bearer, "POST", &format!("{path}/switch"), &body).await;
+        (answer.status, answer.json()["data"]["active_participant_id"].clone())
+    };
+    assert_eq!(switch(&two, json!({})).await.0, 409, "it is not their turn");
+    assert_eq!(switch(&one, json!({"current_participant_id": participant(1)})).await.0, 403);
+    assert_eq!(switch(&one, json!({"next_participant_id": participant(0)})).await.0, 403, "nor to themselves");
+    assert_eq!(switch(&one, json!({"next_participant_id": participant(1)})).await.0, 403);
+    assert_eq!(switch(&one, json!({})).await, (200, participant(1).into()));
+    assert_eq!(switch(&one, json!({})).await.0, 409, "the turn is over");
+    assert_eq!(switch(&two, json!({"current_participant_id": participant(1)})).await, (200, participant(0).into()));
+    for (method, action) in
+        [("POST", "/pause"), ("POST", "/complete"), ("DELETE", ""), ("PATCH", ""), ("GET", "/events")]
+    {
+        let answer = ask(&guarded.server, &one, method, &format!("{path}{action}"), &json!({})).await;
+        assert_eq!(answer.status, 403, "{method} {action}");
+    }
+    let stranger = guarded.bearer("stranger", &json!([{"sessions": [id(2)], "allow": ["*"]}]));
+    assert_eq!(ask(&guarded.server, &stranger, "GET", &path, &Value::Null).await.status, 403);
+}
+
+#[tokio::test]
+async fn two_players_at_one_board_say_whose_turn_ends() {
+    let guarded = Guarded::start().await;
+    begin(&guarded, &id(1)).await;
+    let both = player(&guarded, &[participant(0), participant(1)]);
+    let nobody = player(&guarded, &[]);
+    let path = format!("/v1/sessions/{}/switch", id(1));
+    let answer = ask(&guarded.server, &both, "POST", &path, &json!({})).await;
+    assert_eq!((answer.status, &*answer.code()), (400, "VALIDATION_ERROR"), "{answer:?}");
+    assert_eq!(answer.json()["error"]["details"][0]["field"], "current_participant_id");
+    let named = json!({"current_participant_id": participant(0)});
+    assert_eq!(ask(&guarded.server, &nobody, "POST", &path, &named).await.status, 403, "forgetting `as` never widens");
+    assert_eq!(ask(&guarded.server, &both, "POST", &path, &named).await.status, 200);
+    let other = json!({"current_participant_id": participant(7)});
+    assert_eq!(ask(&guarded.server, &both, "POST", &path, &other).await.status, 403);
+}
+
+#[tokio::test]
+async fn presses_in_a_race_end_no_turn_of_the_other() {
+    let guarded = Guarded::start().await;
+    begin(&guarded, &id(1)).await;
+    let one = player(&guarded, &[participant(0)]);
+    let path = format!("/v1/sessions/{}/switch", id(1));
+    let presses = (0..100).map(|_| ask(&guarded.server, &one, "POST", &path, &Value::Null));
+    let answers = futures_util::future::join_all(presses).await;
+    let taken = answers.iter().filter(|answer| answer.status == 200).count();
+    assert_eq!(taken, 1, "one of them ended the turn");
+    assert!(answers.iter().all(|answer| [200, 409].contains(&answer.status)));
+}
+
+#[tokio::test]
+async fn the_refused_presses_of_one_do_not_lock_out_the_other() {
+    let guarded = Guarded::start_with(&[("RATE_LIMIT_SWITCH", "10")], &json!({})).await;
+    begin(&guarded, &id(1)).await;
+    let [one, two] = [0, 1].map(|n| player(&guarded, &[participant(n)]));
+    let path = format!("/v1/sessions/{}/switch", id(1));
+    let forbidden = json!({"current_participant_id": participant(0)});
+    for body in [json!({}), forbidden] {
+        for _ in 0..15 {
+            let answer = ask(&guarded.server, &two, "POST", &path, &body).await;
+            assert!([403, 409, 429].contains(&answer.status), "{answer:?}");
+        }
+    }
+    assert_eq!(ask(&guarded.server, &one, "POST", &path, &Value::Null).await.status, 200);
+}
