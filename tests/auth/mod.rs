@@ -1,10 +1,12 @@
 //! Who may do what: keys, tokens, grants, and what becomes of those who may not.
 
+mod clocks;
 mod commands;
 mod keys_file;
 mod listener;
 mod reload;
 mod rest;
+mod secrets;
 mod start;
 mod switch_own;
 mod tokens;
