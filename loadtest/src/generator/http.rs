@@ -70,7 +70,7 @@ impl Client {
 /// A request as bytes.
 pub(crate) fn request(method: &str, path: &str, body: &str) -> Vec<u8> {
     let len = if method == "GET" { String::new() } else { format!("content-length: {}\r\n", body.len()) };
-    format!("{method} {path} HTTP/1.1\r\nhost: loadtest\r\n{len}\r\n{body}").into_bytes()
+    format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\n{len}\r\n{body}").into_bytes()
 }
 
 /// The head of a response, as far as it is read.

@@ -39,7 +39,7 @@ impl Socket {
         let mut tcp = TcpStream::connect(address).await?;
         tcp.set_nodelay(true)?;
         let handshake = format!(
-            "GET /ws?sessionId={id} HTTP/1.1\r\nhost: loadtest\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+            "GET /ws?sessionId={id} HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
              sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
         );
         tcp.write_all(handshake.as_bytes()).await?;

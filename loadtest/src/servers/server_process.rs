@@ -81,7 +81,7 @@ impl ServerProcess {
 
     fn is_ready(&self) -> io::Result<bool> {
         let mut tcp = TcpStream::connect(self.address)?;
-        tcp.write_all(b"GET /ready HTTP/1.1\r\nhost: loadtest\r\nconnection: close\r\n\r\n")?;
+        tcp.write_all(b"GET /ready HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")?;
         let mut response = String::new();
         tcp.read_to_string(&mut response)?;
         Ok(response.starts_with("HTTP/1.1 200 "))
