@@ -25,7 +25,7 @@ fn check(message: &Bytes, expected: &str) {
 
 #[test]
 fn joining_and_leaving() {
-    check(&connected(id(), NOON), r#"{"type":"CONNECTED","sessionId":"@1","timestamp":1769860800000}"#);
+    check(&connected(id(), None, NOON), r#"{"type":"CONNECTED","sessionId":"@1","timestamp":1769860800000}"#);
     check(&deleted(id(), NOON), r#"{"type":"SESSION_DELETED","sessionId":"@1","timestamp":1769860800000}"#);
     check(
         &lapsed(id(), NOON),
