@@ -15,7 +15,7 @@ pub enum Verdict {
     /// There is none.
     Wrong(Violation),
     /// Nobody knows: the search took more steps than it may.
-    Undecided { steps: u64 },
+    Undecided { steps: u64, furthest: Violation },
 }
 
 /// The order that was found.
@@ -139,7 +139,7 @@ impl fmt::Display for Verdict {
                 )
             }
             Verdict::Wrong(violation) => write!(out, "wrong: {violation}"),
-            Verdict::Undecided { steps } => write!(out, "undecided after {steps} steps"),
+            Verdict::Undecided { steps, furthest } => write!(out, "undecided after {steps} steps: {furthest}"),
         }
     }
 }

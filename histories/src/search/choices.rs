@@ -178,7 +178,8 @@ impl Search<'_> {
                     continue;
                 }
                 let mut node = node.clone();
-                (node.past, node.losses, node.lost) = (past.before.clone(), stretch + 1, node.lost + lost);
+                (node.past, node.losses) = (past.before.clone(), stretch + 1);
+                (node.returns, node.lost) = (node.returns + 1, node.lost + lost);
                 if is_recovered {
                     list.extend(self.arrive(&node, state, UNTOLD));
                 } else {

@@ -96,7 +96,7 @@ impl<'h> Search<'h> {
             if let Some((mut node, mut taken)) = entered.take() {
                 steps += 1;
                 if steps > self.rules.steps_max {
-                    return Verdict::Undecided { steps };
+                    return Verdict::Undecided { steps, furthest: self.stuck(furthest) };
                 }
                 self.take_free(&mut node, &mut remaining, &mut taken);
                 if remaining.is_empty() && node.sighted == self.sightings.len() {
@@ -112,7 +112,7 @@ impl<'h> Search<'h> {
             }
             let Some(frame) = frames.last_mut() else {
                 return match self.is_cut.get() {
-                    true => Verdict::Undecided { steps },
+                    true => Verdict::Undecided { steps, furthest: self.stuck(furthest) },
                     false => Verdict::Wrong(self.stuck(furthest)),
                 };
             };
@@ -165,8 +165,8 @@ impl<'h> Search<'h> {
 }
 
 fn explain(node: Node, steps: u64) -> Explanation {
-    let Node { state, used, losses, lost, .. } = node;
-    Explanation { last: state, took_effect: used.len(), losses, lost, steps }
+    let Node { state, used, returns, lost, .. } = node;
+    Explanation { last: state, took_effect: used.len(), losses: returns, lost, steps }
 }
 
 /// Whether another operation that may have changed the session was under way at the same time, as far as clocks agree.

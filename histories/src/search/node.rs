@@ -16,6 +16,8 @@ pub(super) struct Node {
     pub(super) used: Vec<u32>,
     /// How often the store may have gone back so far: how many of the rules' stretches are over.
     pub(super) losses: usize,
+    /// How often it did.
+    pub(super) returns: usize,
     /// How many changes it took with it.
     pub(super) lost: u64,
     /// The states before, the newest first.
@@ -35,7 +37,7 @@ pub(super) struct Past {
 
 impl Node {
     pub(super) fn begin(state: State) -> Self {
-        Self { state, sighted: 0, used: Vec::new(), losses: 0, lost: 0, past: None }
+        Self { state, sighted: 0, used: Vec::new(), losses: 0, returns: 0, lost: 0, past: None }
     }
 
     /// The same with one more operation of unknown outcome.

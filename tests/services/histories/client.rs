@@ -122,7 +122,8 @@ async fn connect<'c>(
     connection.as_mut()
 }
 
-fn any(addresses: &Addresses, number: u64) -> SocketAddr {
+/// The address of some instance.
+pub(super) fn any(addresses: &Addresses, number: u64) -> SocketAddr {
     let addresses = addresses.lock();
     addresses[number as usize % addresses.len()]
 }
@@ -132,7 +133,7 @@ async fn exchange(tcp: &mut TcpStream, ask: &Ask, session: &str, time_ms: u64) -
     let (method, path, body, tag) = answers::request(ask, session, time_ms);
     let body = if body.is_null() { String::new() } else { body.to_string() };
     let condition = tag.map(|Tag { epoch, version }| format!("if-match: \"{epoch}.{version}\"\r\n"));
-    let head = format!("{method} {path} HTTP/1.1\r\nhost: test\r\n{}", condition.unwrap_or_default());
+    let head = format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\n{}", condition.unwrap_or_default());
     tcp.write_all(format!("{head}content-length: {}\r\n\r\n{body}", body.len()).as_bytes()).await.ok()?;
     let mut read = Vec::new();
     loop {

@@ -7,6 +7,7 @@
 mod answers;
 mod audit;
 mod client;
+mod clocks;
 mod faults;
 mod long;
 mod record;
