@@ -16,6 +16,7 @@ use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::watch;
 
 use crate::engine::Timestamp;
+use crate::runtime::{self, Simulation, time};
 
 /// How often [`Clock::check`] is to be called.
 pub const CHECK_INTERVAL: Duration = Duration::from_millis(250);
@@ -79,6 +80,25 @@ impl Source for OperatingSystem {
     }
 }
 
+/// Those that a simulation has.
+struct Simulated(Arc<dyn Simulation>);
+
+impl Debug for Simulated {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Simulated")
+    }
+}
+
+impl Source for Simulated {
+    fn uptime(&self) -> Duration {
+        self.0.uptime()
+    }
+
+    fn time_of_day(&self) -> Duration {
+        self.0.time_of_day()
+    }
+}
+
 /// The server's clock: wall time that is kept from going backwards and from jumping, and the monotonic clock.
 #[derive(Clone, Debug)]
 pub struct Clock(Arc<Kind>);
@@ -115,9 +135,12 @@ pub struct Step {
 }
 
 impl Clock {
-    /// The operating system's, anchored now.
+    /// The operating system's, or those of the simulation that this thread is within; anchored now.
     pub fn system() -> Self {
-        Self::over(Arc::new(OperatingSystem))
+        match runtime::simulation() {
+            None => Self::over(Arc::new(OperatingSystem)),
+            Some(simulation) => Self::over(Arc::new(Simulated(simulation))),
+        }
     }
 
     /// By the clocks of `source`, anchored now.
@@ -198,7 +221,7 @@ impl Clock {
                 }
                 // Until the millisecond begins, and not in one piece.
                 let left = Duration::from_millis(left.as_ms()) - anchored.since_the_millisecond();
-                tokio::time::sleep(left.min(SLEEP_MAX)).await;
+                time::sleep(left.min(SLEEP_MAX)).await;
             },
             Kind::Manual(time) => {
                 let reached = |now: &u64| *now >= at.as_ms();

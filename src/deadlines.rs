@@ -3,17 +3,17 @@
 //! that one that is unavailable delays no other. A session that cannot be settled although the store is available is retried
 //! with exponential backoff. Does not know what a flag does.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
-use tokio::task::{Id, JoinError, JoinSet};
 use tracing::{debug, error, info, warn};
 
 use crate::engine::SessionId;
+use crate::hashing::{HashMap, HashSet};
+use crate::runtime::{Stopped, TaskSet};
 use crate::sessions::{Applied, Failure, Sessions};
 use crate::store::{Deadlines, StoreError};
 use crate::supervision::{Panicked, Supervisor, Task, panic_point};
@@ -50,7 +50,7 @@ impl DeadlineMetrics {
 /// Fires every deadline as it passes; runs until it is dropped. The task of a partition that panics is restarted.
 pub async fn fire(sessions: Sessions, deadlines: Arc<dyn Deadlines>, metrics: DeadlineMetrics, supervisor: Supervisor) {
     let failing_partitions = Arc::new(AtomicUsize::new(0));
-    let mut partitions = JoinSet::new();
+    let mut partitions = TaskSet::default();
     for partition in 0..deadlines.partitions() {
         let (sessions, deadlines, failing) =
             (sessions.clone(), Arc::clone(&deadlines), Arc::clone(&failing_partitions));
@@ -60,9 +60,9 @@ pub async fn fire(sessions: Sessions, deadlines: Arc<dyn Deadlines>, metrics: De
                 sessions: sessions.clone(),
                 deadlines: Arc::clone(&deadlines),
                 partition,
-                tasks: JoinSet::new(),
-                ids: HashMap::new(),
-                stuck: HashMap::new(),
+                tasks: TaskSet::default(),
+                firing: HashSet::default(),
+                stuck: HashMap::default(),
                 failing: false,
                 failing_partitions: Arc::clone(&failing),
                 metrics: metrics.clone(),
@@ -70,7 +70,7 @@ pub async fn fire(sessions: Sessions, deadlines: Arc<dyn Deadlines>, metrics: De
             };
             firing.run()
         };
-        partitions.spawn(supervisor.keep(Task::essential("deadlines"), fire));
+        partitions.spawn(partition, supervisor.keep(Task::essential("deadlines"), fire));
     }
     while partitions.join_next().await.is_some() {}
 }
@@ -90,8 +90,9 @@ struct PartitionFiring {
     sessions: Sessions,
     deadlines: Arc<dyn Deadlines>,
     partition: usize,
-    tasks: JoinSet<Result<FireOutcome, Panicked>>,
-    ids: HashMap<Id, SessionId>,
+    tasks: TaskSet<SessionId, Result<FireOutcome, Panicked>>,
+    /// The sessions of these tasks.
+    firing: HashSet<SessionId>,
     /// The failures in a row of sessions that cannot be settled.
     stuck: HashMap<SessionId, u32>,
     /// The last session could not be fired.
@@ -119,6 +120,7 @@ impl PartitionFiring {
         loop {
             panic_point("deadlines", "");
             let overdue = tokio::select! {
+                biased;
                 overdue = deadlines.overdue(self.partition) => overdue,
                 () = self.finish_one(), if !self.tasks.is_empty() => Vec::new(),
             };
@@ -134,7 +136,7 @@ impl PartitionFiring {
 
     fn start(&mut self, id: SessionId) {
         self.deadlines.postpone(self.partition, id, FIRING_TIME);
-        if self.ids.values().any(|other| *other == id) {
+        if !self.firing.insert(id) {
             return;
         }
         let sessions = self.sessions.clone();
@@ -142,29 +144,28 @@ impl PartitionFiring {
             panic_point("deadline", id);
             fired(sessions.fire(id).await)
         };
-        let task = self.tasks.spawn(self.supervisor.guarded("deadline", fire));
-        self.ids.insert(task.id(), id);
+        self.tasks.spawn(id, self.supervisor.guarded("deadline", fire));
     }
 
     async fn finish_one(&mut self) {
-        if let Some(ended) = self.tasks.join_next_with_id().await {
-            self.record(ended);
+        if let Some((id, ended)) = self.tasks.join_next().await {
+            self.record(id, ended);
         }
     }
 
     fn finish_ready(&mut self) {
-        while let Some(ended) = self.tasks.try_join_next_with_id() {
-            self.record(ended);
+        while let Some((id, ended)) = self.tasks.try_join_next() {
+            self.record(id, ended);
         }
     }
 
-    fn record(&mut self, ended: Result<(Id, Result<FireOutcome, Panicked>), JoinError>) {
-        let (task, fired) = match ended {
-            Ok((task, Ok(fired))) => (task, fired),
-            Ok((task, Err(panicked))) => (task, FireOutcome::Stuck(format!("a fault of ours: {panicked}"))),
-            Err(error) => (error.id(), FireOutcome::Stuck(format!("a fault of ours: {error}"))),
+    fn record(&mut self, id: SessionId, ended: Result<Result<FireOutcome, Panicked>, Stopped>) {
+        self.firing.remove(&id);
+        let fired = match ended {
+            Ok(Ok(fired)) => fired,
+            Ok(Err(panicked)) => FireOutcome::Stuck(format!("a fault of ours: {panicked}")),
+            Err(Stopped) => FireOutcome::Stuck("a fault of ours".to_owned()),
         };
-        let Some(id) = self.ids.remove(&task) else { return };
         match fired {
             FireOutcome::Settled => {
                 if self.stuck.remove(&id).is_some_and(|times| times >= STUCK_AT) {

@@ -7,9 +7,11 @@
 #![cfg_attr(not(test), warn(clippy::wildcard_enum_match_arm))]
 
 pub mod engine;
+pub mod runtime;
 pub mod clock;
 pub mod memory_limit;
 pub mod random;
+pub mod hashing;
 pub mod client_address;
 pub mod process;
 pub mod supervision;

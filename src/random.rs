@@ -4,6 +4,8 @@
 use std::cell::RefCell;
 use std::time::Duration;
 
+use crate::runtime;
+
 /// How many numbers are taken at once.
 const TAKEN: usize = 64;
 const NUMBER_LEN: usize = size_of::<u64>();
@@ -21,7 +23,10 @@ thread_local! {
 impl RandomPool {
     fn next(&mut self) -> u64 {
         if self.left == 0 {
-            getrandom::fill(&mut self.bytes).expect("the operating system has random numbers");
+            match runtime::simulation() {
+                None => getrandom::fill(&mut self.bytes).expect("the operating system has random numbers"),
+                Some(simulation) => simulation.fill_random(&mut self.bytes),
+            }
             self.left = TAKEN;
         }
         self.left -= 1;
@@ -31,6 +36,11 @@ impl RandomPool {
         number.fill(0);
         bits
     }
+}
+
+/// Forgets what this thread has taken: a simulation that begins has its own.
+pub fn discard() {
+    POOL.with_borrow_mut(|pool| pool.left = 0);
 }
 
 /// 64 random bits.

@@ -12,6 +12,7 @@ use prometheus_client::registry::Registry;
 use tracing::warn;
 
 use crate::clock::{CHECK_INTERVAL, Clock, Moment, Step};
+use crate::runtime::time;
 use crate::supervision::panic_point;
 
 /// How long a step is told of.
@@ -39,7 +40,7 @@ impl Timekeeper {
     /// Runs until it is dropped.
     pub async fn run(self: Arc<Self>) {
         loop {
-            tokio::time::sleep(CHECK_INTERVAL).await;
+            time::sleep(CHECK_INTERVAL).await;
             panic_point("clock", "");
             self.look();
         }

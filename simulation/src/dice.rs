@@ -1,6 +1,8 @@
 //! Random numbers that a seed repeats (SplitMix64: Steele, Lea, Flood, "Fast splittable pseudorandom number generators",
 //! 2014).
 
+use std::time::Duration;
+
 /// A sequence of random numbers.
 #[derive(Clone, Debug)]
 pub struct Dice(u64);
@@ -23,6 +25,17 @@ impl Dice {
     /// A number less than `end`, which is not 0.
     pub fn below(&mut self, end: u64) -> u64 {
         self.throw() % end
+    }
+
+    /// An index into something of this length, which is not 0.
+    pub fn index(&mut self, len: usize) -> usize {
+        usize::try_from(self.throw() % u64::try_from(len).unwrap_or(u64::MAX)).unwrap_or_default()
+    }
+
+    /// A time between two.
+    pub fn between(&mut self, least: Duration, most: Duration) -> Duration {
+        let span = u64::try_from(most.saturating_sub(least).as_micros()).unwrap_or(u64::MAX - 1);
+        least + Duration::from_micros(self.below(span + 1))
     }
 
     /// Whether something happens that does once in so many times.

@@ -1,17 +1,17 @@
 //! A Redis on the network of a simulation: connections to it, the commands that come over them, and the faults that it
 //! has. Does not know who connects.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, ErrorKind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt, WriteHalf};
+use tokio::io::AsyncReadExt;
 
 use crate::dice::Dice;
 use crate::redis::{ClientId, FakeRedis};
 use crate::scheduler::{Process, Scheduler};
-use crate::stream::{Connection, Latency, Stream, connection};
+use crate::stream::{Connection, Latency, Stream, Writer, connection};
 
 /// How often things go wrong: once in so many times each; `None` is never.
 #[derive(Clone, Copy, Debug, Default)]
@@ -40,15 +40,16 @@ struct Host {
     clients: BTreeMap<ClientId, ConnectedClient>,
     next_client: u64,
     is_up: bool,
+    /// Clients who are sent nothing.
+    silenced: BTreeSet<ClientId>,
+    /// What clients are to be sent.
+    unsent: BTreeMap<ClientId, Vec<u8>>,
 }
 
 struct ConnectedClient {
     connection: Connection,
     writer: Writer,
 }
-
-/// Where replies go, one after the other.
-type Writer = Arc<tokio::sync::Mutex<WriteHalf<Stream>>>;
 
 /// How long a command that stalls does.
 const STALL_MAX: Duration = Duration::from_millis(400);
@@ -67,6 +68,8 @@ impl RedisHost {
             clients: BTreeMap::new(),
             next_client: 0,
             is_up: true,
+            silenced: BTreeSet::new(),
+            unsent: BTreeMap::new(),
         })))
     }
 
@@ -91,6 +94,8 @@ impl RedisHost {
         let mut host = self.host();
         host.is_up = false;
         host.process.kill();
+        host.unsent.clear();
+        host.silenced.clear();
         let clients = std::mem::take(&mut host.clients);
         drop(host);
         clients.values().for_each(|client| client.connection.cut());
@@ -101,6 +106,28 @@ impl RedisHost {
         let mut host = self.host();
         host.redis.restart(saved, run_id);
         host.is_up = true;
+    }
+
+    /// Carries out nothing until it is resumed; connections stay.
+    pub fn halt(&self) {
+        self.host().process.halt();
+    }
+
+    /// Goes on.
+    pub fn resume(&self) {
+        self.host().process.resume();
+    }
+
+    /// Does something to what it keeps.
+    pub fn with<T>(&self, change: impl FnOnce(&mut FakeRedis) -> T) -> T {
+        change(&mut self.host().redis)
+    }
+
+    /// Who listens now hears nothing any more, as if its network had lost the connection without a word.
+    pub fn silence(&self) {
+        let mut host = self.host();
+        let listeners: Vec<_> = host.clients.keys().copied().filter(|client| host.redis.listens(*client)).collect();
+        host.silenced.extend(listeners);
     }
 
     /// Cuts all connections, and stays up.
@@ -116,24 +143,29 @@ impl RedisHost {
             return Err(ErrorKind::ConnectionRefused.into());
         }
         let (link, theirs, ours) = connection(&host.scheduler, host.latency);
+        let writer = ours.writer();
         host.next_client += 1;
         let client = ClientId(host.next_client);
         host.redis.connect(client);
-        let (mut reader, writer) = tokio::io::split(ours);
-        let writer = Arc::new(tokio::sync::Mutex::new(writer));
+        let mut reader = ours;
         host.clients.insert(client, ConnectedClient { connection: link, writer });
         let (process, this) = (host.process.clone(), self.clone());
         drop(host);
         process.spawn(async move {
             let mut received = Vec::new();
             while let Ok(1..) = reader.read_buf(&mut received).await {
-                while let Some((words, len)) = request(&received) {
-                    received.drain(..len);
+                let mut done = 0;
+                while let Some((words, len)) = request(&received[done..]) {
+                    done += len;
                     if !this.carry_out(client, &words).await {
+                        // What others were told before is not lost with it.
+                        this.send();
                         this.leave(client);
                         return;
                     }
                 }
+                received.drain(..done);
+                this.send();
             }
             this.leave(client);
         });
@@ -152,33 +184,46 @@ impl RedisHost {
             if host.is_fault(faults.stall) { Duration::from_micros(host.dice.below(most)) } else { Duration::ZERO }
         };
         if !stall.is_zero() {
+            self.send();
             let scheduler = self.host().scheduler.clone();
             scheduler.sleep(stall).await;
         }
-        let (deliveries, is_cut) = {
-            let mut host = self.host();
-            let now_us = host.now_us();
-            let deliveries = host.redis.ask(now_us, client, words);
-            let to = |client| host.clients.get(&client).map(|client| Arc::clone(&client.writer));
-            let deliveries: Vec<_> =
-                deliveries.into_iter().map(|one| (one.client, to(one.client), one.reply)).collect();
-            let faults = host.faults;
-            (deliveries, host.is_fault(faults.cut_after))
-        };
-        for (to, writer, reply) in deliveries {
+        let mut host = self.host();
+        let now_us = host.now_us();
+        let deliveries = host.redis.ask(now_us, client, words);
+        let faults = host.faults;
+        let is_cut = host.is_fault(faults.cut_after);
+        for delivery in deliveries {
             // Messages to others go out even if the connection of who published them is cut.
-            let Some(writer) = writer.filter(|_| to != client || !is_cut) else { continue };
-            let mut bytes = Vec::new();
-            reply.encode(&mut bytes);
-            // A client that has gone reads nothing.
-            let _ = writer.lock().await.write_all(&bytes).await;
+            let to = delivery.client;
+            if host.silenced.contains(&to) || to == client && is_cut {
+                continue;
+            }
+            delivery.reply.encode(host.unsent.entry(to).or_default());
         }
         !is_cut
+    }
+
+    /// Sends what the commands that were carried out have to say, to each client all at once.
+    fn send(&self) {
+        let mut host = self.host();
+        let unsent = std::mem::take(&mut host.unsent);
+        let writers: Vec<_> = unsent
+            .into_iter()
+            .filter_map(|(client, bytes)| Some((host.clients.get(&client)?.writer.clone(), bytes)))
+            .collect();
+        // Whoever reads is woken.
+        drop(host);
+        for (writer, bytes) in writers {
+            // A client that has gone reads nothing.
+            let _ = writer.write(bytes);
+        }
     }
 
     fn leave(&self, client: ClientId) {
         let mut host = self.host();
         host.redis.disconnect(client);
+        host.unsent.remove(&client);
         let gone = host.clients.remove(&client);
         drop(host);
         if let Some(client) = gone {

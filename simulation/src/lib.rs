@@ -5,12 +5,13 @@
 //! scheduler   tasks, processes, time      scheduler.rs
 //! network     streams that can be cut     stream.rs
 //! host        a Redis on the network      host.rs
-//!   redis     what it does                redis/, audit_scripts.rs
+//!   redis     what it does                redis/, scripts.rs
 //! ```
 
-pub mod audit_scripts;
+pub mod scripts;
 pub mod dice;
 pub mod host;
 pub mod redis;
 pub mod scheduler;
 pub mod stream;
+pub mod world;

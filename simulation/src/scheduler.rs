@@ -32,6 +32,8 @@ struct State {
     tasks: BTreeMap<u64, Task>,
     /// Tasks that can go on.
     ready: BTreeSet<u64>,
+    /// Processes that are halted, and those of their tasks that could go on.
+    halted: BTreeMap<u64, BTreeSet<u64>>,
     /// Who is woken when, in the order in which they began to wait.
     timers: BTreeMap<(Duration, u64), Waker>,
     /// The next name of a task, a timer or a process.
@@ -52,6 +54,7 @@ impl Scheduler {
             dice: Dice::new(seed),
             tasks: BTreeMap::new(),
             ready: BTreeSet::new(),
+            halted: BTreeMap::new(),
             timers: BTreeMap::new(),
             next_id: 0,
         })))
@@ -74,26 +77,40 @@ impl Scheduler {
 
     /// Waits for some time.
     pub fn sleep(&self, span: Duration) -> Sleep {
-        Sleep { until: self.now() + span, timer: None, scheduler: self.clone() }
+        Sleep { until: self.now().saturating_add(span), timer: None, scheduler: self.clone() }
     }
 
     /// Runs tasks until some time has passed, or none is left that will ever go on.
     pub fn run_for(&self, span: Duration) {
+        self.run_with(span, || {});
+    }
+
+    /// The same; whenever no task can go on `others` lets those that somebody else runs do so.
+    pub fn run_with(&self, span: Duration, mut others: impl FnMut()) {
         let end = self.now() + span;
-        while self.step(end) {}
+        loop {
+            while self.step() {}
+            others();
+            let has_ready = !self.state().ready.is_empty();
+            if !has_ready && !self.pass_time(end) {
+                break;
+            }
+        }
         let mut state = self.state();
         state.now = state.now.max(end);
     }
 
-    /// Lets one task go on, or time pass until one can, though not beyond `end`; `false` when there is none.
-    fn step(&self, end: Duration) -> bool {
+    /// Lets time pass until a task can go on, though not beyond `end`; `false` when there is none.
+    fn pass_time(&self, end: Duration) -> bool {
+        // A waker locks the state itself.
+        let next = self.state().take_next_timer(end);
+        next.map(Waker::wake).is_some()
+    }
+
+    /// Lets one task go on; `false` when none can.
+    fn step(&self) -> bool {
         let mut state = self.state();
-        let Some(id) = state.take_ready() else {
-            let next = state.take_next_timer(end);
-            // A waker locks the state itself.
-            drop(state);
-            return next.map(Waker::wake).is_some();
-        };
+        let Some(id) = state.take_ready() else { return false };
         let Some(mut future) = state.tasks.get_mut(&id).and_then(|task| task.future.take()) else { return true };
         drop(state);
         let waker = Waker::from(Arc::new(TaskWaker { id, scheduler: Arc::downgrade(&self.0) }));
@@ -118,11 +135,15 @@ impl Scheduler {
         let mut state = self.state();
         let id = state.take_id();
         state.tasks.insert(id, Task { process, future: Some(future) });
-        state.ready.insert(id);
+        state.set_ready(id);
     }
 
     fn kill(&self, process: u64) {
-        let gone: Vec<_> = self.state().tasks.extract_if(.., |_, task| task.process == process).collect();
+        let gone: Vec<_> = {
+            let mut state = self.state();
+            state.halted.remove(&process);
+            state.tasks.extract_if(.., |_, task| task.process == process).collect()
+        };
         // Outside of the lock: what is dropped may wake others.
         drop(gone);
     }
@@ -137,6 +158,12 @@ impl State {
     fn take_id(&mut self) -> u64 {
         self.next_id += 1;
         self.next_id
+    }
+
+    /// A task can go on, once its process does.
+    fn set_ready(&mut self, id: u64) {
+        let Some(task) = self.tasks.get(&id) else { return };
+        self.halted.get_mut(&task.process).unwrap_or(&mut self.ready).insert(id);
     }
 
     /// One of the tasks that can go on.
@@ -162,6 +189,22 @@ impl Process {
         self.scheduler.spawn(self.id, Box::pin(future));
     }
 
+    /// Halts all its tasks until it is resumed.
+    pub fn halt(&self) {
+        let mut state = self.scheduler.state();
+        let state = &mut *state;
+        let own = |id: &u64| state.tasks.get(id).is_some_and(|task| task.process == self.id);
+        let halted: BTreeSet<_> = state.ready.extract_if(.., own).collect();
+        state.halted.entry(self.id).or_default().extend(halted);
+    }
+
+    /// Lets its tasks go on.
+    pub fn resume(&self) {
+        let mut state = self.scheduler.state();
+        let halted = state.halted.remove(&self.id).unwrap_or_default();
+        state.ready.extend(halted);
+    }
+
     /// Ends all its tasks where they stand.
     pub fn kill(&self) {
         self.scheduler.kill(self.id);
@@ -177,9 +220,7 @@ impl Wake for TaskWaker {
     fn wake(self: Arc<Self>) {
         let Some(state) = self.scheduler.upgrade() else { return };
         let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.tasks.contains_key(&self.id) {
-            state.ready.insert(self.id);
-        }
+        state.set_ready(self.id);
     }
 }
 
@@ -270,6 +311,25 @@ mod tests {
         assert_eq!(Arc::strong_count(&kept), 2);
         scheduler.run_for(5 * MS);
         assert_eq!(Arc::strong_count(&kept), 1);
+    }
+
+    #[test]
+    fn a_halted_process_goes_on_where_it_stood() {
+        let scheduler = Scheduler::new(1);
+        let (process, own) = (scheduler.process(), scheduler.clone());
+        let woke = Arc::new(Mutex::new(None));
+        let told = Arc::clone(&woke);
+        process.spawn(async move {
+            own.sleep(10 * MS).await;
+            *told.lock().expect("nobody panics") = Some(own.now());
+        });
+        scheduler.run_for(5 * MS);
+        process.halt();
+        scheduler.run_for(20 * MS);
+        assert_eq!(*woke.lock().expect("nobody panics"), None);
+        process.resume();
+        scheduler.run_for(MS);
+        assert_eq!(*woke.lock().expect("nobody panics"), Some(25 * MS));
     }
 
     #[test]

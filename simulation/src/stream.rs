@@ -42,12 +42,20 @@ struct Direction(Arc<Mutex<Pipe>>);
 struct Pipe {
     dice: Dice,
     latency: Latency,
-    /// Bytes on their way, and when each piece is there.
-    pieces: VecDeque<(Duration, VecDeque<u8>)>,
+    /// Bytes on their way.
+    pieces: VecDeque<Piece>,
     /// When the last piece is there: none overtakes it.
     last: Duration,
     end: Option<End>,
     reader: Option<Waker>,
+}
+
+/// Bytes that arrive together.
+struct Piece {
+    arrives: Duration,
+    bytes: Vec<u8>,
+    /// How many of them have been read.
+    read: usize,
 }
 
 /// How a direction ends, once all that is on its way has been read.
@@ -80,6 +88,31 @@ pub fn connection(scheduler: &Scheduler, latency: Latency) -> (Connection, Strea
     (Connection([there, back]), ends.0, ends.1)
 }
 
+/// Where one end writes. Cloning gives another handle to the same one.
+#[derive(Clone)]
+pub struct Writer {
+    scheduler: Scheduler,
+    outgoing: Direction,
+}
+
+impl Writer {
+    /// Sends bytes, all together.
+    ///
+    /// # Errors
+    ///
+    /// When the connection is over.
+    pub fn write(&self, bytes: Vec<u8>) -> io::Result<()> {
+        self.outgoing.write(self.scheduler.now(), bytes)
+    }
+}
+
+impl Stream {
+    /// Where this end writes.
+    pub fn writer(&self) -> Writer {
+        Writer { scheduler: self.scheduler.clone(), outgoing: self.outgoing.clone() }
+    }
+}
+
 impl Connection {
     /// Cuts it: what is on its way is lost, and both ends find that the connection was reset.
     pub fn cut(&self) {
@@ -92,6 +125,22 @@ impl Connection {
 impl Direction {
     fn pipe(&self) -> MutexGuard<'_, Pipe> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self, now: Duration, bytes: Vec<u8>) -> io::Result<()> {
+        let mut pipe = self.pipe();
+        if pipe.end.is_some() {
+            return Err(ErrorKind::ConnectionReset.into());
+        }
+        let arrives = (now + pipe.delay()).max(pipe.last);
+        pipe.last = arrives;
+        pipe.pieces.push_back(Piece { arrives, bytes, read: 0 });
+        let reader = pipe.reader.take();
+        drop(pipe);
+        if let Some(reader) = reader {
+            reader.wake();
+        }
+        Ok(())
     }
 
     fn end(&self, end: End) {
@@ -114,7 +163,7 @@ impl AsyncRead for Stream {
         loop {
             let mut pipe = this.incoming.pipe();
             let arrives = match (pipe.pieces.front(), pipe.end) {
-                (Some((at, _)), _) => *at,
+                (Some(piece), _) => piece.arrives,
                 (None, Some(End::Closed)) => return Poll::Ready(Ok(())),
                 (None, Some(End::Cut)) => return Poll::Ready(Err(ErrorKind::ConnectionReset.into())),
                 (None, None) => {
@@ -123,10 +172,12 @@ impl AsyncRead for Stream {
                 }
             };
             if arrives <= this.scheduler.now() {
-                let Some((_, piece)) = pipe.pieces.front_mut() else { continue };
-                let len = piece.len().min(buffer.remaining());
-                buffer.put_slice(&piece.drain(..len).collect::<Vec<_>>());
-                if piece.is_empty() {
+                let Some(piece) = pipe.pieces.front_mut() else { continue };
+                let left = &piece.bytes[piece.read..];
+                let len = left.len().min(buffer.remaining());
+                buffer.put_slice(&left[..len]);
+                piece.read += len;
+                if piece.read == piece.bytes.len() {
                     pipe.pieces.pop_front();
                 }
                 return Poll::Ready(Ok(()));
@@ -145,19 +196,7 @@ impl AsyncRead for Stream {
 
 impl AsyncWrite for Stream {
     fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let mut pipe = self.outgoing.pipe();
-        if pipe.end.is_some() {
-            return Poll::Ready(Err(ErrorKind::ConnectionReset.into()));
-        }
-        let arrives = (self.scheduler.now() + pipe.delay()).max(pipe.last);
-        pipe.last = arrives;
-        pipe.pieces.push_back((arrives, bytes.iter().copied().collect()));
-        let reader = pipe.reader.take();
-        drop(pipe);
-        if let Some(reader) = reader {
-            reader.wake();
-        }
-        Poll::Ready(Ok(bytes.len()))
+        Poll::Ready(self.outgoing.write(self.scheduler.now(), bytes.to_vec()).map(|()| bytes.len()))
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -8,8 +8,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::test_runner::{Config, TestRunner};
-use simulation::audit_scripts::{self, SCRIPTS};
 use simulation::redis::{ClientId, FakeRedis, Reply};
+use simulation::scripts::{self, SCRIPTS};
 use test_support::redis::Redis;
 
 /// Times and lives in milliseconds, and the time in seconds: nothing else that the commands here answer is as great.
@@ -173,7 +173,7 @@ fn queue_command() -> impl Strategy<Value = Words> {
 
 fn digest(script: usize) -> String {
     let mut redis = FakeRedis::new("");
-    audit_scripts::teach(&mut redis);
+    scripts::teach(&mut redis);
     let load = words(&["SCRIPT", "LOAD", SCRIPTS[script].0]);
     match redis.ask(0, ClientId(0), &load).pop().map(|delivery| delivery.reply) {
         Some(Reply::Bulk(name)) => String::from_utf8(name).expect("it is hexadecimal"),
@@ -190,7 +190,7 @@ struct Pair {
 impl Pair {
     fn new(real: &Redis) -> Self {
         let mut fake = FakeRedis::new("run");
-        audit_scripts::teach(&mut fake);
+        scripts::teach(&mut fake);
         let mut clients: Vec<_> = (0..=ASKING).map(|_| RealClient::connect(real)).collect();
         (0..=ASKING).for_each(|client| fake.connect(ClientId(client)));
         for forget in [&["FLUSHALL"][..], &["SCRIPT", "FLUSH"]] {

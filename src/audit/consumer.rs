@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Mutex, watch};
-use tokio::task::JoinSet;
 
 use crate::clock::Clock;
+use crate::runtime::TaskSet;
 use crate::supervision::{Supervisor, Task, TaskExit};
 
 use super::health::AuditHealth;
@@ -56,24 +56,27 @@ impl Consumer {
     /// Runs until `stop`, then drains: the threads finish, and batches that they could not write are released.
     pub async fn run(self, stop: impl Future<Output = ()> + Send) {
         let (stopped, stopping) = watch::channel(false);
-        let mut processors = JoinSet::new();
-        for processor in self.processors {
+        let mut processors = TaskSet::default();
+        for (index, processor) in self.processors.into_iter().enumerate() {
             let (processor, stopping) = (Arc::new(Mutex::new(processor)), stopping.clone());
-            processors.spawn(self.supervisor.keep(Task::auxiliary("audit_agent"), move || {
-                let (processor, mut stopping) = (Arc::clone(&processor), stopping.clone());
-                async move {
-                    let stop = async {
-                        // A dropped sender means stop, too.
-                        let _ = stopping.wait_for(|is_stopping| *is_stopping).await;
-                    };
-                    processor.lock().await.run(stop).await;
-                    TaskExit::Done
-                }
-            }));
+            processors.spawn(
+                index,
+                self.supervisor.keep(Task::auxiliary("audit_agent"), move || {
+                    let (processor, mut stopping) = (Arc::clone(&processor), stopping.clone());
+                    async move {
+                        let stop = async {
+                            // A dropped sender means stop, too.
+                            let _ = stopping.wait_for(|is_stopping| *is_stopping).await;
+                        };
+                        processor.lock().await.run(stop).await;
+                        TaskExit::Done
+                    }
+                }),
+            );
         }
         stop.await;
         stopped.send_replace(true);
         self.pool.stop();
-        processors.join_all().await;
+        while processors.join_next().await.is_some() {}
     }
 }

@@ -9,6 +9,8 @@ use parking_lot::{Condvar, Mutex};
 use tokio::sync::watch;
 use tracing::{error, info, warn};
 
+use crate::runtime;
+
 use super::backoff::database_pause;
 
 /// Connections that stay open although no thread uses them.
@@ -123,7 +125,8 @@ impl DatabaseBreaker {
         let mut state = self.state.lock();
         state.fail(why);
         let pause = database_pause(state.failures);
-        if !state.is_stopping {
+        // A simulation has no thread that could wait.
+        if !state.is_stopping && runtime::simulation().is_none() {
             self.changed.wait_for(&mut state, pause);
         }
         (!state.is_stopping).then_some(())

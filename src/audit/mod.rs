@@ -14,6 +14,7 @@ mod backoff;
 mod consumer;
 mod database_breaker;
 mod health;
+mod inbox;
 mod inspect;
 mod leased_batch;
 mod metrics;

@@ -4,14 +4,15 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crossbeam_channel::{Sender, TrySendError};
 use parking_lot::Mutex;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{Mutex as AsyncMutex, OwnedSemaphorePermit, Semaphore, mpsc};
 use tracing::error;
 
+use crate::runtime;
 use crate::supervision::{Supervisor, Task, TaskExit};
 
 use super::database_breaker::DatabaseBreaker;
+use super::inbox::{self, Outbox};
 use super::leased_batch::LeasedBatch;
 use super::sink::Sinks;
 use super::writer_thread::{Assignment, BatchReport, WriterThread};
@@ -27,12 +28,12 @@ pub(super) struct Pool {
 
 /// The inboxes of threads that are idle. The one that was busy last is taken first: each keeps the memory of the longest
 /// batch that it has had.
-type IdleThreads = Arc<Mutex<Vec<Sender<Assignment>>>>;
+type IdleThreads = Arc<Mutex<Vec<Outbox>>>;
 
 /// A thread that is reserved for one processor until this is dropped.
 pub(super) struct IdleThread {
     /// There until it is given back.
-    inbox: Option<Sender<Assignment>>,
+    inbox: Option<Outbox>,
     threads: IdleThreads,
     _permit: OwnedSemaphorePermit,
 }
@@ -42,7 +43,7 @@ impl IdleThread {
     pub(super) fn assign(&mut self, batch: LeasedBatch, reports: mpsc::UnboundedSender<BatchReport>) {
         let assignment = Assignment::new(batch, reports);
         let refused = match &self.inbox {
-            Some(inbox) => inbox.try_send(assignment).err().map(TrySendError::into_inner),
+            Some(inbox) => inbox.try_send(assignment).err(),
             None => Some(assignment),
         };
         // The inbox has room for one, and the thread lives as long as its inbox: this cannot be.
@@ -81,14 +82,10 @@ impl Pool {
         let (idle, breaker) = (Arc::new(Semaphore::new(sinks.len())), Arc::new(DatabaseBreaker::new()));
         let mut threads = Vec::with_capacity(sinks.len());
         for (number, sink) in sinks.into_iter().enumerate() {
-            // Only an idle thread is sent a batch, which never waits here for long.
-            let (sender, inbox) = crossbeam_channel::bounded(1);
-            let mut thread = WriterThread::new(sink, idle_timeout, inbox, Arc::clone(&breaker), supervisor.clone());
-            supervisor.keep_thread(Task::auxiliary("audit_writer"), format!("writer-{number}"), move || {
-                thread.run();
-                TaskExit::Done
-            })?;
-            threads.push(sender);
+            let (outbox, inbox) = inbox::inbox();
+            let thread = WriterThread::new(sink, idle_timeout, inbox, Arc::clone(&breaker), supervisor.clone());
+            keep(thread, number, &supervisor)?;
+            threads.push(outbox);
         }
         Ok(Self { threads: Arc::new(Mutex::new(threads)), idle, waiting: AtomicUsize::new(0), breaker })
     }
@@ -123,4 +120,24 @@ impl Pool {
     pub(super) fn stop(&self) {
         self.breaker.stop();
     }
+}
+
+/// Keeps a thread running; within a simulation as a task.
+fn keep(mut thread: WriterThread, number: usize, supervisor: &Supervisor) -> std::io::Result<()> {
+    let task = Task::auxiliary("audit_writer");
+    if runtime::simulation().is_none() {
+        return supervisor.keep_thread(task, format!("writer-{number}"), move || {
+            thread.run();
+            TaskExit::Done
+        });
+    }
+    let thread = Arc::new(AsyncMutex::new(thread));
+    supervisor.spawn_kept(task, move || {
+        let thread = Arc::clone(&thread);
+        async move {
+            thread.lock().await.run_simulated().await;
+            TaskExit::Done
+        }
+    });
+    Ok(())
 }

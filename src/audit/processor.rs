@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio::time::MissedTickBehavior;
 use tracing::{error, warn};
 
 use crate::clock::{Clock, Moment};
 use crate::engine::Timestamp;
 use crate::redis::RedisError;
+use crate::runtime::time::{self, Ticks};
 use crate::supervision::panic_point;
 
 use super::health::AuditHealth;
@@ -78,8 +78,7 @@ impl Processor {
     pub(super) async fn run(&mut self, stop: impl Future<Output = ()> + Send) {
         self.forget_in_flight();
         let mut stop = std::pin::pin!(stop);
-        let mut ticks = tokio::time::interval(TICK);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut ticks = Ticks::new(TICK);
         let wake_up = self.queue.wake_up();
         // Until the next fetch; `None` while the queue is empty as far as is known.
         let mut pause = None;
@@ -87,7 +86,7 @@ impl Processor {
             let pool = Arc::clone(&self.pool);
             let idle = async {
                 match pause {
-                    Some(pause) => tokio::time::sleep(pause).await,
+                    Some(pause) => time::sleep(pause).await,
                     None => std::future::pending().await,
                 }
                 pool.idle_thread().await
@@ -96,7 +95,7 @@ impl Processor {
                 biased;
                 () = &mut stop => break,
                 // Before the branches that may always be ready.
-                _ = ticks.tick() => self.tick().await.map(|has_jobs| {
+                () = ticks.tick() => self.tick().await.map(|has_jobs| {
                     pause = pause.or(has_jobs.then_some(Duration::ZERO));
                 }),
                 Some(report) = self.reported.recv() => {
@@ -247,7 +246,7 @@ impl Processor {
                 self.acknowledge_once(report).await;
             }
         };
-        if tokio::time::timeout(STOP_TIMEOUT, drained).await.is_err() {
+        if time::timeout(STOP_TIMEOUT, drained).await.is_err() {
             warn!("some audit jobs were not finished in time: their leases give them to other instances");
         }
     }

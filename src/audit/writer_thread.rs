@@ -4,12 +4,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError};
+use crossbeam_channel::RecvTimeoutError;
 use tokio::sync::mpsc;
 
+use crate::runtime::time::{self, Elapsed};
 use crate::supervision::{Supervisor, panic_point};
 
 use super::database_breaker::DatabaseBreaker;
+use super::inbox::Inbox;
 use super::leased_batch::LeasedBatch;
 use super::queued_job::JobOutcome;
 use super::sink::Sink;
@@ -47,10 +49,10 @@ pub(super) struct WriterThread {
     pub(super) sink: Box<dyn Sink>,
     /// How long it may be idle until it gives its connection up, if there are enough others.
     idle_timeout: Duration,
-    inbox: Receiver<Assignment>,
-    /// What it was assigned between two probes, when the breaker was closed again.
-    next_assignment: Option<Assignment>,
+    inbox: Inbox,
     is_connected: bool,
+    /// It probes the database for as long as the breaker is open.
+    is_probing: bool,
     pub(super) breaker: Arc<DatabaseBreaker>,
     pub(super) supervisor: Supervisor,
 }
@@ -60,62 +62,72 @@ impl WriterThread {
     pub(super) fn new(
         sink: Box<dyn Sink>,
         idle_timeout: Duration,
-        inbox: Receiver<Assignment>,
+        inbox: Inbox,
         breaker: Arc<DatabaseBreaker>,
         supervisor: Supervisor,
     ) -> Self {
-        Self { sink, idle_timeout, inbox, next_assignment: None, is_connected: false, breaker, supervisor }
+        Self { sink, idle_timeout, inbox, is_connected: false, is_probing: false, breaker, supervisor }
     }
 
     /// Writes batches until the pool ends.
     pub(super) fn run(&mut self) {
-        while let Some(mut assignment) = self.receive() {
-            panic_point("audit_writer", "");
-            assignment.outcomes = self.write(&assignment.batch);
-            // This reports it.
-            drop(assignment);
-            self.probe_until_closed();
-        }
-    }
-
-    /// The next batch; `None` when the pool has ended.
-    fn receive(&mut self) -> Option<Assignment> {
-        if let Some(assignment) = self.next_assignment.take() {
-            return Some(assignment);
-        }
         loop {
-            match self.inbox.recv_timeout(self.idle_timeout) {
-                Ok(assignment) => return Some(assignment),
-                Err(RecvTimeoutError::Timeout) => {
-                    if self.is_connected && self.breaker.release_connection() {
-                        self.is_connected = false;
-                        self.sink.disconnect();
-                    }
-                }
-                Err(RecvTimeoutError::Disconnected) => return None,
+            let patience = self.patience();
+            match self.inbox.recv_timeout(patience) {
+                Ok(assignment) => self.take(assignment),
+                Err(RecvTimeoutError::Timeout) => self.idle(),
+                Err(RecvTimeoutError::Disconnected) => return,
             }
         }
     }
 
-    /// Probes the database until it answers here or another thread has closed the breaker. Releases what it is assigned
-    /// meanwhile.
-    fn probe_until_closed(&mut self) {
-        while let Some(pause) = self.breaker.probe_pause() {
-            match self.inbox.recv_timeout(pause) {
-                Ok(assignment) if self.breaker.is_closed() => self.next_assignment = Some(assignment),
-                // Another instance gets it.
-                Ok(assignment) => drop(assignment),
-                Err(RecvTimeoutError::Timeout) => match self.sink.probe() {
-                    Ok(()) => {
-                        self.set_connected(true);
-                        self.breaker.succeeded();
-                    }
-                    Err(error) => {
-                        self.set_connected(false);
-                        self.breaker.failed(error.why());
-                    }
-                },
-                Err(RecvTimeoutError::Disconnected) => return,
+    /// The same as a task, where a simulation has no threads.
+    pub(super) async fn run_simulated(&mut self) {
+        loop {
+            let patience = self.patience();
+            match time::timeout(patience, self.inbox.recv()).await {
+                Ok(Some(assignment)) => self.take(assignment),
+                Ok(None) => return,
+                Err(Elapsed) => self.idle(),
+            }
+        }
+    }
+
+    /// How long to wait for a batch before it has something else to do.
+    fn patience(&mut self) -> Duration {
+        let probe_pause = if self.is_probing { self.breaker.probe_pause() } else { None };
+        self.is_probing = probe_pause.is_some();
+        probe_pause.unwrap_or(self.idle_timeout)
+    }
+
+    /// Writes a batch, unless it waits for the database, and reports it.
+    fn take(&mut self, mut assignment: Assignment) {
+        if self.is_probing && !self.breaker.is_closed() {
+            // Released: another instance gets it.
+            return;
+        }
+        panic_point("audit_writer", "");
+        assignment.outcomes = self.write(&assignment.batch);
+        self.is_probing = true;
+    }
+
+    /// Nothing was assigned for a while: probes the database, or gives the connection up.
+    fn idle(&mut self) {
+        if !self.is_probing {
+            if self.is_connected && self.breaker.release_connection() {
+                self.is_connected = false;
+                self.sink.disconnect();
+            }
+            return;
+        }
+        match self.sink.probe() {
+            Ok(()) => {
+                self.set_connected(true);
+                self.breaker.succeeded();
+            }
+            Err(error) => {
+                self.set_connected(false);
+                self.breaker.failed(error.why());
             }
         }
     }

@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 use tracing::{info, warn};
 
 use crate::redis::{Keyspace, Pipeline, RedisConnection, RedisError, RedisServer, resp::Value};
+use crate::runtime::time;
 use crate::store::redis::RecordFormat;
 use crate::supervision::panic_point;
 
@@ -82,7 +83,7 @@ impl Instances {
                     RETRY_INTERVAL
                 }
             };
-            tokio::time::sleep(pause).await;
+            time::sleep(pause).await;
         }
     }
 

@@ -10,6 +10,7 @@ use crate::redis::endpoints::endpoint::RedisEndpoint;
 use crate::redis::endpoints::url::DeploymentKind;
 use crate::redis::routing::route::KeyRoute;
 use crate::redis::routing::topology::Topology;
+use crate::runtime::time;
 use crate::secret::SecretSource;
 
 use super::connection::RedisConnection;
@@ -86,7 +87,8 @@ impl RedisServer {
         let mut announcements = topology.listen();
         loop {
             tokio::select! {
-                () = tokio::time::sleep(FOLLOW_INTERVAL) => {}
+                biased;
+                () = time::sleep(FOLLOW_INTERVAL) => {}
                 () = announcements.next() => {}
             }
             topology.invalidate();

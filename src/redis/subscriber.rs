@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 
 use crate::redis::endpoints::endpoint::{PushConnection, RedisEndpoint};
 use crate::redis::routing::route::KeyRoute;
+use crate::runtime::time;
 
 use super::error::RedisError;
 
@@ -109,7 +110,7 @@ async fn each(connection: &mut MultiplexedConnection, command: &str, channels: &
 }
 
 async fn in_time<T>(asked: impl Future<Output = redis::RedisResult<T>>) -> Result<T, RedisError> {
-    match tokio::time::timeout(TIMEOUT, asked).await {
+    match time::timeout(TIMEOUT, asked).await {
         Ok(answered) => Ok(answered?),
         Err(_) => Err(RedisError::Io("no answer to a subscription".to_owned())),
     }

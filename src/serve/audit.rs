@@ -4,12 +4,12 @@ use std::io;
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
 
 use crate::audit::{AuditMetrics, AuditQueue, AwayCollector, Consumer, Sinks};
 use crate::postgres::{self, PostgresArchive, PostgresServer, PostgresSink, SchemaStatus};
 use crate::readiness::Finding;
 use crate::redis::{Keyspace, RedisServer, WakeUp};
+use crate::runtime;
 use crate::store::Archive;
 use crate::supervision::{Panicked, Supervisor, Task};
 
@@ -67,12 +67,13 @@ impl Wiring<'_> {
 pub(super) fn start(
     consumer: Option<AuditConsumer>,
     supervisor: &Supervisor,
-) -> (Option<JoinHandle<Result<(), Panicked>>>, oneshot::Sender<()>) {
+) -> (Option<runtime::Task<Result<(), Panicked>>>, oneshot::Sender<()>) {
     let (end, ended) = oneshot::channel::<()>();
     let audit = consumer.map(|AuditConsumer { consumer, tables }| {
         supervisor.spawn("audit", async move {
             let mut ended = std::pin::pin!(async { drop(ended.await) });
             tokio::select! {
+                biased;
                 () = tables.known() => consumer.run(ended).await,
                 () = &mut ended => {}
             }

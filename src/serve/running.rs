@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinSet;
 use tracing::{error, info, warn};
 
 use crate::auth::KeyKeeper;
 use crate::config::Address;
+use crate::runtime;
 use crate::shutdown::Trigger;
 use crate::store::file::DataDir;
 use crate::supervision::{Panicked, Supervisor};
@@ -21,9 +22,9 @@ pub struct RunningServer {
     pub(super) address: Address,
     pub(super) drain: Duration,
     pub(super) trigger: Trigger,
-    pub(super) server: JoinHandle<Result<(), Panicked>>,
+    pub(super) server: runtime::Task<Result<(), Panicked>>,
     pub(super) tasks: JoinSet<()>,
-    pub(super) audit: Option<JoinHandle<Result<(), Panicked>>>,
+    pub(super) audit: Option<runtime::Task<Result<(), Panicked>>>,
     pub(super) supervisor: Supervisor,
     pub(super) end_audit: oneshot::Sender<()>,
     pub(super) data: Option<DataDir>,
@@ -45,6 +46,7 @@ impl RunningServer {
             }
         };
         tokio::select! {
+            biased;
             () = self.supervisor.fatal_failure() => {}
             _ = &mut self.server => error!("nothing accepts connections any more"),
             () = audit => error!("the audit has ended"),

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::engine::{Refusal, SessionId};
+use crate::runtime::time;
 use crate::store::{PageLimit, PendingAudit, StoreError};
 use crate::wire::Cursor;
 
@@ -38,12 +39,12 @@ impl Sessions {
             loop {
                 match self.inner.store.pending_audit(id).await {
                     Ok(queued) if queued == PendingAudit::default() => return Ok(()),
-                    Ok(_) => tokio::time::sleep(ERASE_PAUSE).await,
+                    Ok(_) => time::sleep(ERASE_PAUSE).await,
                     Err(error) => return Err(error),
                 }
             }
         };
-        let written = tokio::time::timeout(recovery.patience(), written).await;
+        let written = time::timeout(recovery.patience(), written).await;
         written.map_err(|_| ON_THE_WAY).flatten().map_err(Failure::Store)?;
         recovery.archive().erase(id).await.map(|_| ()).map_err(Failure::Store)
     }

@@ -1,13 +1,13 @@
 //! The shares of client addresses in the look-ups of sessions that the store does not have, so that a scan of random ids
 //! delays only its own address. Does not know what is looked up.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::client_address::ClientAddress;
+use crate::hashing::HashMap;
 
 /// Look-ups of one address that run or wait at the same time.
 const RUNNING_MAX: u32 = 64;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::engine::StateTag;
+use crate::runtime::time;
 use crate::store::{ArchivedChange, ArchivedChanges, PendingAudit, StoreError};
 use crate::wire::Cursor;
 
@@ -31,7 +32,7 @@ impl Default for PagePermits {
 impl PagePermits {
     /// A permit for a page; waits for it as long as `patience`.
     pub(super) async fn enter(&self, patience: Duration) -> Result<OwnedSemaphorePermit, StoreError> {
-        match tokio::time::timeout(patience, Arc::clone(&self.0).acquire_owned()).await {
+        match time::timeout(patience, Arc::clone(&self.0).acquire_owned()).await {
             Ok(Ok(permit)) => Ok(permit),
             Ok(Err(_)) | Err(_) => Err(BUSY),
         }

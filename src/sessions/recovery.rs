@@ -3,7 +3,6 @@
 //! never a deleted session, and never makes more look-ups at once than the archive can bear. Does not know what becomes of a
 //! recovered session.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +14,8 @@ use tracing::{info, warn};
 
 use crate::client_address::ClientAddress;
 use crate::engine::{Millis, SessionId};
+use crate::hashing::HashMap;
+use crate::runtime::time;
 use crate::store::{
     Archive, ArchivedChanges, Bound, Commit, CommitOutcome, DecisionContext, Lifetimes, Metrics, PageLimit, Read,
     SessionStore, Snapshot, StoreError,
@@ -155,7 +156,7 @@ impl Recovery {
         client: Option<ClientAddress>,
     ) -> LookupResult {
         let mut found = self.lookup((id, purpose), client)?;
-        match tokio::time::timeout(self.patience, found.wait_for(Option::is_some)).await {
+        match time::timeout(self.patience, found.wait_for(Option::is_some)).await {
             Ok(Ok(found)) => found.clone().unwrap_or(Err(AWAY)),
             // The look-up ended without a result: it panicked.
             Ok(Err(_)) => Err(StoreError::Fault),
@@ -177,7 +178,7 @@ impl Recovery {
             && let Some(miss) = permit.missed()
         {
             self.metrics.supervisor().spawn("recovery", async move {
-                tokio::time::sleep(REMEMBERED).await;
+                time::sleep(REMEMBERED).await;
                 drop(miss);
             });
         }
@@ -212,7 +213,7 @@ impl Recovery {
         self.metrics.supervisor().spawn("recovery", async move {
             let recovery = &listed.recovery;
             let admitted = async { (permit.turn().await, recovery.room.acquire().await) };
-            let found = match tokio::time::timeout(recovery.patience, admitted).await {
+            let found = match time::timeout(recovery.patience, admitted).await {
                 Ok((_turn, Ok(_permit))) => recovery.search(what).await,
                 Ok((_, Err(_))) | Err(_) => Err(BUSY),
             };
@@ -220,7 +221,7 @@ impl Recovery {
             // There may be no caller any more.
             let _ = tell.send(Some(found));
             if is_to_be_remembered && let Some(_miss) = permit.missed() {
-                tokio::time::sleep(REMEMBERED).await;
+                time::sleep(REMEMBERED).await;
             }
             drop(listed);
         });

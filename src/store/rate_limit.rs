@@ -1,12 +1,12 @@
 //! Rate limits counted in this process: fixed windows that begin with the first hit. Does not know what
 //! is limited.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasher, Hash, RandomState};
+use std::hash::{BuildHasher, Hash};
 
 use parking_lot::Mutex;
 
 use crate::engine::{Millis, Timestamp};
+use crate::hashing::{HashMap, KeyedState};
 
 use super::contract::{RateLimit, RateLimitStatus};
 
@@ -17,7 +17,7 @@ const SWEEP_LEN_MIN: usize = 256;
 /// Counts hits by key.
 #[derive(Debug)]
 pub(super) struct RateWindows<K> {
-    hasher: RandomState,
+    hasher: KeyedState,
     shards: Box<[Mutex<WindowShard<K>>]>,
 }
 
@@ -35,8 +35,8 @@ struct RateWindow {
 
 impl<K: Hash + Eq> RateWindows<K> {
     pub(super) fn new() -> Self {
-        let shard = || Mutex::new(WindowShard { windows: HashMap::new(), sweep_len: SWEEP_LEN_MIN });
-        Self { hasher: RandomState::new(), shards: (0..SHARDS).map(|_| shard()).collect() }
+        let shard = || Mutex::new(WindowShard { windows: HashMap::default(), sweep_len: SWEEP_LEN_MIN });
+        Self { hasher: KeyedState::default(), shards: (0..SHARDS).map(|_| shard()).collect() }
     }
 
     /// One more hit.

@@ -22,10 +22,10 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
 use tracing::{error, info};
 
 use crate::clock::{Clock, Moment};
+use crate::runtime::{self, time};
 
 use backoff::{Backoff, Restart};
 
@@ -175,7 +175,7 @@ impl Supervisor {
             loop {
                 let run = AssertUnwindSafe(async { make().await.into() }).catch_unwind().await;
                 match keeper.ended(run.unwrap_or_else(|payload| Panicked::from(payload).into())) {
-                    Some(pause) => tokio::time::sleep(pause).await,
+                    Some(pause) => time::sleep(pause).await,
                     None => return,
                 }
                 keeper.restarts();
@@ -188,8 +188,8 @@ impl Supervisor {
         &self,
         task: Task,
         make: impl FnMut() -> F + Send + 'static,
-    ) -> JoinHandle<()> {
-        tokio::spawn(self.keep(task, make))
+    ) -> runtime::Task<()> {
+        runtime::spawn(self.keep(task, make))
     }
 
     /// The same, as a thread of the system's.
@@ -222,8 +222,8 @@ impl Supervisor {
         &self,
         task: &'static str,
         future: impl Future<Output = T> + Send + 'static,
-    ) -> JoinHandle<Result<T, Panicked>> {
-        tokio::spawn(self.guarded(task, future))
+    ) -> runtime::Task<Result<T, Panicked>> {
+        runtime::spawn(self.guarded(task, future))
     }
 
     /// Runs something that blocks, on a thread that may.

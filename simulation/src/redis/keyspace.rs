@@ -80,6 +80,17 @@ kinds! {
     SortedSet => SortedSet,
 }
 
+/// A value that a key got.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// When, in microseconds.
+    pub at_us: u64,
+    /// Which key.
+    pub key: Vec<u8>,
+    /// The value, a string.
+    pub value: Vec<u8>,
+}
+
 /// Everything that a server keeps.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Keyspace {
@@ -87,6 +98,9 @@ pub(super) struct Keyspace {
     versions: BTreeMap<Key, u64>,
     /// The time at which commands see it, in microseconds.
     now_us: u64,
+    /// The beginning of the keys whose values are written down.
+    recorded: Option<Vec<u8>>,
+    writes: Vec<Written>,
 }
 
 impl Keyspace {
@@ -97,6 +111,22 @@ impl Keyspace {
         let expired = |entry: &Entry| entry.expires_at_ms.is_some_and(|at| at <= now_ms);
         let gone: Vec<_> = self.entries.extract_if(.., |_, entry| expired(entry)).map(|(key, _)| key).collect();
         gone.into_iter().for_each(|key| self.touch(&key));
+    }
+
+    /// From now on the values of such keys are written down.
+    pub(super) fn record_writes(&mut self, prefix: &[u8]) {
+        self.recorded = Some(prefix.to_vec());
+    }
+
+    /// What was written down since this was called last.
+    pub(super) fn take_writes(&mut self) -> Vec<Written> {
+        std::mem::take(&mut self.writes)
+    }
+
+    /// Goes back to what was kept at another time.
+    pub(super) fn restore(&mut self, saved: &Self) {
+        self.entries.clone_from(&saved.entries);
+        self.versions.clone_from(&saved.versions);
     }
 
     pub(super) fn now_us(&self) -> u64 {
@@ -147,6 +177,11 @@ impl Keyspace {
 
     /// Gives a key another value, without an expiry.
     pub(super) fn set(&mut self, key: &[u8], value: Value, expires_at_ms: Option<u64>) {
+        if let Value::String(value) = &value
+            && self.recorded.as_ref().is_some_and(|prefix| key.starts_with(prefix))
+        {
+            self.writes.push(Written { at_us: self.now_us, key: key.to_vec(), value: value.clone() });
+        }
         self.entries.insert(key.to_vec(), Entry { value, expires_at_ms });
         self.touch(key);
     }

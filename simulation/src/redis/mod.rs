@@ -21,6 +21,7 @@ mod server;
 mod sorted_sets;
 mod strings;
 
+pub use keyspace::Written;
 pub use reply::Reply;
 pub use scripts::{Script, ScriptContext, ScriptError};
 pub use server::{ClientId, Delivery, FakeRedis};

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::args::{Args, Result, integer, is, syntax_error};
 use super::commands::{self, Command, Run, ServerCommand};
-use super::keyspace::{Key, Keyspace};
+use super::keyspace::{Key, Keyspace, Written};
 use super::pubsub::{ChannelKind, Subscriptions};
 use super::reply::Reply;
 use super::scripts::{self, Published, Script, Scripts};
@@ -69,6 +69,26 @@ impl FakeRedis {
         self.subscriptions.remove(client);
     }
 
+    /// The string that a key has, if it has one.
+    pub fn string(&self, key: &[u8]) -> Option<&[u8]> {
+        self.keys.read::<Vec<u8>>(key).ok().flatten().map(Vec::as_slice)
+    }
+
+    /// Whether a client listens to any channel.
+    pub fn listens(&self, client: ClientId) -> bool {
+        self.subscriptions.has_any(client)
+    }
+
+    /// From now on it writes down which values keys with this beginning get.
+    pub fn record_writes(&mut self, prefix: &[u8]) {
+        self.keys.record_writes(prefix);
+    }
+
+    /// What was written down since it was asked last.
+    pub fn take_writes(&mut self) -> Vec<Written> {
+        self.keys.take_writes()
+    }
+
     /// From now on it has no memory left, or some again.
     pub fn fill(&mut self, is_full: bool) {
         self.is_full = is_full;
@@ -76,7 +96,7 @@ impl FakeRedis {
 
     /// A restart: clients are gone, and scripts forgotten; what it kept is what `saved` had then.
     pub fn restart(&mut self, saved: &Self, run_id: &str) {
-        self.keys = saved.keys.clone();
+        self.keys.restore(&saved.keys);
         self.run_id = run_id.to_owned();
         self.clients.clear();
         self.subscriptions = Subscriptions::default();
@@ -198,7 +218,7 @@ impl FakeRedis {
 
     fn info(&self) -> String {
         format!(
-            "# Server\r\nredis_version:7.0.15\r\nredis_mode:standalone\r\nrun_id:{id}\r\n# Replication\r\nrole:master\r\nmaster_replid:{id}\r\n",
+            "# Server\r\nredis_version:7.0.15\r\nredis_mode:standalone\r\nrun_id:{id}\r\n# Memory\r\nmaxmemory_policy:noeviction\r\n# Persistence\r\naof_enabled:1\r\n# Replication\r\nrole:master\r\nmaster_replid:{id}\r\n",
             id = self.run_id
         )
     }

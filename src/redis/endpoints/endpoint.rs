@@ -12,12 +12,12 @@ use rustls::pki_types::ServerName;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::mpsc;
-use tokio::task::AbortHandle;
 use tokio_rustls::TlsConnector;
 
 use crate::redis::error::RedisError;
 use crate::redis::protocol::pipeline::Pipeline;
-use crate::redis::protocol::transport::{ByteStream, Transport};
+use crate::redis::protocol::transport::Transport;
+use crate::runtime::{self, ByteStream, Task, time};
 
 use super::credentials::Credentials;
 use super::url::EndpointAddress;
@@ -44,7 +44,7 @@ pub(in crate::redis) struct RedisEndpoint {
 /// A connection of the library's that messages are pushed on, and the task that drives it; the task ends with it.
 pub(in crate::redis) struct PushConnection {
     pub(in crate::redis) client: MultiplexedConnection,
-    driver: AbortHandle,
+    driver: Task<()>,
 }
 
 impl Drop for PushConnection {
@@ -74,7 +74,7 @@ impl RedisEndpoint {
             let login = no_login().set_protocol(ProtocolVersion::RESP3);
             let made = MultiplexedConnection::new_with_config(&login, self.authenticated().await?, config).await;
             let (client, driver) = made?;
-            Ok(PushConnection { client, driver: tokio::spawn(driver).abort_handle() })
+            Ok(PushConnection { client, driver: runtime::spawn(driver) })
         })
         .await
     }
@@ -116,13 +116,16 @@ impl RedisEndpoint {
             EndpointAddress::Tcp { host, port } => (host, *port),
             EndpointAddress::Socket(path) => return Ok(Box::new(UnixStream::connect(path).await.map_err(away)?)),
         };
+        if let Some(simulation) = runtime::simulation() {
+            return simulation.connect(host, port).await.map_err(away);
+        }
         let stream = TcpStream::connect((host.as_str(), port)).await.map_err(away)?;
         stream.set_nodelay(true).map_err(away)?;
         let Some(config) = &self.tls else { return Ok(Box::new(stream)) };
         let name =
             ServerName::try_from(host.clone()).map_err(|error| RedisError::Server(format!("{self}: {error}")))?;
         let stream = TlsConnector::from(Arc::clone(config)).connect(name, stream);
-        match tokio::time::timeout(TLS_TIMEOUT, stream).await {
+        match time::timeout(TLS_TIMEOUT, stream).await {
             Ok(Ok(stream)) => Ok(Box::new(stream)),
             Ok(Err(error)) => Err(RedisError::Io(format!("{self}: TLS: {error}"))),
             Err(_) => {
@@ -150,7 +153,7 @@ impl RedisEndpoint {
     }
 
     async fn in_time<T>(&self, made: impl Future<Output = Result<T, RedisError>>) -> Result<T, RedisError> {
-        match tokio::time::timeout(CONNECT_TIMEOUT, made).await {
+        match time::timeout(CONNECT_TIMEOUT, made).await {
             Ok(made) => made,
             Err(_) => Err(RedisError::Io(format!("{self}: no answer in time"))),
         }

@@ -5,9 +5,10 @@
 use std::time::Duration;
 
 use bytes::BytesMut;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::redis::error::RedisError;
+use crate::runtime::{ByteStream, time};
 
 use super::pipeline::Pipeline;
 use super::resp::{FrameScanner, ProtocolError, Value};
@@ -18,11 +19,6 @@ const READ_MIN: usize = 16 * 1_024;
 const REUSED_LEN_MAX: usize = 1 << 20;
 /// The longest replies to a pipeline, in bytes: far more than any of ours.
 const REPLIES_LEN_MAX: usize = 1 << 30;
-
-/// Bytes to and from a server.
-pub(in crate::redis) trait ByteStream: AsyncRead + AsyncWrite + Send + Unpin {}
-
-impl<S: AsyncRead + AsyncWrite + Send + Unpin> ByteStream for S {}
 
 /// An exclusive stream of requests and replies.
 pub(in crate::redis) struct Transport {
@@ -44,7 +40,7 @@ impl Transport {
         if !std::mem::replace(&mut self.is_in_sync, false) {
             return Err(RedisError::Io("it was left in the middle of something".to_owned()));
         }
-        let replies = match tokio::time::timeout(self.timeout, self.round_trip(commands)).await {
+        let replies = match time::timeout(self.timeout, self.round_trip(commands)).await {
             Ok(replies) => replies?,
             Err(_) => return Err(RedisError::Io("no reply in time".to_owned())),
         };

@@ -12,6 +12,7 @@ use crate::redis::error::RedisError;
 use crate::redis::protocol::pipeline::Pipeline;
 use crate::redis::protocol::resp::Value;
 use crate::redis::protocol::transport::Transport;
+use crate::runtime::time;
 
 use super::slot_map::{SlotMap, TopologyView};
 
@@ -50,7 +51,7 @@ pub(in crate::redis) async fn ask(transport: &mut Transport, master: &str) -> Re
 pub(in crate::redis) async fn listen(sentinel: RedisEndpoint, tell: mpsc::Sender<()>) {
     loop {
         let _ = hear(&sentinel, &tell).await;
-        tokio::time::sleep(LISTEN_PAUSE).await;
+        time::sleep(LISTEN_PAUSE).await;
     }
 }
 

@@ -1,7 +1,6 @@
 //! The topology of a deployment: which node answers for which hash slot. Asks the Sentinels or the nodes of a Cluster
 //! when its view is stale, and tries one connection at a time to a server that fails. Does not know what is kept there.
 
-use std::collections::HashMap;
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -11,12 +10,14 @@ use tokio::sync::{Mutex as AsyncMutex, Notify, mpsc};
 use tracing::info;
 
 use crate::clock::{Clock, Moment};
+use crate::hashing::HashMap;
 use crate::redis::circuit_breaker::CircuitBreaker;
 use crate::redis::endpoints::deployment::Deployment;
 use crate::redis::endpoints::endpoint::RedisEndpoint;
 use crate::redis::endpoints::node::Node;
 use crate::redis::endpoints::url::DeploymentKind;
 use crate::redis::error::RedisError;
+use crate::runtime::time;
 
 use super::cluster;
 use super::sentinel;
@@ -44,6 +45,7 @@ impl Announcements {
             std::future::pending().await
         };
         tokio::select! {
+            biased;
             Some(()) = self.told.recv() => {}
             () = listening => {}
         }
@@ -181,7 +183,7 @@ impl Topology {
         let (at, breaker) = &mut *refreshes;
         breaker.try_acquire(self.clock.moment())?;
         if let Some(at) = at {
-            tokio::time::sleep((*at + REFRESH_PAUSE).since(self.clock.moment())).await;
+            time::sleep((*at + REFRESH_PAUSE).since(self.clock.moment())).await;
         }
         // What is invalidated while servers are asked is refreshed again.
         let invalidations = self.known.read().invalidations;
@@ -211,7 +213,7 @@ impl Topology {
         for endpoint in self.informants() {
             let kind = self.deployment.kind.clone();
             answers.push(async move {
-                match tokio::time::timeout(ANSWER_TIMEOUT, ask_one(&endpoint, &kind)).await {
+                match time::timeout(ANSWER_TIMEOUT, ask_one(&endpoint, &kind)).await {
                     Ok(answer) => answer,
                     Err(_) => Err(RedisError::Io("no answer in time".to_owned())),
                 }

@@ -10,6 +10,7 @@ use parking_lot::{Condvar, Mutex};
 use tokio::sync::{oneshot, watch};
 
 use crate::engine::SessionId;
+use crate::runtime::time;
 use crate::store::contract::StoreError;
 use crate::store::durability::{DurabilityTicket, DurableChange};
 use crate::store::metrics::Metrics;
@@ -118,7 +119,7 @@ impl Journal {
 
     /// Waits for a ticket, as long as an answer may take; returns whether it was honoured. It may yet be.
     pub(super) async fn wait(&self, ticket: DurabilityTicket, is_change: bool) -> bool {
-        let is_written = matches!(tokio::time::timeout(self.patience, ticket.0).await, Ok(Ok(())));
+        let is_written = matches!(time::timeout(self.patience, ticket.0).await, Ok(Ok(())));
         if is_change && !is_written {
             self.metrics.unknown_outcome();
         }

@@ -7,6 +7,7 @@ use tracing::debug;
 
 use crate::clock::{CHECK_INTERVAL, Clock};
 use crate::engine::{SessionId, Timestamp};
+use crate::runtime::time;
 use crate::store::contract::StoreError;
 use crate::store::durability::{Durability, DurabilityTicket, DurableChange};
 use crate::supervision::{Panicked, Supervisor};
@@ -38,7 +39,7 @@ impl Journaled {
                     Err(Panicked(_)) => {}
                 }
             }
-            tokio::time::sleep(CHECK_INTERVAL).await;
+            time::sleep(CHECK_INTERVAL).await;
         }
     }
 }
@@ -77,6 +78,7 @@ impl Durability for Journaled {
 
     async fn run(&self, clock: &Clock, has_deadlines: impl Fn() -> bool + Send + Sync) {
         tokio::select! {
+            biased;
             () = self.keep_time(clock, has_deadlines) => {}
             () = self.journal.ended() => {}
         }

@@ -152,6 +152,7 @@ impl<D: Durability> Deadlines for Memory<D> {
                 }
                 let earliest = Timestamp::from_ms(self.0.alarm.earliest_ms.load(Ordering::Acquire));
                 tokio::select! {
+                    biased;
                     () = self.0.clock.sleep_until(earliest) => {}
                     () = self.0.alarm.moved.notified() => {}
                 }
@@ -182,6 +183,7 @@ impl<D: Durability> Backend for Memory<D> {
     fn run(&self) -> BoxFuture<'_, ()> {
         Box::pin(async move {
             tokio::select! {
+                biased;
                 () = self.0.sweep() => {}
                 () = self.0.durability.run(&self.0.clock, || self.0.has_deadlines()) => {}
             }

@@ -1,7 +1,7 @@
 //! The state of the embedded store: shards of sessions, counts and bounds, and what they share. Does not know when a session
 //! is committed.
 
-use std::hash::{BuildHasher, RandomState};
+use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 use crate::client_address::ClientAddress;
 use crate::clock::Clock;
 use crate::engine::{Millis, SessionId, Timestamp};
+use crate::hashing::KeyedState;
 use crate::store::arrival::Arrivals;
 use crate::store::budget::BytesBudget;
 use crate::store::contract::{Listener, StoreError};
@@ -59,7 +60,7 @@ pub(super) struct EmbeddedStore<D> {
     pub(super) switches: RateWindows<SessionId>,
     pub(super) requests: RateWindows<ClientAddress>,
     pub(super) refusals: RateWindows<(SessionId, ClientAddress)>,
-    hasher: RandomState,
+    hasher: KeyedState,
     pub(super) shards: Box<[Mutex<SessionShard>]>,
     pub(super) sessions: AtomicUsize,
     /// What they take.
@@ -102,7 +103,7 @@ impl<D: Durability> EmbeddedStore<D> {
             switches: RateWindows::new(),
             requests: RateWindows::new(),
             refusals: RateWindows::new(),
-            hasher: RandomState::new(),
+            hasher: KeyedState::default(),
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
             sessions: AtomicUsize::new(0),
             alarm: DeadlineAlarm { earliest_ms: AtomicU64::new(u64::MAX), moved: Notify::new() },

@@ -1,10 +1,11 @@
 //! A shard of the sessions with all that is known of them: states, deadlines, lifetimes, tombstones, subscriptions. Does not
 //! know when it is locked, nor who receives updates.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 
 use crate::clock::Moment;
 use crate::engine::{Millis, SessionId, StateTag, Timestamp};
+use crate::hashing::HashMap;
 use crate::store::stored_state::StoredState;
 
 /// When to look again at a session that must be settled before it goes.

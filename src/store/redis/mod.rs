@@ -27,6 +27,7 @@ use crate::clock::Clock;
 use crate::engine::{SessionId, Timestamp};
 use crate::readiness::Finding;
 use crate::redis::{Keyspace, RedisServer, WakeUp};
+use crate::runtime;
 
 use super::arrival::Arrival;
 use super::metrics::Metrics;
@@ -104,7 +105,7 @@ impl RedisStore {
                 next += 1;
             }
             let patience = if next < all { CLOCK_PATIENCE } else { Duration::MAX };
-            match tokio::time::timeout(patience, asked.next()).await {
+            match runtime::time::timeout(patience, asked.next()).await {
                 Ok(Some((place, Ok(now)))) => {
                     if near.is_none() {
                         self.answers.store(place, Ordering::Relaxed);
@@ -194,6 +195,7 @@ impl Backend for RedisStore {
         Box::pin(async {
             let mut runs: FuturesUnordered<_> = self.shards.iter().map(RedisShard::run).collect();
             tokio::select! {
+                biased;
                 // One that is of no use any more is a fault of all.
                 _ = runs.next() => {}
                 () = self.server.follow() => {}

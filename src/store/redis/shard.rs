@@ -10,6 +10,7 @@ use crate::client_address::ClientAddress;
 use crate::clock::Clock;
 use crate::engine::{Millis, SessionId, Timestamp};
 use crate::redis::WakeUp;
+use crate::runtime::time;
 use crate::store::arrival::{Arrival, Arrivals};
 use crate::store::{
     Commit, CommitOutcome, Listener, Metrics, PendingAudit, RateLimit, RateLimitStatus, Read, StoreError, Subscribed,
@@ -155,7 +156,7 @@ impl RedisShard {
         if self.committers[committer].try_send(pending).is_err() {
             return Err(StoreError::Unavailable("too many changes are waiting"));
         }
-        let answered = match tokio::time::timeout(self.patience, answer).await {
+        let answered = match time::timeout(self.patience, answer).await {
             Ok(answered) => answered.unwrap_or(Err(StoreError::UnknownOutcome)),
             Err(_) if cancellation.withdraw() => Err(StoreError::Unavailable("the store does not answer in time")),
             Err(_) => Err(StoreError::UnknownOutcome),
@@ -172,7 +173,7 @@ impl RedisShard {
         self.subscriptions
             .send(SubscriptionRequest::Subscribe(id, reply))
             .map_err(|_| StoreError::Unavailable("the server stops"))?;
-        let joined = tokio::time::timeout(self.patience, joined).await;
+        let joined = time::timeout(self.patience, joined).await;
         let (Read { snapshot, now, .. }, subscription) =
             joined.map_err(|_| INTERRUPTED)?.unwrap_or(Err(INTERRUPTED))?;
         let countdown = snapshot.as_ref().map(|snapshot| snapshot.countdown()).unwrap_or_default();
@@ -199,6 +200,7 @@ impl RedisShard {
                 }
             };
             tokio::select! {
+                biased;
                 () = earliest => {}
                 () = self.timers.moved.notified() => {}
             }

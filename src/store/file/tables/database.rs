@@ -1,7 +1,6 @@
 //! The open database and how it is written: whole batches, each in one transaction. Blocking. Does not know who waits for
 //! a write.
 
-use std::collections::HashSet;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
@@ -9,6 +8,7 @@ use parking_lot::RwLock;
 use redb::Database;
 
 use crate::engine::SessionId;
+use crate::hashing::HashSet;
 use crate::store::durability::DurableChange;
 use crate::wire;
 
@@ -113,7 +113,7 @@ impl Tables {
 
 /// The last write of each session.
 fn newest<'o, 'a>(ops: &'o [WriteOp<'a>]) -> impl Iterator<Item = (SessionId, &'o WriteOp<'a>)> {
-    let mut seen = HashSet::with_capacity(ops.len());
+    let mut seen = HashSet::with_capacity_and_hasher(ops.len(), Default::default());
     let writes = ops.iter().rev().filter_map(|op| op.session().map(|id| (id, op)));
     writes.filter(move |(id, _)| seen.insert(*id))
 }

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use crate::hashing::HashMap;
 use crate::redis::{Partition, Pipeline, QueueKey, RedisError, is_addable, not_addable};
 use crate::store::RateLimit;
 use crate::store::redis::connection::RoundTrip;
@@ -51,7 +52,7 @@ impl<'s> CommitBatch<'s> {
             (arrival.is_none(), arrival)
         });
         let mut sessions: Vec<BatchSession> = Vec::with_capacity(commits.len());
-        let mut places = std::collections::HashMap::with_capacity(commits.len());
+        let mut places = HashMap::with_capacity_and_hasher(commits.len(), Default::default());
         let commits = commits
             .into_iter()
             .map(|pending| {

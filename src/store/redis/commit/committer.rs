@@ -18,6 +18,7 @@ use tracing::debug;
 
 use crate::clock::Moment;
 use crate::redis::RedisError;
+use crate::runtime::time;
 use crate::store::metrics::{Operation, Role};
 use crate::store::redis::connection::{Connector, LazyConnection};
 use crate::store::redis::jitter;
@@ -98,13 +99,13 @@ impl Committer {
             let mut batch = match self.retries.next(now) {
                 NextAttempt::Now(retry) => retry,
                 NextAttempt::DoubtUntil(due) => {
-                    tokio::time::sleep(due.since(now)).await;
+                    time::sleep(due.since(now)).await;
                     continue;
                 }
                 NextAttempt::RetryAt(due) => tokio::select! {
                     biased;
                     pending = self.inbox.recv() => self.first(pending?, now),
-                    () = tokio::time::sleep(due.since(now)) => continue,
+                    () = time::sleep(due.since(now)) => continue,
                 },
                 NextAttempt::Idle => {
                     let pending = self.inbox.recv().await?;

@@ -3,12 +3,12 @@
 //! is forgotten when the younger is full. Does not know whether other instances have changed it since: a comparison of
 //! bytes shows that.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use crate::engine::SessionId;
+use crate::hashing::HashMap;
 use crate::store::Record;
 use crate::wire::RecordHeader;
 
@@ -41,7 +41,7 @@ impl StateCache {
     /// Nothing yet; there are so many committers.
     pub(in crate::store::redis) fn new(committers: usize) -> Self {
         let bytes_max = BYTES_MAX / committers.max(1);
-        Self { bytes_max, young: HashMap::new(), old: HashMap::new(), bytes: 0 }
+        Self { bytes_max, young: HashMap::default(), old: HashMap::default(), bytes: 0 }
     }
 
     /// Remembers how a session was left.
@@ -128,7 +128,7 @@ mod tests {
         for n in 0..200 {
             cache.put(id(n), large.clone());
         }
-        let bytes = |all: &std::collections::HashMap<_, CachedState>| all.values().map(CachedState::len).sum::<usize>();
+        let bytes = |all: &HashMap<_, CachedState>| all.values().map(CachedState::len).sum::<usize>();
         assert_eq!(cache.bytes, bytes(&cache.young));
         let most = cache.bytes_max + large.len();
         assert!(bytes(&cache.young) <= most && bytes(&cache.old) <= most);

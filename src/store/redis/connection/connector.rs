@@ -103,6 +103,15 @@ impl Connector {
         }
     }
 
+    /// Finds out whether the server is still away when a connection could not be made, although others stand: perhaps
+    /// nobody else needs one.
+    pub(in crate::store::redis) async fn look_again(&self) {
+        if self.health.server.trouble().is_some() {
+            // What comes of it is noted.
+            let _ = self.connect().await;
+        }
+    }
+
     async fn examine(&self, mut connection: RedisConnection) -> Result<RedisConnection, RedisError> {
         // A second connection waits: nothing is committed to another run before its losses are known.
         let mut run = self.examination.run.lock().await;

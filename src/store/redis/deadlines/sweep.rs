@@ -8,6 +8,7 @@ use tracing::warn;
 
 use crate::engine::{SessionId, Timestamp, Uuid};
 use crate::redis::{Partition, Pipeline, RedisError, resp::Value};
+use crate::runtime::time;
 use crate::store::metrics::{Operation, Rejected, Role};
 use crate::store::redis::connection::{Connector, LazyConnection, RoundTrip};
 use crate::store::redis::health::Inspection;
@@ -36,7 +37,10 @@ pub(in crate::store::redis) async fn sweep(connector: &Arc<Connector>, timers: &
         round += 1;
         connector.checked(&looked);
         let pause = match looked {
-            Ok(()) => INTERVAL,
+            Ok(()) => {
+                connector.look_again().await;
+                INTERVAL
+            }
             Err(_) if connector.health().server.is_misled() => return,
             Err(error) => {
                 connector.failed(&error);
@@ -44,7 +48,7 @@ pub(in crate::store::redis) async fn sweep(connector: &Arc<Connector>, timers: &
                 RETRY_INTERVAL
             }
         };
-        tokio::time::sleep(pause).await;
+        time::sleep(pause).await;
     }
 }
 

@@ -1,12 +1,13 @@
 //! The deadlines that this instance knows of: of the sessions that it changed last, and of those that a
 //! sweep found overdue. Does not know how they are fired.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::BTreeSet;
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::engine::{SessionId, Timestamp};
+use crate::hashing::{HashMap, HashSet};
 
 /// Deadlines that are kept at most; what is beyond is found by the sweep.
 const TIMERS_MAX: usize = 200_000;

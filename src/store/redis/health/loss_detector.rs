@@ -2,7 +2,7 @@
 //! before anything is committed there, since such a server may have forgotten it. Does not know what the
 //! changes were.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use tracing::{error, info};
 
 use crate::clock::Moment;
 use crate::engine::{SessionId, StateTag};
+use crate::hashing::HashMap;
 use crate::redis::{Keyspace, Pipeline, RedisConnection, RedisError};
 use crate::store::Metrics;
 use crate::store::redis::replies;

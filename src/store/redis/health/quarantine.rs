@@ -1,12 +1,12 @@
 //! Values in Redis that are no state of ours: each is logged once, and counted. Does not know who may repair it.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasher, RandomState};
+use std::hash::BuildHasher;
 
 use parking_lot::Mutex;
 use tracing::error;
 
 use crate::engine::SessionId;
+use crate::hashing::{HashMap, KeyedState};
 use crate::store::metrics::{Metrics, Rejected};
 
 /// Values that are remembered, so that none is logged twice; all are forgotten when there are more.
@@ -15,7 +15,7 @@ const VALUES_MAX: usize = 4_096;
 /// Values that were logged.
 #[derive(Default)]
 pub(in crate::store::redis) struct Quarantine {
-    hasher: RandomState,
+    hasher: KeyedState,
     told: Mutex<HashMap<SessionId, u64>>,
 }
 

@@ -7,6 +7,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::client_address::ClientAddress;
 use crate::engine::{SessionId, Timestamp};
+use crate::runtime::time;
 use crate::store::{PendingAudit, RateLimit, RateLimitStatus, Read, StoreError};
 use crate::wire::RecordBody;
 
@@ -75,7 +76,7 @@ impl ReaderPool {
         patience: Duration,
         lookup: impl FnOnce(ReplyTo<T>) -> Lookup,
     ) -> Result<T, StoreError> {
-        match tokio::time::timeout(patience, self.begin(lookup)?).await {
+        match time::timeout(patience, self.begin(lookup)?).await {
             Ok(answered) => answered.unwrap_or(Err(AWAY)),
             Err(_) => Err(AWAY),
         }

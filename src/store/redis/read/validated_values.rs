@@ -2,11 +2,10 @@
 //! by bytes: two generations, of which the older one is forgotten when the younger is full. Does not know what is in
 //! them.
 
-use std::collections::HashMap;
-
 use bytes::Bytes;
 
 use crate::engine::SessionId;
+use crate::hashing::HashMap;
 
 /// Bytes in a generation, of all readers together.
 const BYTES_MAX: usize = 4 << 20;
@@ -27,7 +26,7 @@ impl ValidatedValues {
     /// Nothing yet; there are so many readers.
     pub(in crate::store::redis) fn new(readers: usize) -> Self {
         let bytes_max = BYTES_MAX / readers.max(1);
-        Self { bytes_max, young: HashMap::new(), old: HashMap::new(), bytes: 0 }
+        Self { bytes_max, young: HashMap::default(), old: HashMap::default(), bytes: 0 }
     }
 
     /// A value that is part of all that came, as bytes of its own; `Err` is what `check` says of it.
@@ -86,9 +85,7 @@ mod tests {
         for n in 0..100 {
             assert!(checked.admit(id(n), &large, |_| Ok(())).is_ok());
         }
-        let bytes = |all: &std::collections::HashMap<_, Bytes>| -> usize {
-            all.values().map(|value| value.len() + ENTRY_LEN).sum()
-        };
+        let bytes = |all: &HashMap<_, Bytes>| -> usize { all.values().map(|value| value.len() + ENTRY_LEN).sum() };
         assert_eq!(checked.bytes, bytes(&checked.young));
         let most = checked.bytes_max + large.len() + ENTRY_LEN;
         assert!(bytes(&checked.young) <= most && bytes(&checked.old) <= most);

@@ -101,6 +101,8 @@ impl Channel {
         let was_stale = std::mem::take(&mut self.is_stale);
         if !self.is_heard || was_stale {
             self.is_heard = true;
+            // All who watch it now are shown this.
+            self.told = state.map(|(tag, _)| tag);
             self.newest = state.map(|(tag, made)| NewestState { tag, made, is_read: false, is_end: false });
         }
         std::mem::take(&mut self.held)

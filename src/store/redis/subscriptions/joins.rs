@@ -1,10 +1,12 @@
 //! Joins: all subscribers that wait join together, with one subscription and one read of their states, while updates go
 //! on; and sessions without subscribers are unsubscribed from. Does not know what is published.
 
-use std::collections::HashMap;
+use std::sync::Arc;
 
 use crate::engine::SessionId;
+use crate::hashing::HashMap;
 use crate::redis::Subscriber;
+use crate::runtime::time;
 use crate::store::redis::read::Lookup;
 use crate::store::{Read, Snapshot, StoreError};
 
@@ -30,17 +32,19 @@ impl WatchedSessions {
         let is_new = |id: &&SessionId| self.watched.get(*id).is_none_or(|channel| !channel.is_heard);
         let channels: Vec<_> = ids.iter().filter(is_new).map(|id| self.channel_name(*id)).collect();
         let subscription = (!channels.is_empty()).then(|| subscriber.subscribe(channels));
-        let (readers, patience) = (self.readers.clone(), self.readers.patience());
+        let (readers, patience, connector) =
+            (self.readers.clone(), self.readers.patience(), Arc::clone(&self.connector));
+        let moment = move || connector.server_clock().moment();
         let reads: Reads = Box::pin(async move {
             if let Some(subscription) = subscription {
                 subscription.await?;
             }
             let ask = |id| (id, readers.begin(|reply| Lookup::State(id, reply)));
-            let (asked, until) = (ids.into_iter().map(ask).collect::<Vec<_>>(), tokio::time::Instant::now() + patience);
-            let mut reads = HashMap::with_capacity(asked.len());
+            let (asked, until) = (ids.into_iter().map(ask).collect::<Vec<_>>(), moment() + patience);
+            let mut reads = HashMap::with_capacity_and_hasher(asked.len(), Default::default());
             for (id, answer) in asked {
                 let read = match answer {
-                    Ok(answer) => match tokio::time::timeout_at(until, answer).await {
+                    Ok(answer) => match time::timeout(until.since(moment()), answer).await {
                         Ok(Ok(read)) => read,
                         Ok(Err(_)) | Err(_) => Err(StoreError::Unavailable("the store does not answer")),
                     },

@@ -5,6 +5,7 @@ use bytes::Bytes;
 
 use crate::engine::{Event, Millis, SessionId, Timestamp};
 use crate::redis::RedisError;
+use crate::runtime::time;
 use crate::store::redis::read::{Lookup, StoredRecord};
 use crate::store::{Snapshot, StoreError, Update};
 use crate::wire::{self, RecordBody};
@@ -88,7 +89,7 @@ impl WatchedSessions {
         let away = || RedisError::Io("watched sessions cannot be read".to_owned());
         let mut all = Vec::with_capacity(ids.len());
         for (id, answer) in asked.ok_or_else(away)? {
-            match tokio::time::timeout(self.readers.patience(), answer).await {
+            match time::timeout(self.readers.patience(), answer).await {
                 Ok(Ok(Ok(found))) => all.push((id, found)),
                 // Other instances cannot read it either.
                 Ok(Ok(Err(StoreError::Unreadable))) => {}
@@ -104,7 +105,7 @@ impl WatchedSessions {
         let patience = self.readers.patience();
         Box::pin(async move {
             let Ok(answer) = answer else { return FinishedRead { id, cause, found: None } };
-            let found = match tokio::time::timeout(patience, answer).await {
+            let found = match time::timeout(patience, answer).await {
                 Ok(Ok(Ok(found))) => Some(found),
                 Ok(Ok(Err(_)) | Err(_)) | Err(_) => None,
             };

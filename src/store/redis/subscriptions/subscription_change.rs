@@ -1,10 +1,10 @@
 //! A change of the subscribed channels: new subscriptions with the states that they begin with, or the end of old ones.
 //! Does not know who subscribes.
 
-use std::collections::HashMap;
 use std::pin::Pin;
 
 use crate::engine::SessionId;
+use crate::hashing::HashMap;
 use crate::redis::{PendingSubscribe, RedisError};
 use crate::store::{Read, StoreError};
 

@@ -7,10 +7,10 @@
 use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use tokio::time::MissedTickBehavior;
 use tracing::{debug, info, warn};
 
 use crate::redis::RedisError;
+use crate::runtime::time::{self, Ticks};
 use crate::store::Update;
 use crate::store::metrics::Role;
 use crate::store::redis::jitter;
@@ -62,8 +62,7 @@ impl WatchedSessions {
         }
         self.catch_up().await?;
         self.found();
-        let mut tick = tokio::time::interval(TICK);
-        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut ticks = Ticks::new(TICK);
         let (mut heard, mut probed) = (self.moment(), false);
         let mut looks: FuturesUnordered<PendingRead> = FuturesUnordered::new();
         loop {
@@ -99,7 +98,7 @@ impl WatchedSessions {
                     }
                     None => return Err(RedisError::Io("the connection for updates was closed".to_owned())),
                 },
-                _ = tick.tick() => {
+                () = ticks.tick() => {
                     panic_point("updates", "");
                     if !subscriber.is_current() {
                         return Err(RedisError::Moved("updates are published by another server now".to_owned()));
@@ -183,10 +182,11 @@ impl WatchedSessions {
 
     /// Waits a little before the reconnect; `false` when no further requests can come.
     async fn pause(&mut self) -> bool {
-        let pause = tokio::time::sleep(jitter::between_us(RECONNECT_PAUSE_US.0, RECONNECT_PAUSE_US.1));
+        let pause = time::sleep(jitter::between_us(RECONNECT_PAUSE_US.0, RECONNECT_PAUSE_US.1));
         let mut pause = std::pin::pin!(pause);
         loop {
             tokio::select! {
+                biased;
                 () = &mut pause => return true,
                 ask = self.inbox.recv() => match ask {
                     Some(ask) => self.take(ask),

@@ -1,7 +1,6 @@
 //! The sessions that have subscribers in this instance, with their channels, and subscribers that wait. Does not know
 //! what is published, nor when a connection is lost.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
@@ -9,6 +8,7 @@ use tracing::debug;
 
 use crate::clock::Moment;
 use crate::engine::{SessionId, Timestamp};
+use crate::hashing::HashMap;
 use crate::random;
 use crate::store::metrics::Rejected;
 use crate::store::redis::connection::Connector;
@@ -71,7 +71,7 @@ impl WatchedSessions {
             readers,
             requests,
             inbox,
-            watched: HashMap::new(),
+            watched: HashMap::default(),
             lapses: Lapses::default(),
             waiting: Vec::new(),
             change: SubscriptionChange::None,

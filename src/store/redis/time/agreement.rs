@@ -21,22 +21,8 @@ use super::server_clock::{RawReading, ServerClock};
 /// How often it is tried to write a correction, or to find another's right.
 const TRIES_MAX: usize = 3;
 
-/// ```text
-/// KEYS  the correction
-/// ARGV  what was found there, empty if nothing; what is to be there
-/// ```
-/// Returns what is there then, of whatever type it was.
-const SCRIPT: &str = r"#!lua flags=allow-oom
-local found = redis.pcall('GET', KEYS[1])
-if type(found) ~= 'string' then
-  found = ''
-end
-if found ~= ARGV[1] then
-  return found
-end
-redis.call('SET', KEYS[1], ARGV[2])
-return ARGV[2]
-";
+/// What it does: its keys, its arguments and its reply are described there.
+const SCRIPT: &str = include_str!("../scripts/agree.lua");
 
 /// A correction that is to be written in the place of what was found.
 #[derive(Debug)]

@@ -9,6 +9,7 @@ use tracing::{info, warn};
 
 use crate::clock::{Clock, Moment};
 use crate::engine::Timestamp;
+use crate::runtime::time;
 use crate::store::Metrics;
 
 use super::correction::{Cause, Correction};
@@ -103,14 +104,14 @@ impl ServerClock {
     pub(in crate::store::redis) async fn sleep_until(&self, at: Timestamp) {
         loop {
             let Some(now_us) = self.now_us() else {
-                tokio::time::sleep(SLEEP_UNKNOWN).await;
+                time::sleep(SLEEP_UNKNOWN).await;
                 continue;
             };
             let left_us = at.as_ms().saturating_mul(1_000).saturating_sub(now_us);
             if left_us == 0 {
                 return;
             }
-            tokio::time::sleep(Duration::from_micros(left_us).min(SLEEP_MAX)).await;
+            time::sleep(Duration::from_micros(left_us).min(SLEEP_MAX)).await;
         }
     }
 

@@ -1,4 +1,4 @@
-//! What the audit queue's Lua scripts do, in Rust. Does not know jobs beyond what the scripts know of them.
+//! What the server's Lua scripts do, in Rust. Does not know jobs beyond what the scripts know of them.
 
 use crate::redis::{FakeRedis, Reply, Script, ScriptContext, ScriptError};
 
@@ -6,7 +6,7 @@ type Words<'a> = &'a [Vec<u8>];
 type Result<T = Reply> = std::result::Result<T, ScriptError>;
 
 /// The scripts, and what each does.
-pub const SCRIPTS: [(&str, Script); 7] = [
+pub const SCRIPTS: [(&str, Script); 9] = [
     (include_str!("../../src/audit/scripts/fetch.lua"), fetch),
     (include_str!("../../src/audit/scripts/ack.lua"), ack),
     (include_str!("../../src/audit/scripts/renew.lua"), renew),
@@ -14,6 +14,8 @@ pub const SCRIPTS: [(&str, Script); 7] = [
     (include_str!("../../src/audit/scripts/reap.lua"), reap),
     (include_str!("../../src/audit/scripts/redrive.lua"), redrive),
     (include_str!("../../src/audit/scripts/drop.lua"), drop),
+    (include_str!("../../src/store/redis/scripts/delete.lua"), delete),
+    (include_str!("../../src/store/redis/scripts/agree.lua"), agree),
 ];
 
 /// Teaches a server all of them.
@@ -207,6 +209,42 @@ fn drop(redis: &mut ScriptContext<'_>, keys: Words<'_>, args: Words<'_>) -> Resu
         redis.call(&[b"HDEL", pending, session])?;
     }
     Ok(Reply::Int(1))
+}
+
+fn delete(redis: &mut ScriptContext<'_>, keys: Words<'_>, args: Words<'_>) -> Result {
+    let (
+        [session, deadlines, queue @ ..],
+        [loaded, seconds, tombstone, id, publish, first, frame, second, message, audit @ ..],
+    ) = (keys, args)
+    else {
+        return Err(arguments());
+    };
+    if redis.call(&[b"GET", session])? != Reply::Bulk(loaded.clone()) {
+        return Ok(Reply::Int(0));
+    }
+    redis.call(&[b"SETEX", session, seconds, tombstone])?;
+    redis.call(&[b"ZREM", deadlines, id])?;
+    if let ([wait, pending, bytes], [job, tag]) = (queue, audit) {
+        redis.call(&[b"RPUSH", wait, job])?;
+        redis.call(&[b"HSET", pending, id, tag])?;
+        redis.call(&[b"INCRBY", bytes, job.len().to_string().as_bytes()])?;
+    }
+    redis.call(&[publish, first, frame])?;
+    redis.call(&[publish, second, message])?;
+    Ok(Reply::Int(1))
+}
+
+fn agree(redis: &mut ScriptContext<'_>, keys: Words<'_>, args: Words<'_>) -> Result {
+    let ([clock], [found, next]) = (keys, args) else { return Err(arguments()) };
+    let present = match redis.pcall(&[b"GET", clock]) {
+        Reply::Bulk(present) => present,
+        _ => Vec::new(),
+    };
+    if present != *found {
+        return Ok(Reply::Bulk(present));
+    }
+    redis.call(&[b"SET", clock, next])?;
+    Ok(Reply::Bulk(next.clone()))
 }
 
 /// Changes how many jobs of a session are out of order, and forgets it at none.

@@ -1,0 +1,182 @@
+//! Clients: each asks one instance after the other, and takes down what comes of it. Does not know what is right.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::future::{Either, select};
+use synckairos::engine::{
+    Command, Millis, Mode, NewParticipant, NewSession, OnTimeout, ParticipantId, Patch, Precondition, SessionId, Uuid,
+};
+use synckairos::sessions::{Applied, CommandRequest, Failure, Sessions};
+use synckairos::store::StoreError;
+use tokio::sync::oneshot;
+
+use super::instance::Instance;
+use super::operation::{Answer, Kind, Operation};
+use crate::dice::Dice;
+use crate::scheduler::Scheduler;
+
+/// How long a client waits for an answer.
+const PATIENCE: Duration = Duration::from_secs(4);
+/// Participants of a session.
+const PARTICIPANTS: u64 = 3;
+
+/// The instances of a run, as far as they are up.
+pub type Instances = Arc<Mutex<Vec<Option<Arc<Instance>>>>>;
+
+/// What all clients of a run share.
+#[derive(Clone)]
+pub struct Clients {
+    /// When.
+    pub scheduler: Scheduler,
+    /// Whom.
+    pub instances: Instances,
+    /// About what.
+    pub sessions: Arc<[SessionId]>,
+    /// What came of it.
+    pub history: Arc<Mutex<Vec<Operation>>>,
+}
+
+impl Clients {
+    /// One client asks until some time.
+    pub async fn ask_until(self, mut dice: Dice, until: Duration, pause: Duration) {
+        while self.scheduler.now() < until {
+            let most = u64::try_from(pause.as_micros()).unwrap_or(u64::MAX - 1);
+            self.scheduler.sleep(Duration::from_micros(dice.below(most + 1))).await;
+            let index = dice.index(self.sessions.len());
+            let kind = kind(&mut dice);
+            self.ask(&mut dice, self.sessions[index], kind).await;
+        }
+    }
+
+    /// Asks any instance that is up.
+    pub async fn ask(&self, dice: &mut Dice, session: SessionId, kind: Kind) -> Option<Answer> {
+        let all = self.instances.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let index = dice.index(all.len());
+        let instance = all.get(index)?.clone()?;
+        Some(self.ask_one(&instance, index, dice, session, kind).await)
+    }
+
+    /// Asks an instance.
+    pub async fn ask_one(
+        &self,
+        instance: &Arc<Instance>,
+        index: usize,
+        dice: &mut Dice,
+        session: SessionId,
+        kind: Kind,
+    ) -> Answer {
+        let asked_at = self.scheduler.now();
+        let number = {
+            let mut history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
+            let number = history.len() as u64;
+            let answer = Answer::Unknown;
+            let operation =
+                Operation { number, instance: index, session, kind, asked_at, answered_at: Duration::MAX, answer };
+            history.push(operation);
+            number
+        };
+        let (reply, answer) = oneshot::channel();
+        let (sessions, mut own) = (instance.sessions.clone(), dice.split());
+        instance.machine.run(async move {
+            // A client that has gone away is not told.
+            let _ = reply.send(carry_out(&sessions, &mut own, session, kind, number).await);
+        });
+        let answer = match select(answer, std::pin::pin!(self.scheduler.sleep(PATIENCE))).await {
+            Either::Left((Ok(answer), _)) => answer,
+            Either::Left((Err(_), _)) | Either::Right(_) => Answer::Unknown,
+        };
+        let mut history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(operation) = usize::try_from(number).ok().and_then(|number| history.get_mut(number)) {
+            operation.answered_at = self.scheduler.now();
+            operation.answer = answer.clone();
+        }
+        answer
+    }
+}
+
+/// What to ask next: mostly what makes a session go on.
+fn kind(dice: &mut Dice) -> Kind {
+    match dice.below(32) {
+        0..3 => Kind::Create,
+        3..6 => Kind::Start,
+        6..15 => Kind::Switch,
+        15..17 => Kind::Pause,
+        17..20 => Kind::Resume,
+        20..26 => Kind::Patch,
+        26 => Kind::Complete,
+        27 => Kind::Cancel,
+        28..30 => Kind::Delete,
+        _ => Kind::Read,
+    }
+}
+
+async fn carry_out(sessions: &Sessions, dice: &mut Dice, id: SessionId, kind: Kind, number: u64) -> Answer {
+    let command = match kind {
+        Kind::Create => return answer(sessions.create(sessions.arrive(id), new_session(dice, id)).await),
+        Kind::Read => {
+            return match sessions.read(id).await {
+                Ok(view) => Answer::Done(Some(view.snapshot.tag)),
+                Err(failure) => failed(&failure),
+            };
+        }
+        Kind::Start => Command::Start,
+        Kind::Switch => Command::Switch { next: None, current: None },
+        Kind::Pause => Command::Pause,
+        Kind::Resume => Command::Resume,
+        Kind::Patch => {
+            let metadata = Some(Some(Operation::mark(number).into()));
+            Command::Patch(Patch { metadata, ..Patch::default() })
+        }
+        Kind::Complete => Command::Complete,
+        Kind::Cancel => Command::Cancel,
+        Kind::Delete => Command::Delete,
+    };
+    let request = CommandRequest { precondition: Precondition::default(), ..CommandRequest::from(command) };
+    answer(sessions.change(id, sessions.arrive(id), request).await.result)
+}
+
+fn answer(result: Result<Applied, Failure>) -> Answer {
+    match result {
+        // A switch that comes too late does nothing.
+        Ok(Applied { outcome, .. }) if outcome.late => Answer::Refused,
+        Ok(Applied { record, .. }) => Answer::Done(record.map(|record| record.session().tag())),
+        Err(failure) => failed(&failure),
+    }
+}
+
+fn failed(failure: &Failure) -> Answer {
+    match failure {
+        Failure::Refused(..) => Answer::Refused,
+        Failure::Store(StoreError::UnknownOutcome | StoreError::Broken) => Answer::Unknown,
+        Failure::Store(StoreError::Unavailable(_) | StoreError::Unreadable | StoreError::Newer | StoreError::Fault)
+        | Failure::Limited(_)
+        | Failure::NoHistory => Answer::NotDone,
+    }
+}
+
+fn new_session(dice: &mut Dice, id: SessionId) -> NewSession {
+    let length = |dice: &mut Dice| Millis::new(50 + dice.below(1_500));
+    let participants = (0..PARTICIPANTS).map(|index| NewParticipant {
+        id: ParticipantId(Uuid::from_bits(id.0.bits() + 1 + u128::from(index))),
+        index,
+        total_time: length(dice),
+        group: None,
+    });
+    let participants: Vec<_> = participants.collect();
+    let mode = Mode::ALL[dice.index(Mode::ALL.len())];
+    let increment = if dice.is_one_in(2) { Millis::ZERO } else { Millis::new(dice.below(300)) };
+    NewSession {
+        id,
+        mode,
+        total_time: Millis::new(participants.iter().map(|participant| participant.total_time.as_ms()).sum()),
+        participants,
+        groups: Vec::new(),
+        time_per_cycle: (mode == Mode::PerCycle).then(|| length(dice)),
+        increment,
+        max_time: None,
+        on_timeout: OnTimeout::ALL[dice.index(OnTimeout::ALL.len())],
+        warn_at: [].into(),
+        metadata: None,
+    }
+}

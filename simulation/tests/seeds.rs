@@ -1,0 +1,83 @@
+//! Seeds: each is a run of instances, clients and faults of its own, and all checks hold of it. `SEEDS` says how many,
+//! `FIRST_SEED` where they begin, and `SEED` which one alone; one that fails is shrunk, and printed with the command that
+//! repeats it.
+
+use std::collections::BTreeSet;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use simulation::dice::Dice;
+use simulation::world::plan::Plan;
+use simulation::world::shrink;
+
+/// How many seeds are tried unless somebody says so.
+const SEEDS: u64 = 300;
+/// Failing seeds that are shrunk, at most.
+const SHRUNK_MAX: usize = 3;
+
+fn number(name: &str) -> Option<u64> {
+    let given = std::env::var(name).ok()?;
+    Some(given.parse().unwrap_or_else(|_| panic!("{name} is a number, not {given:?}")))
+}
+
+fn plan(seed: u64) -> Plan {
+    Plan::new(&mut Dice::new(seed).split())
+}
+
+#[test]
+fn all_checks_hold_of_every_seed() {
+    let one = number("SEED");
+    let first = one.or_else(|| number("FIRST_SEED")).unwrap_or_default();
+    let count = if one.is_some() { 1 } else { number("SEEDS").unwrap_or(SEEDS) };
+    let (next, failed) = (AtomicU64::new(first), Mutex::new(Vec::new()));
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= first + count {
+                        return;
+                    }
+                    let violations = shrink::failure(seed, &plan(seed));
+                    if !violations.is_empty() {
+                        failed.lock().expect("nobody panics").push((seed, violations));
+                    }
+                }
+            });
+        }
+    });
+    let mut failed = failed.into_inner().expect("nobody panics");
+    failed.sort_by_key(|(seed, _)| *seed);
+    for (seed, violations) in &failed {
+        println!("seed {seed}: {:?}", violations.iter().map(|violation| violation.check).collect::<BTreeSet<_>>());
+    }
+    for (seed, _) in failed.iter().take(SHRUNK_MAX) {
+        let (smallest, violations) = shrink::shrink(*seed, plan(*seed));
+        println!("\nseed {seed}, shrunk: {smallest:#?}");
+        for violation in violations {
+            println!("  {}: {}", violation.check, violation.found);
+        }
+        if one.is_some() {
+            tell(*seed, &smallest);
+        }
+        println!("repeat it: SEED={seed} cargo test -p simulation --test seeds -- --nocapture");
+    }
+    assert!(failed.is_empty(), "{} of {count} seeds from {first} failed", failed.len());
+}
+
+/// What the server logs in a run: RUST_LOG says how much.
+fn tell(seed: u64, plan: &Plan) {
+    let filter = tracing_subscriber::EnvFilter::from_default_env();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).without_time().with_test_writer();
+    tracing::subscriber::with_default(log.finish(), || shrink::failure(seed, plan));
+}
+
+#[test]
+fn a_seed_repeats_its_run() {
+    for seed in 0..20 {
+        let story = |outcome: simulation::world::run::Outcome| format!("{:?} {:?}", outcome.history, outcome.writes);
+        let [one, other] = [(), ()].map(|()| story(simulation::world::run::run(seed, plan(seed))));
+        assert_eq!(one, other, "seed {seed}");
+    }
+}
