@@ -15,25 +15,41 @@ use test_support::sources::files;
 /// Every module and which others it may name; `main` is the program.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("engine", &[]),
-    ("clock", &["engine"]),
+    ("runtime", &[]),
+    ("clock", &["engine", "runtime"]),
     ("memory_limit", &[]),
-    ("random", &[]),
+    ("random", &["runtime"]),
+    ("hashing", &["random"]),
     ("client_address", &[]),
     ("process", &["engine"]),
-    ("supervision", &["clock", "random"]),
+    ("supervision", &["clock", "random", "runtime"]),
     ("readiness", &[]),
-    ("timekeeping", &["clock", "supervision"]),
+    ("timekeeping", &["clock", "runtime", "supervision"]),
     ("wire", &["engine"]),
     ("secret", &[]),
     ("auth", &["engine", "clock", "random", "client_address", "wire", "secret"]),
     ("tls", &[]),
-    ("redis", &["engine", "clock", "client_address", "secret", "supervision", "tls"]),
-    ("audit", &["random", "engine", "wire", "clock", "supervision", "redis"]),
-    ("store", &["random", "engine", "wire", "clock", "client_address", "supervision", "readiness", "redis"]),
-    ("instances", &["supervision", "redis", "store"]),
+    ("redis", &["hashing", "runtime", "engine", "clock", "client_address", "secret", "supervision", "tls"]),
+    ("audit", &["random", "runtime", "engine", "wire", "clock", "supervision", "redis"]),
+    (
+        "store",
+        &[
+            "hashing",
+            "random",
+            "runtime",
+            "engine",
+            "wire",
+            "clock",
+            "client_address",
+            "supervision",
+            "readiness",
+            "redis",
+        ],
+    ),
+    ("instances", &["runtime", "supervision", "redis", "store"]),
     ("postgres", &["random", "engine", "wire", "secret", "tls", "clock", "supervision", "audit", "store"]),
-    ("sessions", &["engine", "client_address", "supervision", "wire", "store"]),
-    ("deadlines", &["engine", "supervision", "store", "sessions"]),
+    ("sessions", &["hashing", "runtime", "engine", "client_address", "supervision", "wire", "store"]),
+    ("deadlines", &["hashing", "runtime", "engine", "supervision", "store", "sessions"]),
     ("problem", &["engine", "auth", "wire", "store", "sessions"]),
     ("shutdown", &[]),
     ("caller", &["client_address", "engine", "auth"]),
@@ -82,6 +98,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "clock",
             "memory_limit",
             "random",
+            "runtime",
             "client_address",
             "process",
             "timekeeping",
@@ -142,7 +159,7 @@ const LIVES_IN: &[(&str, &[&str])] = &[
     ("hyper_util", &["http/"]),
     ("tokio_tungstenite", &["ws/"]),
     ("flate2", &["http/compression.rs"]),
-    ("futures_util", &["ws/", "http/", "redis/", "store/redis/", "supervision/"]),
+    ("futures_util", &["runtime/", "ws/", "http/", "redis/", "store/redis/", "supervision/"]),
     ("redis", &["redis/"]),
     ("redb", &["store/file/tables/"]),
     ("tokio_postgres", &["postgres/"]),
@@ -409,6 +426,24 @@ fn only_the_clock_asks_for_the_time() {
     assert_eq!(asks, ["clock.rs"]);
 }
 
+/// What a simulation runs waits, and spawns, by the runtime alone.
+#[test]
+fn what_is_simulated_waits_by_the_runtime() {
+    let simulated =
+        ["clock", "redis", "audit", "store", "instances", "sessions", "deadlines", "supervision", "timekeeping"];
+    for source in sources().iter().filter(|source| simulated.contains(&source.module())) {
+        for real in ["tokio::time", "JoinSet", "RandomState", "collections::HashMap", "collections::HashSet"] {
+            assert!(!source.code.contains(real), "{} uses {real}", source.path);
+        }
+        let selects = source.code.split("select! {").skip(1);
+        let is_biased = |select: &str| {
+            let mut lines = select.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("//"));
+            lines.next() == Some("biased;")
+        };
+        assert!(selects.clone().all(is_biased), "{} leaves it to chance which of several is first", source.path);
+    }
+}
+
 /// Nobody forgets what it spawned: `supervision` notices how it ends, and these few say why they need not ask it.
 #[test]
 fn only_supervision_spawns() {
@@ -422,13 +457,13 @@ fn only_supervision_spawns() {
         "postgres/connection.rs",
     ];
     let mut found = BTreeSet::new();
-    for source in sources().iter().filter(|source| source.module() != "supervision") {
-        let spawns = ["tokio::spawn", "spawn_blocking", "thread::spawn", "thread::Builder"];
+    for source in sources().iter().filter(|source| !["runtime", "supervision"].contains(&source.module())) {
+        let spawns = ["tokio::spawn", "runtime::spawn", "spawn_blocking", "thread::spawn", "thread::Builder"];
         if spawns.iter().any(|spawn| source.code.contains(spawn)) {
             assert!(own.contains(&&*source.path), "{} spawns by itself", source.path);
             found.insert(source.path.clone());
         }
-        if source.code.contains("JoinSet") {
+        if ["JoinSet", "TaskSet"].iter().any(|set| source.code.contains(set)) {
             let loose = source.code.split(".spawn(").skip(1).map(|rest| rest.trim_start().lines().next());
             let is_kept =
                 |given: &str| ["guarded(", "keep(", "\"", "deadlines::fire("].iter().any(|by| given.contains(by));

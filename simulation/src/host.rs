@@ -84,6 +84,11 @@ impl RedisHost {
         host.epoch_us = host.epoch_us.saturating_add_signed(by_us);
     }
 
+    /// What its clock shows, in microseconds since 1970.
+    pub fn now_us(&self) -> u64 {
+        self.host().now_us()
+    }
+
     /// What it keeps now.
     pub fn snapshot(&self) -> FakeRedis {
         self.host().redis.clone()

@@ -1,17 +1,19 @@
-//! What a deterministic simulation of SyncKairos runs on: a Redis in memory, what the server uses of it, on a network
-//! where things go wrong; and a scheduler whose choices and time a seed repeats. Does not know SyncKairos.
+//! A deterministic simulation of SyncKairos: instances of it on a scheduler whose choices and time a seed repeats, a network
+//! where things go wrong, and a Redis in memory. Only `world` knows SyncKairos.
 //!
 //! ```text
+//! world       instances, clients, faults  world/
 //! scheduler   tasks, processes, time      scheduler.rs
 //! network     streams that can be cut     stream.rs
 //! host        a Redis on the network      host.rs
-//!   redis     what it does                redis/, scripts.rs
+//!   redis     what it does                redis/
+//!   scripts   what the Lua scripts do     scripts.rs
 //! ```
 
-pub mod scripts;
 pub mod dice;
 pub mod host;
 pub mod redis;
 pub mod scheduler;
+pub mod scripts;
 pub mod stream;
 pub mod world;

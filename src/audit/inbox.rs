@@ -6,10 +6,10 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, TrySendError};
 use tokio::sync::Notify;
 
-use super::writer_thread::Assignment;
+use super::assignment::Assignment;
 
 /// Where a thread is assigned batches.
-pub(super) struct Outbox {
+pub(super) struct InboxSender {
     sender: Sender<Assignment>,
     assigned: Arc<Notify>,
 }
@@ -21,14 +21,14 @@ pub(super) struct Inbox {
 }
 
 /// Both ends.
-pub(super) fn inbox() -> (Outbox, Inbox) {
+pub(super) fn inbox() -> (InboxSender, Inbox) {
     // Only an idle thread is sent a batch, which never waits here for long.
     let (sender, receiver) = crossbeam_channel::bounded(1);
     let assigned = Arc::new(Notify::new());
-    (Outbox { sender, assigned: Arc::clone(&assigned) }, Inbox { receiver, assigned })
+    (InboxSender { sender, assigned: Arc::clone(&assigned) }, Inbox { receiver, assigned })
 }
 
-impl Outbox {
+impl InboxSender {
     /// Sends a batch; returns it when there is no room for it.
     pub(super) fn try_send(&self, assignment: Assignment) -> Result<(), Assignment> {
         self.sender.try_send(assignment).map_err(TrySendError::into_inner)?;
@@ -55,7 +55,7 @@ impl Inbox {
     }
 }
 
-impl Drop for Outbox {
+impl Drop for InboxSender {
     fn drop(&mut self) {
         self.assigned.notify_one();
     }

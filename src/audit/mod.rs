@@ -9,6 +9,7 @@
 
 mod ack;
 mod admin;
+mod assignment;
 mod away;
 mod backoff;
 mod consumer;

@@ -11,11 +11,12 @@ use tracing::error;
 use crate::runtime;
 use crate::supervision::{Supervisor, Task, TaskExit};
 
+use super::assignment::{Assignment, BatchReport};
 use super::database_breaker::DatabaseBreaker;
-use super::inbox::{self, Outbox};
+use super::inbox::{self, InboxSender};
 use super::leased_batch::LeasedBatch;
 use super::sink::Sinks;
-use super::writer_thread::{Assignment, BatchReport, WriterThread};
+use super::writer_thread::WriterThread;
 
 /// Threads, and the way to them.
 pub(super) struct Pool {
@@ -28,12 +29,12 @@ pub(super) struct Pool {
 
 /// The inboxes of threads that are idle. The one that was busy last is taken first: each keeps the memory of the longest
 /// batch that it has had.
-type IdleThreads = Arc<Mutex<Vec<Outbox>>>;
+type IdleThreads = Arc<Mutex<Vec<InboxSender>>>;
 
 /// A thread that is reserved for one processor until this is dropped.
 pub(super) struct IdleThread {
     /// There until it is given back.
-    inbox: Option<Outbox>,
+    inbox: Option<InboxSender>,
     threads: IdleThreads,
     _permit: OwnedSemaphorePermit,
 }
@@ -82,10 +83,10 @@ impl Pool {
         let (idle, breaker) = (Arc::new(Semaphore::new(sinks.len())), Arc::new(DatabaseBreaker::new()));
         let mut threads = Vec::with_capacity(sinks.len());
         for (number, sink) in sinks.into_iter().enumerate() {
-            let (outbox, inbox) = inbox::inbox();
+            let (sender, inbox) = inbox::inbox();
             let thread = WriterThread::new(sink, idle_timeout, inbox, Arc::clone(&breaker), supervisor.clone());
             keep(thread, number, &supervisor)?;
-            threads.push(outbox);
+            threads.push(sender);
         }
         Ok(Self { threads: Arc::new(Mutex::new(threads)), idle, waiting: AtomicUsize::new(0), breaker })
     }

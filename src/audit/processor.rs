@@ -13,6 +13,7 @@ use crate::redis::RedisError;
 use crate::runtime::time::{self, Ticks};
 use crate::supervision::panic_point;
 
+use super::assignment::BatchReport;
 use super::health::AuditHealth;
 use super::inspect::QueueInspection;
 use super::leased_batch::LeasedBatch;
@@ -20,7 +21,6 @@ use super::metrics::AuditMetrics;
 use super::pool::{IdleThread, Pool};
 use super::queue::AuditQueue;
 use super::queued_job::{JobOutcome, QueuedJob};
-use super::writer_thread::BatchReport;
 
 /// How long to leave an unreachable Redis alone.
 const REDIS_PAUSE: Duration = Duration::from_millis(500);

@@ -4,45 +4,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crossbeam_channel::RecvTimeoutError;
-use tokio::sync::mpsc;
-
 use crate::runtime::time::{self, Elapsed};
 use crate::supervision::{Supervisor, panic_point};
+use crossbeam_channel::RecvTimeoutError;
 
+use super::assignment::Assignment;
 use super::database_breaker::DatabaseBreaker;
 use super::inbox::Inbox;
-use super::leased_batch::LeasedBatch;
-use super::queued_job::JobOutcome;
 use super::sink::Sink;
-
-/// A batch for a thread, and where its outcome goes: dropping it reports, whatever dropped it.
-pub(super) struct Assignment {
-    batch: LeasedBatch,
-    outcomes: Option<Vec<JobOutcome>>,
-    reports: mpsc::UnboundedSender<BatchReport>,
-}
-
-impl Assignment {
-    /// A batch that is not written yet.
-    pub(super) fn new(batch: LeasedBatch, reports: mpsc::UnboundedSender<BatchReport>) -> Self {
-        Self { batch, outcomes: None, reports }
-    }
-}
-
-impl Drop for Assignment {
-    fn drop(&mut self) {
-        // A processor that does not wait any more loses its lease.
-        let _ = self.reports.send(BatchReport { batch: self.batch.clone(), outcomes: self.outcomes.take() });
-    }
-}
-
-/// What writing a batch came to.
-pub(super) struct BatchReport {
-    pub(super) batch: LeasedBatch,
-    /// The outcome of each job; `None` when the database is unavailable or the pool stopped first: the batch is released.
-    pub(super) outcomes: Option<Vec<JobOutcome>>,
-}
 
 /// A thread, which ends with the pool.
 pub(super) struct WriterThread {

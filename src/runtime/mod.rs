@@ -8,5 +8,5 @@ mod task_set;
 pub mod time;
 
 pub use simulation::{ByteStream, Simulation, simulation, within};
-pub use task::{Stopped, Task, spawn};
+pub use task::{Stopped, TaskHandle, spawn};
 pub use task_set::TaskSet;

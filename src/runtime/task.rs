@@ -10,9 +10,9 @@ use tokio::task::JoinHandle;
 use super::simulation::simulation;
 
 /// A task that runs until it is done, or aborted; awaiting it gives what it came to. Dropping this leaves it running.
-pub struct Task<T>(TaskHandle<T>);
+pub struct TaskHandle<T>(HandleKind<T>);
 
-enum TaskHandle<T> {
+enum HandleKind<T> {
     Tokio(JoinHandle<T>),
     Simulated(AbortHandle, oneshot::Receiver<T>),
 }
@@ -22,8 +22,8 @@ enum TaskHandle<T> {
 pub struct Stopped;
 
 /// Begins a task.
-pub fn spawn<T: Send + 'static>(future: impl Future<Output = T> + Send + 'static) -> Task<T> {
-    let Some(simulation) = simulation() else { return Task(TaskHandle::Tokio(tokio::spawn(future))) };
+pub fn spawn<T: Send + 'static>(future: impl Future<Output = T> + Send + 'static) -> TaskHandle<T> {
+    let Some(simulation) = simulation() else { return TaskHandle(HandleKind::Tokio(tokio::spawn(future))) };
     let (done, result) = oneshot::channel();
     let (abort, registration) = AbortHandle::new_pair();
     let run = async move {
@@ -33,26 +33,26 @@ pub fn spawn<T: Send + 'static>(future: impl Future<Output = T> + Send + 'static
     simulation.spawn(Box::pin(async move {
         let _ = Abortable::new(run, registration).await;
     }));
-    Task(TaskHandle::Simulated(abort, result))
+    TaskHandle(HandleKind::Simulated(abort, result))
 }
 
-impl<T> Task<T> {
+impl<T> TaskHandle<T> {
     /// Drops its future where it stands.
     pub fn abort(&self) {
         match &self.0 {
-            TaskHandle::Tokio(handle) => handle.abort(),
-            TaskHandle::Simulated(handle, _) => handle.abort(),
+            HandleKind::Tokio(handle) => handle.abort(),
+            HandleKind::Simulated(handle, _) => handle.abort(),
         }
     }
 }
 
-impl<T> Future for Task<T> {
+impl<T> Future for TaskHandle<T> {
     type Output = Result<T, Stopped>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         match &mut self.0 {
-            TaskHandle::Tokio(handle) => Pin::new(handle).poll(context).map_err(|_| Stopped),
-            TaskHandle::Simulated(_, result) => Pin::new(result).poll(context).map_err(|_| Stopped),
+            HandleKind::Tokio(handle) => Pin::new(handle).poll(context).map_err(|_| Stopped),
+            HandleKind::Simulated(_, result) => Pin::new(result).poll(context).map_err(|_| Stopped),
         }
     }
 }

@@ -6,14 +6,14 @@ use std::task::{Context, Poll};
 use futures_util::FutureExt;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 
-use super::task::{Stopped, Task, spawn};
+use super::task::{Stopped, TaskHandle, spawn};
 
 /// Tasks that end with this.
 pub struct TaskSet<K, T>(FuturesUnordered<KeyedTask<K, T>>);
 
 struct KeyedTask<K, T> {
     key: Option<K>,
-    task: Task<T>,
+    task: TaskHandle<T>,
 }
 
 impl<K, T> Default for TaskSet<K, T> {

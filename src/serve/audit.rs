@@ -67,7 +67,7 @@ impl Wiring<'_> {
 pub(super) fn start(
     consumer: Option<AuditConsumer>,
     supervisor: &Supervisor,
-) -> (Option<runtime::Task<Result<(), Panicked>>>, oneshot::Sender<()>) {
+) -> (Option<runtime::TaskHandle<Result<(), Panicked>>>, oneshot::Sender<()>) {
     let (end, ended) = oneshot::channel::<()>();
     let audit = consumer.map(|AuditConsumer { consumer, tables }| {
         supervisor.spawn("audit", async move {

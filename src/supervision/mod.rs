@@ -188,7 +188,7 @@ impl Supervisor {
         &self,
         task: Task,
         make: impl FnMut() -> F + Send + 'static,
-    ) -> runtime::Task<()> {
+    ) -> runtime::TaskHandle<()> {
         runtime::spawn(self.keep(task, make))
     }
 
@@ -222,7 +222,7 @@ impl Supervisor {
         &self,
         task: &'static str,
         future: impl Future<Output = T> + Send + 'static,
-    ) -> runtime::Task<Result<T, Panicked>> {
+    ) -> runtime::TaskHandle<Result<T, Panicked>> {
         runtime::spawn(self.guarded(task, future))
     }
 

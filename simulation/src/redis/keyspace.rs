@@ -83,7 +83,7 @@ kinds! {
 /// A value that a key got.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Written {
-    /// When, in microseconds.
+    /// When, by the server's clock in microseconds.
     pub at_us: u64,
     /// Which key.
     pub key: Vec<u8>,

@@ -2,9 +2,10 @@
 //! watchers converge; the audit is complete; nobody starves. Does not know how the run went.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use bytes::Bytes;
-use synckairos::engine::{SessionId, StateTag, Uuid};
+use synckairos::engine::{SessionId, StateTag, Timestamp, Uuid};
 use synckairos::redis::Keyspace;
 use synckairos::wire::{self, RecordBody};
 
@@ -28,6 +29,8 @@ pub fn check(outcome: &Outcome) -> Vec<Violation> {
     let written = Written::of(outcome, &mut violations);
     states(&written, &mut violations);
     availability(outcome, &mut violations);
+    punctuality(outcome, &mut violations);
+    losses(outcome, &written, &mut violations);
     watchers(outcome, &written, &mut violations);
     if let Some(database) = &outcome.database {
         let rows = database.rows();
@@ -61,14 +64,24 @@ struct Written {
 struct State {
     tag: StateTag,
     is_deleted: bool,
+    deadline_ms: Option<u64>,
+    /// When it was committed by the clock of sessions, and by that of Redis.
+    committed_us: (u64, u64),
+    /// The state that its epoch began on.
+    base: StateTag,
 }
 
 impl State {
-    fn read(value: &[u8]) -> Option<Self> {
-        match wire::peek(&Bytes::copy_from_slice(value)).ok()? {
-            (_, RecordBody::State(tag, _)) => Some(Self { tag, is_deleted: false }),
-            (_, RecordBody::Tombstone(tag)) => Some(Self { tag, is_deleted: true }),
-        }
+    fn read(value: &[u8], at_us: u64) -> Option<Self> {
+        let value = Bytes::copy_from_slice(value);
+        let (deadline, body) = wire::peek(&value).ok()?;
+        let header = wire::read_header(&value).ok()?;
+        let (tag, is_deleted) = match body {
+            RecordBody::State(tag, _) => (tag, false),
+            RecordBody::Tombstone(tag) => (tag, true),
+        };
+        let deadline_ms = deadline.map(|deadline| deadline.as_ms());
+        Some(Self { tag, is_deleted, deadline_ms, committed_us: (header.changed_us, at_us), base: header.base })
     }
 }
 
@@ -78,14 +91,14 @@ impl Written {
         for write in &outcome.writes {
             // Behind the partition, if there are several.
             let id = write.key.last_chunk::<{ Uuid::TEXT_LEN }>().and_then(|id| std::str::from_utf8(id).ok());
-            match (id.and_then(Uuid::parse), State::read(&write.value)) {
+            match (id.and_then(Uuid::parse), State::read(&write.value, write.at_us)) {
                 (Some(id), Some(state)) => all.entry(SessionId(id)).or_default().push(state),
                 _ => violations.add("records_readable", String::from_utf8_lossy(&write.value)),
             }
         }
         let keyspace = Keyspace::new("", outcome.plan.partitions);
         let stored =
-            |id: &SessionId| Some((*id, State::read(outcome.redis.string(keyspace.session(*id).as_bytes())?)?));
+            |id: &SessionId| Some((*id, State::read(outcome.redis.string(keyspace.session(*id).as_bytes())?, 0)?));
         Self { all, stored: outcome.sessions.iter().filter_map(stored).collect() }
     }
 }
@@ -122,6 +135,70 @@ fn availability(outcome: &Outcome, violations: &mut Violations) {
     if outcome.last.len() != expected || outcome.instances.len() != outcome.plan.instances {
         let found = format!("{} of {expected} questions on {} instances", outcome.last.len(), outcome.instances.len());
         violations.add("nobody_starves", found);
+    }
+}
+
+/// How late a clock that ran out may be when nothing goes wrong, beside ten times the way to Redis.
+const LATE_MAX: Duration = Duration::from_millis(40);
+/// How far the clock of sessions may be from that of Redis, which nobody sets.
+const APART_MAX_US: u64 = 100_000;
+
+/// Clocks that run out are noticed in time, and not only when somebody asks; and time passes as it does for everybody.
+fn punctuality(outcome: &Outcome, violations: &mut Violations) {
+    let plan = &outcome.plan;
+    if plan.disturbances.contains(&Disturbance::StepRedis) {
+        return;
+    }
+    let (redis, now_us) = &outcome.quiet;
+    let keyspace = Keyspace::new("", plan.partitions);
+    for &id in &*outcome.sessions {
+        let stored = redis.string(keyspace.session(id).as_bytes()).and_then(|value| State::read(value, 0));
+        let late_us = |deadline_ms: u64| now_us.saturating_sub(deadline_ms * 1_000);
+        if let Some(state) = stored.filter(|state| state.deadline_ms.is_some_and(|at| late_us(at) > 1_000_000)) {
+            violations.add("nothing_stays_overdue", format!("{id}: {state:?} at {now_us}"));
+        }
+    }
+    let is_undisturbed = plan.disturbances.is_empty()
+        && plan.connections.stall.or(plan.connections.cut_before).or(plan.connections.cut_after).is_none();
+    if let Some(database) = outcome.database.as_ref().filter(|_| is_undisturbed) {
+        let late_max = LATE_MAX + plan.latency.most * 10;
+        for row in database.rows().iter().filter(|row| row.kind.ends_with("_expired")) {
+            let late_ms = u64::try_from(late_max.as_millis()).unwrap_or(u64::MAX);
+            let least = wire::instant_text(Timestamp::from_ms(row.at_ms.saturating_sub(late_ms)));
+            let flags = flags(row).unwrap_or_default();
+            if flags.last().is_some_and(|flag| flag.at < least) {
+                violations.add("fired_in_time", format!("{row:?}"));
+            }
+        }
+    }
+}
+
+/// What Redis lost that was acknowledged is reported by whoever acknowledged it, if it still runs; and the clock of
+/// sessions is that of Redis, as long as nobody sets it.
+fn losses(outcome: &Outcome, written: &Written, violations: &mut Violations) {
+    let acknowledged = |id: SessionId, lost: &dyn Fn(StateTag) -> bool| {
+        let mut done =
+            outcome.history.iter().filter(|operation| operation.session == id && operation.kind != Kind::Read);
+        done.any(|operation| matches!(operation.answer, Answer::Done(Some(tag)) if lost(tag)))
+    };
+    let is_told = outcome.behind > 0 || outcome.plan.disturbances.contains(&Disturbance::KillInstance);
+    for (&id, states) in &written.all {
+        for pair in states.windows(2) {
+            let [before, next] = pair else { continue };
+            let goes_back = next.tag.epoch > before.tag.epoch && !before.is_deleted && next.base < before.tag;
+            if goes_back && !is_told && acknowledged(id, &|tag| tag > next.base && tag <= before.tag) {
+                violations.add("losses_are_told", format!("{id}: {next:?} after {before:?}"));
+            }
+        }
+        if outcome.plan.disturbances.contains(&Disturbance::StepRedis) {
+            continue;
+        }
+        for state in states {
+            let (theirs, redis) = state.committed_us;
+            if theirs.abs_diff(redis) > APART_MAX_US {
+                violations.add("time_is_that_of_redis", format!("{id}: {state:?}"));
+            }
+        }
     }
 }
 
@@ -245,19 +322,38 @@ fn patches(outcome: &Outcome, rows: &[Row], violations: &mut Violations) {
 fn deadlines(rows: &[Row], violations: &mut Violations) {
     let mut fired = BTreeSet::new();
     for row in rows {
-        let Ok(events) = serde_json::from_str::<serde_json::Value>(&row.events) else {
+        let Some(flags) = flags(row) else {
             violations.add("audit_readable", format!("{row:?}"));
             continue;
         };
-        for event in events["events"].as_array().into_iter().flatten() {
-            let (Some(at), Some(kind)) = (event["expired_at"].as_str(), event["event"].as_str()) else { continue };
-            if at > &*wire::instant_text(synckairos::engine::Timestamp::from_ms(row.at_ms)) {
+        for flag in flags {
+            if flag.at > wire::instant_text(Timestamp::from_ms(row.at_ms)) {
                 violations.add("never_early", format!("{row:?}"));
             }
-            let who = event["participant_id"].as_str().unwrap_or_default().to_owned();
-            if !fired.insert((row.session, row.tag.epoch, kind.to_owned(), who, at.to_owned())) {
+            if !fired.insert((row.session, row.tag.epoch, flag)) {
                 violations.add("fired_once", format!("{row:?}"));
             }
         }
     }
+}
+
+/// A clock that ran out.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Flag {
+    event: String,
+    /// Whose, if it is somebody's.
+    participant: Option<String>,
+    /// When, as text.
+    at: String,
+}
+
+/// The clocks that ran out in a change.
+fn flags(row: &Row) -> Option<Vec<Flag>> {
+    let events: serde_json::Value = serde_json::from_str(&row.events).ok()?;
+    let text = |value: &serde_json::Value| value.as_str().map(str::to_owned);
+    let flag = |event: &serde_json::Value| {
+        let (at, participant) = (text(&event["expired_at"])?, text(&event["participant_id"]));
+        Some(Flag { event: text(&event["event"])?, participant, at })
+    };
+    Some(events["events"].as_array()?.iter().filter_map(flag).collect())
 }

@@ -22,11 +22,11 @@ const PATIENCE: Duration = Duration::from_secs(4);
 const PARTICIPANTS: u64 = 3;
 
 /// The instances of a run, as far as they are up.
-pub type Instances = Arc<Mutex<Vec<Option<Arc<Instance>>>>>;
+pub(super) type Instances = Arc<Mutex<Vec<Option<Arc<Instance>>>>>;
 
 /// What all clients of a run share.
 #[derive(Clone)]
-pub struct Clients {
+pub(super) struct Clients {
     /// When.
     pub scheduler: Scheduler,
     /// Whom.
@@ -39,7 +39,7 @@ pub struct Clients {
 
 impl Clients {
     /// One client asks until some time.
-    pub async fn ask_until(self, mut dice: Dice, until: Duration, pause: Duration) {
+    pub(super) async fn ask_until(self, mut dice: Dice, until: Duration, pause: Duration) {
         while self.scheduler.now() < until {
             let most = u64::try_from(pause.as_micros()).unwrap_or(u64::MAX - 1);
             self.scheduler.sleep(Duration::from_micros(dice.below(most + 1))).await;
@@ -50,7 +50,7 @@ impl Clients {
     }
 
     /// Asks any instance that is up.
-    pub async fn ask(&self, dice: &mut Dice, session: SessionId, kind: Kind) -> Option<Answer> {
+    pub(super) async fn ask(&self, dice: &mut Dice, session: SessionId, kind: Kind) -> Option<Answer> {
         let all = self.instances.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let index = dice.index(all.len());
         let instance = all.get(index)?.clone()?;
@@ -58,7 +58,7 @@ impl Clients {
     }
 
     /// Asks an instance.
-    pub async fn ask_one(
+    pub(super) async fn ask_one(
         &self,
         instance: &Arc<Instance>,
         index: usize,

@@ -24,7 +24,7 @@ const STEP_MAX_US: u64 = 20_000_000;
 const LOST_MAX: Duration = Duration::from_millis(1_000);
 
 /// Disturbs a run.
-pub struct Disturber {
+pub(super) struct Disturber {
     /// When.
     pub scheduler: Scheduler,
     /// How.
@@ -43,7 +43,7 @@ pub struct Disturber {
 
 impl Disturber {
     /// Makes faults until some time.
-    pub async fn disturb(mut self, kinds: Vec<Disturbance>, every: Duration, until: Duration) {
+    pub(super) async fn disturb(mut self, kinds: Vec<Disturbance>, every: Duration, until: Duration) {
         if kinds.is_empty() {
             return;
         }

@@ -38,7 +38,13 @@ struct MachineState {
 
 impl Machine {
     /// The machine with this number, whose clock shows `epoch_us` when the run begins, and goes too fast by `drift_ppm`.
-    pub fn new(name: usize, scheduler: &Scheduler, network: &Network, epoch_us: u64, drift_ppm: i64) -> Arc<Self> {
+    pub(super) fn new(
+        name: usize,
+        scheduler: &Scheduler,
+        network: &Network,
+        epoch_us: u64,
+        drift_ppm: i64,
+    ) -> Arc<Self> {
         let mut dice = scheduler.dice();
         let uptime = Duration::from_secs(1 + dice.below(1_000_000));
         Arc::new_cyclic(|this| Self {

@@ -15,25 +15,25 @@ const CONNECT_TIME: Duration = Duration::from_micros(300);
 
 /// Hosts by name. Cloning gives another handle to the same one.
 #[derive(Clone)]
-pub struct Network {
+pub(super) struct Network {
     scheduler: Scheduler,
     hosts: Arc<Mutex<BTreeMap<String, RedisHost>>>,
 }
 
 impl Network {
     /// One without hosts.
-    pub fn new(scheduler: &Scheduler) -> Self {
+    pub(super) fn new(scheduler: &Scheduler) -> Self {
         Self { scheduler: scheduler.clone(), hosts: Arc::default() }
     }
 
     /// A host is known by this name from now on.
-    pub fn add(&self, name: &str, host: &RedisHost) {
+    pub(super) fn add(&self, name: &str, host: &RedisHost) {
         let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
         hosts.insert(name.to_owned(), host.clone());
     }
 
     /// A connection to a host.
-    pub fn connect(&self, name: &str) -> impl Future<Output = io::Result<Stream>> + Send + 'static {
+    pub(super) fn connect(&self, name: &str) -> impl Future<Output = io::Result<Stream>> + Send + 'static {
         let host = self.hosts.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned();
         let made = self.scheduler.sleep(CONNECT_TIME);
         async move {

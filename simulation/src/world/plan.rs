@@ -100,12 +100,7 @@ impl Plan {
         let is_audited = !dice.is_one_in(4);
         let disturbances: Vec<_> = Disturbance::ALL.into_iter().filter(|_| dice.is_one_in(5)).collect();
         let often = |dice: &mut Dice, times: u64| dice.is_one_in(4).then(|| times + dice.below(times * 4));
-        let connections = Faults {
-            cut_before: often(dice, 60),
-            cut_after: often(dice, 60),
-            stall: often(dice, 30),
-            ..Faults::default()
-        };
+        let connections = Faults { cut_before: often(dice, 60), cut_after: often(dice, 60), stall: often(dice, 30) };
         let database = if is_audited {
             DatabaseFaults {
                 away: often(dice, 3),

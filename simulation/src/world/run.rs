@@ -57,6 +57,10 @@ pub struct Outcome {
     pub instances: Vec<Arc<Instance>>,
     /// The sessions that were asked for.
     pub sessions: Arc<[SessionId]>,
+    /// What Redis had, and what its clock showed in microseconds, after the quiet time and before anybody was asked again.
+    pub quiet: (FakeRedis, u64),
+    /// What instances counted that found Redis behind what they had acknowledged.
+    pub behind: u64,
 }
 
 /// Carries a seed's plan out.
@@ -109,6 +113,7 @@ pub fn run(seed: u64, plan: Plan) -> Outcome {
     }
     library.run_for(&scheduler, quiet(&plan));
     let asked = clients.history.lock().unwrap_or_else(PoisonError::into_inner).len();
+    let quiet = (redis.snapshot(), redis.now_us());
     ask_all(&scheduler, &clients, &mut dice);
     library.run_for(&scheduler, LAST);
     let mut history = std::mem::take(&mut *clients.history.lock().unwrap_or_else(PoisonError::into_inner));
@@ -116,9 +121,10 @@ pub fn run(seed: u64, plan: Plan) -> Outcome {
     let writes = redis.with(FakeRedis::take_writes);
     let snapshot = redis.snapshot();
     let all: Vec<_> = instances.lock().unwrap_or_else(PoisonError::into_inner).iter().flatten().cloned().collect();
+    let behind = all.iter().map(|instance| instance.counter("synckairos_store_sessions_behind")).sum();
     machines.iter().for_each(|machine| machine.kill());
     outside.kill();
-    Outcome { plan, history, last, writes, redis: snapshot, database, instances: all, sessions }
+    Outcome { plan, history, last, writes, redis: snapshot, database, instances: all, sessions, quiet, behind }
 }
 
 /// What the library for Pub/Sub spawns its tasks on: they go on whenever no other can.

@@ -15,7 +15,7 @@ use crate::scheduler::Scheduler;
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// Watches a session on an instance for as long as the run takes.
-pub async fn watch(scheduler: Scheduler, instances: Instances, index: usize, session: SessionId) {
+pub(super) async fn watch(scheduler: Scheduler, instances: Instances, index: usize, session: SessionId) {
     loop {
         let instance = instances.lock().unwrap_or_else(PoisonError::into_inner)[index].clone();
         if let Some(instance) = instance {

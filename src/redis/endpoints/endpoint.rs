@@ -17,7 +17,7 @@ use tokio_rustls::TlsConnector;
 use crate::redis::error::RedisError;
 use crate::redis::protocol::pipeline::Pipeline;
 use crate::redis::protocol::transport::Transport;
-use crate::runtime::{self, ByteStream, Task, time};
+use crate::runtime::{self, ByteStream, TaskHandle, time};
 
 use super::credentials::Credentials;
 use super::url::EndpointAddress;
@@ -44,7 +44,7 @@ pub(in crate::redis) struct RedisEndpoint {
 /// A connection of the library's that messages are pushed on, and the task that drives it; the task ends with it.
 pub(in crate::redis) struct PushConnection {
     pub(in crate::redis) client: MultiplexedConnection,
-    driver: Task<()>,
+    driver: TaskHandle<()>,
 }
 
 impl Drop for PushConnection {

@@ -79,6 +79,7 @@ mod tests {
 
     use super::{CachedState, StateCache};
     use crate::engine::{SessionId, Timestamp, Uuid};
+    use crate::hashing::HashMap;
     use crate::store::Record;
     use crate::wire::{self, FieldProblems, Object, RecordHeader};
 

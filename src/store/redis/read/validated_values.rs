@@ -64,6 +64,7 @@ mod tests {
 
     use super::{ENTRY_LEN, ValidatedValues};
     use crate::engine::{SessionId, Uuid};
+    use crate::hashing::HashMap;
 
     #[test]
     fn a_value_is_looked_at_when_it_is_another_one_and_bytes_are_bounded() {
