@@ -12,6 +12,7 @@
 
 pub mod dice;
 pub mod host;
+pub mod mutants;
 pub mod redis;
 pub mod scheduler;
 pub mod scripts;

@@ -7,6 +7,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use simulation::dice::Dice;
+use simulation::world::checks::Violation;
 use simulation::world::plan::Plan;
 use simulation::world::shrink;
 
@@ -24,12 +25,20 @@ fn plan(seed: u64) -> Plan {
     Plan::new(&mut Dice::new(seed).split())
 }
 
+/// What does not hold of a seed; a panic does not.
+fn failure(seed: u64) -> Vec<Violation> {
+    let run = std::panic::AssertUnwindSafe(|| shrink::failure(seed, &plan(seed)));
+    std::panic::catch_unwind(run)
+        .unwrap_or_else(|_| vec![Violation { check: "nothing_panics", found: "the log says where".to_owned() }])
+}
+
 #[test]
 fn all_checks_hold_of_every_seed() {
     let one = number("SEED");
     let first = one.or_else(|| number("FIRST_SEED")).unwrap_or_default();
     let count = if one.is_some() { 1 } else { number("SEEDS").unwrap_or(SEEDS) };
     let (next, failed) = (AtomicU64::new(first), Mutex::new(Vec::new()));
+    let ends_at_first = std::env::var_os("FIRST_FAILURE").is_some();
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| {
         for _ in 0..threads {
@@ -39,8 +48,11 @@ fn all_checks_hold_of_every_seed() {
                     if seed >= first + count {
                         return;
                     }
-                    let violations = shrink::failure(seed, &plan(seed));
+                    let violations = failure(seed);
                     if !violations.is_empty() {
+                        if ends_at_first {
+                            next.store(first + count, Ordering::Relaxed);
+                        }
                         failed.lock().expect("nobody panics").push((seed, violations));
                     }
                 }
@@ -49,6 +61,10 @@ fn all_checks_hold_of_every_seed() {
     });
     let mut failed = failed.into_inner().expect("nobody panics");
     failed.sort_by_key(|(seed, _)| *seed);
+    if let (true, Some((seed, violations))) = (ends_at_first, failed.first()) {
+        println!("first failure: {} {}", violations[0].check, seed + 1 - first);
+        panic!("{:?}", violations[0]);
+    }
     for (seed, violations) in &failed {
         println!("seed {seed}: {:?}", violations.iter().map(|violation| violation.check).collect::<BTreeSet<_>>());
     }
