@@ -62,6 +62,7 @@ pub async fn fire(sessions: Sessions, deadlines: Arc<dyn Deadlines>, metrics: De
                 partition,
                 tasks: TaskSet::default(),
                 firing: HashSet::default(),
+                due_again: HashSet::default(),
                 stuck: HashMap::default(),
                 failing: false,
                 failing_partitions: Arc::clone(&failing),
@@ -93,6 +94,8 @@ struct PartitionFiring {
     tasks: TaskSet<SessionId, Result<FireOutcome, Panicked>>,
     /// The sessions of these tasks.
     firing: HashSet<SessionId>,
+    /// Those that are due once more, which is seen to when their task has ended.
+    due_again: HashSet<SessionId>,
     /// The failures in a row of sessions that cannot be settled.
     stuck: HashMap<SessionId, u32>,
     /// The last session could not be fired.
@@ -137,6 +140,8 @@ impl PartitionFiring {
     fn start(&mut self, id: SessionId) {
         self.deadlines.postpone(self.partition, id, FIRING_TIME);
         if !self.firing.insert(id) {
+            // Perhaps it was settled a moment too early, or has another deadline by now.
+            self.due_again.insert(id);
             return;
         }
         let sessions = self.sessions.clone();
@@ -161,6 +166,7 @@ impl PartitionFiring {
 
     fn record(&mut self, id: SessionId, ended: Result<Result<FireOutcome, Panicked>, Stopped>) {
         self.firing.remove(&id);
+        let is_due_again = self.due_again.remove(&id);
         let fired = match ended {
             Ok(Ok(fired)) => fired,
             Ok(Err(panicked)) => FireOutcome::Stuck(format!("a fault of ours: {panicked}")),
@@ -173,6 +179,9 @@ impl PartitionFiring {
                     info!(session = %id, "a session whose clock ran out is settled after all");
                 }
                 self.store_answers(true, id);
+                if is_due_again {
+                    self.start(id);
+                }
             }
             FireOutcome::Unavailable => {
                 self.deadlines.postpone(self.partition, id, RETRY_PAUSE);
