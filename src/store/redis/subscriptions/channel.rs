@@ -249,9 +249,9 @@ mod tests {
         let held = channel.begin(Some((tag(5, 3), made(30))));
         assert_eq!(held, ["early"], "now it is known what to make of it");
         for (tag, belief) in [
-            (tag(5, 3), Belief::Sure),
-            (tag(5, 2), Belief::Sure),
-            (tag(4, 9), Belief::Sure),
+            (tag(5, 3), Belief::Old),
+            (tag(5, 2), Belief::Old),
+            (tag(4, 9), Belief::Old),
             (tag(5, 4), Belief::Sure),
             (tag(5, 5), Belief::Doubt),
             (tag(6, 1), Belief::Doubt),
