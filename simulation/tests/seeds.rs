@@ -13,6 +13,8 @@ use simulation::world::shrink;
 
 /// How many seeds are tried unless somebody says so.
 const SEEDS: u64 = 300;
+/// What a run needs of a stack, in bytes: without optimization futures that contain others take a lot.
+const STACK_LEN: usize = 64 << 20;
 /// Failing seeds that are shrunk, at most.
 const SHRUNK_MAX: usize = 3;
 
@@ -23,6 +25,14 @@ fn number(name: &str) -> Option<u64> {
 
 fn plan(seed: u64) -> Plan {
     Plan::new(&mut Dice::new(seed).split())
+}
+
+/// Runs something where a run has room.
+fn on_a_large_stack<T: Send>(run: impl FnOnce() -> T + Send) -> T {
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().stack_size(STACK_LEN).spawn_scoped(scope, run);
+        thread.expect("there are threads").join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
 }
 
 /// What does not hold of a seed; a panic does not.
@@ -42,7 +52,7 @@ fn all_checks_hold_of_every_seed() {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| {
         for _ in 0..threads {
-            scope.spawn(|| {
+            let tried = std::thread::Builder::new().stack_size(STACK_LEN).spawn_scoped(scope, || {
                 loop {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
                     if seed >= first + count {
@@ -57,6 +67,7 @@ fn all_checks_hold_of_every_seed() {
                     }
                 }
             });
+            tried.expect("there are threads");
         }
     });
     let mut failed = failed.into_inner().expect("nobody panics");
@@ -69,13 +80,13 @@ fn all_checks_hold_of_every_seed() {
         println!("seed {seed}: {:?}", violations.iter().map(|violation| violation.check).collect::<BTreeSet<_>>());
     }
     for (seed, _) in failed.iter().take(SHRUNK_MAX) {
-        let (smallest, violations) = shrink::shrink(*seed, plan(*seed));
+        let (smallest, violations) = on_a_large_stack(|| shrink::shrink(*seed, plan(*seed)));
         println!("\nseed {seed}, shrunk: {smallest:#?}");
         for violation in violations {
             println!("  {}: {}", violation.check, violation.found);
         }
         if one.is_some() {
-            tell(*seed, &smallest);
+            on_a_large_stack(|| tell(*seed, &smallest));
         }
         println!("repeat it: SEED={seed} cargo test -p simulation --test seeds -- --nocapture");
     }
@@ -91,9 +102,12 @@ fn tell(seed: u64, plan: &Plan) {
 
 #[test]
 fn a_seed_repeats_its_run() {
-    for seed in 0..20 {
-        let story = |outcome: simulation::world::run::Outcome| format!("{:?} {:?}", outcome.history, outcome.writes);
-        let [one, other] = [(), ()].map(|()| story(simulation::world::run::run(seed, plan(seed))));
-        assert_eq!(one, other, "seed {seed}");
-    }
+    on_a_large_stack(|| {
+        for seed in 0..20 {
+            let story =
+                |outcome: simulation::world::run::Outcome| format!("{:?} {:?}", outcome.history, outcome.writes);
+            let [one, other] = [(), ()].map(|()| story(simulation::world::run::run(seed, plan(seed))));
+            assert_eq!(one, other, "seed {seed}");
+        }
+    });
 }
