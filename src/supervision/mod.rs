@@ -1,6 +1,6 @@
 //! The supervisor of all tasks. A task that must run for ever is restarted with backoff when it ends or panics, and readiness
 //! names it meanwhile; the panic of a short-lived task harms that one only. Every failure is logged and counted. Only this
-//! file spawns: tests/tidy.rs holds this. Does not know what the tasks do.
+//! file spawns, by `runtime`: tests/tidy.rs holds this. Does not know what the tasks do.
 //!
 //! A caught panic leaves nothing broken behind: the task's own state is dropped with it, and shared state stands behind
 //! locks that do not poison, each of which is held only by code that decides before it changes anything.
