@@ -7,6 +7,7 @@
 mod apply;
 mod budget;
 mod command;
+mod control;
 mod create;
 mod defect;
 mod change_record;
@@ -28,6 +29,9 @@ mod warning;
 pub use apply::judge;
 pub use change_record::{ChangeKind, ChangeRecord};
 pub use command::{Command, Patch, Precondition, StateTag};
+pub use control::{
+    Boundary, BoundaryKind, ClockPhase, ClockView, Control, Penalty, Refill, Segments, Stage, StageSystem, System,
+};
 pub use create::{NewParticipant, NewSession};
 pub use defect::defect;
 pub use event::Event;
