@@ -48,6 +48,11 @@ impl Problem {
         Self::new(400, "VALIDATION_ERROR", "Request validation failed").with(Details::FieldProblems(problems))
     }
 
+    /// The name that a request is given cannot be one.
+    pub fn invalid_key(field: &str, message: &'static str) -> Self {
+        Self::invalid_field(field, ProblemCode::InvalidFormat, message.to_owned())
+    }
+
     /// One field of a request is wrong.
     fn invalid_field(field: &str, code: ProblemCode, message: String) -> Self {
         Self::invalid(vec![wire::FieldProblem { field: field.to_owned(), message: message.into(), code }])
@@ -168,7 +173,7 @@ impl Problem {
 
     /// It is not known whether something was changed.
     pub fn unknown_outcome() -> Self {
-        let message = "The change may or may not have been made: read, then repeat with expected_version";
+        let message = "The change may or may not have been made: repeat it with the same Idempotency-Key, or read and repeat with expected_version";
         Self::new(503, "UNKNOWN_OUTCOME", message)
     }
 
@@ -226,6 +231,10 @@ impl Problem {
                     total.as_ms()
                 );
                 Self::invalid_field("on_timeout", ProblemCode::InvalidValue, message)
+            }
+            Refusal::OtherCommand => {
+                let message = "This Idempotency-Key names another request: a new request needs a new one";
+                Self::new(422, "IDEMPOTENCY_MISMATCH", message)
             }
             Refusal::MetadataTooLarge => {
                 let message = format!("Must be at most {} bytes of JSON when merged", wire::METADATA_LEN_MAX);

@@ -52,7 +52,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("deadlines", &["hashing", "runtime", "engine", "supervision", "store", "sessions"]),
     ("problem", &["engine", "auth", "wire", "store", "sessions"]),
     ("shutdown", &[]),
-    ("caller", &["client_address", "engine", "auth"]),
+    ("caller", &["client_address", "engine", "auth", "store"]),
     (
         "ws",
         &[

@@ -77,7 +77,8 @@ fn current(refusal: Refusal, session: &Session, precondition: &Precondition) -> 
         | Refusal::ExpiredParticipant(_)
         | Refusal::MaxTimeBelowUsed { .. }
         | Refusal::TotalTimeUsed { .. }
-        | Refusal::MetadataTooLarge => refusal,
+        | Refusal::MetadataTooLarge
+        | Refusal::OtherCommand => refusal,
     }
 }
 

@@ -80,6 +80,26 @@ pub struct ChangeRecord {
 }
 
 impl ChangeRecord {
+    /// Whether somebody's command did some of it, beside what time did.
+    pub fn is_asked_for(&self) -> bool {
+        self.events.iter().any(|event| match event {
+            Event::Created
+            | Event::Started { .. }
+            | Event::Switched { .. }
+            | Event::Paused
+            | Event::Resumed
+            | Event::ParticipantRevived { .. }
+            | Event::Completed
+            | Event::Cancelled
+            | Event::Updated
+            | Event::Deleted => true,
+            Event::ParticipantExpired { .. }
+            | Event::RoundsExpired { .. }
+            | Event::SessionExpired { .. }
+            | Event::Recovered => false,
+        })
+    }
+
     /// The change from `before`, if there was something, to `after` at `at`; `None` when nothing happened.
     pub fn of(before: Option<&Session>, events: Vec<Event>, after: &Session, at: Timestamp) -> Option<Self> {
         let last = events.last()?;

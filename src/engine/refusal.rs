@@ -44,6 +44,8 @@ pub enum Refusal {
     },
     /// The metadata would become longer than it may be.
     MetadataTooLarge,
+    /// The key of the command names another one.
+    OtherCommand,
 }
 
 impl Refusal {
@@ -60,7 +62,11 @@ impl Refusal {
             | Refusal::MaxTimeBelowUsed { .. }
             | Refusal::TotalTimeUsed { .. }
             | Refusal::MetadataTooLarge => true,
-            Refusal::NotFound | Refusal::Exists | Refusal::Conflict { .. } | Refusal::UnknownParticipant(_) => false,
+            Refusal::NotFound
+            | Refusal::Exists
+            | Refusal::Conflict { .. }
+            | Refusal::UnknownParticipant(_)
+            | Refusal::OtherCommand => false,
         }
     }
 }

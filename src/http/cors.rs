@@ -13,7 +13,7 @@ use super::response::Response;
 
 const EXPOSED: HeaderValue = HeaderValue::from_static(
     "ETag, Retry-After, RateLimit-Policy, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset, X-Request-ID, \
-     SyncKairos-Settled, WWW-Authenticate",
+     SyncKairos-Settled, Idempotency-Replayed, WWW-Authenticate",
 );
 const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, PATCH, DELETE");
 

@@ -13,6 +13,7 @@ mod exposition;
 mod framing;
 mod handlers;
 mod hosts;
+mod idempotency;
 mod response_headers;
 mod linger;
 mod listener;

@@ -9,11 +9,11 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use tokio::sync::oneshot;
 use tokio_postgres::{Client, Error, Row};
 
-use crate::engine::{SessionId, StateTag, Timestamp};
+use crate::engine::{SessionId, StateTag, Timestamp, Uuid};
 use crate::store::{Archive, ArchivedChange, ArchivedChanges, ArchivedState, PageLimit, StoreError, StoreFuture};
 
 use crate::supervision::{Supervisor, Task, TaskExit, panic_point};
-use crate::wire::Cursor;
+use crate::wire::{Cursor, EventIds};
 
 use super::connection::{PostgresConnection, PostgresError};
 use super::erase::erase;
@@ -209,7 +209,10 @@ fn of_tag(changes: &[ArchivedChange], tag: StateTag, after: Option<Cursor>) -> O
 fn archived(row: &Row) -> Result<ArchivedState, Error> {
     let at = Timestamp::from_ms(read(row.try_get("at_ms")?));
     let state: String = row.try_get("state")?;
-    Ok(ArchivedState { tag: tag(row)?, at, is_deleted: row.try_get("is_deleted")?, state: state.into() })
+    let latest: Vec<String> = row.try_get("events")?;
+    let mut events = EventIds::default();
+    latest.iter().rev().filter_map(|event| Uuid::parse(event)).for_each(|event| events.push(event));
+    Ok(ArchivedState { tag: tag(row)?, at, is_deleted: row.try_get("is_deleted")?, events, state: state.into() })
 }
 
 fn change(row: &Row) -> Result<ArchivedChange, Error> {

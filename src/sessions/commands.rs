@@ -5,7 +5,7 @@ use std::borrow::Borrow;
 use std::sync::Arc;
 
 use crate::engine::{Command, NewSession, Outcome, Refusal, SessionId};
-use crate::store::{Arrival, Commit, CommitOutcome, DecisionContext, RateLimit, StoreError};
+use crate::store::{Arrival, CommandOrigin, Commit, CommitOutcome, DecisionContext, RateLimit, StoreError};
 
 use super::recovery::{ArchiveLookup, LookupPurpose};
 use super::reply::{Applied, CommandReply, Failure};
@@ -15,11 +15,14 @@ use super::{Sessions, decide};
 impl Sessions {
     /// Creates a session.
     pub async fn create(&self, arrival: Arrival, new: NewSession) -> Result<Applied, Failure> {
+        self.create_by(CommandOrigin::default(), arrival, new).await.result
+    }
+
+    /// Creates a session for somebody.
+    pub async fn create_by(&self, origin: CommandOrigin, arrival: Arrival, new: NewSession) -> CommandReply {
         let id = new.id;
-        let decide = move |current: DecisionContext<'_>| decide::create(&new, &current);
-        self.commit(Commit { id, arrival: Some(arrival), rate: None, client: None, decide: Box::new(decide) })
-            .await
-            .result
+        let decide = Box::new(move |current: DecisionContext<'_>| decide::create(&new, &current));
+        self.commit(Commit { id, arrival: Some(arrival), rate: None, client: None, origin, decide }).await
     }
 
     /// Applies a command.
@@ -38,7 +41,7 @@ impl Sessions {
         if self.inner.recovery.is_none() {
             return self.ask(id, Some(arrival), rate, request).await;
         }
-        let client = request.client;
+        let (client, origin) = (request.client, request.origin.clone());
         // It is applied again if the store knows nothing of the session.
         let request = Arc::new(request);
         let asked = Arc::clone(&request);
@@ -47,7 +50,7 @@ impl Sessions {
             true => decide::nothing(Err(Refusal::NotFound)),
             false => decide::change(id, &asked, &current),
         };
-        let commit = Commit { id, arrival: Some(arrival), rate, client, decide: Box::new(decide) };
+        let commit = Commit { id, arrival: Some(arrival), rate, client, origin, decide: Box::new(decide) };
         let outcome = self.inner.store.commit(commit).await;
         let is_missing = is_unknown(&outcome) || matches!(outcome, Err(StoreError::Unreadable));
         let reply = CommandReply::of(id, outcome);
@@ -65,7 +68,7 @@ impl Sessions {
                 CommandReply { quota: reply.quota, ..again }
             }
             Ok(ArchiveLookup::Absent | ArchiveLookup::Over(_)) => reply,
-            Err(failure) => CommandReply { result: Err(failure), quota: reply.quota },
+            Err(failure) => CommandReply { result: Err(failure), ..reply },
         }
     }
 
@@ -88,7 +91,8 @@ impl Sessions {
                 false => decide::change(id, &request, &current),
             }
         };
-        let commit = Commit { id, arrival: None, rate: None, client: None, decide: Box::new(decide) };
+        let (origin, decide) = (CommandOrigin::default(), Box::new(decide));
+        let commit = Commit { id, arrival: None, rate: None, client: None, origin, decide };
         let outcome = self.inner.store.commit(commit).await;
         if is_unknown(&outcome) {
             self.look_up(id, LookupPurpose::Fire).await?;
@@ -105,9 +109,9 @@ impl Sessions {
         rate: Option<RateLimit>,
         request: impl Borrow<CommandRequest> + Send + 'static,
     ) -> CommandReply {
-        let client = request.borrow().client;
+        let (client, origin) = (request.borrow().client, request.borrow().origin.clone());
         let decide = move |current: DecisionContext<'_>| decide::change(id, request.borrow(), &current);
-        self.commit(Commit { id, arrival, rate, client, decide: Box::new(decide) }).await
+        self.commit(Commit { id, arrival, rate, client, origin, decide: Box::new(decide) }).await
     }
 
     async fn commit(&self, commit: Commit) -> CommandReply {

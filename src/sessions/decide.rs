@@ -7,13 +7,18 @@ use crate::engine::{
     self, ChangeRecord, Command, Event, Judgement, NewSession, Outcome, Precondition, Refusal, Session, SessionId,
     StateTag, Timestamp,
 };
-use crate::store::{ArchivedState, Decision, DecisionContext, Mutation, Record, Snapshot, Verdict};
+use crate::store::{ArchivedState, Decision, DecisionContext, Mutation, Record, Repetition, Snapshot, Verdict};
 use crate::wire;
 
 use super::request::CommandRequest;
 
 /// A new session.
 pub(super) fn create(new: &NewSession, current: &DecisionContext<'_>) -> Decision {
+    match current.repetition {
+        Repetition::Replay => return replay(new.id, current),
+        Repetition::Mismatch => return nothing(Err(Refusal::OtherCommand)),
+        Repetition::New => {}
+    }
     if current.record.is_some() {
         return nothing(Err(Refusal::Exists));
     }
@@ -34,6 +39,12 @@ pub(super) fn settled(before: &Session, now: Timestamp) -> Record {
 
 /// A change of one, or none when there is none.
 pub(super) fn change(id: SessionId, request: &CommandRequest, current: &DecisionContext<'_>) -> Decision {
+    match current.repetition {
+        Repetition::Replay if matches!(request.command, Command::Delete) => return nothing(Ok(Outcome::default())),
+        Repetition::Replay => return replay(id, current),
+        Repetition::Mismatch => return nothing(Err(Refusal::OtherCommand)),
+        Repetition::New => {}
+    }
     let Some(record) = current.record else {
         if current.is_unreadable && matches!(request.command, Command::Delete) {
             return Decision { write: Mutation::Discard, verdict: Ok(Outcome::default()) };
@@ -78,6 +89,12 @@ pub(super) fn change(id: SessionId, request: &CommandRequest, current: &Decision
         };
     }
     put(Session { epoch: current.epoch, ..session }, notices, entry, current.now, verdict)
+}
+
+/// What a command that was carried out before comes to: the session as it is now.
+fn replay(id: SessionId, current: &DecisionContext<'_>) -> Decision {
+    let request = CommandRequest::from(Command::Settle);
+    change(id, &request, &DecisionContext { repetition: Repetition::New, ..*current })
 }
 
 /// The command with the metadata that its merge makes, if it has one.

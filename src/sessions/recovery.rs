@@ -17,8 +17,8 @@ use crate::engine::{Millis, SessionId};
 use crate::hashing::HashMap;
 use crate::runtime::time;
 use crate::store::{
-    Archive, ArchivedChanges, Bound, Commit, CommitOutcome, DecisionContext, Lifetimes, Metrics, PageLimit, Read,
-    SessionStore, Snapshot, StoreError,
+    Archive, ArchivedChanges, Bound, CommandOrigin, Commit, CommitOutcome, DecisionContext, Lifetimes, Metrics,
+    PageLimit, Read, SessionStore, Snapshot, StoreError,
 };
 use crate::supervision::panic_point;
 use crate::wire;
@@ -267,8 +267,9 @@ impl Recovery {
         if is_over && purpose == LookupPurpose::Read {
             return Ok(ArchiveLookup::Over(decide::last_state(session, &archived, now)));
         }
-        let decide = move |current: DecisionContext<'_>| decide::recover(&session, &archived, &current);
-        let commit = Commit { id, arrival: None, rate: None, client: None, decide: Box::new(decide) };
+        let origin = CommandOrigin { remembered: archived.events.keyed(), ..CommandOrigin::default() };
+        let decide = Box::new(move |current: DecisionContext<'_>| decide::recover(&session, &archived, &current));
+        let commit = Commit { id, arrival: None, rate: None, client: None, origin, decide };
         let record = match self.store.commit(commit).await? {
             CommitOutcome::Decided(committed) => committed.record,
             // It has no limit.

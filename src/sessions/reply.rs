@@ -10,6 +10,8 @@ use crate::store::{CommitOutcome, Committed, RateLimitStatus, Record, Snapshot, 
 pub struct CommandReply {
     /// The session as it is now, or why the command was not applied.
     pub result: Result<Applied, Failure>,
+    /// The command was carried out before, and was not again.
+    pub is_replayed: bool,
     /// The status of the command's own limit, if it has one.
     pub quota: Option<RateLimitStatus>,
 }
@@ -18,15 +20,17 @@ impl CommandReply {
     /// The reply that a commit's outcome makes.
     pub(super) fn of(id: SessionId, outcome: Result<CommitOutcome, StoreError>) -> Self {
         match outcome {
-            Ok(CommitOutcome::Decided(Committed { record, verdict, quota, now, .. })) => {
+            Ok(CommitOutcome::Decided(Committed { record, verdict, is_replayed, quota, now, .. })) => {
                 let result = match verdict {
                     Ok(outcome) => Ok(Applied { record, outcome, now }),
                     Err(refusal) => Err(Failure::Refused(id, refusal)),
                 };
-                Self { result, quota }
+                Self { result, is_replayed, quota }
             }
-            Ok(CommitOutcome::RateLimited(quota)) => Self { result: Err(Failure::Limited(quota)), quota: Some(quota) },
-            Err(error) => Self { result: Err(Failure::Store(error)), quota: None },
+            Ok(CommitOutcome::RateLimited(quota)) => {
+                Self { result: Err(Failure::Limited(quota)), is_replayed: false, quota: Some(quota) }
+            }
+            Err(error) => Self { result: Err(Failure::Store(error)), is_replayed: false, quota: None },
         }
     }
 

@@ -2,6 +2,7 @@
 
 use crate::client_address::ClientAddress;
 use crate::engine::{Command, Precondition};
+use crate::store::CommandOrigin;
 use crate::wire::Merge;
 
 /// A command and what must hold for it.
@@ -15,10 +16,18 @@ pub struct CommandRequest {
     pub precondition: Precondition,
     /// The client, if its refusals are counted.
     pub client: Option<ClientAddress>,
+    /// Who sends it, and what they call it.
+    pub origin: CommandOrigin,
 }
 
 impl From<Command> for CommandRequest {
     fn from(command: Command) -> Self {
-        Self { command, merge: None, precondition: Precondition::default(), client: None }
+        Self {
+            command,
+            merge: None,
+            precondition: Precondition::default(),
+            client: None,
+            origin: CommandOrigin::default(),
+        }
     }
 }

@@ -11,6 +11,8 @@ use crate::clock::Clock;
 use crate::engine::{ChangeRecord, SessionId, StateTag, Timestamp, Uuid};
 
 use super::contract::StoreError;
+use crate::wire::EventIds;
+
 use super::ids;
 use super::record::Record;
 
@@ -97,6 +99,8 @@ pub struct DurableChange {
     pub(super) record: Arc<Record>,
     /// What is left of the session.
     pub(super) leaves: Leaves,
+    /// Events before it that have keys.
+    pub(super) keyed: Option<Box<EventIds>>,
     /// What is written into the audit.
     pub(super) entry: ChangeRecord,
     /// When the session is removed.
@@ -116,11 +120,18 @@ impl DurableChange {
     /// A new state.
     pub(super) fn put(record: &Arc<Record>, entry: ChangeRecord, expires: Timestamp) -> Self {
         let tag = record.session().tag();
-        Self { event: ids::uuid(entry.at), tag, record: Arc::clone(record), leaves: Leaves::State, entry, expires }
+        let (event, record, leaves) = (ids::uuid(entry.at), Arc::clone(record), Leaves::State);
+        Self { event, tag, record, leaves, keyed: None, entry, expires }
     }
 
     /// The deletion of a session.
     pub(super) fn delete(tag: StateTag, last: Arc<Record>, entry: ChangeRecord, expires: Timestamp) -> Self {
-        Self { event: ids::uuid(entry.at), tag, record: last, leaves: Leaves::Tombstone, entry, expires }
+        let (event, record, leaves) = (ids::uuid(entry.at), last, Leaves::Tombstone);
+        Self { event, tag, record, leaves, keyed: None, entry, expires }
+    }
+
+    /// The same with an id that is given, if one is, after events that have keys.
+    pub(super) fn called(self, event: Option<Uuid>, keyed: Option<&EventIds>) -> Self {
+        Self { event: event.unwrap_or(self.event), keyed: keyed.map(|keyed| Box::new(*keyed)), ..self }
     }
 }

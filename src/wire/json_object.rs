@@ -15,7 +15,7 @@ pub struct NotJson(pub String);
 
 /// The fields that requests have, those of participants, groups and messages included: what is looked for in an object
 /// must stand here. Whatever else an object has is passed over, so that it costs nothing to keep.
-const FIELDS: [&str; 21] = [
+const FIELDS: [&str; 22] = [
     "session_id",
     "sync_mode",
     "participants",
@@ -37,6 +37,7 @@ const FIELDS: [&str; 21] = [
     "timestamp",
     "request_id",
     "token",
+    "idempotency_key",
 ];
 /// The longest name of a field.
 const FIELD_LEN_MAX: usize = 32;
@@ -103,6 +104,11 @@ impl<'a> Object<'a> {
         let position = FIELDS.iter().position(|field| *field == name);
         debug_assert!(position.is_some(), "{name} does not stand in FIELDS");
         self.fields[position?]
+    }
+
+    /// The fields that there are.
+    pub(super) fn fields(&self) -> impl Iterator<Item = (&'static str, Raw<'a>)> {
+        FIELDS.iter().zip(&self.fields).filter_map(|(name, value)| Some((*name, (*value)?)))
     }
 
     /// The names of all members: of fields first, then others in their order, so many at most that they fit an answer.

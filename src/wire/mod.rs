@@ -4,6 +4,7 @@
 mod audit_columns;
 mod audit_job;
 mod audit_row;
+mod canonical;
 mod claims;
 mod client_message;
 mod compact;
@@ -43,10 +44,11 @@ pub use audit_job::{
     read_job_header,
 };
 pub use audit_row::audit_row;
+pub use canonical::canonical;
 pub use claims::{
     GrantClaim, TokenClaims, TokenHeader, VerifiedClaims, claims_text, token_claims, token_header, token_issuer,
 };
-pub use client_message::{ClientCommand, ClientMessage, RequestedChange, read_client_message};
+pub use client_message::{ClientCommand, ClientMessage, RequestKey, RequestedChange, read_client_message, word};
 pub use decode::{Undecodable, decode, decode_frame, decode_sound, has_warnings};
 pub use format::{FORMATS, begin, decode_archived, is_newer, modern};
 pub use history::{Cursor, HistoryQuery, history, history_query, names_history};
@@ -62,8 +64,8 @@ pub use pubsub_message::{
 };
 pub use query::parameter;
 pub use record_format::{
-    EVENTS_MAX, EventIds, NotARecord, RecordBody, RecordHeader, check_record, encode_header, encode_tombstone, peek,
-    read_header, written_at,
+    EVENTS_MAX, EventIds, KEYED_EVENTS_MAX, NotARecord, RecordBody, RecordHeader, check_record, encode_header,
+    encode_tombstone, is_keyed, peek, read_header, written_at,
 };
 pub use request::{PatchRequest, SwitchRequest, create, create_with, patch, session_id, switch};
 pub use response::{

@@ -15,8 +15,11 @@ use super::scan::Scan;
 use super::state_body::StateBody;
 use super::write::Write;
 
-/// How many events a stored state remembers.
+/// How many events a stored state remembers, whatever they are.
 pub const EVENTS_MAX: usize = 8;
+/// How many it remembers with those that their senders named by keys: all of the latest so many are among them. A server of
+/// before reads them too, and keeps the latest.
+pub const KEYED_EVENTS_MAX: usize = 16;
 
 /// The store's own member: `"_":[deadline_ms,changed_us,"run_id",[epoch,version],["event id"]],`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,22 +37,40 @@ pub struct RecordHeader {
     pub events: EventIds,
 }
 
-/// The latest events, oldest first: a full list drops the oldest.
+/// The latest events, oldest first, and before them those that have keys: a full list drops the oldest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct EventIds {
-    all: [Uuid; EVENTS_MAX],
+    all: [Uuid; KEYED_EVENTS_MAX],
     len: usize,
 }
 
 impl EventIds {
     /// One more.
     pub fn push(&mut self, event: Uuid) {
-        if self.len == EVENTS_MAX {
-            self.all.rotate_left(1);
+        // Those that have no key are remembered as long as they are among the latest.
+        let dropped = match self.len.checked_sub(EVENTS_MAX) {
+            Some(oldest) if !is_keyed(self.all[oldest]) => Some(oldest),
+            Some(_) if self.len == KEYED_EVENTS_MAX => Some(0),
+            Some(_) | None => None,
+        };
+        if let Some(dropped) = dropped {
+            self.all.copy_within(dropped + 1..self.len, dropped);
             self.len -= 1;
         }
         self.all[self.len] = event;
         self.len += 1;
+    }
+
+    /// The latest, of which none is missing.
+    pub fn latest(&self) -> &[Uuid] {
+        &self[self.len.saturating_sub(EVENTS_MAX)..]
+    }
+
+    /// Those that have keys; `None` when there are none.
+    pub fn keyed(&self) -> Option<Box<Self>> {
+        let mut keyed = Self::default();
+        self.iter().copied().filter(|event| is_keyed(*event)).for_each(|event| keyed.push(event));
+        (keyed.len > 0).then(|| Box::new(keyed))
     }
 }
 
@@ -59,6 +80,12 @@ impl Deref for EventIds {
     fn deref(&self) -> &[Uuid] {
         &self.all[..self.len]
     }
+}
+
+/// Whether an event's id was made of its sender's key: it is of version 8 (RFC 9562, section 5.8), all others are of
+/// version 7.
+pub fn is_keyed(event: Uuid) -> bool {
+    event.bits() >> 76 & 0xf == 8
 }
 
 /// What follows the header.

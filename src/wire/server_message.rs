@@ -130,9 +130,9 @@ pub fn pong(client_timestamp: Option<&str>, received_at: Timestamp, now: Timesta
     message.finish()
 }
 
-/// The answer to a command that was carried out: REST's answer, without its outer braces, is part of it.
-pub fn result_data(request_id: &str, status: u16, answer: &BodyPieces) -> Bytes {
-    let mut message = Message::result(request_id, status);
+/// The answer to a command that was carried out, perhaps before: REST's answer, without its outer braces, is part of it.
+pub fn result_data(request_id: &str, status: u16, is_replayed: bool, answer: &BodyPieces) -> Bytes {
+    let mut message = Message::result(request_id, status, is_replayed);
     message.0.raw(",");
     message.0.extend_from_slice(&answer[0][1..]);
     message.0.extend_from_slice(&answer[1]);
@@ -141,8 +141,8 @@ pub fn result_data(request_id: &str, status: u16, answer: &BodyPieces) -> Bytes 
 }
 
 /// The answer to a command that was not carried out.
-pub fn result_error(request_id: &str, status: u16, error: &[u8], now: Timestamp) -> Bytes {
-    let mut message = Message::result(request_id, status);
+pub fn result_error(request_id: &str, status: u16, is_replayed: bool, error: &[u8], now: Timestamp) -> Bytes {
+    let mut message = Message::result(request_id, status, is_replayed);
     message.0.raw(r#","error":"#);
     message.0.extend_from_slice(error);
     message.0.raw(r#","server_time_ms":"#);
@@ -185,12 +185,15 @@ impl Message {
         Self(out)
     }
 
-    fn result(request_id: &str, status: u16) -> Self {
+    fn result(request_id: &str, status: u16, is_replayed: bool) -> Self {
         let mut message = Self::new("RESULT");
         message.0.raw(r#","request_id":"#);
         message.0.string(request_id);
         message.0.raw(r#","status":"#);
         message.0.number(u64::from(status));
+        if is_replayed {
+            message.0.raw(r#","replayed":true"#);
+        }
         message
     }
 

@@ -14,7 +14,7 @@ use crate::engine::{Command, Precondition, Refusal, SessionId, Timestamp};
 use crate::problem::Problem;
 use crate::sessions::{ClientRateLimit, CommandRequest, Failure, SessionView, Sessions};
 use crate::store::{Arrival, PartitionClocks};
-use crate::wire::{self, BodyPieces, ClientCommand, FieldProblems, RequestedChange};
+use crate::wire::{self, BodyPieces, ClientCommand, FieldProblems, RequestKey, RequestedChange};
 
 /// Answers one client's messages about one session.
 pub(super) struct Answers {
@@ -74,21 +74,45 @@ impl Answers {
     /// The result of a command. The session's deadline waits while an arrival is held.
     pub(super) async fn result(&self, command: ClientCommand, arrival: Arrival) -> Bytes {
         let arrived = arrival.at();
-        match self.ask(command.change, arrival).await {
-            Ok(answer) => wire::result_data(&command.request_id, 200, &answer),
+        let (answer, is_replayed) = self.ask(command.change, command.key, arrival).await;
+        match answer {
+            Ok(answer) => wire::result_data(&command.request_id, 200, is_replayed, &answer),
             Err(problem) => {
                 let now =
                     self.in_time(self.clocks.now_near(self.id)).await.ok().and_then(Result::ok).unwrap_or(arrived);
-                wire::result_error(&command.request_id, problem.status, &problem.json(), now)
+                wire::result_error(&command.request_id, problem.status, is_replayed, &problem.json(), now)
             }
         }
     }
 
+    /// The answer to a command, and whether it was carried out before.
     async fn ask(
         &self,
         change: Result<RequestedChange, FieldProblems>,
+        key: Option<RequestKey>,
         arrival: Arrival,
-    ) -> Result<BodyPieces, Problem> {
+    ) -> (Result<BodyPieces, Problem>, bool) {
+        let request = match self.admit(change, key).await {
+            Ok(request) => request,
+            Err(problem) => return (Err(problem), false),
+        };
+        let is_switch = matches!(request.command, Command::Switch { .. });
+        let asked = timeout(self.request_timeout, self.sessions.change(self.id, arrival, request)).await;
+        let Ok(reply) = asked else { return (Err(Problem::unknown_outcome()), false) };
+        let answer = reply.result.map_err(Problem::from).and_then(|done| match &done.record {
+            Some(record) if is_switch => Ok(wire::switched(record.session(), record.encoded(), done.outcome, done.now)),
+            Some(record) => Ok(wire::session(record.encoded().body(), done.now)),
+            None => Err(self.not_found()),
+        });
+        (answer, reply.is_replayed)
+    }
+
+    /// A command that the client may send, if it is one.
+    async fn admit(
+        &self,
+        change: Result<RequestedChange, FieldProblems>,
+        key: Option<RequestKey>,
+    ) -> Result<CommandRequest, Problem> {
         // A limit that cannot be counted lets through.
         let (counted, generally_counted) = {
             let caller = self.caller.lock();
@@ -102,17 +126,16 @@ impl Answers {
             return Err(Problem::too_many_requests());
         }
         let (mut command, version) = change.map_err(Problem::invalid)?;
+        let origin = {
+            let caller = self.caller.lock();
+            let name = key.as_ref().map(|key| caller.command_name(&key.text)).transpose();
+            let name = name.map_err(|why| Problem::invalid_key("idempotency_key", why))?;
+            let asked_for = key.as_ref().map(|key| &key.request[..]);
+            caller.origin(self.id, wire::word(&command), name.as_ref().zip(asked_for))
+        };
         self.permit(&mut command).map_err(Problem::denied)?;
-        let is_switch = matches!(command, Command::Switch { .. });
         let precondition = Precondition { one_of: None, version };
-        let request = CommandRequest { precondition, client: Some(counted), ..command.into() };
-        let asked = timeout(self.request_timeout, self.sessions.change(self.id, arrival, request));
-        let done = asked.await.map_err(|_| Problem::unknown_outcome())?.result?;
-        match &done.record {
-            Some(record) if is_switch => Ok(wire::switched(record.session(), record.encoded(), done.outcome, done.now)),
-            Some(record) => Ok(wire::session(record.encoded().body(), done.now)),
-            None => Err(self.not_found()),
-        }
+        Ok(CommandRequest { precondition, client: Some(counted), origin, ..command.into() })
     }
 
     /// Whether the client may do that; a switch that says nothing ends the client's own turn, where it may end no other.

@@ -214,6 +214,11 @@ async fn of_every_kind_of_error_are_as_described() {
     reader.ask("POST", "/v1/sessions", &two_players(&id(1), 60_000)).await;
     reader.ask("POST", "/v1/sessions", &two_players(&id(2), 60_000)).await;
     reader.ask("GET", "/ws", &json!({})).await;
+    for body in [json!({}), json!({}), json!({"expected_version": 7})] {
+        let headers = [("idempotency-key", &*id(7))];
+        reader.ask_with("POST", &format!("{SESSION}/complete"), &id(1), &headers, "").await;
+        reader.ask_with("PATCH", SESSION, &id(1), &headers, &json!({"metadata": {"a": body}}).to_string()).await;
+    }
     reader.ask("GET", "/nowhere", &json!({})).await;
     reader.ask("PUT", SESSION, &json!({})).await;
 

@@ -2,6 +2,7 @@
 
 mod clocks;
 mod commands;
+mod idempotency;
 mod keys_file;
 mod listener;
 mod reload;

@@ -42,6 +42,34 @@ async fn a_session_comes_back_as_it_was_and_its_next_change_has_a_new_epoch() {
 }
 
 #[tokio::test]
+async fn a_command_that_is_sent_again_is_known() {
+    let directory = Directory::new();
+    let [create, start_it, delete] = [1, 2, 3].map(id);
+    let path = format!("/v1/sessions/{}", id(1));
+    let body = two_players(&id(1), HOUR).to_string();
+    let send = async |client: &mut Connection, key: &str, method: &str, path: &str, body: &str| {
+        let answer = client.ask_with(method, path, &[("Idempotency-Key", key)], body).await;
+        (answer.status, answer.header("idempotency-replayed").is_some())
+    };
+    for is_replayed in [false, true] {
+        let mut program = start(&directory);
+        let mut client = Connection::open(program.address).await;
+        assert_eq!(send(&mut client, &create, "POST", "/v1/sessions", &body).await, (201, is_replayed));
+        assert_eq!(send(&mut client, &start_it, "POST", &format!("{path}/start"), "").await, (200, is_replayed));
+        program.child.kill().expect("it runs");
+        program.ended().await;
+    }
+    for is_replayed in [false, true] {
+        let mut program = start(&directory);
+        let mut client = Connection::open(program.address).await;
+        assert_eq!(send(&mut client, &delete, "DELETE", &path, "").await, (204, is_replayed));
+        assert_eq!(send(&mut client, &start_it, "POST", &format!("{path}/start"), "").await, (404, true));
+        program.child.kill().expect("it runs");
+        program.ended().await;
+    }
+}
+
+#[tokio::test]
 async fn a_tombstone_survives() {
     let directory = Directory::new();
     let mut program = start(&directory);

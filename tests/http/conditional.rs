@@ -183,7 +183,15 @@ async fn a_flag_that_was_due_is_kept_when_a_precondition_fails() {
     let patch = Patch { increment: Some(Millis::new(1)), ..Patch::default() };
     let precondition = Precondition { one_of: None, version: Some(1) };
     let reply = still
-        .ask(name, CommandRequest { command: Command::Patch(patch), merge: None, precondition, client: None })
+        .ask(
+            name,
+            CommandRequest {
+                command: Command::Patch(patch),
+                merge: None,
+                precondition,
+                ..CommandRequest::from(Command::Settle)
+            },
+        )
         .await;
     let conflict = Refusal::Conflict { actual_version: 3, expected_version: Some(1) };
     match reply.result {

@@ -7,7 +7,7 @@ use test_support::sessions::{id, two_players};
 const HOUR: u64 = 3_600_000;
 const ORIGIN: &str = "https://example.org:8443";
 const EXPOSED: &str = "ETag, Retry-After, RateLimit-Policy, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset, X-Request-ID, \
-                       SyncKairos-Settled, WWW-Authenticate";
+                       SyncKairos-Settled, Idempotency-Replayed, WWW-Authenticate";
 
 fn assert_readable(answer: &Answer, origin: &str, what: &str) {
     for (name, value) in [

@@ -8,6 +8,7 @@ mod conditional;
 mod cors;
 mod framing;
 mod handling;
+mod idempotency;
 mod limits;
 mod places;
 mod proxies;

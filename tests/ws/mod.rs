@@ -2,6 +2,7 @@
 
 mod commands;
 mod garbage;
+mod idempotency;
 mod joining;
 mod liveness;
 mod updates;

@@ -101,7 +101,7 @@ pub(super) fn refusal(refusal: Refusal) -> String {
         Refusal::ExpiredParticipant(participant) => format!("{} has flagged", name(participant)),
         Refusal::MaxTimeBelowUsed { used } => format!("max below {}", used.as_ms()),
         Refusal::TotalTimeUsed { total } => format!("all of {} is used", total.as_ms()),
-        Refusal::MetadataTooLarge => "metadata too large".to_owned(),
+        Refusal::OtherCommand | Refusal::MetadataTooLarge => "metadata too large".to_owned(),
     }
 }
 

@@ -5,12 +5,14 @@ use hyper::StatusCode;
 use hyper::header::{HeaderName, HeaderValue};
 
 use crate::auth::{Action, Permission};
+use crate::caller::CommandName;
 use crate::engine::{Command, Patch, SessionId};
 use crate::problem::Problem;
 use crate::sessions::{Applied, CommandRequest, SessionView, Sessions};
 use crate::store::{Arrival, PartitionClocks};
-use crate::wire::{self, FieldProblems, HistoryQuery, KnownFields, Object};
+use crate::wire::{self, FieldProblems, HistoryQuery, KnownFields, Object, word};
 
+use super::super::idempotency;
 use super::super::request_context::RequestContext;
 use super::super::response::Response;
 use super::handling::Handling;
@@ -35,10 +37,13 @@ pub(in crate::http) async fn create(
     context.handling.check(&object, KnownFields::CREATE, &mut problems);
     let new = new.filter(|_| problems.is_empty());
     let new = new.ok_or_else(|| Problem::invalid(problems))?;
+    let name = idempotency::name(&context.caller, context.headers())?;
     context.caller.permit(new.id, Action::Use(Permission::Create)).map_err(Problem::denied)?;
     let arrival = sessions.arrive(new.id);
-    let done = sessions.create(arrival, new).await?;
-    Ok(state(StatusCode::CREATED, &done))
+    let request = requested(&name, &object);
+    let origin = context.caller.origin(new.id, "CREATE", name.as_ref().zip(request.as_deref()));
+    let reply = sessions.create_by(origin, arrival, new).await;
+    Ok(idempotency::answer(reply, |done| state(StatusCode::CREATED, done)))
 }
 
 pub(in crate::http) async fn read(
@@ -67,9 +72,12 @@ pub(in crate::http) async fn transition(
     command: Command,
 ) -> Result<Response, Problem> {
     let (id, arrival) = without_fields(context, sessions, id, body)?;
-    let request = CommandRequest { precondition: precondition::of_change(context.headers(), None), ..command.into() };
-    let done = sessions.change(id, arrival, request).await.result?;
-    Ok(state(StatusCode::OK, &done))
+    let name = idempotency::name(&context.caller, context.headers())?;
+    let precondition = precondition::of_change(context.headers(), None);
+    let origin = context.caller.origin(id, word(&command), name.as_ref().map(|name| (name, &b""[..])));
+    let request = CommandRequest { precondition, origin, ..command.into() };
+    let reply = sessions.change(id, arrival, request).await;
+    Ok(idempotency::answer(reply, |done| state(StatusCode::OK, done)))
 }
 
 pub(in crate::http) async fn patch(
@@ -78,17 +86,24 @@ pub(in crate::http) async fn patch(
     id: &str,
     body: &Bytes,
 ) -> Result<Response, Problem> {
-    let (id, arrival, patch) = named(sessions, id, body, wire::patch)?;
+    let name = idempotency::name(&context.caller, context.headers());
+    let mut request = None;
+    let (id, arrival, patch) = named(sessions, id, body, |object, problems| {
+        request = requested(name.as_ref().unwrap_or(&None), object);
+        wire::patch(object, problems)
+    })?;
+    let name = name?;
     let is_metadata_only = patch.settings == Patch::default();
     context.caller.permit(id, Action::Patch { is_metadata_only }).map_err(Problem::denied)?;
     let request = CommandRequest {
+        origin: context.caller.origin(id, "UPDATE", name.as_ref().zip(request.as_deref())),
         command: Command::Patch(patch.settings),
         merge: patch.merge,
         precondition: precondition::of_change(context.headers(), patch.expected_version),
         client: None,
     };
-    let done = sessions.change(id, arrival, request).await.result?;
-    Ok(state(StatusCode::OK, &done))
+    let reply = sessions.change(id, arrival, request).await;
+    Ok(idempotency::answer(reply, |done| state(StatusCode::OK, done)))
 }
 
 pub(in crate::http) async fn switch(
@@ -97,26 +112,30 @@ pub(in crate::http) async fn switch(
     id: &str,
     body: &Bytes,
 ) -> Result<Response, Problem> {
+    let name = idempotency::name(&context.caller, context.headers());
+    let mut request = None;
     let (id, arrival, mut switch) = named(sessions, id, body, |object, problems| {
+        request = requested(name.as_ref().unwrap_or(&None), object);
         let switch = wire::switch(object, problems);
         context.handling.check(object, KnownFields::SWITCH, problems);
         switch.filter(|_| problems.is_empty())
     })?;
+    let name = name?;
     let action = Action::Switch { next: switch.next, current: &mut switch.current };
     context.caller.permit(id, action).map_err(Problem::denied)?;
     let command = Command::Switch { next: switch.next, current: switch.current };
     let precondition = precondition::of_change(context.headers(), switch.expected_version);
-    let request = CommandRequest { command, merge: None, precondition, client: Some(context.caller.counted()) };
-    let asked = sessions.change(id, arrival, request).await;
-    let answer = asked.result.map(|done| match &done.record {
+    let origin = context.caller.origin(id, word(&command), name.as_ref().zip(request.as_deref()));
+    let client = Some(context.caller.counted());
+    let request = CommandRequest { command, merge: None, precondition, client, origin };
+    let reply = sessions.change(id, arrival, request).await;
+    Ok(idempotency::answer(reply, |done| match &done.record {
         Some(record) => {
             let text = wire::switched(record.session(), record.encoded(), done.outcome, done.now);
             Response::session(StatusCode::OK, text, record.session().tag())
         }
         None => Response::empty(StatusCode::NO_CONTENT),
-    });
-    let reply = Response::from(answer.map_err(Problem::from));
-    Ok(Response { rate_limit: asked.quota, ..reply })
+    }))
 }
 
 /// The end of a session; with `history=1` of all that is known of it.
@@ -131,13 +150,16 @@ pub(in crate::http) async fn delete(
     if is_of_history {
         context.caller.permit_any(Permission::Admin).map_err(Problem::denied)?;
     }
-    let request =
-        CommandRequest { precondition: precondition::of_change(context.headers(), None), ..Command::Delete.into() };
-    sessions.change(id, arrival, request).await.result?;
-    if is_of_history {
+    let name = idempotency::name(&context.caller, context.headers())?;
+    let asked_for = if is_of_history { &b"history"[..] } else { b"" };
+    let origin = context.caller.origin(id, word(&Command::Delete), name.as_ref().map(|name| (name, asked_for)));
+    let precondition = precondition::of_change(context.headers(), None);
+    let request = CommandRequest { precondition, origin, ..Command::Delete.into() };
+    let reply = sessions.change(id, arrival, request).await;
+    if is_of_history && reply.result.is_ok() {
         sessions.erase(id).await?;
     }
-    Ok(Response::empty(StatusCode::NO_CONTENT))
+    Ok(idempotency::answer(reply, |_| Response::empty(StatusCode::NO_CONTENT)))
 }
 
 /// What is written down of a session.
@@ -155,6 +177,11 @@ pub(in crate::http) async fn events(
     let (now, next) = (clocks.now_near(id).await?, page.next(after));
     let jobs = page.changes.iter().map(|change| &change.job[..]);
     Ok(Response::fresh(StatusCode::OK, wire::history(jobs, next, page.has_more, page.queued, now)))
+}
+
+/// What a request asks for, by which it is known when it comes again; only one that has a name is.
+fn requested(name: &Option<CommandName>, object: &Object<'_>) -> Option<Vec<u8>> {
+    name.as_ref().map(|_| wire::canonical(object))
 }
 
 /// The session that a path names, the arrival of the request, and what the body asks for; or everything

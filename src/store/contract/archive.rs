@@ -5,7 +5,7 @@ use bytes::Bytes;
 
 use crate::engine::{SessionId, StateTag, Timestamp};
 
-use crate::wire::Cursor;
+use crate::wire::{Cursor, EventIds};
 
 use super::error::StoreFuture;
 
@@ -58,6 +58,8 @@ pub struct ArchivedState {
     pub at: Timestamp,
     /// It is the last state of a session that was deleted.
     pub is_deleted: bool,
+    /// Its latest events, oldest first, that one included.
+    pub events: EventIds,
     /// The state, a JSON object.
     pub state: Bytes,
 }

@@ -13,6 +13,7 @@ use crate::supervision::{Supervisor, panic_point};
 
 use super::decision_context::DecisionContext;
 use super::error::StoreError;
+use super::origin::CommandOrigin;
 use super::rate_limiter::{RateLimit, RateLimitStatus};
 
 /// A decision to be made and committed.
@@ -26,6 +27,8 @@ pub struct Commit {
     pub rate: Option<RateLimit>,
     /// The client, if its refusals are counted ([`REFUSALS`](super::REFUSALS)).
     pub client: Option<ClientAddress>,
+    /// Who sends it, and what they call it.
+    pub origin: CommandOrigin,
     /// Makes the decision. A backend may call it more than once.
     pub decide: Box<dyn FnMut(DecisionContext<'_>) -> Decision + Send>,
 }
@@ -108,10 +111,24 @@ pub struct Committed {
     pub is_tombstoned: bool,
     /// The answer.
     pub verdict: Verdict,
+    /// The command was carried out before.
+    pub is_replayed: bool,
     /// The status of the commit's limit, if it has one.
     pub quota: Option<RateLimitStatus>,
     /// The server clock's time.
     pub now: Timestamp,
+}
+
+impl Decision {
+    /// Whether what it changes is the command's doing, and not only time's.
+    pub(in crate::store) fn is_asked_for(&self) -> bool {
+        match &self.write {
+            Mutation::Put { entry, .. } | Mutation::Delete { entry, .. } => {
+                self.verdict.is_ok() && entry.is_asked_for()
+            }
+            Mutation::Nothing | Mutation::Discard => false,
+        }
+    }
 }
 
 impl Committed {

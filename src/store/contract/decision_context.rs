@@ -9,6 +9,8 @@ use crate::engine::{StateTag, Timestamp};
 use crate::store::arrival::Arrival;
 use crate::store::record::Record;
 
+use super::origin::Repetition;
+
 /// What a decision is based on.
 #[derive(Clone, Copy, Debug)]
 pub struct DecisionContext<'a> {
@@ -23,6 +25,8 @@ pub struct DecisionContext<'a> {
     pub now: Timestamp,
     /// Whether the state was committed after the command arrived, so that its sender could not know it.
     pub changed_since_arrival: bool,
+    /// Whether the command was carried out before.
+    pub repetition: Repetition,
     /// The stored bytes are no state: there is no session, but a decision may replace or discard them.
     pub is_unreadable: bool,
 }
@@ -101,6 +105,7 @@ impl<'a> DecisionBasis<'a> {
             at: arrived_at.max(last_change),
             now: self.now,
             changed_since_arrival,
+            repetition: Repetition::New,
             is_unreadable: matches!(self.stored, StoredSession::Unreadable),
         }
     }

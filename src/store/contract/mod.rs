@@ -36,7 +36,9 @@
 //!   passed deadline with [`Arrivals`](super::Arrivals), drops the [`Arrival`](super::Arrival) as soon as the command is
 //!   judged, and calls the decision with `Commit::judge`, so that a panic harms that command alone.
 //! - **Event ids.** It gives each committed change an id (UUID version 7, by the server clock), the same over all retries.
-//!   A commit in doubt is recognised by it, and the archive writes each id once.
+//!   A commit in doubt is recognised by it, and the archive writes each id once. What a command with a key does
+//!   ([`CommandOrigin`]) has the key's; a session remembers its latest, its tombstone too, and the decision is shown
+//!   whether the key's is among them ([`Repetition`]).
 //! - **The listener.** It calls the [`Listener`] while it holds the session, after the change is committed or entered into
 //!   the journal, and only for sessions that are subscribed to. When it may have lost updates it sends [`Update::Resync`];
 //!   while it cannot receive them, [`Update::Interrupted`].
@@ -51,6 +53,7 @@ mod commit;
 mod deadlines;
 mod decision_context;
 mod error;
+mod origin;
 mod partition_clocks;
 mod rate_limiter;
 mod session_store;
@@ -63,6 +66,7 @@ pub use deadlines::Deadlines;
 pub use decision_context::DecisionContext;
 pub(super) use decision_context::{ArrivedAt, CommittedAt, DecisionBasis, StoredSession};
 pub use error::{BoxFuture, StoreError, StoreFuture};
+pub use origin::{CommandKey, CommandOrigin, Repetition};
 pub use partition_clocks::PartitionClocks;
 pub use rate_limiter::{REFUSALS, RateLimit, RateLimitStatus, RateLimiter};
 pub use session_store::{PendingAudit, Read, SessionStore};

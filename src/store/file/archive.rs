@@ -13,7 +13,7 @@ use crate::supervision::{Supervisor, panic_point};
 use crate::wire::{self, Cursor};
 
 use super::journal::Journal;
-use super::tables::{Fault, Tables};
+use super::tables::{Fault, LastChange, Tables};
 
 /// The history of all sessions.
 pub(super) struct RedbArchive {
@@ -48,10 +48,12 @@ impl RedbArchive {
 impl Archive for RedbArchive {
     fn newest(&self, id: SessionId) -> StoreFuture<'_, Option<ArchivedState>> {
         Box::pin(async move {
-            let Some((tag, job)) = self.read(move |tables| tables.last(id)).await? else { return Ok(None) };
+            let Some(LastChange { tag, job, events }) = self.read(move |tables| tables.last(id)).await? else {
+                return Ok(None);
+            };
             let told = wire::read_job(&job).ok_or(StoreError::Unreadable)?;
             let state = job.slice_ref(told.state);
-            Ok(Some(ArchivedState { tag, at: told.at, is_deleted: told.is_deletion, state }))
+            Ok(Some(ArchivedState { tag, at: told.at, is_deleted: told.is_deletion, events, state }))
         })
     }
 

@@ -3,14 +3,15 @@
 
 use std::sync::Arc;
 
-use crate::engine::{SessionId, Timestamp};
+use crate::engine::{SessionId, Timestamp, Uuid};
 use crate::store::contract::{
-    ArrivedAt, Commit, CommitOutcome, Committed, CommittedAt, Decision, DecisionBasis, Mutation, REFUSALS,
-    RateLimitStatus, StoreError, StoredSession, Update,
+    ArrivedAt, Commit, CommitOutcome, Committed, CommittedAt, Decision, DecisionBasis, DecisionContext, Mutation,
+    REFUSALS, RateLimitStatus, Repetition, StoreError, StoredSession, Update,
 };
 use crate::store::durability::{Durability, DurableChange};
 use crate::store::record::Record;
 use crate::store::stored_state::StoredState;
+use crate::wire::EventIds;
 
 use super::embedded::{EmbeddedStore, SHARDS};
 use super::shard::{SessionEntry, SessionShard};
@@ -53,10 +54,15 @@ impl<D: Durability> EmbeddedStore<D> {
             basis.context(own.map(ArrivedAt::by_own_clock), || entry.map(|entry| CommittedAt::Moment(entry.committed)));
         let record = context.record;
         let is_new = record.is_none();
-        let judged = commit.judge(context, &self.metrics.supervisor);
+        let keyed = entry.and_then(|entry| entry.keyed.as_deref());
+        let repetition = commit.origin.repetition(keyed.map(|keyed| &**keyed).unwrap_or_default());
+        let judged = commit.judge(DecisionContext { repetition, ..context }, &self.metrics.supervisor);
         // It is judged: no deadline waits for it while its answer becomes durable.
         drop(commit.arrival.take());
-        let Decision { write, verdict } = judged?;
+        let judged = judged?;
+        let event = commit.origin.event().filter(|_| judged.is_asked_for());
+        let keyed = keyed.or(commit.origin.remembered.as_deref()).copied();
+        let Decision { write, verdict } = judged;
         let is_change = !matches!(write, Mutation::Nothing | Mutation::Discard);
         if let Some(passed) = passed_deadline.filter(|_| is_change) {
             self.metrics.fired(passed, now.as_ms() * 1_000);
@@ -75,9 +81,11 @@ impl<D: Durability> EmbeddedStore<D> {
                     self.admit(size)?;
                 }
                 let expires = now + record.lifetime(&self.limit.lifetimes, now);
-                let entered = self.durability.enter(id, || DurableChange::put(&record, entry, expires));
+                let entered = self
+                    .durability
+                    .enter(id, || DurableChange::put(&record, entry, expires).called(event, keyed.as_ref()));
                 let (number, ticket) = entered.inspect_err(|_| self.leave(usize::from(is_new)))?;
-                let replaced = self.put(&mut shard, id, state, size, expires, number);
+                let replaced = self.put(&mut shard, id, state, with(keyed, event), expires, number);
                 self.leave(usize::from(is_new && replaced));
                 if shard.subscribed.contains_key(&id) {
                     self.notify(id, &record, notices);
@@ -86,11 +94,10 @@ impl<D: Durability> EmbeddedStore<D> {
             }
             Mutation::Delete { tag, notice, last, entry } => {
                 let expires = now + self.limit.tombstone_ttl;
-                let delete = || DurableChange::delete(tag, last, entry, expires);
+                let delete = || DurableChange::delete(tag, last, entry, expires).called(event, keyed.as_ref());
                 let (number, ticket) = self.durability.enter(id, delete)?;
                 let state = StoredState::Tombstone(tag);
-                let size = state.size();
-                let replaced = self.put(&mut shard, id, state, size, expires, number);
+                let replaced = self.put(&mut shard, id, state, with(keyed, event), expires, number);
                 self.leave(usize::from(replaced));
                 shard.tombstones.push_back((tag, id));
                 let gone = shard.forget(self.limit.sessions_max.div_ceil(SHARDS), now, |id| self.durability.forget(id));
@@ -101,7 +108,8 @@ impl<D: Durability> EmbeddedStore<D> {
                 (None, true, ticket)
             }
         };
-        let committed = Committed { record, is_tombstoned, verdict, quota: None, now };
+        let is_replayed = repetition == Repetition::Replay;
+        let committed = Committed { record, is_tombstoned, verdict, is_replayed, quota: None, now };
         Ok(Some(DecidedCommit { committed, ticket, is_change }))
     }
 
@@ -111,10 +119,11 @@ impl<D: Durability> EmbeddedStore<D> {
         shard: &mut SessionShard,
         id: SessionId,
         state: StoredState,
-        size: usize,
+        keyed: Option<Box<EventIds>>,
         expires: Timestamp,
         number: u64,
     ) -> bool {
+        let size = state.size() + keyed.as_deref().map_or(0, size_of_val);
         let due = state.wake_at();
         if let Some(due) = due {
             self.alarm.set(due);
@@ -122,8 +131,10 @@ impl<D: Durability> EmbeddedStore<D> {
         let committed = self.clock.moment();
         self.bytes.add(size);
         let (is_postponed, is_restored) = (false, false);
-        let old =
-            shard.insert(id, SessionEntry { state, size, committed, expires, due, is_postponed, is_restored, number });
+        let old = shard.insert(
+            id,
+            SessionEntry { state, keyed, size, committed, expires, due, is_postponed, is_restored, number },
+        );
         self.bytes.remove(old.as_ref().map_or(0, |old| old.size));
         old.is_some_and(|old| old.state.record().is_some())
     }
@@ -155,4 +166,14 @@ impl<D: Durability> EmbeddedStore<D> {
             None => CommitOutcome::Decided(Committed { quota: Some(quota.given_back()), ..committed }),
         }
     }
+}
+
+/// The events that have keys with one more, if it has one.
+fn with(keyed: Option<EventIds>, event: Option<Uuid>) -> Option<Box<EventIds>> {
+    let mut keyed = match (keyed, event) {
+        (None, None) => return None,
+        (keyed, _) => Box::new(keyed.unwrap_or_default()),
+    };
+    event.into_iter().for_each(|event| keyed.push(event));
+    Some(keyed)
 }

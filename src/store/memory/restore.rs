@@ -25,7 +25,7 @@ impl<D: Durability> EmbeddedStore<D> {
         });
         self.rebase(&mut restored);
         let committed = self.clock.moment();
-        for RestoredSession { id, state, expires } in restored {
+        for RestoredSession { id, state, keyed, expires } in restored {
             let mut shard = self.shard(id).lock();
             match &state {
                 StoredState::Session(_) => {
@@ -41,7 +41,7 @@ impl<D: Durability> EmbeddedStore<D> {
             self.bytes.add(size);
             shard.insert(
                 id,
-                SessionEntry { state, size, committed, expires, due, is_postponed, is_restored, number: 0 },
+                SessionEntry { state, keyed, size, committed, expires, due, is_postponed, is_restored, number: 0 },
             );
         }
     }
@@ -68,9 +68,10 @@ impl<D: Durability> EmbeddedStore<D> {
             let entry = engine::ChangeRecord::of(Some(&before), vec![Event::Recovered], &after, now);
             let record = Arc::new(Record::new(after, now));
             restored.expires = now + record.lifetime(&self.limit.lifetimes, now);
+            let put =
+                |entry| DurableChange::put(&record, entry, restored.expires).called(None, restored.keyed.as_deref());
             if let Some(entry) = entry
-                && let Err(why) =
-                    self.durability.enter(restored.id, || DurableChange::put(&record, entry, restored.expires))
+                && let Err(why) = self.durability.enter(restored.id, || put(entry))
             {
                 error!(session = %restored.id, ?why, "a session that goes by another clock now could not be written");
             }

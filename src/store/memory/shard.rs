@@ -7,6 +7,7 @@ use crate::clock::Moment;
 use crate::engine::{Millis, SessionId, StateTag, Timestamp};
 use crate::hashing::HashMap;
 use crate::store::stored_state::StoredState;
+use crate::wire::EventIds;
 
 /// When to look again at a session that must be settled before it goes.
 const SETTLING_TIME: Millis = Millis::new(60_000);
@@ -24,6 +25,8 @@ pub(super) struct SessionShard {
 
 pub(super) struct SessionEntry {
     pub(super) state: StoredState,
+    /// Its latest events that have keys.
+    pub(super) keyed: Option<Box<EventIds>>,
     /// How many bytes it takes.
     pub(super) size: usize,
     /// When it was committed, to be compared with arrivals.

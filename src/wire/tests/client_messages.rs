@@ -9,7 +9,7 @@ fn told(message: &[u8]) -> String {
         Ok(ClientMessage::Ping { timestamp }) => format!("ping {}", timestamp.unwrap_or("without a time")),
         Ok(ClientMessage::Reconnect) => "reconnect".to_owned(),
         Ok(ClientMessage::Auth { token }) => format!("auth {token}"),
-        Ok(ClientMessage::Command(ClientCommand { request_id, change })) => match change {
+        Ok(ClientMessage::Command(ClientCommand { request_id, change, .. })) => match change {
             Ok((Command::Switch { next, current }, version)) => {
                 let name = |id: Option<crate::engine::ParticipantId>| id.map(|id| id.to_string()).unwrap_or_default();
                 format!("{request_id}: switch to {} from {} at {version:?}", name(next), name(current))

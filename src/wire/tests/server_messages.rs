@@ -107,7 +107,7 @@ fn a_result_carries_what_rest_answers() {
     let encoded = encode(&running, NOON);
     let state = String::from_utf8_lossy(&encoded.state()).into_owned();
     check(
-        &result_data("r \"1\"", 200, &session(encoded.body(), after_noon(5))),
+        &result_data("r \"1\"", 200, false, &session(encoded.body(), after_noon(5))),
         &format!(
             r#"{{"type":"RESULT","request_id":"r \"1\"","status":200,"data":{state},"server_time_ms":1769860800005}}"#
         ),
@@ -117,7 +117,7 @@ fn a_result_carries_what_rest_answers() {
     let answer = switched(&switch, &encoded, Outcome::default(), after_noon(11));
     let rest: String = answer.iter().map(|piece| String::from_utf8_lossy(piece).into_owned()).collect();
     check(
-        &result_data("r", 200, &answer),
+        &result_data("r", 200, false, &answer),
         &format!(r#"{{"type":"RESULT","request_id":"r","status":200,{}"#, &rest[1..]),
     );
 }
@@ -125,7 +125,7 @@ fn a_result_carries_what_rest_answers() {
 #[test]
 fn a_result_says_why_not() {
     check(
-        &result_error("r", 409, br#"{"code":"CONFLICT","message":"no"}"#, NOON),
+        &result_error("r", 409, false, br#"{"code":"CONFLICT","message":"no"}"#, NOON),
         concat!(
             r#"{"type":"RESULT","request_id":"r","status":409,"#,
             r#""error":{"code":"CONFLICT","message":"no"},"server_time_ms":1769860800000}"#,

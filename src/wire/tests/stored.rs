@@ -3,9 +3,9 @@
 use bytes::Bytes;
 
 use super::super::{
-    EVENTS_MAX, EventIds, JobHeader, NotARecord, RecordBody, RecordHeader, begin, check_record, decode_frame, encode,
-    encode_done_job, encode_header, encode_job, encode_tombstone, has_warnings, peek, read_header, read_job,
-    read_job_header, written_at,
+    EVENTS_MAX, EventIds, JobHeader, KEYED_EVENTS_MAX, NotARecord, RecordBody, RecordHeader, begin, check_record,
+    decode_frame, encode, encode_done_job, encode_header, encode_job, encode_tombstone, has_warnings, peek,
+    read_header, read_job, read_job_header, written_at,
 };
 use super::sample::{self, after, after_noon};
 use crate::engine::{ChangeRecord, Command, Event, SessionId, StateTag, Timestamp, Uuid};
@@ -33,6 +33,29 @@ fn events_are_remembered_until_newer_ones_take_their_place() {
         let expected: Vec<_> = (first..=count).map(event).collect();
         assert_eq!(header(count).events.to_vec(), expected, "of {count}");
     }
+}
+
+#[test]
+fn events_that_have_keys_are_remembered_for_longer() {
+    let keyed = |n: usize| Uuid::from_bits(0x8000_8000_0000_0000_0000 | n as u128);
+    let mut events = EventIds::default();
+    for n in 1..=20 {
+        events.push(if n % 4 == 0 { keyed(n) } else { event(n) });
+    }
+    let latest: Vec<_> = (13..=20).map(|n| if n % 4 == 0 { keyed(n) } else { event(n) }).collect();
+    assert_eq!(events.latest(), latest);
+    assert_eq!(events[..events.len() - EVENTS_MAX], [4, 8, 12].map(keyed));
+    let mut out = Vec::new();
+    encode_header(&mut out, &RecordHeader { events, ..header(0) });
+    out.extend_from_slice(b"}");
+    assert_eq!(read_header(&out.into()).map(|read| read.events), Ok(events), "they are read as they are written");
+    assert_eq!(events.keyed().expect("there are some")[..], [4, 8, 12, 16, 20].map(keyed));
+    assert_eq!(header(9).events.keyed(), None);
+    for n in 1..=40 {
+        events.push(keyed(100 + n));
+        assert!(events.len() <= KEYED_EVENTS_MAX);
+    }
+    assert_eq!(events[..], (25..=40).map(|n| keyed(100 + n)).collect::<Vec<_>>());
 }
 
 #[test]

@@ -21,6 +21,7 @@ const HOUR: u64 = 3_600_000;
 super::on_one_and_on_many!(
     a_lost_session_comes_back_on_demand,
     an_older_state_never_comes_back,
+    a_command_is_known_after_its_session_was_lost,
     what_is_over_is_shown_and_comes_back_by_a_command_only,
     a_lapsed_session_that_is_recovered_is_announced,
     a_clock_that_ran_out_while_no_instance_was_up_fires_though_redis_has_dropped_it,
@@ -32,6 +33,24 @@ super::on_one_and_on_many!(
 async fn read(client: &mut Connection, n: u64) -> (u16, Value) {
     let answer = client.ask("GET", &format!("/v1/sessions/{}", id(n)), "").await;
     (answer.status, answer.json()["data"].clone())
+}
+
+async fn a_command_is_known_after_its_session_was_lost(rig: Rig) {
+    let instance = rig.instance(&[]).await;
+    let mut client = Connection::open(instance.address).await;
+    client.create(&two_players(&id(1), HOUR)).await;
+    client.post(&id(1), "start", &Value::Null).await;
+    let (path, key) = (format!("/v1/sessions/{}/switch", id(1)), id(7));
+    let mut switch = async |body: &str| {
+        let answer = client.ask_with("POST", &path, &[("Idempotency-Key", &*key)], body).await;
+        (answer.status, answer.header("idempotency-replayed").is_some(), answer.json()["data"]["version"].as_u64())
+    };
+    assert_eq!(switch("").await, (200, false, Some(3)));
+    rig.drained().await;
+    rig.empty();
+    assert_eq!(switch("").await, (200, true, Some(4)), "it was brought back, and not switched");
+    assert_eq!(switch(r#"{"expected_version":4}"#).await, (422, false, None));
+    assert_eq!(switch("").await, (200, true, Some(4)));
 }
 
 async fn a_lost_session_comes_back_on_demand(rig: Rig) {

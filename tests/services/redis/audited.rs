@@ -24,7 +24,7 @@ impl Listener for Nobody {
     fn update(&self, _: SessionId, _: &Update) {}
 }
 
-fn sessions(url: &str, partitions: u16) -> Sessions {
+pub(super) fn sessions(url: &str, partitions: u16) -> Sessions {
     let server = RedisServer::parse(url, &Certificates::default(), Duration::from_secs(1)).expect("a URL");
     let location = StoreLocation { server, keyspace: Keyspace::new("", partitions), timeout: Duration::from_secs(2) };
     let (format, lifetimes) = (RecordFormat::default(), Lifetimes::default());
@@ -36,7 +36,7 @@ fn sessions(url: &str, partitions: u16) -> Sessions {
     Sessions::new(Arc::new(store))
 }
 
-fn id(n: u64) -> SessionId {
+pub(super) fn id(n: u64) -> SessionId {
     SessionId(uuid(n))
 }
 
@@ -44,7 +44,7 @@ fn uuid(n: u64) -> Uuid {
     Uuid::from_bits(0x4000_8000_0000_0000_0000 | u128::from(n))
 }
 
-fn new_session(n: u64, time_ms: u64) -> NewSession {
+pub(super) fn new_session(n: u64, time_ms: u64) -> NewSession {
     let participant =
         |n: u64| NewParticipant { id: ParticipantId(uuid(n)), index: n, total_time: Millis::new(time_ms), group: None };
     NewSession {

@@ -13,6 +13,7 @@ mod fitness;
 mod garbage;
 mod halted;
 mod instances;
+mod keys;
 mod lapsed;
 mod limits;
 mod load;

@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use synckairos::client_address::ClientAddress;
 use synckairos::engine::{Command, Millis, Outcome, Refusal};
 use synckairos::sessions::{CommandReply, CommandRequest, Failure, Sessions};
-use synckairos::store::{Commit, CommitOutcome, Decision, Mutation, REFUSALS, RateLimit, RateLimitStatus};
+use synckairos::store::{
+    CommandOrigin, Commit, CommitOutcome, Decision, Mutation, REFUSALS, RateLimit, RateLimitStatus,
+};
 
 use super::rig::{SWITCH, id, new_session};
 use super::{Backend, Rig};
@@ -93,7 +95,14 @@ pub async fn beyond_the_limit_nothing_is_judged(rig: Rig<impl Backend>) {
             Decision { write: Mutation::Nothing, verdict: Ok(Outcome::default()) }
         };
         let arrival = Some(rig.store.arrive(id(1)));
-        let commit = Commit { id: id(1), arrival, rate: Some(RATE), client: None, decide: Box::new(decide) };
+        let commit = Commit {
+            id: id(1),
+            arrival,
+            rate: Some(RATE),
+            client: None,
+            origin: CommandOrigin::default(),
+            decide: Box::new(decide),
+        };
         let (is_judged, quota) = match rig.commit_limited(commit).await {
             CommitOutcome::Decided(committed) => (true, committed.quota),
             CommitOutcome::RateLimited(quota) => (false, Some(quota)),

@@ -9,6 +9,7 @@ pub mod backend;
 pub mod changes;
 pub mod deadlines;
 pub mod deletion;
+pub mod keys;
 pub mod lifetimes;
 pub mod limits;
 pub mod recorder;
@@ -81,6 +82,16 @@ macro_rules! cases {
                 a_command_that_was_given_up_holds_nothing_back,
                 a_command_for_another_session_holds_nothing_back,
                 a_command_that_arrived_late_holds_nothing_back,
+            ],
+            keys: [
+                a_command_that_is_sent_again_is_not_carried_out_again,
+                a_name_is_of_one_request,
+                a_creation_that_is_sent_again_shows_what_became_of_it,
+                a_deletion_that_is_sent_again_is_the_same,
+                what_was_refused_or_did_nothing_is_judged_again,
+                what_time_did_is_not_the_commands_doing,
+                a_key_outlives_sixteen_changes,
+                of_commands_that_are_sent_at_once_one_is_carried_out,
             ],
             lifetimes: [
                 watchers_of_a_session_that_lapses_are_notified_once,

@@ -13,7 +13,8 @@ use synckairos::engine::{
 use synckairos::readiness::Finding;
 use synckairos::sessions::{Applied, Failure, Sessions};
 use synckairos::store::{
-    self, Arrival, Commit, CommitOutcome, Committed, Decision, DecisionContext, Lifetimes, Mutation, Record,
+    self, Arrival, CommandOrigin, Commit, CommitOutcome, Committed, Decision, DecisionContext, Lifetimes, Mutation,
+    Record,
 };
 use tokio::task::JoinSet;
 
@@ -144,7 +145,15 @@ impl<B: Backend> Rig<B> {
             });
             Decision { write: Mutation::Nothing, verdict: Ok(Outcome::default()) }
         };
-        self.commit(Commit { id, arrival, rate: None, client: None, decide: Box::new(decide) }).await;
+        self.commit(Commit {
+            id,
+            arrival,
+            rate: None,
+            client: None,
+            origin: CommandOrigin::default(),
+            decide: Box::new(decide),
+        })
+        .await;
         let seen = seen.lock().take();
         seen.expect("a decision was asked for")
     }

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use synckairos::engine::{ChangeRecord, Command, Judgement, Outcome, SessionId, judge};
-use synckairos::store::{Commit, Committed, Countdown, Decision, DecisionContext, Mutation, Record, Subscribed};
+use synckairos::store::{
+    CommandOrigin, Commit, Committed, Countdown, Decision, DecisionContext, Mutation, Record, Subscribed,
+};
 use tokio::task::JoinSet;
 
 use super::recorder::Heard;
@@ -49,7 +51,14 @@ pub async fn states_are_delivered_in_order_each_followed_by_its_notices(rig: Rig
             let record = Arc::new(Record::new(session, current.now));
             Decision { write: Mutation::Put { record, notices: with.clone(), entry }, verdict: Ok(Outcome::default()) }
         };
-        let commit = Commit { id: id(1), arrival: None, rate: None, client: None, decide: Box::new(decide) };
+        let commit = Commit {
+            id: id(1),
+            arrival: None,
+            rate: None,
+            client: None,
+            origin: CommandOrigin::default(),
+            decide: Box::new(decide),
+        };
         let Committed { record, verdict, quota, .. } = rig.commit(commit).await;
         assert_eq!((verdict, quota), (Ok(Outcome::default()), None));
         let record = record.expect("a state was put");

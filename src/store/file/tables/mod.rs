@@ -8,6 +8,6 @@ mod schema;
 
 pub(super) use copy::{CopiedRow, DatabaseCopy};
 pub(super) use database::{Tables, WriteOp};
-pub(super) use reads::OldChanges;
+pub(super) use reads::{LastChange, OldChanges};
 pub(in crate::store) use schema::RestoredSession;
 pub(super) use schema::{ChangeKey, Fault};

@@ -6,7 +6,7 @@ use redb::{ReadableDatabase, ReadableTable};
 
 use crate::engine::{SessionId, StateTag, Timestamp};
 use crate::store::contract::PageLimit;
-use crate::wire;
+use crate::wire::{self, EventIds};
 
 use super::database::Tables;
 use super::schema::{CHANGES, ChangeKey, FIRST, Fault, LAST, RestoredSession, SESSIONS, fault, key, restored, tag};
@@ -16,6 +16,14 @@ pub(in crate::store::file) struct OldChanges {
     pub(in crate::store::file) keys: Vec<ChangeKey>,
     /// After which to go on; `None` when all were looked at.
     pub(in crate::store::file) next: Option<ChangeKey>,
+}
+
+/// The last change of a session.
+pub(in crate::store::file) struct LastChange {
+    pub(in crate::store::file) tag: StateTag,
+    pub(in crate::store::file) job: Bytes,
+    /// The latest events, oldest first.
+    pub(in crate::store::file) events: EventIds,
 }
 
 /// Changes that are looked at in one go, and removed in one transaction.
@@ -34,14 +42,21 @@ impl Tables {
         Ok(all)
     }
 
-    /// The job of a session's last change.
-    pub(in crate::store::file) fn last(&self, id: SessionId) -> Result<Option<(StateTag, Bytes)>, Fault> {
+    /// A session's last change.
+    pub(in crate::store::file) fn last(&self, id: SessionId) -> Result<Option<LastChange>, Fault> {
         let database = self.database.read();
         let transaction = database.as_ref().ok_or("it is closed")?.begin_read().map_err(fault)?;
         let changes = transaction.open_table(CHANGES).map_err(fault)?;
-        let last = changes.range::<&[u8; 32]>(&key(id, FIRST)..=&key(id, LAST)).map_err(fault)?.next_back();
-        let last = last.transpose().map_err(fault)?;
-        Ok(last.map(|(key, job)| (tag(key.value()), Bytes::copy_from_slice(job.value()))))
+        let range = changes.range::<&[u8; 32]>(&key(id, FIRST)..=&key(id, LAST)).map_err(fault)?;
+        let (mut last, mut latest) = (None, Vec::with_capacity(wire::KEYED_EVENTS_MAX));
+        for row in range.rev().take(wire::KEYED_EVENTS_MAX) {
+            let (key, job) = row.map_err(fault)?;
+            latest.extend(wire::read_job_header(job.value()).map(|name| name.event));
+            last = last.or_else(|| Some((tag(key.value()), Bytes::copy_from_slice(job.value()))));
+        }
+        let mut events = EventIds::default();
+        latest.into_iter().rev().for_each(|event| events.push(event));
+        Ok(last.map(|(tag, job)| LastChange { tag, job, events }))
     }
 
     /// Changes after one from before `limit`, but for the newest of a session that is kept.

@@ -19,7 +19,7 @@ use crate::engine::{SessionId, StateTag, Timestamp, Uuid};
 use crate::store::durability::{DurableChange, Leaves};
 use crate::store::record::Record;
 use crate::store::stored_state::StoredState;
-use crate::wire::{self, RecordHeader};
+use crate::wire::{self, EventIds, RecordHeader};
 
 pub(super) const CHANGES: TableDefinition<'_, &[u8; 32], &[u8]> = TableDefinition::new("changes");
 pub(super) const SESSIONS: TableDefinition<'_, &[u8; 16], &[u8]> = TableDefinition::new("sessions");
@@ -38,6 +38,8 @@ pub(in crate::store::file) type Fault = String;
 pub(in crate::store) struct RestoredSession {
     pub(in crate::store) id: SessionId,
     pub(in crate::store) state: StoredState,
+    /// Its latest events that have keys.
+    pub(in crate::store) keyed: Option<Box<EventIds>>,
     pub(in crate::store) expires: Timestamp,
 }
 
@@ -88,6 +90,7 @@ pub(super) fn tag(key: &[u8; 32]) -> StateTag {
 
 pub(super) fn value(change: &DurableChange) -> Vec<u8> {
     let mut header = RecordHeader { changed_us: change.entry.at.as_ms() * 1_000, ..RecordHeader::default() };
+    header.events = change.keyed.as_deref().copied().unwrap_or_default();
     header.events.push(change.event);
     let mut out = change.expires.as_ms().to_be_bytes().to_vec();
     match change.leaves {
@@ -103,18 +106,20 @@ pub(super) fn value(change: &DurableChange) -> Vec<u8> {
 
 pub(super) fn restored(key: &[u8; 16], value: &[u8]) -> Result<RestoredSession, Fault> {
     let id = SessionId(Uuid::from_bits(u128::from_be_bytes(*key)));
-    let (expires, state) = stored(value).ok_or_else(|| format!("what is kept of session {id} cannot be read"))?;
-    Ok(RestoredSession { id, state, expires })
+    let (expires, state, keyed) =
+        stored(value).ok_or_else(|| format!("what is kept of session {id} cannot be read"))?;
+    Ok(RestoredSession { id, state, keyed, expires })
 }
 
-fn stored(value: &[u8]) -> Option<(Timestamp, StoredState)> {
+fn stored(value: &[u8]) -> Option<(Timestamp, StoredState, Option<Box<EventIds>>)> {
     let (expires, stored) = value.split_first_chunk::<EXPIRES_LEN>()?;
     let expires = Timestamp::from_ms(u64::from_be_bytes(*expires));
     let stored = &wire::modern(Bytes::copy_from_slice(stored));
     let (_, body) = wire::peek(stored).ok()?;
+    let keyed = wire::read_header(stored).ok()?.events.keyed();
     let state = match body {
         wire::RecordBody::State(..) => StoredState::Session(Arc::new(Record::read(wire::decode(stored).ok()?))),
         wire::RecordBody::Tombstone(tag) => StoredState::Tombstone(tag),
     };
-    Some((expires, state))
+    Some((expires, state, keyed))
 }

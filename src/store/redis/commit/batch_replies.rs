@@ -54,7 +54,8 @@ impl CommitBatch<'_> {
                 ) => {
                     self.context.inputs.timers.set(pending.commit.id, None);
                     let (verdict, quota) = (Ok(outcome), pending.quota);
-                    let committed = Committed { record: None, is_tombstoned: true, verdict, quota, now };
+                    let committed =
+                        Committed { record: None, is_tombstoned: true, verdict, is_replayed: false, quota, now };
                     let _ = pending.reply.send(Ok(CommitOutcome::Decided(committed)));
                 }
                 (_, Some(DeletionOutcome::Unknown)) => pending.fail(StoreError::UnknownOutcome),
@@ -82,8 +83,8 @@ impl CommitBatch<'_> {
         for entry in self.entries {
             let PendingCommit { commit, quota, window, reply, in_doubt, .. } = entry.pending;
             let result = match entry.answer {
-                Some(CommandOutcome::Judged { verdict: Ok(_), writes, .. })
-                    if !is_replicated && (writes || in_doubt.is_some()) =>
+                Some(CommandOutcome::Judged { verdict: Ok(_), writes, is_replayed, .. })
+                    if !is_replicated && (writes || is_replayed || in_doubt.is_some()) =>
                 {
                     Err(StoreError::UnknownOutcome)
                 }
@@ -92,16 +93,20 @@ impl CommitBatch<'_> {
                 {
                     Err(StoreError::Broken)
                 }
-                Some(CommandOutcome::Judged { record, is_tombstoned, verdict: verdict @ Err(_), .. }) => {
-                    let outcome = CommitOutcome::Decided(Committed { record, is_tombstoned, verdict, quota, now });
+                Some(CommandOutcome::Judged {
+                    record, is_tombstoned, verdict: verdict @ Err(_), is_replayed, ..
+                }) => {
+                    let committed = Committed { record, is_tombstoned, verdict, is_replayed, quota, now };
+                    let outcome = CommitOutcome::Decided(committed);
                     unsettled.refused.extend(RefusedCommit::of(&commit, window, outcome, reply));
                     continue;
                 }
-                Some(CommandOutcome::Judged { record, is_tombstoned, verdict, .. }) => {
+                Some(CommandOutcome::Judged { record, is_tombstoned, verdict, is_replayed, .. }) => {
                     if window.is_none() && quota.is_some() {
                         unsettled.carried_out.extend(commit.rate.map(|rate| (commit.id, rate)));
                     }
-                    Ok(CommitOutcome::Decided(Committed { record, is_tombstoned, verdict, quota, now }))
+                    let committed = Committed { record, is_tombstoned, verdict, is_replayed, quota, now };
+                    Ok(CommitOutcome::Decided(committed))
                 }
                 Some(CommandOutcome::Limited(quota)) => {
                     let outcome = CommitOutcome::RateLimited(quota);
@@ -119,6 +124,13 @@ impl CommitBatch<'_> {
             let _ = reply.send(result);
         }
         unsettled
+    }
+
+    /// Whether a command was found to be carried out before.
+    pub(super) fn has_replays(&self) -> bool {
+        let is_replay =
+            |entry: &BatchEntry| matches!(entry.answer, Some(CommandOutcome::Judged { is_replayed: true, .. }));
+        self.entries.iter().any(is_replay)
     }
 
     /// The commands, as they were.

@@ -207,7 +207,9 @@ impl Committer {
             self.retries.push(self.context.inputs.server_clock.moment() + pause, tries, commits);
         }
         let Some(transaction) = transaction else {
-            let is_replicated = self.context.replicas.are_none();
+            // What is found to be done counts when enough replicas have all that was done until now.
+            let is_replicated = self.context.replicas.are_none()
+                || batch.has_replays() && self.context.replicas.have_all(&mut self.connection).await;
             return Self::acknowledge(&self.context, &mut self.connection, batch, &reading, is_replicated).await;
         };
         let mut commit = self.connection.ask(Operation::Commit, &transaction).await;

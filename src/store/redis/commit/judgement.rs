@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::engine::{Refusal, StateTag, Timestamp, Uuid};
 use crate::store::contract::{ArrivedAt, CommittedAt, DecisionBasis, StoredSession};
 use crate::store::redis::time::Reading;
-use crate::store::{Arrival, Decision, Mutation, RateLimitStatus, Record, Verdict};
+use crate::store::{Arrival, Decision, DecisionContext, Mutation, RateLimitStatus, Record, Repetition, Verdict};
 use crate::wire;
 
 use super::audit_producer::Backpressure;
@@ -26,7 +26,7 @@ const BLOCKED: &str = "a key in the store cannot be written to";
 /// What a command comes to.
 pub(super) enum CommandOutcome {
     /// It was judged.
-    Judged { record: Option<Arc<Record>>, is_tombstoned: bool, verdict: Verdict, writes: bool },
+    Judged { record: Option<Arc<Record>>, is_tombstoned: bool, verdict: Verdict, is_replayed: bool, writes: bool },
     /// Judging it met a fault of ours.
     Fault,
     /// Its limit is reached.
@@ -54,7 +54,8 @@ pub(super) enum Judged {
 impl BatchSession {
     /// Whether all that happened after an event, or ever, is remembered.
     fn remembers_since(&self, base: Option<Uuid>) -> bool {
-        self.events.len() < wire::EVENTS_MAX || base.is_some_and(|base| self.events.contains(&base))
+        let latest = self.events.latest();
+        latest.len() < wire::EVENTS_MAX || base.is_some_and(|base| latest.contains(&base))
     }
 
     pub(super) fn judge(
@@ -70,12 +71,15 @@ impl BatchSession {
             Some(Foreign::Garbage) | None => {}
         }
         let is_unreadable = self.unreadable.is_some();
-        if let Some(InDoubt { record, verdict, base }) = &pending.in_doubt {
+        let repetition = pending.commit.origin.repetition(&self.header.events);
+        let is_replayed = repetition == Repetition::Replay;
+        self.resolved |= is_replayed;
+        if let Some(InDoubt { record, verdict, base }) = pending.in_doubt.as_ref().filter(|_| !is_replayed) {
             if self.events.contains(&pending.event) {
                 self.resolved = true;
                 // It was a change: without a state after it, it deleted the session.
                 let (record, is_tombstoned, verdict) = (record.clone(), record.is_none(), *verdict);
-                let outcome = CommandOutcome::Judged { record, is_tombstoned, verdict, writes: false };
+                let outcome = CommandOutcome::Judged { record, is_tombstoned, verdict, is_replayed, writes: false };
                 return Judged::Outcome(outcome);
             }
             if !self.remembers_since(*base) {
@@ -94,11 +98,14 @@ impl BatchSession {
         }
         let arrived = arrival.map(Arrival::moment).map(|moment| ArrivedAt { moment, server_us: server_us(moment) });
         let current = basis.context(arrived, || self.committed_at(inputs));
-        let Ok(Decision { write, verdict }) = pending.commit.judge(current, &inputs.supervisor) else {
+        let current = DecisionContext { repetition, ..current };
+        let Ok(decision) = pending.commit.judge(current, &inputs.supervisor) else {
             // What was sent before may still be carried out.
             let answer = if pending.in_doubt.is_some() { CommandOutcome::Unknown } else { CommandOutcome::Fault };
             return Judged::Outcome(answer);
         };
+        let keyed = pending.commit.origin.event().filter(|_| decision.is_asked_for());
+        let Decision { write, verdict } = decision;
         let blocked = (self.is_blocked && !matches!(write, Mutation::Nothing)).then_some(BLOCKED);
         if let Some(why) = blocked.or_else(|| self.refused_for_backpressure(&write, pending.commit.arrival.is_some())) {
             // What was sent before may still be carried out.
@@ -107,7 +114,7 @@ impl BatchSession {
             return Judged::Outcome(answer);
         }
         let before = self.tag();
-        let event = pending.event;
+        let event = keyed.unwrap_or(pending.event);
         let change = match write {
             Mutation::Nothing if is_unreadable => {
                 // Its deadline cannot be fired, and must not be found overdue again.
@@ -139,11 +146,14 @@ impl BatchSession {
         if let Some(change) = change {
             self.unreadable = None;
             self.begin_epoch(before);
+            if let Some(remembered) = pending.commit.origin.remembered.as_deref() {
+                self.header.events = *remembered;
+            }
             self.header.events.push(event);
             self.changes.push(change);
         }
         let (record, is_tombstoned) = (self.record.clone(), self.tombstone.is_some());
-        Judged::Outcome(CommandOutcome::Judged { record, is_tombstoned, verdict, writes })
+        Judged::Outcome(CommandOutcome::Judged { record, is_tombstoned, verdict, is_replayed, writes })
     }
 
     /// Takes down on which state its epoch began, if it began just now.

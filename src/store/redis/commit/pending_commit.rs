@@ -73,8 +73,8 @@ impl PendingCommit {
             (Some((record, now)), None, Some(_)) => {
                 let actual_version = record.session().version;
                 let refusal = Refusal::Conflict { actual_version, expected_version: None };
-                let (record, is_tombstoned, verdict) = (Some(record), false, Err(refusal));
-                let committed = Committed { record, is_tombstoned, verdict, quota: self.quota, now };
+                let (record, is_tombstoned, verdict, quota) = (Some(record), false, Err(refusal), self.quota);
+                let committed = Committed { record, is_tombstoned, verdict, is_replayed: false, quota, now };
                 RefusedCommit::of(&self.commit, self.window, CommitOutcome::Decided(committed), self.reply)
             }
             (_, in_doubt, _) => {

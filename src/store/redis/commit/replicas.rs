@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tracing::{info, warn};
 
 use crate::redis::{Pipeline, resp::Value};
+use crate::store::metrics::Operation;
+use crate::store::redis::connection::LazyConnection;
 
 /// How long they may take, in milliseconds: less than a connection waits for its replies.
 const TIME_MAX_MS: u64 = 500;
@@ -32,6 +34,16 @@ impl Replicas {
     pub(in crate::store::redis) fn wait(&self, transaction: &mut Pipeline) {
         if self.min > 0 {
             transaction.cmd("WAIT").arg(self.min).arg(TIME_MAX_MS);
+        }
+    }
+
+    /// Whether enough of them have what the server has done until now.
+    pub(super) async fn have_all(&self, connection: &mut LazyConnection) -> bool {
+        let mut wait = Pipeline::new();
+        self.wait(&mut wait);
+        match connection.ask(Operation::Commit, &wait).await {
+            Ok(mut asked) => self.have_it(&mut asked.replies),
+            Err(_) => false,
         }
     }
 
