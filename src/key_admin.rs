@@ -106,6 +106,9 @@ pub fn run_token(sources: &KeySources, command: TokenCommand, out: &mut impl Wri
                 AuthError::Invalid(why) => why,
                 AuthError::Expired => "it has ended".to_owned(),
                 AuthError::TooMany => "too many were wrong".to_owned(),
+                AuthError::UnknownKey(_) | AuthError::Unavailable(_) => {
+                    "the keys of its issuer are at a URL, which only a server reads".to_owned()
+                }
             })?;
             identity.describe()
         }

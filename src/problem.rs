@@ -64,7 +64,10 @@ impl Problem {
             AuthError::Missing => {
                 Self::new(401, "UNAUTHENTICATED", "Say who asks: Authorization: Bearer, then a key or a token")
             }
-            AuthError::Invalid(_) => Self::new(401, "INVALID_TOKEN", "This is no key and no token that counts here"),
+            AuthError::Invalid(_) | AuthError::UnknownKey(_) => {
+                Self::new(401, "INVALID_TOKEN", "This is no key and no token that counts here")
+            }
+            AuthError::Unavailable(_) => Self::unavailable("The keys of the token's issuer cannot be read"),
             AuthError::Expired => Self::new(401, "TOKEN_EXPIRED", "The token has ended: get a new one"),
             AuthError::TooMany => Self::limited("Too many wrong tokens came from this address", 1),
         }

@@ -15,6 +15,7 @@ use super::identity::{Identity, IdentityName};
 use super::key_set::KeySet;
 use super::provider;
 use super::refusal::AuthError;
+use super::remote_sets::RemoteSets;
 use super::throttle::FailureThrottle;
 use super::token::{self, Instants, VerificationBudget};
 use super::token_cache::TokenCache;
@@ -28,6 +29,8 @@ pub struct Authenticator {
     generation: watch::Sender<u64>,
     tokens: TokenCache,
     throttle: FailureThrottle,
+    /// Keys that stand elsewhere.
+    sets: Option<Arc<RemoteSets>>,
 }
 
 /// The budget of one address.
@@ -53,7 +56,24 @@ impl Authenticator {
         provider::install();
         let throttle = FailureThrottle::new(clock.moment());
         let (generation, _) = watch::channel(0);
-        Self { clock, keys: RwLock::new(Arc::new(keys)), generation, tokens: TokenCache::default(), throttle }
+        Self {
+            clock,
+            keys: RwLock::new(Arc::new(keys)),
+            generation,
+            tokens: TokenCache::default(),
+            throttle,
+            sets: None,
+        }
+    }
+
+    /// By what stands in sets elsewhere, too.
+    pub(super) fn with_sets(self, sets: Arc<RemoteSets>) -> Self {
+        Self { sets: Some(sets), ..self }
+    }
+
+    /// Keys of such sets that are left out.
+    pub(super) fn left_out(&self) -> Vec<String> {
+        self.keys.read().left_out.clone()
     }
 
     /// Other keys count from now on; what was judged by the ones before is judged anew.
@@ -87,6 +107,25 @@ impl Authenticator {
         let identity = Arc::new(token::identify(&keys, generation, credential, now, &budget)?);
         self.tokens.put(&digest, &identity);
         Ok(identity)
+    }
+
+    /// The same; waits a little for an issuer's keys that may have changed.
+    pub async fn identify_in_time(&self, credential: &str, address: ClientAddress) -> Result<Arc<Identity>, AuthError> {
+        match self.identify(credential, address) {
+            Err(error) if !error.sets().is_empty() => {
+                self.refresh(&error).await;
+                self.identify(credential, address)
+            }
+            identified => identified,
+        }
+    }
+
+    /// Waits a little until what somebody was refused by has been read again.
+    pub async fn refresh(&self, error: &AuthError) {
+        if let Some(sets) = &self.sets {
+            // Rarely: nobody else pays for its room.
+            Box::pin(sets.refresh(error.sets())).await;
+        }
     }
 
     /// Whether somebody who was identified would be so now, without looking at more than two numbers.

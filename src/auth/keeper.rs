@@ -2,29 +2,51 @@
 //! is told. Does not know when to look.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use futures_util::stream::{FuturesUnordered, StreamExt};
 use parking_lot::Mutex;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
 use tracing::{info, warn};
 
+use crate::clock::Clock;
+use crate::runtime::time;
+
 use super::authenticator::Authenticator;
 use super::key_set::KeySet;
-use super::key_sources::KeySources;
+use super::key_sources::{KeyEntries, KeySources};
+use super::remote_sets::RemoteSets;
+
+/// How long to wait before looking whether a set is due.
+const LOOK_PERIOD: Duration = Duration::from_secs(1);
 
 /// Looks after the keys of an [`Authenticator`].
 pub struct KeyKeeper {
     sources: KeySources,
+    sets: Arc<RemoteSets>,
     authenticator: Arc<Authenticator>,
     failures: Counter,
+    state: Mutex<KeeperState>,
+}
+
+struct KeeperState {
+    /// The last that were right.
+    entries: KeyEntries,
     /// What is wrong with what stands there now.
-    trouble: Mutex<Option<String>>,
+    trouble: Option<String>,
 }
 
 impl KeyKeeper {
-    /// Keeps the keys of `sources`, and counts failures.
-    pub fn new(sources: KeySources, authenticator: Arc<Authenticator>, failures: Counter) -> Self {
-        Self { sources, authenticator, failures, trouble: Mutex::default() }
+    /// Reads the keys of `sources` and keeps them; counts failures.
+    pub fn start(sources: KeySources, sets: RemoteSets, clock: Clock, failures: Counter) -> Result<Self, Vec<String>> {
+        let (sets, entries) = (Arc::new(sets), sources.read());
+        let keys = entries.assemble(&sets.keys())?;
+        log_unknown(&keys);
+        sets.follow(entries.urls());
+        let authenticator = Arc::new(Authenticator::new(keys, clock).with_sets(Arc::clone(&sets)));
+        let state = Mutex::new(KeeperState { entries, trouble: None });
+        Ok(Self { sources, sets, authenticator, failures, state })
     }
 
     /// What counts failures; it is there without keys, too.
@@ -35,32 +57,81 @@ impl KeyKeeper {
         failures
     }
 
+    /// Who finds out by these keys who somebody is.
+    pub fn authenticator(&self) -> &Arc<Authenticator> {
+        &self.authenticator
+    }
+
     /// Reads the keys again. Blocks while files are read.
     pub fn look(&self) {
-        let mut trouble = self.trouble.lock();
-        match self.sources.load() {
+        let mut state = self.state.lock();
+        let entries = self.sources.read();
+        match entries.assemble(&self.sets.keys()) {
             Ok(keys) => {
-                *trouble = None;
-                if !self.authenticator.has_same(&keys) {
-                    log_unknown(&keys);
-                    self.authenticator.replace(keys);
-                    info!("keys have changed");
-                }
+                self.sets.follow(entries.urls());
+                *state = KeeperState { entries, trouble: None };
+                self.count(keys);
             }
             Err(problems) => {
                 let told = problems.join("; ");
                 self.failures.inc();
-                if trouble.as_ref() != Some(&told) {
+                if state.trouble.as_ref() != Some(&told) {
                     warn!(why = told, "keys cannot be read again: those from before count on");
-                    *trouble = Some(told);
+                    state.trouble = Some(told);
+                }
+                // What sets at URLs hold may be other keys by now.
+                if let Ok(keys) = state.entries.assemble(&self.sets.keys()) {
+                    self.count(keys);
                 }
             }
         }
     }
 
+    /// Reads sets at URLs whenever they are due, each by itself.
+    pub async fn keep_sets(&self) {
+        self.sets.begin();
+        let mut reading = FuturesUnordered::new();
+        loop {
+            reading.extend(self.sets.due().into_iter().map(|url| self.read_set(url)));
+            tokio::select! {
+                biased;
+                Some(()) = reading.next(), if !reading.is_empty() => {}
+                () = self.sets.wanted() => {}
+                () = time::sleep(LOOK_PERIOD) => {}
+            }
+        }
+    }
+
+    /// Reads those that are due now.
+    pub async fn read_due_sets(&self) {
+        let mut reading: FuturesUnordered<_> = self.sets.due().into_iter().map(|url| self.read_set(url)).collect();
+        while reading.next().await.is_some() {}
+    }
+
+    async fn read_set(&self, url: Arc<str>) {
+        if !self.sets.read(&url).await {
+            self.failures.inc();
+        }
+        let keys = self.state.lock().entries.assemble(&self.sets.keys());
+        if let Ok(keys) = keys {
+            self.count(keys);
+        }
+        self.sets.end(&url);
+    }
+
+    /// These keys count.
+    fn count(&self, keys: KeySet) {
+        if !self.authenticator.has_same(&keys) {
+            log_unknown(&keys);
+            self.authenticator.replace(keys);
+            info!("keys have changed");
+        }
+    }
+
     /// What is wrong with the keys that stand there now; those from before count.
-    pub fn trouble(&self) -> Option<String> {
-        self.trouble.lock().clone()
+    pub fn troubles(&self) -> Vec<String> {
+        let own = self.state.lock().trouble.clone();
+        own.into_iter().chain(self.sets.troubles()).chain(self.authenticator.left_out()).collect()
     }
 }
 

@@ -4,22 +4,18 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, DecodingKey};
 
 use crate::engine::Timestamp;
-use crate::wire::{Jwk, JwkMaterial, KeyEntry, KeyMaterial};
+use crate::wire::{Jwk, KeyEntry, KeyMaterial};
 
 use super::api_key::Digest;
 use super::grant::SessionPattern;
 use super::identity::KeyFingerprint;
+use super::key_material::{named, public_key, secret_key};
 use super::permission::Permissions;
+use super::refusal::AuthError;
 
-/// The least secret that signs tokens, in bytes.
-const SECRET_LEN_MIN: usize = 32;
-/// What ring verifies, in bits of the modulus.
-const RSA_BITS: std::ops::RangeInclusive<usize> = 2_048..=8_192;
 /// Keys of one algorithm that sign tokens which name no key: an old one and a new one.
 const DEFAULTS_MAX: usize = 2;
 
@@ -39,8 +35,21 @@ pub struct KeySet {
     signing: Vec<SigningKey>,
     by_id: HashMap<String, Vec<usize>>,
     rights: HashMap<KeyFingerprint, ValidityWindow>,
+    /// Sets at URLs.
+    remote: Vec<RemoteSource>,
+    /// Keys of such sets that are left out, and why.
+    pub(super) left_out: Vec<String>,
     /// Permissions that nobody knows, and where they stand.
     pub(super) unknown: Vec<String>,
+}
+
+/// Whose keys stand at a URL.
+#[derive(Debug, PartialEq, Eq)]
+struct RemoteSource {
+    issuer: String,
+    url: Arc<str>,
+    /// Nothing is known of them.
+    is_away: bool,
 }
 
 /// What a key may do at most, and when.
@@ -92,6 +101,8 @@ impl KeySet {
             signing: Vec::new(),
             by_id: HashMap::new(),
             rights: HashMap::new(),
+            remote: Vec::new(),
+            left_out: Vec::new(),
             unknown: Vec::new(),
         }
     }
@@ -123,7 +134,28 @@ impl KeySet {
 
     /// Whether other keys are the same, with what they may do.
     pub(super) fn is_same(&self, other: &Self) -> bool {
-        self.rights == other.rights
+        self.rights == other.rights && self.remote == other.remote && self.left_out == other.left_out
+    }
+
+    /// Why no key of an issuer has a name: its keys may have changed, or nothing is known of them; `None` when that is for good.
+    pub(super) fn may_come(&self, issuer: Option<&str>) -> Option<AuthError> {
+        let sources: Vec<_> = self.remote.iter().filter(|source| Some(&*source.issuer) == issuer).collect();
+        let urls: Vec<_> = sources.iter().map(|source| Arc::clone(&source.url)).collect();
+        match sources.iter().any(|source| source.is_away) {
+            true => Some(AuthError::Unavailable(urls)),
+            false if urls.is_empty() => None,
+            false => Some(AuthError::UnknownKey(urls)),
+        }
+    }
+
+    /// Adds an entry whose set stands at a URL; `set` is what is known of it.
+    pub(super) fn add_remote(&mut self, entry: &KeyEntry, url: &Arc<str>, set: Option<&[Jwk]>) -> Result<(), String> {
+        self.add(entry, set.unwrap_or_default())?;
+        if let KeyMaterial::Set { issuer, .. } = &entry.material {
+            let (issuer, url) = (issuer.clone(), Arc::clone(url));
+            self.remote.push(RemoteSource { issuer, url, is_away: set.is_none() });
+        }
+        Ok(())
     }
 
     /// Adds a key that its holder sends.
@@ -155,7 +187,7 @@ impl KeySet {
                 let id = jwk.id.as_ref().unwrap_or(&entry.id);
                 self.add_signing(id, SigningKey { rights, algorithm, key, issuer, audience, is_default })
             }
-            KeyMaterial::Set { issuer, audience, algorithms, .. } => {
+            KeyMaterial::Set { location, issuer, audience, algorithms } => {
                 if let Some(wrong) =
                     algorithms.iter().find(|name| named(name).is_none_or(|one| one == Algorithm::HS256))
                 {
@@ -164,6 +196,9 @@ impl KeySet {
                 let audience = of(audience);
                 for jwk in set {
                     let Some(id) = &jwk.id else { continue };
+                    if jwk.algorithm.as_ref().is_some_and(|name| !algorithms.contains(name)) {
+                        continue;
+                    }
                     let (algorithm, key) = public_key(jwk).map_err(|why| format!("{id}: {why}"))?;
                     if algorithms.iter().all(|name| named(name) != Some(algorithm)) {
                         continue;
@@ -173,7 +208,11 @@ impl KeySet {
                     rights.fingerprint = self.fingerprint(&text);
                     let (issuer, audience) = (Some(issuer.clone()), audience.clone());
                     let key = SigningKey { rights, algorithm, key, issuer, audience, is_default: false };
-                    self.add_signing(id, key)?;
+                    match self.add_signing(id, key) {
+                        // Who keeps the set decides nothing about other keys.
+                        Err(why) if location.contains("://") => self.left_out.push(format!("{location}: {why}")),
+                        added => added?,
+                    }
                 }
                 Ok(())
             }
@@ -239,58 +278,4 @@ pub(super) fn patterns(sessions: &[String]) -> Result<Arc<[SessionPattern]>, Str
         SessionPattern::parse(text).ok_or_else(wrong)
     };
     sessions.iter().enumerate().map(read).collect()
-}
-
-/// The algorithm of a name, if tokens may have it.
-pub(super) fn named(name: &str) -> Option<Algorithm> {
-    match name {
-        "HS256" => Some(Algorithm::HS256),
-        "RS256" => Some(Algorithm::RS256),
-        "ES256" => Some(Algorithm::ES256),
-        "EdDSA" => Some(Algorithm::EdDSA),
-        _ => None,
-    }
-}
-
-/// A secret in base64url.
-pub(super) fn secret_key(secret: &str) -> Result<DecodingKey, String> {
-    let bytes = decoded(secret).ok_or("secret: must be base64url without padding")?;
-    if bytes.len() < SECRET_LEN_MIN {
-        return Err(format!("secret: must be {SECRET_LEN_MIN} bytes or more, has {}", bytes.len()));
-    }
-    DecodingKey::from_secret(&bytes).map_err(|_| "secret: cannot be used".to_owned())
-}
-
-/// A public key, and the one algorithm that it is for.
-fn public_key(jwk: &Jwk) -> Result<(Algorithm, DecodingKey), String> {
-    let number = |name: &str, text: &str| decoded(text).ok_or_else(|| format!("{name}: must be base64url"));
-    let point = |name: &str, text: &str| {
-        let bytes = number(name, text)?;
-        if bytes.len() == 32 { Ok(bytes) } else { Err(format!("{name}: must be 32 bytes, has {}", bytes.len())) }
-    };
-    let (algorithm, key) = match &jwk.material {
-        JwkMaterial::Rsa { n, e } => {
-            let (n, e) = (number("n", n)?, number("e", e)?);
-            let significant = &n[n.iter().take_while(|byte| **byte == 0).count()..];
-            let bits = significant.len() * 8 - significant.first().map_or(0, |byte| byte.leading_zeros() as usize);
-            if !RSA_BITS.contains(&bits) {
-                return Err(format!("n: must have 2048 to 8192 bits, has {bits}"));
-            }
-            (Algorithm::RS256, DecodingKey::from_rsa_raw_components(significant, &e))
-        }
-        JwkMaterial::P256 { x, y } => {
-            let whole = [&[4][..], &point("x", x)?, &point("y", y)?].concat();
-            (Algorithm::ES256, DecodingKey::from_ec_der(&whole))
-        }
-        JwkMaterial::Ed25519 { x } => (Algorithm::EdDSA, DecodingKey::from_ed_der(&point("x", x)?)),
-    };
-    match jwk.algorithm.as_deref() {
-        Some(name) if named(name) != Some(algorithm) => Err(format!("alg: {name:?} is not what this key is for")),
-        Some(_) | None => Ok((algorithm, key)),
-    }
-}
-
-/// What stands in base64url.
-fn decoded(text: &str) -> Option<Vec<u8>> {
-    URL_SAFE_NO_PAD.decode(text).ok()
 }

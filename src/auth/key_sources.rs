@@ -1,7 +1,10 @@
-//! Where keys stand: a file, short forms for one box, sets of public keys in files. Reads all of them anew whenever asked, and says
-//! everything that is wrong. Does not know what is done with the keys.
+//! Where keys stand: a file, short forms for one box, sets of public keys in files or at URLs. Reads all files anew whenever asked, and
+//! says everything that is wrong. Does not know what is done with the keys, nor how a set at a URL is read.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::outbound::OutboundUrl;
 
 use crate::secret::{self, SecretSource};
 use crate::wire::{self, Jwk, KeyEntry, KeyMaterial, KeysFile, Malformed};
@@ -10,6 +13,7 @@ use super::api_key::{self, Digest};
 use super::grant::SessionPattern;
 use super::key_set::{KeyRights, KeySet, TokenRules, ValidityWindow};
 use super::permission::Permissions;
+use super::remote_sets::RemoteKeys;
 
 /// Whom tokens are for when nobody says.
 pub const AUDIENCE: &str = "synckairos";
@@ -43,8 +47,13 @@ impl KeySources {
         self.keys_file.is_some() || self.api_key.is_some() || self.token_secret.is_some() || self.token_jwks.is_some()
     }
 
-    /// Reads all keys; what is wrong begins with the setting that it is about. Blocks while files are read.
+    /// Reads all keys but those at URLs; what is wrong begins with the setting that it is about. Blocks while files are read.
     pub fn load(&self) -> Result<KeySet, Vec<String>> {
+        self.read().assemble(&RemoteKeys::new())
+    }
+
+    /// Reads what stands in files. Blocks meanwhile.
+    pub(super) fn read(&self) -> KeyEntries {
         let mut problems = Vec::new();
         let file = self.keys_file.as_deref().map(|path| read_file(path).map_err(|why| format!("KEYS_FILE: {why}")));
         let file = match file.transpose() {
@@ -54,22 +63,24 @@ impl KeySources {
                 KeysFile::default()
             }
         };
-        let audience = self.token_audience.clone().or(file.audience.clone()).unwrap_or_else(|| AUDIENCE.to_owned());
+        let audience = self.token_audience.clone().or(file.audience).unwrap_or_else(|| AUDIENCE.to_owned());
         let lifetime_max_s = file.lifetime_max_s.unwrap_or(LIFETIME_MAX_S);
         let rules = TokenRules { audience, lifetime_max_s, leeway_s: file.leeway_s.unwrap_or(LEEWAY_S) };
-        let mut set = KeySet::new(rules);
-        for (place, entry) in file.keys.iter().enumerate() {
-            let directory = self.keys_file.as_deref().and_then(Path::parent);
-            let added = read_set(entry, directory).and_then(|keys| set.add(entry, &keys));
-            problems.extend(added.err().map(|why| format!("KEYS_FILE: keys.{place}.{why}")));
+        let mut entries = KeyEntries { rules, listed: Vec::new(), api_key: None, problems };
+        let directory = self.keys_file.as_deref().and_then(Path::parent);
+        for (place, entry) in file.keys.into_iter().enumerate() {
+            entries.add(format!("KEYS_FILE: keys.{place}."), entry, directory);
         }
-        problems.extend(self.add_api_key(&mut set).err().map(|why| format!("API_KEY: {why}")));
-        problems.extend(self.add_short_forms(&mut set));
-        if problems.is_empty() { Ok(set) } else { Err(problems) }
+        match self.read_api_key() {
+            Ok(key) => entries.api_key = key,
+            Err(why) => entries.problems.push(format!("API_KEY: {why}")),
+        }
+        self.read_short_forms(&mut entries);
+        entries
     }
 
-    fn add_api_key(&self, set: &mut KeySet) -> Result<(), String> {
-        let Some(source) = &self.api_key else { return Ok(()) };
+    fn read_api_key(&self) -> Result<Option<(KeyRights, Digest)>, String> {
+        let Some(source) = &self.api_key else { return Ok(None) };
         let key = source.now();
         let id = api_key::id_of(key.reveal());
         let id = id.ok_or("must be synk_<id>_<43 characters>, as synckairos keys new makes it")?;
@@ -77,12 +88,10 @@ impl KeySources {
         let allow = Permissions::named(EVERYTHING, |_| {});
         let sessions = [SessionPattern::All].into();
         let window = ValidityWindow::default();
-        set.add_api_key(KeyRights { id: id.into(), allow, sessions, window, fingerprint: digest.bytes() }, digest)
+        Ok(Some((KeyRights { id: id.into(), allow, sessions, window, fingerprint: digest.bytes() }, digest)))
     }
 
-    /// Returns what is wrong with them.
-    fn add_short_forms(&self, set: &mut KeySet) -> Vec<String> {
-        let mut problems = Vec::new();
+    fn read_short_forms(&self, entries: &mut KeyEntries) {
         let entry = |id: &str, material, text: String| {
             let (sessions, allow) = (vec!["*".to_owned()], self.token_allow.clone());
             KeyEntry { id: id.to_owned(), material, allow, sessions, not_before: None, not_after: None, text }
@@ -92,22 +101,76 @@ impl KeySources {
             let text = format!("{secret}{:?}{:?}", self.token_issuer, self.token_allow);
             let issuer = self.token_issuer.clone();
             let material = KeyMaterial::Secret { secret, issuer, audience: None, is_default: true };
-            let added = set.add(&entry("token-secret", material, text), &[]);
-            problems.extend(added.err().map(|why| format!("TOKEN_SECRET: {why}")));
+            entries.add("TOKEN_SECRET: ".to_owned(), entry("token-secret", material, text), None);
         }
         if let Some(location) = &self.token_jwks {
             let Some(issuer) = self.token_issuer.clone() else {
-                problems.push("TOKEN_ISSUER: missing: say whose keys TOKEN_JWKS holds".to_owned());
-                return problems;
+                entries.problems.push("TOKEN_ISSUER: missing: say whose keys TOKEN_JWKS holds".to_owned());
+                return;
             };
             let algorithms = ["RS256", "ES256", "EdDSA"].map(str::to_owned).to_vec();
             let text = format!("{location}{issuer}{:?}", self.token_allow);
             let material = KeyMaterial::Set { location: location.clone(), issuer, audience: None, algorithms };
-            let entry = entry("token-jwks", material, text);
-            let added = read_set(&entry, None).and_then(|keys| set.add(&entry, &keys));
-            problems.extend(added.err().map(|why| format!("TOKEN_JWKS: {why}")));
+            entries.add("TOKEN_JWKS: ".to_owned(), entry("token-jwks", material, text), None);
         }
-        problems
+    }
+}
+
+/// Keys as they are given, before what is at URLs is added to them.
+pub(super) struct KeyEntries {
+    rules: TokenRules,
+    listed: Vec<ListedKey>,
+    api_key: Option<(KeyRights, Digest)>,
+    problems: Vec<String>,
+}
+
+struct ListedKey {
+    /// Where it stands, as problems say it.
+    place: String,
+    entry: KeyEntry,
+    set: SetContent,
+}
+
+/// The keys of the set that an entry names.
+enum SetContent {
+    Here(Vec<Jwk>),
+    At(Arc<str>),
+}
+
+impl KeyEntries {
+    fn add(&mut self, place: String, entry: KeyEntry, directory: Option<&Path>) {
+        match read_set(&entry, directory) {
+            Ok(set) => self.listed.push(ListedKey { place, entry, set }),
+            Err(why) => self.problems.push(format!("{place}{why}")),
+        }
+    }
+
+    /// The sets that stand elsewhere.
+    pub(super) fn urls(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.listed.iter().filter_map(|listed| match &listed.set {
+            SetContent::At(url) => Some(url),
+            SetContent::Here(_) => None,
+        })
+    }
+
+    /// All keys, with those that are known of sets that stand elsewhere; or all that is wrong.
+    pub(super) fn assemble(&self, remote: &RemoteKeys) -> Result<KeySet, Vec<String>> {
+        let mut problems = self.problems.clone();
+        let mut keys = KeySet::new(self.rules.clone());
+        if let Some((rights, digest)) = &self.api_key {
+            problems.extend(keys.add_api_key(rights.clone(), *digest).err().map(|why| format!("API_KEY: {why}")));
+        }
+        // Those that stand elsewhere come last: they take the place of none.
+        let is_elsewhere = |listed: &&ListedKey| matches!(listed.set, SetContent::At(_));
+        let (elsewhere, here): (Vec<_>, Vec<_>) = self.listed.iter().partition(is_elsewhere);
+        for ListedKey { place, entry, set } in here.into_iter().chain(elsewhere) {
+            let added = match set {
+                SetContent::Here(set) => keys.add(entry, set),
+                SetContent::At(url) => keys.add_remote(entry, url, remote.get(url).map(|set| &**set)),
+            };
+            problems.extend(added.err().map(|why| format!("{place}{why}")));
+        }
+        if problems.is_empty() { Ok(keys) } else { Err(problems) }
     }
 }
 
@@ -116,13 +179,15 @@ fn read_file(path: &Path) -> Result<KeysFile, String> {
     wire::keys_file(&text).map_err(|Malformed(why)| format!("{}: {why}", path.display()))
 }
 
-/// The keys of the set that an entry names; a path is looked for beside the file that names it.
-fn read_set(entry: &KeyEntry, directory: Option<&Path>) -> Result<Vec<Jwk>, String> {
-    let KeyMaterial::Set { location, .. } = &entry.material else { return Ok(Vec::new()) };
+/// The set that an entry names; a path is looked for beside the file that names it.
+fn read_set(entry: &KeyEntry, directory: Option<&Path>) -> Result<SetContent, String> {
+    let KeyMaterial::Set { location, .. } = &entry.material else { return Ok(SetContent::Here(Vec::new())) };
     if location.contains("://") {
-        return Err(format!("url: {location:?} is not the path of a file"));
+        OutboundUrl::parse(location).map_err(|why| format!("url: {why}"))?;
+        return Ok(SetContent::At(location.as_str().into()));
     }
     let path = directory.map_or_else(|| PathBuf::from(location), |directory| directory.join(location));
     let text = secret::read_long(&path)?;
-    wire::jwk_set(&text).map_err(|Malformed(why)| format!("{}: {why}", path.display()))
+    let set = wire::jwk_set(&text).map_err(|Malformed(why)| format!("{}: {why}", path.display()))?;
+    Ok(SetContent::Here(set))
 }

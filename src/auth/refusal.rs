@@ -1,5 +1,7 @@
 //! Why a credential is not taken. Does not know how that is told.
 
+use std::sync::Arc;
+
 /// Why somebody is nobody.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AuthError {
@@ -12,10 +14,22 @@ pub enum AuthError {
     Expired,
     /// It comes from where too many wrong ones came from: it was not looked at.
     TooMany,
+    /// It names a key that its issuer's sets, at these URLs, do not hold: perhaps they do by now.
+    UnknownKey(Vec<Arc<str>>),
+    /// Nothing is known of its issuer's keys, at these URLs.
+    Unavailable(Vec<Arc<str>>),
 }
 
 impl AuthError {
     pub(super) fn invalid(why: impl Into<String>) -> Self {
         Self::Invalid(why.into())
+    }
+
+    /// The sets that may say more when they are read again.
+    pub fn sets(&self) -> &[Arc<str>] {
+        match self {
+            Self::UnknownKey(urls) | Self::Unavailable(urls) => urls,
+            Self::Missing | Self::Invalid(_) | Self::Expired | Self::TooMany => &[],
+        }
     }
 }

@@ -13,6 +13,7 @@ use crate::wire::{self, GrantClaim, Malformed, TokenClaims, VerifiedClaims};
 
 use super::grant::Grant;
 use super::identity::{Identity, IdentityName};
+use super::key_material;
 use super::key_set::{self, KeySet, SigningKey};
 use super::permission::Permissions;
 use super::refusal::AuthError;
@@ -50,7 +51,7 @@ pub(super) fn identify(
     let [header, payload, _] = parts[..] else { return Err(AuthError::invalid("it does not have three parts")) };
     let header = text_of(header).ok_or_else(|| AuthError::invalid("its header is not base64url of text"))?;
     let header = wire::token_header(&header).map_err(invalid)?;
-    let algorithm = key_set::named(&header.algorithm);
+    let algorithm = key_material::named(&header.algorithm);
     let algorithm = algorithm.ok_or_else(|| AuthError::invalid("alg: must be HS256, RS256, ES256 or EdDSA"))?;
     let payload = text_of(payload).ok_or_else(|| AuthError::invalid("its claims are not base64url of text"))?;
     // Nothing of it counts before the signature: it says which key to try.
@@ -58,6 +59,9 @@ pub(super) fn identify(
     let keys = set.signing_keys(header.key.as_deref(), algorithm, issuer.as_deref());
     let keys: Vec<_> = keys.filter(|key| key.rights.window.is_open(now.wall)).collect();
     if keys.is_empty() {
+        if let Some(error) = header.key.and_then(|_| set.may_come(issuer.as_deref())) {
+            return Err(error);
+        }
         return Err(AuthError::invalid("no key has this kid, algorithm and issuer"));
     }
     if algorithm != Algorithm::HS256 && !budget.may_verify() {

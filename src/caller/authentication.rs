@@ -45,6 +45,14 @@ impl Caller {
         }
     }
 
+    /// Why it is nobody, where its issuer's keys may say otherwise when they are read again.
+    pub fn awaits_keys(&self) -> Option<&AuthError> {
+        match &self.authentication {
+            Authentication::Refused(error) if !error.sets().is_empty() => Some(error),
+            Authentication::Open | Authentication::Identified(_) | Authentication::Refused(_) => None,
+        }
+    }
+
     /// The address that it asks from.
     pub fn address(&self) -> ClientAddress {
         self.address

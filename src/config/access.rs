@@ -13,6 +13,8 @@ use super::reader::SettingsReader;
 pub struct AccessSettings {
     /// Whether it is asked who they are.
     pub mode: AccessMode,
+    /// Whose certificates servers of key sets may show (PEM); those that the system believes when not given.
+    pub authorities: Option<PathBuf>,
     /// By which names.
     pub hosts: AllowedHosts,
     /// From whose pages.
@@ -87,7 +89,7 @@ impl<L: Fn(&str) -> Option<String>> SettingsReader<L> {
             AccessMode::Open { .. } => AllowedOrigins::Local,
             AccessMode::Closed(_) => AllowedOrigins::Any,
         });
-        AccessSettings { mode, hosts, origins }
+        AccessSettings { mode, authorities: self.file("OUTBOUND_CA_CERT"), hosts, origins }
     }
 
     /// It does not start, rather than let in everybody.

@@ -84,7 +84,7 @@ pub const SETTINGS: &[Setting] = &[
     setting("API_KEY", "TEXT", "", "One key that may do everything").of(SettingKind::Secret),
     setting("TOKEN_SECRET", "TEXT", "", "Secret that signs tokens (HS256): 32 bytes or more in base64url")
         .of(SettingKind::Secret),
-    setting("TOKEN_JWKS", "FILE", "", "Public keys that sign tokens (a JWK set), those of TOKEN_ISSUER"),
+    setting("TOKEN_JWKS", "FILE|URL", "", "Public keys that sign tokens (a JWK set), those of TOKEN_ISSUER; or their https URL"),
     setting(
         "TOKEN_ALLOW",
         "LIST",
@@ -93,6 +93,13 @@ pub const SETTINGS: &[Setting] = &[
     ),
     setting("TOKEN_ISSUER", "TEXT", "", "Who signs with TOKEN_SECRET and TOKEN_JWKS: the claim iss"),
     setting("TOKEN_AUDIENCE", "TEXT", "", "Whom tokens are for: the claim aud; synckairos when not given"),
+    setting(
+        "OUTBOUND_CA_CERT",
+        "FILE",
+        "",
+        "Whose certificates servers of key sets may show (PEM); those that the system believes when not given",
+    )
+    .of(SettingKind::File),
     setting(
         "ALLOWED_HOSTS",
         "LIST",

@@ -73,16 +73,16 @@ impl Access {
 
     /// The answer to a client that asks for a WebSocket. A client that can read statuses, since it set a header, is refused by one;
     /// a page, which cannot, is let in and then told why it must go.
-    pub(super) fn upgrade(&self, caller: &Caller, invited: InvitedClient) -> Result<Response, Problem> {
+    pub(super) async fn upgrade(&self, caller: &Caller, invited: InvitedClient) -> Result<Response, Problem> {
         let InvitedClient { response, session, tokens } = invited;
         let (caller, entrance) = match &self.options.authenticator {
-            Some(authenticator) => self.entrance(authenticator, caller, session.ok(), &tokens)?,
+            Some(authenticator) => self.entrance(authenticator, caller, session.ok(), &tokens).await?,
             None => (caller.clone(), Entrance::Admitted),
         };
         Ok(Response::switch_protocols(response, UpgradeRequest { session, caller, entrance }))
     }
 
-    fn entrance(
+    async fn entrance(
         &self,
         authenticator: &Authenticator,
         caller: &Caller,
@@ -104,16 +104,25 @@ impl Access {
                 let place = self.options.waiting.enter(address).ok_or_else(Problem::too_many_unknown)?;
                 Ok((caller.clone(), Entrance::Awaited(place)))
             }
-            (Authentication::Refused(AuthError::Missing), [token]) => match authenticator.identify(token, address) {
-                Ok(identity) => {
-                    let caller = Caller::new(address, Authentication::Identified(identity));
-                    let entrance = may_watch(&caller).map_or(Entrance::Forbidden, |()| Entrance::Admitted);
-                    Ok((caller, entrance))
+            (Authentication::Refused(AuthError::Missing), [token]) => {
+                match authenticator.identify_in_time(token, address).await {
+                    Ok(identity) => {
+                        let caller = Caller::new(address, Authentication::Identified(identity));
+                        let entrance = may_watch(&caller).map_or(Entrance::Forbidden, |()| Entrance::Admitted);
+                        Ok((caller, entrance))
+                    }
+                    Err(error) => Ok((caller.clone(), Entrance::Refused(error))),
                 }
-                Err(error) => Ok((caller.clone(), Entrance::Refused(error))),
-            },
+            }
             (Authentication::Refused(error), []) => Err(Problem::unauthenticated(error)),
             (_, [_, ..]) => Err(Problem::bad_request("A handshake has one credential")),
+        }
+    }
+
+    /// Waits a little until keys have been read again that somebody was refused by.
+    pub(super) async fn refresh(&self, error: &AuthError) {
+        if let Some(authenticator) = &self.options.authenticator {
+            authenticator.refresh(error).await;
         }
     }
 

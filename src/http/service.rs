@@ -95,7 +95,12 @@ impl Service {
         let id = connection.memo.lock().ids.of(&parts.headers);
         let is_probe = connection.scope == ConnectionScope::Probes;
         let answered = self.answer_at_once(&parts, route, is_probe);
-        let caller = connection.caller(&parts.headers, &self.proxies, answered.is_none().then_some(&self.access));
+        let access = answered.is_none().then_some(&self.access);
+        let mut caller = connection.caller(&parts.headers, &self.proxies, access);
+        if let Some(error) = caller.awaits_keys() {
+            self.access.refresh(error).await;
+            caller = connection.caller(&parts.headers, &self.proxies, access);
+        }
         let for_another;
         let sessions = match connection.sessions_of(&caller) {
             Some(sessions) => sessions,
@@ -195,7 +200,7 @@ impl Service {
     ) -> Response {
         if endpoint == Endpoint::WebSocket {
             return match ws::invite(context.parts()).filter(|_| unread.is_none()) {
-                Some(Ok(invited)) => self.access.upgrade(&context.caller, invited).into(),
+                Some(Ok(invited)) => self.access.upgrade(&context.caller, invited).await.into(),
                 Some(Err(why)) => Response::problem(&Problem::bad_request(why)),
                 None => Response::upgrade_required(),
             };

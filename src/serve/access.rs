@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tracing::warn;
 
-use crate::auth::{Authenticator, KeyKeeper, log_unknown};
+use crate::auth::{KeyKeeper, RemoteSets};
 use crate::config::{AccessMode, Address, Config};
 use crate::http::AccessOptions;
 use crate::readiness::Finding;
@@ -43,17 +43,19 @@ impl Wiring<'_> {
             }
             AccessMode::Closed(sources) => sources,
         };
-        let keys = sources.load().map_err(|problems| io::Error::other(problems.join("; ")))?;
-        log_unknown(&keys);
-        let authenticator = Arc::new(Authenticator::new(keys, self.clock.clone()));
-        let keeper = Arc::new(KeyKeeper::new(sources.clone(), Arc::clone(&authenticator), failures));
+        let sets = RemoteSets::new(settings.authorities.clone(), self.clock.clone());
+        let keeper = KeyKeeper::start(sources.clone(), sets, self.clock.clone(), failures);
+        let keeper = Arc::new(keeper.map_err(|problems| io::Error::other(problems.join("; ")))?);
         let asked = Arc::clone(&keeper);
         self.readiness.add("keys", move || {
-            asked.trouble().map(|why| Finding::Degraded(format!("keys from before count on: {why}")))
+            let troubles = asked.troubles().into_iter();
+            troubles.map(|why| Finding::Degraded(format!("keys from before count on: {why}")))
         });
         let kept = Arc::clone(&keeper);
         self.tasks.spawn(self.supervisor.keep(Task::auxiliary("keys"), move || look(Arc::clone(&kept))));
-        options.authenticator = Some(authenticator);
+        let read = Arc::clone(&keeper);
+        self.tasks.spawn(self.supervisor.keep(Task::auxiliary("key sets"), move || keep_sets(Arc::clone(&read))));
+        options.authenticator = Some(Arc::clone(keeper.authenticator()));
         Ok(WiredAccess { options, keeper: Some(keeper) })
     }
 }
@@ -72,6 +74,10 @@ async fn look(keeper: Arc<KeyKeeper>) {
         tokio::time::sleep(LOOK_PERIOD).await;
         keeper.look();
     }
+}
+
+async fn keep_sets(keeper: Arc<KeyKeeper>) {
+    keeper.keep_sets().await;
 }
 
 /// Warns of who may ask, before the server says that it listens.

@@ -47,7 +47,7 @@ pub(super) async fn admit(
                 () = shutdown.begun() => return Err(SHUTTING_DOWN),
                 said = timeout(PATIENCE, first_message(socket)) => said.unwrap_or(Err(NOT_AUTHENTICATED))?,
             };
-            let caller = identify(&said, &caller, context)?;
+            let caller = identify(&said, &caller, context).await?;
             caller.permit(id, Action::Use(Permission::Watch)).map_err(|_| FORBIDDEN)?;
             Ok(AdmittedClient { caller, has_said_it: true })
         }
@@ -67,12 +67,12 @@ async fn first_message(socket: &mut ClientSocket) -> Result<Bytes, CloseReason> 
 }
 
 /// Who a client says it is; it says nothing else first.
-fn identify(said: &[u8], caller: &Caller, context: &WsContext) -> Result<Caller, CloseReason> {
+async fn identify(said: &[u8], caller: &Caller, context: &WsContext) -> Result<Caller, CloseReason> {
     let (Ok(ClientMessage::Auth { token }), Some(authenticator)) =
         (wire::read_client_message(said), &context.authenticator)
     else {
         return Err(NOT_AUTHENTICATED);
     };
-    let identity = authenticator.identify(&token, caller.address())?;
+    let identity = authenticator.identify_in_time(&token, caller.address()).await?;
     Ok(Caller::new(caller.address(), Authentication::Identified(identity)))
 }

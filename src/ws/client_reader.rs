@@ -179,7 +179,7 @@ impl<'c> ClientReader<'c> {
             return Ok(wire::authenticated(None, self.answers.now().await));
         };
         let address = self.answers.caller.lock().address();
-        match authenticator.identify(token, address) {
+        match authenticator.identify_in_time(token, address).await {
             Ok(renewed) if self.answers.renew(&renewed) => {
                 if let Some(watch) = watch {
                     watch.renew(renewed);
@@ -187,8 +187,8 @@ impl<'c> ClientReader<'c> {
                 Ok(wire::authenticated(self.answers.expires_at(), self.answers.now().await))
             }
             Ok(_) => Err(FORBIDDEN),
-            Err(AuthError::TooMany) => {
-                let problem = Problem::unauthenticated(&AuthError::TooMany);
+            Err(error @ (AuthError::TooMany | AuthError::Unavailable(_))) => {
+                let problem = Problem::unauthenticated(&error);
                 Ok(wire::message_error(problem.code, &problem.message))
             }
             Err(error) => {

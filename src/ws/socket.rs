@@ -59,9 +59,9 @@ impl CloseReason {
 impl From<AuthError> for CloseReason {
     fn from(error: AuthError) -> Self {
         match error {
-            AuthError::Missing | AuthError::Invalid(_) => NOT_AUTHENTICATED,
+            AuthError::Missing | AuthError::Invalid(_) | AuthError::UnknownKey(_) => NOT_AUTHENTICATED,
             AuthError::Expired => TOKEN_EXPIRED,
-            AuthError::TooMany => TRY_AGAIN,
+            AuthError::TooMany | AuthError::Unavailable(_) => TRY_AGAIN,
         }
     }
 }

@@ -3,6 +3,7 @@
 mod clocks;
 mod commands;
 mod idempotency;
+mod key_sets;
 mod keys_file;
 mod listener;
 mod reload;

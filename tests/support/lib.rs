@@ -28,6 +28,8 @@ pub mod frames;
 #[cfg(feature = "server")]
 pub mod http;
 #[cfg(feature = "server")]
+pub mod issuer;
+#[cfg(feature = "server")]
 pub mod life;
 #[cfg(feature = "server")]
 pub mod metrics;
