@@ -1,7 +1,8 @@
 //! The log: bounded, and written without delaying requests.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader};
 use std::process::Stdio;
+use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
 
@@ -47,22 +48,27 @@ async fn no_request_waits_for_a_log_that_is_not_read() {
     let dropped = series(&told, "synckairos_log_lines_dropped_total");
     assert!(dropped > 0.0 && dropped < REQUESTS as f64, "{dropped}");
 
-    // It is stopped as in an orderly end, though nobody reads yet.
+    // Somebody reads again.
     drop(client);
+    let rest = Arc::new(Mutex::new(String::new()));
+    let read = Arc::clone(&rest);
     let reader = std::thread::spawn(move || {
-        let mut rest = String::new();
-        log.read_to_string(&mut rest).map(|_| rest)
+        for line in log.lines() {
+            *read.lock().expect("nobody panics") += &(line.expect("the log is text") + "\n");
+        }
     });
-    let said = |lines: &str| -> u64 {
-        let lines = lines.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        lines.filter(|line| line["level"] == "WARN").filter_map(|line| line["lines"].as_u64()).sum()
-    };
+    wait::until("it says how many are missing", async || {
+        let rest = rest.lock().expect("nobody panics");
+        let lines = rest.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let missing = lines.filter(|line| line["level"] == "WARN").filter_map(|line| line["lines"].as_u64());
+        missing.sum::<u64>() as f64 >= dropped
+    })
+    .await;
     signal(child.id(), "TERM");
     let status = tokio::task::spawn_blocking(move || child.wait()).await.expect("it does not panic");
     assert_eq!(status.expect("it was started").code(), Some(0));
-    let rest = reader.join().expect("it does not panic").expect("the log is text");
-    assert!(rest.contains("\"stopped\""), "the last line is written");
-    assert!(said(&rest) as f64 >= dropped, "it says how many are missing: {}", said(&rest));
+    reader.join().expect("it does not panic");
+    assert!(rest.lock().expect("nobody panics").contains("\"stopped\""), "the last line is written");
 }
 
 /// What is left when it ends is written, unless nobody reads it.

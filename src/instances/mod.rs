@@ -2,7 +2,8 @@
 //! and reads the others' leases. So no instance writes a format that another cannot read, and one whose settings differ
 //! where all must agree is not ready. Does not know what the settings do.
 //!
-//! `instance:<run>` is a lease (TTL 10 s, renewed each 3 s), `instances` a sorted set of all runs by their start.
+//! `instance:<run>` is a lease (TTL 10 s, renewed each 3 s), `instances` a sorted set of all runs by their start;
+//! one that differs stands behind all others.
 
 mod lease;
 
@@ -101,7 +102,11 @@ impl Instances {
         let now_s = replies.first().and_then(|reply| reply.list().first()?.number::<u64>()).unwrap_or_default();
         let mut commands = Pipeline::new();
         commands.cmd("SETEX").arg(&own).arg(LEASE_S).arg(text.as_bytes());
-        commands.cmd("ZADD").arg(&index).arg("NX").arg(now_s).arg(run.as_str());
+        match self.differs() {
+            None => commands.cmd("ZADD").arg(&index).arg("NX").arg(now_s).arg(run.as_str()),
+            // It goes behind all others, so that nobody who comes later is held to it.
+            Some(_) => commands.cmd("ZADD").arg(&index).arg(now_s).arg(run.as_str()),
+        };
         commands.cmd("ZRANGE").arg(&index).arg(0).arg(-1);
         let replies = link.ask(&commands).await?;
         if let Some(why) = replies.iter().find_map(Value::error) {

@@ -218,5 +218,10 @@ async fn who_audits_into_another_database_is_not_ready() {
     })
     .await;
     let (_third, mut third) = ready(&one).await;
+    // Until then it could not differ.
+    wait::until("its lease names its database, too", async || {
+        named().await.iter().filter(|lease| lease.contains("equal.DATABASE_URL ")).count() == 3
+    })
+    .await;
     wait::until("who has the same is ready", async || third.ask("GET", "/ready", "").await.status == 200).await;
 }
