@@ -5,6 +5,7 @@
 alter table sync_events
     add column if not exists state_json json,
     add column if not exists metadata_json json,
+    add column if not exists actor text,
     alter state_snapshot drop not null,
     alter metadata drop not null;
 
@@ -94,7 +95,7 @@ select
     id, session_id, event_type, participant_id, group_id, time_remaining_ms, time_elapsed_ms, cycle_number, "timestamp",
     coalesce(state_json::jsonb, state_snapshot) as state_snapshot,
     coalesce(metadata_json::jsonb, metadata) as metadata,
-    epoch, version
+    epoch, version, actor
 from sync_events;
 
 create or replace view audit_sessions as

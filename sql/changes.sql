@@ -12,6 +12,7 @@ select
         ',"group_id":"' || group_id || '"',
         ',"time_remaining_ms":' || time_remaining_ms,
         ',"time_elapsed_ms":' || time_elapsed_ms,
+        ',"actor":' || to_json(actor)::text,
         ',"cycle_number":', cycle_number,
         ',"events":', coalesce(metadata_json -> 'events', (metadata -> 'events')::json, '[]'),
         ',"state":', coalesce(state_json, state_snapshot::json, 'null'),

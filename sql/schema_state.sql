@@ -17,6 +17,8 @@ select
             ('sync_sessions', 'status'),
             ('sync_events', 'state_json'),
             ('sync_events', 'metadata_json'),
+            ('sync_events', 'actor'),
+            ('audit_events', 'actor'),
             ('sync_participants', null),
             ('audit_events', null),
             ('audit_sessions', null),

@@ -2,7 +2,7 @@
 -- not written again; whoever finds another change in its place is refused.
 insert into sync_events as kept (
     id, session_id, event_type, participant_id, group_id, time_remaining_ms, time_elapsed_ms, cycle_number, "timestamp",
-    state_json, metadata_json, epoch, version
+    state_json, metadata_json, epoch, version, actor
 )
 select
     unnest($1::uuid[]),
@@ -17,6 +17,7 @@ select
     unnest($10::json[]),
     unnest($11::json[]),
     unnest($12::bigint[]),
-    unnest($13::bigint[])
+    unnest($13::bigint[]),
+    unnest($14::text[])
 on conflict (session_id, epoch, version, "timestamp") do update set id = sync_place_taken(kept.id, excluded.id)
 where kept.id <> excluded.id

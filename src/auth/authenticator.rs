@@ -171,6 +171,7 @@ impl Authenticator {
         let name = IdentityName::Key(Arc::clone(&rights.id));
         Ok(Identity {
             counted: name.counted(),
+            actor: name.to_string().into(),
             name,
             grants: [grant].into(),
             ceiling: Arc::clone(&rights.sessions),

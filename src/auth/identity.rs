@@ -20,6 +20,8 @@ pub struct Identity {
     pub(super) name: IdentityName,
     /// As limits count it.
     pub(super) counted: ClientAddress,
+    /// As the history names it.
+    pub(super) actor: Arc<str>,
     pub(super) grants: Box<[Grant]>,
     /// The sessions that the key reaches at most.
     pub(super) ceiling: Arc<[SessionPattern]>,
@@ -52,6 +54,11 @@ impl Identity {
     /// As limits count it, from wherever it asks.
     pub fn counted(&self) -> ClientAddress {
         self.counted
+    }
+
+    /// As the history names it.
+    pub fn actor(&self) -> &Arc<str> {
+        &self.actor
     }
 
     /// When it ends, in seconds since 1970, as its holder was told; `None` when it has no end.

@@ -86,6 +86,7 @@ pub(super) fn identify(
     let name = IdentityName::Subject(claims.subject.into());
     Ok(Identity {
         counted: name.counted(),
+        actor: name.to_string().into(),
         name,
         grants,
         ceiling: key.rights.sessions.clone(),

@@ -66,6 +66,7 @@ mod tests {
         let identity = Arc::new(Identity {
             name: IdentityName::Subject("somebody".into()),
             counted: ClientAddress::UNIX,
+            actor: "sub:a".into(),
             grants: [].into(),
             ceiling: Arc::from([]),
             expires_s: None,

@@ -1,6 +1,8 @@
 //! Names that clients give to commands, so that one which is sent again is known (Idempotency-Key): which names are allowed, and the
 //! key that one becomes. Does not know how a name is sent, nor what becomes of the key.
 
+use std::sync::Arc;
+
 use crate::auth::{Digest, IdentityName};
 use crate::engine::{SessionId, Uuid};
 use crate::store::{CommandKey, CommandOrigin};
@@ -39,7 +41,8 @@ impl Caller {
     /// asks for.
     pub fn origin(&self, id: SessionId, command: &str, named: Option<(&CommandName, &[u8])>) -> CommandOrigin {
         let key = named.map(|(CommandName(name), request)| self.key(id, command, name, request));
-        CommandOrigin { key, ..CommandOrigin::default() }
+        let actor = self.identity().map(|identity| Arc::clone(identity.actor()));
+        CommandOrigin { actor, key, remembered: None }
     }
 
     fn key(&self, id: SessionId, command: &str, name: &str, request: &[u8]) -> CommandKey {

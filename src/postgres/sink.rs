@@ -155,6 +155,7 @@ fn changes<'a>(batch: &'a RowBatch<'_>) -> Vec<Parameter<'a>> {
         column(rows().map(|row| PgJson(&row.events))),
         column(rows().map(|row| PgBigint(row.name.tag.epoch))),
         column(rows().map(|row| PgBigint(row.name.tag.version))),
+        column(rows().map(|row| row.actor.as_deref())),
     ]
 }
 

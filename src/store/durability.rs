@@ -103,6 +103,8 @@ pub struct DurableChange {
     pub(super) keyed: Option<Box<EventIds>>,
     /// What is written into the audit.
     pub(super) entry: ChangeRecord,
+    /// Who asked for it.
+    pub(super) actor: Option<Arc<str>>,
     /// When the session is removed.
     pub(super) expires: Timestamp,
 }
@@ -121,17 +123,22 @@ impl DurableChange {
     pub(super) fn put(record: &Arc<Record>, entry: ChangeRecord, expires: Timestamp) -> Self {
         let tag = record.session().tag();
         let (event, record, leaves) = (ids::uuid(entry.at), Arc::clone(record), Leaves::State);
-        Self { event, tag, record, leaves, keyed: None, entry, expires }
+        Self { event, tag, record, leaves, keyed: None, entry, actor: None, expires }
     }
 
     /// The deletion of a session.
     pub(super) fn delete(tag: StateTag, last: Arc<Record>, entry: ChangeRecord, expires: Timestamp) -> Self {
         let (event, record, leaves) = (ids::uuid(entry.at), last, Leaves::Tombstone);
-        Self { event, tag, record, leaves, keyed: None, entry, expires }
+        Self { event, tag, record, leaves, keyed: None, entry, actor: None, expires }
     }
 
     /// The same with an id that is given, if one is, after events that have keys.
     pub(super) fn called(self, event: Option<Uuid>, keyed: Option<&EventIds>) -> Self {
         Self { event: event.unwrap_or(self.event), keyed: keyed.map(|keyed| Box::new(*keyed)), ..self }
+    }
+
+    /// The same, which somebody asked for.
+    pub(super) fn asked_by(self, actor: Option<Arc<str>>) -> Self {
+        Self { actor, ..self }
     }
 }

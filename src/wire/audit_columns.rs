@@ -1,6 +1,8 @@
 //! The columns that an archive keeps of a change, of the state after it, and of its participants. Does not know the tables,
 //! nor how a job is parsed.
 
+use std::borrow::Cow;
+
 use crate::engine::{GroupId, Millis, ParticipantId, Timestamp};
 
 use super::audit_job::JobHeader;
@@ -30,6 +32,8 @@ pub struct ChangeColumns<'a> {
     pub time_remaining: Option<Millis>,
     /// How long their turn had been running.
     pub time_elapsed: Option<Millis>,
+    /// Who asked for it.
+    pub actor: Option<Cow<'a, str>>,
     /// Turns that were ended so far.
     pub cycles: u64,
     /// How many things happened at once.

@@ -37,13 +37,14 @@ pub fn read_job(job: &[u8]) -> Option<JobSummary<'_>> {
     })
 }
 
-/// The change `event`, which made the state `tag` with this body.
+/// The change `event`, which made the state `tag` with this body; `actor` asked for it.
 pub fn encode_job(
     out: &mut Vec<u8>,
     event: Uuid,
     id: SessionId,
     tag: StateTag,
     entry: &ChangeRecord,
+    actor: Option<&str>,
     body: &StateBody,
 ) {
     out.raw(r#"{"event_id":"#);
@@ -73,6 +74,10 @@ pub fn encode_job(
     if let Some(elapsed) = entry.time_elapsed {
         out.raw(r#","time_elapsed_ms":"#);
         out.millis(elapsed);
+    }
+    if let Some(actor) = actor {
+        out.raw(r#","actor":"#);
+        out.string(actor);
     }
     out.raw(r#","cycle_number":"#);
     out.number(entry.cycles);

@@ -1,6 +1,8 @@
 //! An audit job, parsed once into what the archive keeps in columns; the rest stays the bytes that it is. Reads what
 //! `audit_job` writes. Does not know the tables.
 
+use std::borrow::Cow;
+
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
@@ -36,6 +38,7 @@ pub fn audit_row(job: &[u8]) -> Result<AuditRow<'_>, String> {
         group: written.group_id.map(group_id),
         time_remaining: written.time_remaining_ms.map(millis),
         time_elapsed: written.time_elapsed_ms.map(millis),
+        actor: written.actor,
         cycles: written.cycle_number.0,
         happened: happened.len(),
         events,
@@ -64,6 +67,8 @@ struct JobJson<'a> {
     group_id: Option<Id>,
     time_remaining_ms: Option<Whole>,
     time_elapsed_ms: Option<Whole>,
+    #[serde(borrow)]
+    actor: Option<Cow<'a, str>>,
     cycle_number: Whole,
     #[serde(borrow)]
     events: &'a RawValue,

@@ -1,5 +1,6 @@
 //! Who may do what: keys, tokens, grants, and what becomes of those who may not.
 
+mod actors;
 mod clocks;
 mod commands;
 mod idempotency;

@@ -86,7 +86,7 @@ impl Life {
         self.next_event += 1;
         let members = wire::encode(&self.session, at).body();
         let mut job = Vec::new();
-        wire::encode_job(&mut job, uuid(self.next_event), self.session.id, self.session.tag(), entry, &members);
+        wire::encode_job(&mut job, uuid(self.next_event), self.session.id, self.session.tag(), entry, None, &members);
         job
     }
 

@@ -172,7 +172,7 @@ fn written(session: &Session, entry: &ChangeRecord) {
     assert_eq!(Record::read(session.clone()).encoded().state(), state);
 
     let mut job = Vec::new();
-    wire::encode_job(&mut job, event, session.id, session.tag(), entry, &body);
+    wire::encode_job(&mut job, event, session.id, session.tag(), entry, None, &body);
     let name = wire::read_job_header(&job).expect("it is a job");
     assert_eq!((name.event, name.session, name.tag, name.at), (event, session.id, session.tag(), entry.at));
     let row = wire::audit_row(&job).expect("it is a job");

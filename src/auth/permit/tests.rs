@@ -35,6 +35,7 @@ fn identity(ceiling: &str, grants: &[Grant]) -> Identity {
     Identity {
         name: IdentityName::Subject("somebody".into()),
         counted: ClientAddress::UNIX,
+        actor: "sub:a".into(),
         grants: grants.into(),
         ceiling: Arc::from([SessionPattern::parse(ceiling).expect("it is one")]),
         expires_s: None,

@@ -60,7 +60,9 @@ impl<D: Durability> EmbeddedStore<D> {
         // It is judged: no deadline waits for it while its answer becomes durable.
         drop(commit.arrival.take());
         let judged = judged?;
-        let event = commit.origin.event().filter(|_| judged.is_asked_for());
+        let is_asked_for = judged.is_asked_for();
+        let event = commit.origin.event().filter(|_| is_asked_for);
+        let actor = commit.origin.actor.clone().filter(|_| is_asked_for);
         let keyed = keyed.or(commit.origin.remembered.as_deref()).copied();
         let Decision { write, verdict } = judged;
         let is_change = !matches!(write, Mutation::Nothing | Mutation::Discard);
@@ -81,9 +83,9 @@ impl<D: Durability> EmbeddedStore<D> {
                     self.admit(size)?;
                 }
                 let expires = now + record.lifetime(&self.limit.lifetimes, now);
-                let entered = self
-                    .durability
-                    .enter(id, || DurableChange::put(&record, entry, expires).called(event, keyed.as_ref()));
+                let entered = self.durability.enter(id, || {
+                    DurableChange::put(&record, entry, expires).called(event, keyed.as_ref()).asked_by(actor)
+                });
                 let (number, ticket) = entered.inspect_err(|_| self.leave(usize::from(is_new)))?;
                 let replaced = self.put(&mut shard, id, state, with(keyed, event), expires, number);
                 self.leave(usize::from(is_new && replaced));
@@ -94,7 +96,8 @@ impl<D: Durability> EmbeddedStore<D> {
             }
             Mutation::Delete { tag, notice, last, entry } => {
                 let expires = now + self.limit.tombstone_ttl;
-                let delete = || DurableChange::delete(tag, last, entry, expires).called(event, keyed.as_ref());
+                let delete =
+                    || DurableChange::delete(tag, last, entry, expires).called(event, keyed.as_ref()).asked_by(actor);
                 let (number, ticket) = self.durability.enter(id, delete)?;
                 let state = StoredState::Tombstone(tag);
                 let replaced = self.put(&mut shard, id, state, with(keyed, event), expires, number);

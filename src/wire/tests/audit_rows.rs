@@ -6,6 +6,9 @@ use crate::engine::{ChangeRecord, Command, Event, Millis, Session, Uuid, judge};
 
 const EVENT: Uuid = Uuid::from_bits(0x7000_8000_0000_0000_0001);
 
+/// What would end the job early if it stood there as it is.
+const ACTOR: &str = r#"sub:a "é"],"state":{},"timestamp_ms":1"#;
+
 /// The job of a command after noon.
 fn job_of(before: &Session, ms: u64, command: &Command) -> (Session, ChangeRecord, String) {
     let judgement = judge(before, command, &Default::default(), after_noon(ms));
@@ -13,7 +16,7 @@ fn job_of(before: &Session, ms: u64, command: &Command) -> (Session, ChangeRecor
         ChangeRecord::of(Some(before), judgement.events, &judgement.session, after_noon(ms)).expect("it changes");
     let members = encode(&judgement.session, after_noon(ms)).body();
     let mut out = Vec::new();
-    encode_job(&mut out, EVENT, before.id, judgement.session.tag(), &entry, &members);
+    encode_job(&mut out, EVENT, before.id, judgement.session.tag(), &entry, Some(ACTOR), &members);
     (judgement.session, entry, String::from_utf8(out).expect("JSON is text"))
 }
 
@@ -33,6 +36,7 @@ fn all_that_is_written_is_read() {
     assert_eq!((change.name.event, change.name.session), (EVENT, session.id));
     assert_eq!((change.name.tag, change.name.at), (session.tag(), after_noon(6_500)));
     assert_eq!((change.kind, change.participant, change.group), (entry.kind.name(), entry.participant, entry.group));
+    assert_eq!(change.actor.as_deref(), Some(ACTOR));
     assert_eq!((change.time_remaining, change.time_elapsed), (entry.time_remaining, entry.time_elapsed));
     assert_eq!((change.cycles, change.happened), (1, 1));
     let events = job.split_once(r#","events":"#).and_then(|(_, rest)| rest.split_once(r#","state":"#));

@@ -152,7 +152,7 @@ fn a_job_tells_its_ids_its_time_and_its_state() {
         let entry = ChangeRecord::of(Some(&session), vec![event_of], &ended, after_noon(1_000)).expect("it changes");
         let encoded = encode(&ended, after_noon(1_000));
         let mut job = Vec::new();
-        encode_job(&mut job, event(1), ended.id, ended.tag(), &entry, &encoded.body());
+        encode_job(&mut job, event(1), ended.id, ended.tag(), &entry, None, &encoded.body());
         let name = JobHeader { event: event(1), session: ended.id, tag: ended.tag(), at: after_noon(1_000) };
         assert_eq!(read_job_header(&job), Some(name));
         let read = read_job(&job).expect("it is one");

@@ -6,6 +6,7 @@ use synckairos::redis::QueueKey;
 use test_support::http::Connection;
 use test_support::metrics::value as series;
 use test_support::sessions::{id, participant, two_players};
+use test_support::tokens::api_key;
 use test_support::wait;
 
 use super::rig::Rig;
@@ -14,11 +15,36 @@ const HOUR: u64 = 3_600_000;
 
 super::on_one_and_on_many!(
     every_change_has_its_row_and_its_place_in_history,
+    a_row_says_who_asked_for_its_change,
     clients_do_not_notice_that_the_database_is_away,
     every_accepted_request_can_be_audited,
     what_is_deleted_while_it_runs_ends_as_cancelled,
     an_orderly_stop_under_load_leaves_no_lease_behind_and_loses_nothing,
 );
+
+async fn a_row_says_who_asked_for_its_change(rig: Rig) {
+    let (key, _) = api_key("back-end");
+    let guarded = rig.instance(&[("API_KEY", &key)]).await;
+    let mut client = Connection::open(guarded.address).await;
+    let bearer = format!("Bearer {key}");
+    let authorized = [("Authorization", &*bearer)];
+    let created = client.ask_with("POST", "/v1/sessions", &authorized, &two_players(&id(1), 1_000).to_string()).await;
+    assert_eq!(created.status, 201, "{created:?}");
+    let path = format!("/v1/sessions/{}", id(1));
+    assert_eq!(client.ask_with("POST", &format!("{path}/start"), &authorized, "").await.status, 200);
+    wait::until("its clock has run out", async || {
+        client.ask_with("GET", &path, &authorized, "").await.json()["data"]["status"] == "expired"
+    })
+    .await;
+    rig.drained().await;
+    let rows = rig.rows("select event_type, actor from audit_events order by version").await;
+    let told: Vec<_> = rows.iter().map(|row| (row["event_type"].as_str(), row["actor"].as_str())).collect();
+    let key = Some("key:back-end");
+    assert_eq!(told, [(Some("session_created"), key), (Some("session_started"), key), (Some("session_expired"), None)]);
+    let history = client.ask_with("GET", &format!("{path}/events"), &authorized, "").await.json();
+    let told: Vec<_> = (0..3).map(|n| history["data"][n]["actor"].as_str()).collect();
+    assert_eq!(told, [key, key, None], "{history}");
+}
 
 async fn every_change_has_its_row_and_its_place_in_history(rig: Rig) {
     let instance = rig.instance(&[]).await;

@@ -64,7 +64,15 @@ impl Tables {
                     WriteOp::Change(id, change) => {
                         let body = change.record.encoded().body();
                         job.clear();
-                        wire::encode_job(&mut job, change.event, *id, change.tag, &change.entry, &body);
+                        wire::encode_job(
+                            &mut job,
+                            change.event,
+                            *id,
+                            change.tag,
+                            &change.entry,
+                            change.actor.as_deref(),
+                            &body,
+                        );
                         changes.insert(&key(*id, change.tag), job.as_slice()).map_err(fault)?;
                     }
                     WriteOp::Erase(id) => {

@@ -104,7 +104,9 @@ impl BatchSession {
             let answer = if pending.in_doubt.is_some() { CommandOutcome::Unknown } else { CommandOutcome::Fault };
             return Judged::Outcome(answer);
         };
-        let keyed = pending.commit.origin.event().filter(|_| decision.is_asked_for());
+        let is_asked_for = decision.is_asked_for();
+        let keyed = pending.commit.origin.event().filter(|_| is_asked_for);
+        let actor = pending.commit.origin.actor.clone().filter(|_| is_asked_for);
         let Decision { write, verdict } = decision;
         let blocked = (self.is_blocked && !matches!(write, Mutation::Nothing)).then_some(BLOCKED);
         if let Some(why) = blocked.or_else(|| self.refused_for_backpressure(&write, pending.commit.arrival.is_some())) {
@@ -135,11 +137,11 @@ impl BatchSession {
             Mutation::Put { record, notices, entry } => {
                 (self.record, self.tombstone) = (Some(Arc::clone(&record)), None);
                 let tag = record.session().tag();
-                Some(SessionChange { event, tag, record, effect: ChangeEffect::State(notices), entry })
+                Some(SessionChange { event, tag, record, effect: ChangeEffect::State(notices), entry, actor })
             }
             Mutation::Delete { tag, notice, last, entry } => {
                 (self.record, self.tombstone) = (None, Some(tag));
-                Some(SessionChange { event, tag, record: last, effect: ChangeEffect::End(notice), entry })
+                Some(SessionChange { event, tag, record: last, effect: ChangeEffect::End(notice), entry, actor })
             }
         };
         let writes = change.is_some();

@@ -22,6 +22,8 @@ pub(super) struct SessionChange {
     pub(in crate::store::redis) record: Arc<Record>,
     pub(super) effect: ChangeEffect,
     pub(in crate::store::redis) entry: ChangeRecord,
+    /// Who asked for it.
+    pub(super) actor: Option<Arc<str>>,
 }
 
 /// The outcome of a change, as it is published.
@@ -86,7 +88,7 @@ impl SessionChange {
         let mut len = 0;
         command.arg_with(body.len() + ENVELOPE_LEN, |out| {
             let start = out.len();
-            wire::encode_job(out, self.event, id, self.tag, &self.entry, &body);
+            wire::encode_job(out, self.event, id, self.tag, &self.entry, self.actor.as_deref(), &body);
             len = out.len() - start;
         });
         len
