@@ -17,4 +17,5 @@ mod sd_notify;
 mod shell;
 mod supervision;
 mod tidy;
+mod time_controls;
 mod ws;

@@ -35,6 +35,7 @@ mod state_body;
 mod strict;
 #[cfg(test)]
 mod tests;
+mod time_control;
 mod validation;
 mod write;
 
@@ -78,4 +79,5 @@ pub use server_message::{
 pub use state::{Encoded, encode, len_expected};
 pub use state_body::StateBody;
 pub use strict::{KnownFields, unknown_fields};
+pub use time_control::{control_text, time_control};
 pub use validation::{FieldProblem, FieldProblems, ProblemCode};
