@@ -165,6 +165,8 @@ impl Story {
             switches.push(switch(*fault, &mut group, &ledger, &watchers).await);
             block_in_place(|| group.heal());
         }
+        let heard: Vec<_> = switches.iter().filter_map(|switch| switch.heard).collect();
+        assert!(heard.is_empty() || heard.contains(&true), "no old master could be heard before it was a replica");
         ledger.more(150).await;
         let told = ledger.stop().await;
         let unasked = group.announced().0 - before - switches.len() as u64;

@@ -40,6 +40,8 @@ pub(super) struct Switch {
     pub(super) at_ms: u64,
     /// What the new master had when it became one; `None` when nobody could look in time.
     pub(super) kept: Option<Kept>,
+    /// Whether the old master could be heard, if it went on.
+    pub(super) heard: Option<bool>,
 }
 
 /// Masters that are killed and halted, in turns.
@@ -78,8 +80,9 @@ pub(super) async fn switch(fault: Fault, group: &mut Group, ledger: &Ledger, wat
     let goes_on = matches!(fault, Fault::Replaced | Fault::ReplacedAtRest);
     let others = if goes_on { None } else { block_in_place(|| left_behind(group, old)) };
     let (new, announced) = block_in_place(|| group.switched(old));
+    let mut overheard = None;
     if goes_on {
-        Overheard::begin(&group.nodes[old]).await.go_on(&group.nodes[old]).await;
+        overheard = Some(Overheard::begin(&group.nodes[old]).await.go_on(&group.nodes[old]).await);
     }
     let served = ledger.served(at_ms, struck, INSTANCES).await;
     let heard = Instant::now();
@@ -94,11 +97,11 @@ pub(super) async fn switch(fault: Fault, group: &mut Group, ledger: &Ledger, wat
     assert!(back.iter().all(|back| *back < BACK_TIME_MAX), "it took {back:?}");
     match fault {
         Fault::Killed | Fault::KilledAlone => block_in_place(|| group.start_again(old)),
-        Fault::Halted => Overheard::begin(&group.nodes[old]).await.go_on(&group.nodes[old]).await,
+        Fault::Halted => overheard = Some(Overheard::begin(&group.nodes[old]).await.go_on(&group.nodes[old]).await),
         Fault::Replaced | Fault::ReplacedAtRest => {}
     }
     let kept = others.and_then(|mut others| others.remove(&new));
-    Switch { at_ms, kept }
+    Switch { at_ms, kept, heard: overheard }
 }
 
 /// What each replica has when nothing comes any more and before one of them is made a master.
