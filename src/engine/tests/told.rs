@@ -101,7 +101,8 @@ pub(super) fn refusal(refusal: Refusal) -> String {
         Refusal::ExpiredParticipant(participant) => format!("{} has flagged", name(participant)),
         Refusal::MaxTimeBelowUsed { used } => format!("max below {}", used.as_ms()),
         Refusal::TotalTimeUsed { total } => format!("all of {} is used", total.as_ms()),
-        Refusal::OtherCommand | Refusal::MetadataTooLarge => "metadata too large".to_owned(),
+        Refusal::MetadataTooLarge => "metadata too large".to_owned(),
+        Refusal::OtherCommand => "another command".to_owned(),
     }
 }
 
