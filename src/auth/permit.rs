@@ -20,6 +20,8 @@ pub enum Action<'a> {
         next: Option<ParticipantId>,
         /// Whose turn is to end: for those who may end their own turns only, it is set to theirs.
         current: &'a mut Option<ParticipantId>,
+        /// Set to whose turn it ends, for those who may end their own turns only: the switch counts as theirs.
+        own: &'a mut Option<ParticipantId>,
     },
     /// A change of settings of which the rest is not known yet.
     SomePatch,
@@ -55,16 +57,16 @@ pub fn permit(identity: &Identity, id: SessionId, action: Action<'_>) -> Result<
         Action::SomeSwitch => needs(Permission::Switch),
         Action::Switch { .. } if all.has(Permission::Switch) => Ok(()),
         Action::Switch { next: Some(_), .. } => Err(Denied::Needs(Permission::Switch)),
-        Action::Switch { next: None, current: &mut Some(current) } => match participants.any(|own| *own == current) {
-            true => Ok(()),
-            false => Err(Denied::Needs(Permission::Switch)),
-        },
-        Action::Switch { next: None, current } => {
-            let own = participants.next().copied().ok_or(Denied::Needs(Permission::Switch))?;
-            if participants.any(|other| *other != own) {
+        Action::Switch { next: None, current, own } => {
+            let mine = match *current {
+                Some(named) => participants.find(|mine| **mine == named),
+                None => participants.next(),
+            };
+            let mine = mine.copied().ok_or(Denied::Needs(Permission::Switch))?;
+            if current.is_none() && participants.any(|other| *other != mine) {
                 return Err(Denied::MustName);
             }
-            *current = Some(own);
+            (*current, *own) = (Some(mine), Some(mine));
             Ok(())
         }
         Action::SomePatch | Action::Patch { is_metadata_only: true } if all.has(Permission::PatchMetadata) => Ok(()),

@@ -54,7 +54,7 @@ fn every_command(keyspace: &Keyspace, partition: Partition, is_of_cluster: bool)
     let (session, deadlines) = (keyspace.session(id), keyspace.deadlines(partition));
     commands.cmd("MGET").arg(&session).cmd("GET").arg(&session).cmd("SETEX").arg(&session).arg(1).arg("");
     let client = ClientAddress::UNIX;
-    let limits = [keyspace.switch_limit(id), keyspace.refused_limit(id, client), keyspace.general_limit(client)];
+    let limits = [keyspace.switch_limit(id, None), keyspace.refused_limit(id, client), keyspace.general_limit(client)];
     for limit in limits {
         commands.cmd("INCRBY").arg(&limit).arg(1).cmd("DECRBY").arg(&limit).arg(1);
         commands.cmd("INCR").arg(&limit).cmd("PEXPIRE").arg(&limit).arg(1).arg("LT").cmd("PTTL").arg(&limit);

@@ -5,7 +5,7 @@
 //! that is committed together lies in one hash slot. In a Cluster channels take it too.
 
 use crate::client_address::ClientAddress;
-use crate::engine::SessionId;
+use crate::engine::{ParticipantId, SessionId};
 
 /// Makes names.
 #[derive(Clone, Debug)]
@@ -159,9 +159,14 @@ impl Keyspace {
         self.name("instances", self.shard, &[])
     }
 
-    /// The switches of a session in this window (integer with a TTL).
-    pub fn switch_limit(&self, id: SessionId) -> String {
-        self.name("rl:switch", Some(self.partition(id)), &[text(&id.0.text())])
+    /// The switches of a session in this window (integer with a TTL): those of a participant who ends their own turns
+    /// alone, or those that are nobody's own.
+    pub fn switch_limit(&self, id: SessionId, participant: Option<ParticipantId>) -> String {
+        let (partition, session) = (Some(self.partition(id)), id.0.text());
+        match participant {
+            Some(participant) => self.name("rl:switch", partition, &[text(&session), text(&participant.0.text())]),
+            None => self.name("rl:switch", partition, &[text(&session)]),
+        }
     }
 
     /// What a client was refused of a session in this window (integer with a TTL).

@@ -22,7 +22,8 @@ impl Sessions {
     pub async fn create_by(&self, origin: CommandOrigin, arrival: Arrival, new: NewSession) -> CommandReply {
         let id = new.id;
         let decide = Box::new(move |current: DecisionContext<'_>| decide::create(&new, &current));
-        self.commit(Commit { id, arrival: Some(arrival), rate: None, client: None, origin, decide }).await
+        self.commit(Commit { id, arrival: Some(arrival), rate: None, participant: None, client: None, origin, decide })
+            .await
     }
 
     /// Applies a command.
@@ -41,7 +42,7 @@ impl Sessions {
         if self.inner.recovery.is_none() {
             return self.ask(id, Some(arrival), rate, request).await;
         }
-        let (client, origin) = (request.client, request.origin.clone());
+        let (participant, client, origin) = (request.participant, request.client, request.origin.clone());
         // It is applied again if the store knows nothing of the session.
         let request = Arc::new(request);
         let asked = Arc::clone(&request);
@@ -50,7 +51,7 @@ impl Sessions {
             true => decide::nothing(Err(Refusal::NotFound)),
             false => decide::change(id, &asked, &current),
         };
-        let commit = Commit { id, arrival: Some(arrival), rate, client, origin, decide: Box::new(decide) };
+        let commit = Commit { id, arrival: Some(arrival), rate, participant, client, origin, decide: Box::new(decide) };
         let outcome = self.inner.store.commit(commit).await;
         let is_missing = is_unknown(&outcome) || matches!(outcome, Err(StoreError::Unreadable));
         let reply = CommandReply::of(id, outcome);
@@ -92,7 +93,7 @@ impl Sessions {
             }
         };
         let (origin, decide) = (CommandOrigin::default(), Box::new(decide));
-        let commit = Commit { id, arrival: None, rate: None, client: None, origin, decide };
+        let commit = Commit { id, arrival: None, rate: None, participant: None, client: None, origin, decide };
         let outcome = self.inner.store.commit(commit).await;
         if is_unknown(&outcome) {
             self.look_up(id, LookupPurpose::Fire).await?;
@@ -109,9 +110,10 @@ impl Sessions {
         rate: Option<RateLimit>,
         request: impl Borrow<CommandRequest> + Send + 'static,
     ) -> CommandReply {
-        let (client, origin) = (request.borrow().client, request.borrow().origin.clone());
+        let CommandRequest { participant, client, ref origin, .. } = *request.borrow();
+        let origin = origin.clone();
         let decide = move |current: DecisionContext<'_>| decide::change(id, request.borrow(), &current);
-        self.commit(Commit { id, arrival, rate, client, origin, decide: Box::new(decide) }).await
+        self.commit(Commit { id, arrival, rate, participant, client, origin, decide: Box::new(decide) }).await
     }
 
     async fn commit(&self, commit: Commit) -> CommandReply {

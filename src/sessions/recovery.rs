@@ -269,7 +269,7 @@ impl Recovery {
         }
         let origin = CommandOrigin { remembered: archived.events.keyed(), ..CommandOrigin::default() };
         let decide = Box::new(move |current: DecisionContext<'_>| decide::recover(&session, &archived, &current));
-        let commit = Commit { id, arrival: None, rate: None, client: None, origin, decide };
+        let commit = Commit { id, arrival: None, rate: None, participant: None, client: None, origin, decide };
         let record = match self.store.commit(commit).await? {
             CommitOutcome::Decided(committed) => committed.record,
             // It has no limit.

@@ -1,7 +1,7 @@
 //! A command with all that a client sends beside it. Does not know over which protocol.
 
 use crate::client_address::ClientAddress;
-use crate::engine::{Command, Precondition};
+use crate::engine::{Command, ParticipantId, Precondition};
 use crate::store::CommandOrigin;
 use crate::wire::Merge;
 
@@ -14,6 +14,8 @@ pub struct CommandRequest {
     pub merge: Option<Merge>,
     /// What the caller believes the session to be.
     pub precondition: Precondition,
+    /// Whose switches a limit counts this with; `None` for those of the session that are nobody's own.
+    pub participant: Option<ParticipantId>,
     /// The client, if its refusals are counted.
     pub client: Option<ClientAddress>,
     /// Who sends it, and what they call it.
@@ -26,6 +28,7 @@ impl From<Command> for CommandRequest {
             command,
             merge: None,
             precondition: Precondition::default(),
+            participant: None,
             client: None,
             origin: CommandOrigin::default(),
         }

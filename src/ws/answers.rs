@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use crate::auth::{Action, Denied, Identity, Permission};
 use crate::caller::{Authentication, Caller};
 use crate::clock::Clock;
-use crate::engine::{Command, Precondition, Refusal, SessionId, Timestamp};
+use crate::engine::{Command, ParticipantId, Precondition, Refusal, SessionId, Timestamp};
 use crate::problem::Problem;
 use crate::sessions::{ClientRateLimit, CommandRequest, Failure, SessionView, Sessions};
 use crate::store::{Arrival, PartitionClocks};
@@ -133,15 +133,17 @@ impl Answers {
             let asked_for = key.as_ref().map(|key| &key.request[..]);
             caller.origin(self.id, wire::word(&command), name.as_ref().zip(asked_for))
         };
-        self.permit(&mut command).map_err(Problem::denied)?;
+        let participant = self.permit(&mut command).map_err(Problem::denied)?;
         let precondition = Precondition { one_of: None, version };
-        Ok(CommandRequest { precondition, client: Some(counted), origin, ..command.into() })
+        Ok(CommandRequest { precondition, participant, client: Some(counted), origin, ..command.into() })
     }
 
-    /// Whether the client may do that; a switch that says nothing ends the client's own turn, where it may end no other.
-    fn permit(&self, command: &mut Command) -> Result<(), Denied> {
+    /// Whether the client may do that; a switch that says nothing ends the client's own turn, where it may end no other,
+    /// and counts as that participant's: whose it is.
+    fn permit(&self, command: &mut Command) -> Result<Option<ParticipantId>, Denied> {
+        let mut own = None;
         let action = match command {
-            Command::Switch { next, current } => Action::Switch { next: *next, current },
+            Command::Switch { next, current } => Action::Switch { next: *next, current, own: &mut own },
             Command::Start => Action::Use(Permission::Start),
             Command::Pause => Action::Use(Permission::Pause),
             Command::Resume => Action::Use(Permission::Resume),
@@ -150,9 +152,10 @@ impl Answers {
             Command::Delete => Action::Use(Permission::Delete),
             Command::Patch(_) => Action::Patch { is_metadata_only: false },
             // Nobody can ask for it.
-            Command::Settle => return Ok(()),
+            Command::Settle => return Ok(None),
         };
-        self.caller.lock().permit(self.id, action)
+        self.caller.lock().permit(self.id, action)?;
+        Ok(own)
     }
 
     fn not_found(&self) -> Problem {

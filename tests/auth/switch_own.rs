@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 use test_support::sessions::{id, participant, two_players};
+use test_support::wait;
+use test_support::ws::Client;
 
 use super::{Guarded, ask, backend};
 
@@ -74,6 +76,44 @@ async fn presses_in_a_race_end_no_turn_of_the_other() {
     assert!(answers.iter().all(|answer| [200, 409].contains(&answer.status)));
 }
 
+/// A window lasts a second: whether one falls into another's, nobody is refused.
+#[tokio::test]
+async fn presses_count_by_participant() {
+    let guarded = Guarded::start_with(&[("RATE_LIMIT_SWITCH", "1")], &json!({})).await;
+    begin(&guarded, &id(1)).await;
+    let [one, two] = [0, 1].map(|n| player(&guarded, &[participant(n)]));
+    let path = format!("/v1/sessions/{}/switch", id(1));
+    for (bearer, body) in [
+        (&one, json!({})),
+        (&two, json!({"current_participant_id": participant(1)})),
+        // Who may end any turn uses up no player's.
+        (&backend(), json!({})),
+    ] {
+        let answer = ask(&guarded.server, bearer, "POST", &path, &body).await;
+        assert_eq!((answer.status, answer.header("ratelimit-remaining")), (200, Some("0")), "{answer:?}");
+    }
+    // Two at one board count as the one whose turn it is, and as the same player elsewhere.
+    begin(&guarded, &id(2)).await;
+    let grants = |n: &[u64]| json!([{"sessions": [id(2)], "as": n.iter().map(|n| participant(*n)).collect::<Vec<_>>(), "allow": ["switch:own", "watch"]}]);
+    let [one, both] = [("one", &[0][..]), ("both", &[0, 1])].map(|(who, n)| guarded.bearer(who, &grants(n)));
+    let query = format!("?sessionId={}", id(2));
+    let mut board = Client::open_with(guarded.server.address(), &query, &[("authorization", &both)]).await;
+    for n in [0, 1] {
+        let press = json!({"type": "SWITCH", "request_id": "a", "current_participant_id": participant(n)});
+        assert_eq!(board.order(press).await["status"], 200, "{n}");
+    }
+    let path = format!("/v1/sessions/{}/switch", id(2));
+    wait::until("two presses of one player fall into one window", async || {
+        let named = json!({"current_participant_id": participant(0)});
+        ask(&guarded.server, &both, "POST", &path, &named).await;
+        let answer = ask(&guarded.server, &one, "POST", &path, &Value::Null).await;
+        let is_limited = answer.status == 429 && answer.header("ratelimit-limit") == Some("1");
+        ask(&guarded.server, &backend(), "POST", &path, &json!({"next_participant_id": participant(0)})).await;
+        is_limited
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn the_refused_presses_of_one_do_not_lock_out_the_other() {
     let guarded = Guarded::start_with(&[("RATE_LIMIT_SWITCH", "10")], &json!({})).await;
@@ -88,4 +128,25 @@ async fn the_refused_presses_of_one_do_not_lock_out_the_other() {
         }
     }
     assert_eq!(ask(&guarded.server, &one, "POST", &path, &Value::Null).await.status, 200);
+}
+
+#[tokio::test]
+async fn what_is_forbidden_counts_in_no_limit_of_the_session() {
+    let guarded = Guarded::start_with(&[("RATE_LIMIT_SWITCH", "10")], &json!({})).await;
+    begin(&guarded, &id(1)).await;
+    let [one, two] = [0, 1].map(|n| player(&guarded, &[participant(n)]));
+    let watching = guarded.bearer("player", &json!([{"sessions": [id(1)], "allow": ["watch", "read"]}]));
+    let path = format!("/v1/sessions/{}/switch", id(1));
+    let to_oneself = json!({"next_participant_id": participant(0)});
+    let of_the_other = json!({"current_participant_id": participant(1)});
+    for (bearer, body) in [(&one, &to_oneself), (&one, &of_the_other), (&watching, &Value::Null)] {
+        for _ in 0..15 {
+            let answer = ask(&guarded.server, bearer, "POST", &path, body).await;
+            assert_eq!((answer.status, answer.header("ratelimit-remaining")), (403, None), "{body}");
+        }
+    }
+    let late = ask(&guarded.server, &two, "POST", &path, &Value::Null).await;
+    assert_eq!((late.status, late.header("ratelimit-remaining")), (409, Some("10")), "nor as refused: {late:?}");
+    let answer = ask(&guarded.server, &one, "POST", &path, &Value::Null).await;
+    assert_eq!((answer.status, answer.header("ratelimit-remaining")), (200, Some("9")), "{answer:?}");
 }

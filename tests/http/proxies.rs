@@ -38,6 +38,10 @@ async fn a_trusted_proxy_says_who_asks() {
         ("made up at the left end", ("x-forwarded-for", "198.51.100.1, 192.0.2.1")),
         ("the same /64", ("x-forwarded-for", "2001:db8:1::2")),
         ("written as IPv6", ("x-forwarded-for", "::ffff:192.0.2.2")),
+        ("with a port", ("x-forwarded-for", "192.0.2.1:4711")),
+        ("in brackets, with a port", ("x-forwarded-for", "[2001:db8:1::3]:443")),
+        ("over a word at the left end", ("x-forwarded-for", "unknown, 192.0.2.1, 10.0.0.7")),
+        ("the proxy, over forty hops", ("x-forwarded-for", &*["198.51.100.3"; 40].join(", "))),
         ("nobody", ("x-real-ip", "198.51.100.2")),
         ("the proxy", ("x-forwarded-for", "")),
     ] {

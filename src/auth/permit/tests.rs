@@ -49,8 +49,11 @@ fn identity(ceiling: &str, grants: &[Grant]) -> Identity {
 /// What a switch comes to: whose turn it ends.
 fn switch(identity: &Identity, next: Option<&str>, current: Option<&str>) -> Result<Option<ParticipantId>, Denied> {
     let mut current = current.map(participant);
-    let action = Action::Switch { next: next.map(participant), current: &mut current };
-    permit(identity, session(HERE), action).map(|()| current)
+    let (may_end_any, mut own) = (permit(identity, session(HERE), Action::Use(Permission::Switch)).is_ok(), None);
+    let action = Action::Switch { next: next.map(participant), current: &mut current, own: &mut own };
+    let permitted = permit(identity, session(HERE), action);
+    assert_eq!(own, current.filter(|_| permitted.is_ok() && !may_end_any), "it counts as theirs, and only theirs");
+    permitted.map(|()| current)
 }
 
 #[test]

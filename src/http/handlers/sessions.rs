@@ -100,6 +100,7 @@ pub(in crate::http) async fn patch(
         command: Command::Patch(patch.settings),
         merge: patch.merge,
         precondition: precondition::of_change(context.headers(), patch.expected_version),
+        participant: None,
         client: None,
     };
     let reply = sessions.change(id, arrival, request).await;
@@ -121,13 +122,14 @@ pub(in crate::http) async fn switch(
         switch.filter(|_| problems.is_empty())
     })?;
     let name = name?;
-    let action = Action::Switch { next: switch.next, current: &mut switch.current };
+    let mut participant = None;
+    let action = Action::Switch { next: switch.next, current: &mut switch.current, own: &mut participant };
     context.caller.permit(id, action).map_err(Problem::denied)?;
     let command = Command::Switch { next: switch.next, current: switch.current };
     let precondition = precondition::of_change(context.headers(), switch.expected_version);
     let origin = context.caller.origin(id, word(&command), name.as_ref().zip(request.as_deref()));
     let client = Some(context.caller.counted());
-    let request = CommandRequest { command, merge: None, precondition, client, origin };
+    let request = CommandRequest { command, merge: None, precondition, participant, client, origin };
     let reply = sessions.change(id, arrival, request).await;
     Ok(idempotency::answer(reply, |done| match &done.record {
         Some(record) => {

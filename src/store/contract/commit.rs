@@ -6,7 +6,7 @@ use bytes::Bytes;
 use tracing::error;
 
 use crate::client_address::ClientAddress;
-use crate::engine::{ChangeRecord, Outcome, Refusal, SessionId, StateTag, Timestamp};
+use crate::engine::{ChangeRecord, Outcome, ParticipantId, Refusal, SessionId, StateTag, Timestamp};
 use crate::store::arrival::Arrival;
 use crate::store::record::Record;
 use crate::supervision::{Supervisor, panic_point};
@@ -14,7 +14,7 @@ use crate::supervision::{Supervisor, panic_point};
 use super::decision_context::DecisionContext;
 use super::error::StoreError;
 use super::origin::CommandOrigin;
-use super::rate_limiter::{RateLimit, RateLimitStatus};
+use super::rate_limiter::{RateLimit, RateLimitStatus, SwitchCounter};
 
 /// A decision to be made and committed.
 pub struct Commit {
@@ -25,6 +25,8 @@ pub struct Commit {
     /// A limit on how often this may be asked of the session; counted before the session is read. A refused command gives
     /// its count back while the same window lasts.
     pub rate: Option<RateLimit>,
+    /// Whose commands it counts: one participant's, or those that are nobody's own.
+    pub participant: Option<ParticipantId>,
     /// The client, if its refusals are counted ([`REFUSALS`](super::REFUSALS)).
     pub client: Option<ClientAddress>,
     /// Who sends it, and what they call it.
@@ -34,6 +36,11 @@ pub struct Commit {
 }
 
 impl Commit {
+    /// What its limit counts.
+    pub(in crate::store) fn counter(&self) -> SwitchCounter {
+        SwitchCounter { id: self.id, participant: self.participant }
+    }
+
     /// Makes the decision. When it panics this command alone fails, and changes nothing.
     pub(in crate::store) fn judge(
         &mut self,

@@ -68,6 +68,7 @@ pub(super) use decision_context::{ArrivedAt, CommittedAt, DecisionBasis, StoredS
 pub use error::{BoxFuture, StoreError, StoreFuture};
 pub use origin::{CommandKey, CommandOrigin, Repetition};
 pub use partition_clocks::PartitionClocks;
+pub(in crate::store) use rate_limiter::SwitchCounter;
 pub use rate_limiter::{REFUSALS, RateLimit, RateLimitStatus, RateLimiter};
 pub use session_store::{PendingAudit, Read, SessionStore};
 pub use subscription::{Listener, Subscribed, Subscription, Update};

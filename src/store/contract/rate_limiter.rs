@@ -1,6 +1,7 @@
 //! The role that counts the requests of clients, and the status of a limit after one more. Does not know what is limited.
 
 use crate::client_address::ClientAddress;
+use crate::engine::{ParticipantId, SessionId};
 
 use super::error::StoreFuture;
 
@@ -17,6 +18,15 @@ pub struct RateLimit {
     pub max: u32,
     /// The window's length in seconds; it begins with the first hit.
     pub window_s: u32,
+}
+
+/// What a limit of a session counts together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(in crate::store) struct SwitchCounter {
+    /// The session.
+    pub(in crate::store) id: SessionId,
+    /// Whose switches: a participant's who ends their own turns alone, so that nobody else uses theirs up, or all others.
+    pub(in crate::store) participant: Option<ParticipantId>,
 }
 
 /// How often one client may be refused by one session that has a limit. Further refusals are answered as rate limited.

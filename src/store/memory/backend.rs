@@ -100,9 +100,9 @@ impl<D: Durability> SessionStore for Memory<D> {
     fn commit(&self, mut commit: Commit) -> StoreFuture<'_, CommitOutcome> {
         Box::pin(async move {
             let now = self.0.clock.now();
-            let counted = commit.rate.map(|rate| self.0.switches.enter(commit.id, rate, now));
+            let counted = commit.rate.map(|rate| self.0.switches.enter(commit.counter(), rate, now));
             if let Some((quota, ends)) = counted.filter(|(quota, _)| quota.is_exceeded()) {
-                self.0.switches.give_back(&commit.id, ends);
+                self.0.switches.give_back(&commit.counter(), ends);
                 return Ok(CommitOutcome::RateLimited(quota));
             }
             // A command that arrived before the deadline may be in flight: subscribe to its end before looking again.

@@ -162,7 +162,7 @@ impl<D: Durability> EmbeddedStore<D> {
         if committed.verdict.is_ok() {
             return CommitOutcome::Decided(Committed { quota: Some(quota), ..committed });
         }
-        self.switches.give_back(&commit.id, ends);
+        self.switches.give_back(&commit.counter(), ends);
         let refused = commit.client.map(|client| self.refusals.hit((commit.id, client), REFUSALS, committed.now));
         match refused.filter(RateLimitStatus::is_exceeded) {
             Some(refused) => CommitOutcome::RateLimited(refused),

@@ -14,7 +14,7 @@ use crate::engine::{Millis, SessionId, Timestamp};
 use crate::hashing::KeyedState;
 use crate::store::arrival::Arrivals;
 use crate::store::budget::BytesBudget;
-use crate::store::contract::{Listener, StoreError};
+use crate::store::contract::{Listener, StoreError, SwitchCounter};
 use crate::store::durability::Durability;
 use crate::store::lifetime::Lifetimes;
 use crate::store::metrics::{Bound, Metrics};
@@ -57,7 +57,7 @@ pub(super) struct EmbeddedStore<D> {
     pub(super) listener: Arc<dyn Listener>,
     pub(super) metrics: Metrics,
     pub(super) arrivals: Arc<Arrivals>,
-    pub(super) switches: RateWindows<SessionId>,
+    pub(super) switches: RateWindows<SwitchCounter>,
     pub(super) requests: RateWindows<ClientAddress>,
     pub(super) refusals: RateWindows<(SessionId, ClientAddress)>,
     hasher: KeyedState,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use synckairos::client_address::ClientAddress;
-use synckairos::engine::{Command, Millis, Outcome, Refusal};
+use synckairos::engine::{Command, Millis, Outcome, Precondition, Refusal};
 use synckairos::sessions::{CommandReply, CommandRequest, Failure, Sessions};
 use synckairos::store::{
     CommandOrigin, Commit, CommitOutcome, Decision, Mutation, REFUSALS, RateLimit, RateLimitStatus,
@@ -85,6 +85,35 @@ pub async fn a_client_that_is_refused_too_often_is_limited_alone(rig: Rig<impl B
     }
 }
 
+/// Nor those of anybody who may switch for all.
+pub async fn the_own_switches_of_a_participant_use_up_no_others(rig: Rig<impl Backend>) {
+    let started = rig.start(new_session(1)).await;
+    let participants = started.session().participants.iter().map(|participant| Some(participant.id));
+    let counted: Vec<_> = participants.chain([None]).collect();
+    let sessions = Sessions::new(Arc::clone(&rig.store) as _).with_switch_limit(Some(RATE));
+    let switch = async |participant, version| {
+        let precondition = Precondition { one_of: None, version };
+        let request = CommandRequest { participant, precondition, ..SWITCH.into() };
+        sessions.change(id(1), rig.store.arrive(id(1)), request).await
+    };
+    for participant in &counted {
+        for hits in 1..=RATE.max {
+            let refused = switch(*participant, Some(0)).await;
+            assert!(matches!(refused.result, Err(Failure::Refused(_, Refusal::Conflict { .. }))), "{refused:?}");
+            check(refused.quota, RATE, hits - 1, RATE.max + 1 - hits);
+            let reply = switch(*participant, None).await;
+            assert!(reply.result.is_ok(), "{participant:?}: {reply:?}");
+            check(reply.quota, RATE, hits, RATE.max - hits);
+        }
+        let reply = switch(*participant, None).await;
+        assert!(matches!(reply.result, Err(Failure::Limited(_))), "{participant:?}: {reply:?}");
+    }
+    for participant in counted {
+        let reply = switch(participant, None).await;
+        assert!(matches!(reply.result, Err(Failure::Limited(_))), "{participant:?}: {reply:?}");
+    }
+}
+
 pub async fn beyond_the_limit_nothing_is_judged(rig: Rig<impl Backend>) {
     let started = rig.start(new_session(1)).await;
     let judged = Arc::new(AtomicU32::new(0));
@@ -99,6 +128,7 @@ pub async fn beyond_the_limit_nothing_is_judged(rig: Rig<impl Backend>) {
             id: id(1),
             arrival,
             rate: Some(RATE),
+            participant: None,
             client: None,
             origin: CommandOrigin::default(),
             decide: Box::new(decide),

@@ -102,6 +102,7 @@ macro_rules! cases {
             limits: [
                 what_is_refused_gives_its_count_back,
                 a_client_that_is_refused_too_often_is_limited_alone,
+                the_own_switches_of_a_participant_use_up_no_others,
                 beyond_the_limit_nothing_is_judged,
                 a_window_ends,
                 sessions_do_not_share_a_limit,

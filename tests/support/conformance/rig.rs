@@ -149,6 +149,7 @@ impl<B: Backend> Rig<B> {
             id,
             arrival,
             rate: None,
+            participant: None,
             client: None,
             origin: CommandOrigin::default(),
             decide: Box::new(decide),

@@ -55,6 +55,7 @@ pub async fn states_are_delivered_in_order_each_followed_by_its_notices(rig: Rig
             id: id(1),
             arrival: None,
             rate: None,
+            participant: None,
             client: None,
             origin: CommandOrigin::default(),
             decide: Box::new(decide),

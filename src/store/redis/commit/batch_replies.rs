@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::engine::SessionId;
+use crate::store::contract::SwitchCounter;
 use crate::store::redis::time::Reading;
 use crate::store::{CommitOutcome, Committed, RateLimit, StoreError};
 
@@ -20,7 +20,7 @@ pub(super) struct Unsettled {
     /// Refused commands, whose senders are not answered yet.
     pub(in crate::store::redis) refused: Vec<RefusedCommit>,
     /// What was carried out and is not counted.
-    pub(super) carried_out: Vec<(SessionId, RateLimit)>,
+    pub(super) carried_out: Vec<(SwitchCounter, RateLimit)>,
 }
 
 impl CommitBatch<'_> {
@@ -103,7 +103,7 @@ impl CommitBatch<'_> {
                 }
                 Some(CommandOutcome::Judged { record, is_tombstoned, verdict, is_replayed, .. }) => {
                     if window.is_none() && quota.is_some() {
-                        unsettled.carried_out.extend(commit.rate.map(|rate| (commit.id, rate)));
+                        unsettled.carried_out.extend(commit.rate.map(|rate| (commit.counter(), rate)));
                     }
                     let committed = Committed { record, is_tombstoned, verdict, is_replayed, quota, now };
                     Ok(CommitOutcome::Decided(committed))

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::hashing::HashMap;
 use crate::redis::{Partition, Pipeline, QueueKey, RedisError, is_addable, not_addable};
 use crate::store::RateLimit;
+use crate::store::contract::SwitchCounter;
 use crate::store::redis::connection::RoundTrip;
 use crate::store::redis::limits::{self, CountedHit};
 use crate::store::redis::replies;
@@ -78,7 +79,8 @@ impl<'s> CommitBatch<'s> {
     pub(in crate::store::redis) fn load(&self) -> Pipeline {
         let mut load = Pipeline::new();
         for (entry, rate) in self.uncounted() {
-            let key = self.context.keyspace.switch_limit(entry.pending.commit.id);
+            let SwitchCounter { id, participant } = entry.pending.commit.counter();
+            let key = self.context.keyspace.switch_limit(id, participant);
             match entry.is_suspect {
                 true => limits::look(&mut load, &key, rate),
                 false => limits::count(&mut load, &key, rate),

@@ -10,8 +10,8 @@ use tokio::sync::oneshot;
 
 use crate::client_address::ClientAddress;
 use crate::clock::Moment;
-use crate::engine::SessionId;
 use crate::redis::{Keyspace, Pipeline};
+use crate::store::contract::SwitchCounter;
 use crate::store::metrics::Operation;
 use crate::store::redis::connection::LazyConnection;
 use crate::store::redis::limits;
@@ -24,7 +24,7 @@ const LEFT_MIN: Duration = Duration::from_millis(50);
 
 /// A commit that has a limit of its own and was refused.
 pub(super) struct RefusedCommit {
-    id: SessionId,
+    counter: SwitchCounter,
     rate: RateLimit,
     client: Option<ClientAddress>,
     /// When the window ends that it was counted in; `None` when it was not counted.
@@ -46,7 +46,7 @@ impl RefusedCommit {
             CommitOutcome::Decided(committed) => committed.quota.is_some(),
         };
         match commit.rate.filter(|_| is_counted) {
-            Some(rate) => Some(Self { id: commit.id, rate, client: commit.client, window, outcome, reply }),
+            Some(rate) => Some(Self { counter: commit.counter(), rate, client: commit.client, window, outcome, reply }),
             None => {
                 // A sender that does not wait any more was answered that the outcome is unknown.
                 let _ = reply.send(Ok(outcome));
@@ -80,26 +80,26 @@ pub(in crate::store::redis) async fn settle(
     refused: Vec<RefusedCommit>,
 ) {
     let (keyspace, now) = (counter.keyspace(), connection.connector().server_clock().moment());
-    let (mut commands, mut given_back) = (Pipeline::new(), Vec::<(SessionId, RateLimit, usize)>::new());
+    let (mut commands, mut given_back) = (Pipeline::new(), Vec::<(SwitchCounter, RateLimit, usize)>::new());
     let is_given_back = |one: &&RefusedCommit| one.window.is_some_and(|ends| ends.since(now) > LEFT_MIN);
     for one in refused.iter().filter(is_given_back) {
-        match given_back.iter_mut().find(|(id, ..)| *id == one.id) {
+        match given_back.iter_mut().find(|(counter, ..)| *counter == one.counter) {
             Some((.., hits)) => *hits += 1,
-            None => given_back.push((one.id, one.rate, 1)),
+            None => given_back.push((one.counter, one.rate, 1)),
         }
     }
-    for (id, rate, hits) in &given_back {
-        limits::give_back(&mut commands, &keyspace.switch_limit(*id), *hits, *rate);
+    for (SwitchCounter { id, participant }, rate, hits) in &given_back {
+        limits::give_back(&mut commands, &keyspace.switch_limit(*id, *participant), *hits, *rate);
     }
     let (mut counted, mut others) = (Vec::new(), Vec::new());
     for one in refused {
         match one.client.filter(|_| one.is_judged()) {
-            Some(client) => match counter.exceeded(one.id, Some(client)) {
+            Some(client) => match counter.exceeded(one.counter.id, Some(client)) {
                 Some(quota) => {
                     others.push((one, Some(RateLimitStatus { hits: quota.hits.saturating_add(1), ..quota })))
                 }
                 None => {
-                    limits::count(&mut commands, &keyspace.refused_limit(one.id, client), REFUSALS);
+                    limits::count(&mut commands, &keyspace.refused_limit(one.counter.id, client), REFUSALS);
                     counted.push((one, client));
                 }
             },
@@ -112,7 +112,7 @@ pub(in crate::store::redis) async fn settle(
     };
     let mut replies = asked.into_iter().skip(given_back.len() * limits::REPLIES);
     for (one, client) in counted {
-        let quota = counter.learn(&mut replies, (one.id, client));
+        let quota = counter.learn(&mut replies, (one.counter.id, client));
         one.answer(quota.filter(RateLimitStatus::is_exceeded));
     }
     for (one, too_many) in others {
@@ -124,11 +124,11 @@ pub(in crate::store::redis) async fn settle(
 pub(in crate::store::redis) async fn count(
     keyspace: &Keyspace,
     connection: &mut LazyConnection,
-    carried_out: Vec<(SessionId, RateLimit)>,
+    carried_out: Vec<(SwitchCounter, RateLimit)>,
 ) {
     let mut commands = Pipeline::new();
-    for (id, rate) in carried_out {
-        limits::count(&mut commands, &keyspace.switch_limit(id), rate);
+    for (SwitchCounter { id, participant }, rate) in carried_out {
+        limits::count(&mut commands, &keyspace.switch_limit(id, participant), rate);
     }
     // A limit that cannot be counted lets commands through.
     let _ = connection.ask(Operation::Load, &commands).await;
