@@ -1,6 +1,7 @@
 //! Who may do what: keys, tokens, grants, and what becomes of those who may not.
 
 mod actors;
+mod broadcasts;
 mod clocks;
 mod commands;
 mod idempotency;

@@ -91,6 +91,9 @@ async fn what_is_no_credential_is_told_apart_by_its_code_alone() {
         (&format!("Bearer {key} {key}"), "INVALID_TOKEN", invalid),
         (&format!("Bearer {}", &key[..key.len() - 1]), "INVALID_TOKEN", invalid),
         (&format!("Bearer {}", api_key("other").0), "INVALID_TOKEN", invalid),
+        // The right name with another's secret, and the right secret under another name.
+        (&format!("Bearer {}", api_key("other").0.replacen("_other_", "_backend_", 1)), "INVALID_TOKEN", invalid),
+        (&format!("Bearer {}", key.replacen("_backend_", "_other_", 1)), "INVALID_TOKEN", invalid),
         (&forged, "INVALID_TOKEN", invalid),
         (&unknown, "INVALID_TOKEN", invalid),
         (&expired, "TOKEN_EXPIRED", invalid),
