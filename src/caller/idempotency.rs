@@ -42,7 +42,7 @@ impl Caller {
     pub fn origin(&self, id: SessionId, command: &str, named: Option<(&CommandName, &[u8])>) -> CommandOrigin {
         let key = named.map(|(CommandName(name), request)| self.key(id, command, name, request));
         let actor = self.identity().map(|identity| Arc::clone(identity.actor()));
-        CommandOrigin { actor, key, remembered: None }
+        CommandOrigin::new(actor, key)
     }
 
     fn key(&self, id: SessionId, command: &str, name: &str, request: &[u8]) -> CommandKey {
@@ -109,7 +109,7 @@ mod tests {
                 for name in &names {
                     for request in [&b""[..], b"{}"] {
                         let origin = open.origin(id, command, Some((name, request)));
-                        keys.push(origin.key.expect("it has a name").event());
+                        keys.push(origin.key().expect("it has a name").event());
                     }
                 }
             }
@@ -117,6 +117,6 @@ mod tests {
         keys.sort_unstable();
         keys.dedup();
         assert_eq!(keys.len(), 16);
-        assert!(open.origin(SessionId(Uuid::from_bits(1)), "START", None).key.is_none());
+        assert!(open.origin(SessionId(Uuid::from_bits(1)), "START", None).key().is_none());
     }
 }

@@ -267,7 +267,7 @@ impl Recovery {
         if is_over && purpose == LookupPurpose::Read {
             return Ok(ArchiveLookup::Over(decide::last_state(session, &archived, now)));
         }
-        let origin = CommandOrigin { remembered: archived.events.keyed(), ..CommandOrigin::default() };
+        let origin = CommandOrigin::remembering(archived.events.keyed());
         let decide = Box::new(move |current: DecisionContext<'_>| decide::recover(&session, &archived, &current));
         let commit = Commit { id, arrival: None, rate: None, participant: None, client: None, origin, decide };
         let record = match self.store.commit(commit).await? {

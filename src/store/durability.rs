@@ -134,7 +134,7 @@ impl DurableChange {
 
     /// The same with an id that is given, if one is, after events that have keys.
     pub(super) fn called(self, event: Option<Uuid>, keyed: Option<&EventIds>) -> Self {
-        Self { event: event.unwrap_or(self.event), keyed: keyed.map(|keyed| Box::new(*keyed)), ..self }
+        Self { event: event.unwrap_or(self.event), keyed: keyed.map(|keyed| Box::new(keyed.clone())), ..self }
     }
 
     /// The same, which somebody asked for.

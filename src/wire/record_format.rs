@@ -8,6 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
+use smallvec::SmallVec;
 
 use crate::engine::{SessionId, StateTag, Timestamp, Uuid};
 
@@ -38,39 +39,34 @@ pub struct RecordHeader {
 }
 
 /// The latest events, oldest first, and before them those that have keys: a full list drops the oldest.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct EventIds {
-    all: [Uuid; KEYED_EVENTS_MAX],
-    len: usize,
-}
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EventIds(SmallVec<[Uuid; EVENTS_MAX]>);
 
 impl EventIds {
     /// One more.
     pub fn push(&mut self, event: Uuid) {
         // Those that have no key are remembered as long as they are among the latest.
-        let dropped = match self.len.checked_sub(EVENTS_MAX) {
-            Some(oldest) if !is_keyed(self.all[oldest]) => Some(oldest),
-            Some(_) if self.len == KEYED_EVENTS_MAX => Some(0),
+        let dropped = match self.0.len().checked_sub(EVENTS_MAX) {
+            Some(oldest) if !is_keyed(self.0[oldest]) => Some(oldest),
+            Some(_) if self.0.len() == KEYED_EVENTS_MAX => Some(0),
             Some(_) | None => None,
         };
         if let Some(dropped) = dropped {
-            self.all.copy_within(dropped + 1..self.len, dropped);
-            self.len -= 1;
+            self.0.remove(dropped);
         }
-        self.all[self.len] = event;
-        self.len += 1;
+        self.0.push(event);
     }
 
     /// The latest, of which none is missing.
     pub fn latest(&self) -> &[Uuid] {
-        &self[self.len.saturating_sub(EVENTS_MAX)..]
+        &self[self.len().saturating_sub(EVENTS_MAX)..]
     }
 
     /// Those that have keys; `None` when there are none.
     pub fn keyed(&self) -> Option<Box<Self>> {
         let mut keyed = Self::default();
         self.iter().copied().filter(|event| is_keyed(*event)).for_each(|event| keyed.push(event));
-        (keyed.len > 0).then(|| Box::new(keyed))
+        (!keyed.is_empty()).then(|| Box::new(keyed))
     }
 }
 
@@ -78,7 +74,7 @@ impl Deref for EventIds {
     type Target = [Uuid];
 
     fn deref(&self) -> &[Uuid] {
-        &self.all[..self.len]
+        &self.0
     }
 }
 

@@ -9,15 +9,18 @@ use crate::wire::{self, EventIds};
 /// Bits at the end of a key that say what was asked for; those before them say what it is called.
 const REQUEST_BITS: u32 = 32;
 
-/// Where a command comes from. By default nobody sends it.
+/// Where a command comes from. By default nobody sends it. Cloning shares it: one word, since it goes through every future.
 #[derive(Clone, Debug, Default)]
-pub struct CommandOrigin {
+pub struct CommandOrigin(Option<Arc<KnownOrigin>>);
+
+#[derive(Debug, Default)]
+struct KnownOrigin {
     /// Who sends it, as the history names them.
-    pub actor: Option<Arc<str>>,
+    actor: Option<Arc<str>>,
     /// What its sender calls it.
-    pub key: Option<CommandKey>,
+    key: Option<CommandKey>,
     /// Of a session that is brought back: its latest events that have keys.
-    pub remembered: Option<Box<EventIds>>,
+    remembered: Option<Box<EventIds>>,
 }
 
 /// The key of a command: the event id of the change that it makes. Equal names come from one sender who calls two commands
@@ -58,10 +61,34 @@ impl CommandKey {
 }
 
 impl CommandOrigin {
+    /// Who sends a command, as the history names them, and what they call it.
+    pub fn new(actor: Option<Arc<str>>, key: Option<CommandKey>) -> Self {
+        let is_known = actor.is_some() || key.is_some();
+        Self(is_known.then(|| Arc::new(KnownOrigin { actor, key, remembered: None })))
+    }
+
+    /// Of a session that is brought back: its latest events that have keys.
+    pub fn remembering(events: Option<Box<EventIds>>) -> Self {
+        Self(events.map(|events| Arc::new(KnownOrigin { remembered: Some(events), ..KnownOrigin::default() })))
+    }
+
+    /// What its sender calls it.
+    pub fn key(&self) -> Option<CommandKey> {
+        self.0.as_ref()?.key
+    }
+
+    pub(in crate::store) fn actor(&self) -> Option<Arc<str>> {
+        self.0.as_ref()?.actor.clone()
+    }
+
+    pub(in crate::store) fn remembered(&self) -> Option<&EventIds> {
+        self.0.as_ref()?.remembered.as_deref()
+    }
+
     /// Whether the command was carried out before, by the events that a session remembers.
     #[inline]
     pub(in crate::store) fn repetition(&self, events: &[Uuid]) -> Repetition {
-        let Some(key) = self.key else { return Repetition::New };
+        let Some(key) = self.key() else { return Repetition::New };
         match events.iter().rev().find(|event| key.has_name_of(**event)) {
             Some(event) if *event == key.event() => Repetition::Replay,
             Some(_) => Repetition::Mismatch,
@@ -71,7 +98,7 @@ impl CommandOrigin {
 
     /// The id of the event that the command makes, where it has a key.
     pub(in crate::store) fn event(&self) -> Option<Uuid> {
-        self.key.map(CommandKey::event).filter(|event| wire::is_keyed(*event))
+        self.key().map(CommandKey::event).filter(|event| wire::is_keyed(*event))
     }
 }
 
@@ -85,7 +112,7 @@ mod tests {
         let key = CommandKey::new([0xff; 12], [1, 2, 3, 4]);
         assert_eq!(key.event().to_string(), "ffffffff-ffff-8fff-bfff-ffff01020304");
         assert_eq!(Uuid::parse(&key.event().to_string()), Some(key.event()));
-        let origin = CommandOrigin { key: Some(key), ..CommandOrigin::default() };
+        let origin = CommandOrigin::new(None, Some(key));
         let other = CommandKey::new([0xff; 12], [1, 2, 3, 5]).event();
         let stranger = CommandKey::new([0xfe; 12], [1, 2, 3, 4]).event();
         for (events, expected) in [

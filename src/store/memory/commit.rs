@@ -62,8 +62,8 @@ impl<D: Durability> EmbeddedStore<D> {
         let judged = judged?;
         let is_asked_for = judged.is_asked_for();
         let event = commit.origin.event().filter(|_| is_asked_for);
-        let actor = commit.origin.actor.clone().filter(|_| is_asked_for);
-        let keyed = keyed.or(commit.origin.remembered.as_deref()).copied();
+        let actor = commit.origin.actor().filter(|_| is_asked_for);
+        let keyed = keyed.or(commit.origin.remembered()).cloned();
         let Decision { write, verdict } = judged;
         let is_change = !matches!(write, Mutation::Nothing | Mutation::Discard);
         if let Some(passed) = passed_deadline.filter(|_| is_change) {

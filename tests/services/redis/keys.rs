@@ -12,7 +12,7 @@ use super::audited::{id, new_session, sessions};
 const SWITCH: Command = Command::Switch { next: None, current: None };
 
 async fn switch(sessions: Sessions, name: u8) -> (u64, bool) {
-    let origin = CommandOrigin { key: Some(CommandKey::new([name; 12], [0; 4])), ..CommandOrigin::default() };
+    let origin = CommandOrigin::new(None, Some(CommandKey::new([name; 12], [0; 4])));
     let reply = sessions.change(id(1), sessions.arrive(id(1)), CommandRequest { origin, ..SWITCH.into() }).await;
     let record = reply.result.expect("a running session can be switched").record.expect("it is there");
     (record.session().version, reply.is_replayed)

@@ -15,7 +15,7 @@ const REMEMBERED: u8 = 16;
 
 /// The `name`d command that asks for `request`.
 fn keyed(name: u8, request: u8) -> CommandOrigin {
-    CommandOrigin { key: Some(CommandKey::new([name; 12], [request; 4])), ..CommandOrigin::default() }
+    CommandOrigin::new(None, Some(CommandKey::new([name; 12], [request; 4])))
 }
 
 impl<B: Backend> Rig<B> {

@@ -90,7 +90,7 @@ pub(super) fn tag(key: &[u8; 32]) -> StateTag {
 
 pub(super) fn value(change: &DurableChange) -> Vec<u8> {
     let mut header = RecordHeader { changed_us: change.entry.at.as_ms() * 1_000, ..RecordHeader::default() };
-    header.events = change.keyed.as_deref().copied().unwrap_or_default();
+    header.events = change.keyed.as_deref().cloned().unwrap_or_default();
     header.events.push(change.event);
     let mut out = change.expires.as_ms().to_be_bytes().to_vec();
     match change.leaves {

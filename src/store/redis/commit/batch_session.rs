@@ -101,7 +101,7 @@ impl BatchSession {
 
     fn take(&mut self, header: RecordHeader, record: Option<Arc<Record>>) {
         self.indexed = record.as_ref().and_then(|record| record.wake_at());
-        self.events = header.events;
+        self.events = header.events.clone();
         self.header = header;
         self.loaded.clone_from(&record);
         self.record = record;

@@ -106,7 +106,7 @@ impl BatchSession {
         };
         let is_asked_for = decision.is_asked_for();
         let keyed = pending.commit.origin.event().filter(|_| is_asked_for);
-        let actor = pending.commit.origin.actor.clone().filter(|_| is_asked_for);
+        let actor = pending.commit.origin.actor().filter(|_| is_asked_for);
         let Decision { write, verdict } = decision;
         let blocked = (self.is_blocked && !matches!(write, Mutation::Nothing)).then_some(BLOCKED);
         if let Some(why) = blocked.or_else(|| self.refused_for_backpressure(&write, pending.commit.arrival.is_some())) {
@@ -148,8 +148,8 @@ impl BatchSession {
         if let Some(change) = change {
             self.unreadable = None;
             self.begin_epoch(before);
-            if let Some(remembered) = pending.commit.origin.remembered.as_deref() {
-                self.header.events = *remembered;
+            if let Some(remembered) = pending.commit.origin.remembered() {
+                self.header.events = remembered.clone();
             }
             self.header.events.push(event);
             self.changes.push(change);
