@@ -114,7 +114,7 @@ pub const SETTINGS: &[Setting] = &[
     ),
     setting("LOG_LEVEL", "LEVEL", "info", "How much to log: off, error, warn, info, debug or trace"),
     setting("LOG_FORMAT", "FORMAT", "auto", "text, json, or auto: text on a terminal, JSON otherwise"),
-    setting("RATE_LIMIT_SWITCH", "COUNT", "10", "Switches of one session per second; 0 for no limit"),
+    setting("RATE_LIMIT_SWITCH", "COUNT", "10", "Switches of one session per second, by tokens with switch:own of each participant; 0 for no limit"),
     setting("RATE_LIMIT_GENERAL", "COUNT", "0", "Requests of one client address per minute; 0 for no limit"),
     setting(
         "DEFAULT_ON_TIMEOUT",

@@ -104,7 +104,7 @@ impl Instances {
         commands.cmd("SETEX").arg(&own).arg(LEASE_S).arg(text.as_bytes());
         match self.differs() {
             None => commands.cmd("ZADD").arg(&index).arg("NX").arg(now_s).arg(run.as_str()),
-            // It goes behind all others, so that nobody who comes later is held to it.
+            // It goes behind all others, so that it is not the first one when those are gone that it differs from.
             Some(_) => commands.cmd("ZADD").arg(&index).arg(now_s).arg(run.as_str()),
         };
         commands.cmd("ZRANGE").arg(&index).arg(0).arg(-1);
@@ -145,8 +145,8 @@ impl Instances {
             info!(format = next, wanted, "states are written in another format from now on");
             format.set(next);
         }
-        let mut before = leases.iter().take_while(|(other, _)| *other != run.as_str());
-        let difference = before.find_map(|(_, other)| {
+        let before = leases.iter().take_while(|(other, _)| *other != run.as_str()).map(|(_, lease)| lease);
+        let difference = agreed(before).into_iter().find_map(|other| {
             let what = own.fingerprint.difference(&other.fingerprint)?;
             Some(format!("{what} (instance {}, version {}, was there first)", other.name, other.version))
         });
@@ -160,6 +160,17 @@ impl Instances {
         }
         *differs = difference;
     }
+}
+
+/// Those of `leases`, oldest first, that differ from none before them: one that does decides nothing.
+fn agreed<'l>(leases: impl Iterator<Item = &'l Lease>) -> Vec<&'l Lease> {
+    let mut agreed = Vec::<&Lease>::new();
+    for lease in leases {
+        if agreed.iter().all(|other| lease.fingerprint.difference(&other.fingerprint).is_none()) {
+            agreed.push(lease);
+        }
+    }
+    agreed
 }
 
 #[cfg(test)]
@@ -188,6 +199,8 @@ mod tests {
         all.judge(&[("a", lease(2, "off")), ("b", here.clone())]);
         let why = all.differs().expect("it differs");
         assert!(why.contains("AUDIT is on here and off there"), "{why}");
+        all.judge(&[("a", lease(2, "on")), ("c", lease(2, "off")), ("b", here.clone())]);
+        assert_eq!(all.differs(), None, "who differs itself decides nothing");
         all.judge(&[("a", lease(3, "on")), ("b", here)]);
         assert_eq!((format.get(), all.differs()), (2, None));
     }

@@ -71,6 +71,20 @@ async fn what_is_over_goes_and_what_lives_keeps_its_newest_state() {
 }
 
 #[tokio::test]
+async fn one_that_came_back_is_not_forgotten_by_a_request_that_is_sent_again() {
+    let directory = Directory::new();
+    let program = start(&directory);
+    let mut client = Connection::open(program.address).await;
+    let (path, key) = (format!("/v1/sessions/{}", id(1)), [("Idempotency-Key", &*id(7))]);
+    for (is_replayed, history) in [(false, 404), (true, 200)] {
+        client.create(&two_players(&id(1), HOUR)).await;
+        let deleted = client.ask_with("DELETE", &format!("{path}?history=1"), &key, "").await;
+        assert_eq!((deleted.status, deleted.header("idempotency-replayed").is_some()), (204, is_replayed));
+        assert_eq!(client.ask("GET", &format!("{path}/events"), "").await.status, history);
+    }
+}
+
+#[tokio::test]
 async fn a_session_is_forgotten_when_that_is_asked() {
     let directory = Directory::new();
     let mut program = start(&directory);

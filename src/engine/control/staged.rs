@@ -46,11 +46,6 @@ impl Control {
         self.repeat
     }
 
-    /// Whether a turn that follows a flag has time of its own.
-    pub fn renews(&self) -> bool {
-        self.given.len() == 1 && self.given[0].system.renews()
-    }
-
     /// The stage at `position`; past the end the last one.
     pub fn stage(&self, position: usize) -> &Stage {
         &self.stages[position.min(self.stages.len() - 1)]

@@ -111,21 +111,6 @@ impl System {
         }
     }
 
-    /// Whether the next turn has time of its own although one flagged, so that nobody is out.
-    pub const fn renews(self) -> bool {
-        match self {
-            System::PerMove { .. } | System::Bank { .. } => true,
-            System::Absolute { .. }
-            | System::Fischer { .. }
-            | System::Delay { .. }
-            | System::Bronstein { .. }
-            | System::Byoyomi { .. }
-            | System::Canadian { .. }
-            | System::Overtime { .. }
-            | System::Hourglass { .. } => false,
-        }
-    }
-
     /// What it comes to.
     pub(super) fn stage(self, moves: Option<u64>) -> Stage {
         let none = Stage { moves, ..Stage::default() };

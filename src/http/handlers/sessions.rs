@@ -86,13 +86,12 @@ pub(in crate::http) async fn patch(
     id: &str,
     body: &Bytes,
 ) -> Result<Response, Problem> {
-    let name = idempotency::name(&context.caller, context.headers());
+    let name = idempotency::name(&context.caller, context.headers())?;
     let mut request = None;
     let (id, arrival, patch) = named(sessions, id, body, |object, problems| {
-        request = requested(name.as_ref().unwrap_or(&None), object);
+        request = requested(&name, object);
         wire::patch(object, problems)
     })?;
-    let name = name?;
     let is_metadata_only = patch.settings == Patch::default();
     context.caller.permit(id, Action::Patch { is_metadata_only }).map_err(Problem::denied)?;
     let request = CommandRequest {
@@ -113,15 +112,14 @@ pub(in crate::http) async fn switch(
     id: &str,
     body: &Bytes,
 ) -> Result<Response, Problem> {
-    let name = idempotency::name(&context.caller, context.headers());
+    let name = idempotency::name(&context.caller, context.headers())?;
     let mut request = None;
     let (id, arrival, mut switch) = named(sessions, id, body, |object, problems| {
-        request = requested(name.as_ref().unwrap_or(&None), object);
+        request = requested(&name, object);
         let switch = wire::switch(object, problems);
         context.handling.check(object, KnownFields::SWITCH, problems);
         switch.filter(|_| problems.is_empty())
     })?;
-    let name = name?;
     let mut participant = None;
     let action = Action::Switch { next: switch.next, current: &mut switch.current, own: &mut participant };
     context.caller.permit(id, action).map_err(Problem::denied)?;
@@ -158,7 +156,8 @@ pub(in crate::http) async fn delete(
     let precondition = precondition::of_change(context.headers(), None);
     let request = CommandRequest { precondition, origin, ..Command::Delete.into() };
     let reply = sessions.change(id, arrival, request).await;
-    if is_of_history && reply.result.is_ok() {
+    // One that is sent again after the session came back erases nothing of it.
+    if is_of_history && reply.result.as_ref().is_ok_and(|done| done.record.is_none()) {
         sessions.erase(id).await?;
     }
     Ok(idempotency::answer(reply, |_| Response::empty(StatusCode::NO_CONTENT)))

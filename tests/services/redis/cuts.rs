@@ -35,6 +35,26 @@ async fn a_reply_that_is_lost_is_found_by_its_event() {
     }
 }
 
+/// What the server sends again by itself is not a repetition of its client's.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reply_that_is_lost_is_found_by_the_key_of_its_command() {
+    let redis = Redis::start();
+    let proxy = Proxy::start(redis.port()).await;
+    let server = instance(&proxy.url()).await;
+    let mut client = server.connect().await;
+    start(&mut client, 1, HOUR).await;
+    let path = format!("/v1/sessions/{}/switch", id(1));
+    for number in 1..=10_u32 {
+        proxy.cut_at_exec(1);
+        for is_replayed in [false, true] {
+            let answer = client.ask_with("POST", &path, &[("Idempotency-Key", &id(number.into()))], "").await;
+            assert_eq!((answer.status, answer.header("idempotency-replayed").is_some()), (200, is_replayed));
+            assert_eq!(version(&answer), u64::from(number) + 2);
+        }
+        assert_eq!(proxy.cuts_done(), number);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_outcome_is_found_in_a_crowd_on_one_session() {
     let redis = Redis::start();

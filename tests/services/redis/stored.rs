@@ -200,7 +200,7 @@ async fn who_audits_into_another_database_is_not_ready() {
         let client = Connection::open(server.address()).await;
         (server, client)
     };
-    let (_first, mut first) = ready(&one).await;
+    let (first_server, mut first) = ready(&one).await;
     wait::until("the first is ready", async || first.ask("GET", "/ready", "").await.body.contains("\"ready\"")).await;
     let named = async || -> Vec<String> {
         let mut connection = redis.connect();
@@ -224,4 +224,17 @@ async fn who_audits_into_another_database_is_not_ready() {
     })
     .await;
     wait::until("who has the same is ready", async || third.ask("GET", "/ready", "").await.status == 200).await;
+    // The one that differs does not become the one that decides.
+    drop((first, first_server));
+    wait::until("the first is gone", async || named().await.len() == 2).await;
+    let latest = async || -> u64 {
+        let mut connection = redis.connect();
+        let last: Vec<(String, u64)> =
+            redis::cmd("ZRANGE").arg("instances").arg(&[-1, -1]).arg("WITHSCORES").query(&mut connection).expect("ok");
+        last[0].1
+    };
+    let gone_at = latest().await;
+    wait::until("both have looked again", async || latest().await >= gone_at + 8).await;
+    assert_eq!(third.ask("GET", "/ready", "").await.status, 200);
+    assert_eq!(second.ask("GET", "/ready", "").await.status, 503);
 }

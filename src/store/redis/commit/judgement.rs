@@ -74,12 +74,14 @@ impl BatchSession {
         let repetition = pending.commit.origin.repetition(&self.header.events);
         let is_replayed = repetition == Repetition::Replay;
         self.resolved |= is_replayed;
-        if let Some(InDoubt { record, verdict, base }) = pending.in_doubt.as_ref().filter(|_| !is_replayed) {
-            if self.events.contains(&pending.event) {
+        if let Some(InDoubt { record, verdict, base }) = &pending.in_doubt {
+            let keyed = pending.commit.origin.event();
+            if [Some(pending.event), keyed].into_iter().flatten().any(|event| self.events.contains(&event)) {
                 self.resolved = true;
                 // It was a change: without a state after it, it deleted the session.
                 let (record, is_tombstoned, verdict) = (record.clone(), record.is_none(), *verdict);
-                let outcome = CommandOutcome::Judged { record, is_tombstoned, verdict, is_replayed, writes: false };
+                let outcome =
+                    CommandOutcome::Judged { record, is_tombstoned, verdict, is_replayed: false, writes: false };
                 return Judged::Outcome(outcome);
             }
             if !self.remembers_since(*base) {
