@@ -60,8 +60,8 @@ pub const MUTANTS: &[Mutant] = &[
     mutant(
         "a commit in doubt is not recognised",
         JUDGEMENT,
-        "if self.events.contains(&pending.event) {",
-        "if self.events.contains(&Uuid::default()) {",
+        ".any(|event| self.events.contains(&event)) {",
+        ".any(|event| event == Uuid::default()) {",
     ),
     mutant(
         "a record is trusted to remember all events",
