@@ -156,9 +156,8 @@ impl Frames {
         if !self.pause.is_zero() {
             tokio::time::sleep(self.pause).await;
         }
-        let mut piece = [0; READ_LEN];
-        let len = timeout(PATIENCE, self.tcp.read(&mut piece)).await.expect("the server says something").unwrap_or(0);
-        self.read.extend_from_slice(&piece[..len]);
-        len > 0
+        self.read.reserve(READ_LEN);
+        let mut piece = (&mut self.tcp).take(READ_LEN as u64);
+        timeout(PATIENCE, piece.read_buf(&mut self.read)).await.expect("the server says something").unwrap_or(0) > 0
     }
 }

@@ -160,9 +160,11 @@ impl Connection {
     }
 
     async fn fill(&mut self) -> bool {
-        let mut piece = [0; 16_384];
-        let len = timeout(PATIENCE, self.tcp.read(&mut piece)).await.expect("the server answers in time").unwrap_or(0);
-        self.read.extend_from_slice(&piece[..len]);
+        self.read.reserve(16_384);
+        let len = timeout(PATIENCE, self.tcp.read_buf(&mut self.read))
+            .await
+            .expect("the server answers in time")
+            .unwrap_or(0);
         len > 0
     }
 }

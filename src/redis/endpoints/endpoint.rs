@@ -152,10 +152,18 @@ impl RedisEndpoint {
         !self.has_replied.load(Ordering::Relaxed)
     }
 
-    async fn in_time<T>(&self, made: impl Future<Output = Result<T, RedisError>>) -> Result<T, RedisError> {
-        match time::timeout(CONNECT_TIMEOUT, made).await {
-            Ok(made) => made,
-            Err(_) => Err(RedisError::Io(format!("{self}: no answer in time"))),
+    /// What is made, unless that takes too long. It is kept apart from whatever waits for it: a handshake's state takes
+    /// 16 KiB, and is part of no other future's.
+    fn in_time<T>(
+        &self,
+        made: impl Future<Output = Result<T, RedisError>> + Send,
+    ) -> impl Future<Output = Result<T, RedisError>> + Send {
+        let made = Box::pin(made);
+        async move {
+            match time::timeout(CONNECT_TIMEOUT, made).await {
+                Ok(made) => made,
+                Err(_) => Err(RedisError::Io(format!("{self}: no answer in time"))),
+            }
         }
     }
 }
