@@ -40,6 +40,8 @@ pub mod program;
 #[cfg(feature = "server")]
 pub mod proxy;
 #[cfg(feature = "server")]
+pub mod replicas;
+#[cfg(feature = "server")]
 pub mod sentinel;
 #[cfg(feature = "server")]
 pub mod server;

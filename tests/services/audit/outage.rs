@@ -27,7 +27,7 @@ const OVER: u8 = 2;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn clients_go_on_while_the_database_is_away() {
-    let away = Duration::from_secs(scale("SYNCKAIROS_TEST_AWAY_S", 10));
+    let away = Duration::from_secs(scale("SYNCKAIROS_TEST_AWAY_S", 4));
     let rig = Rig::start().await;
     let mut instance = rig.instance(&[]).await;
     instance.leave_log(|_| false);
@@ -58,7 +58,7 @@ async fn clients_go_on_while_the_database_is_away() {
             took
         });
     }
-    tokio::time::sleep(away / 4).await;
+    tokio::time::sleep(away / 2).await;
     rig.postgres(|postgres| postgres.stop()).await;
     phase.store(DURING, Ordering::Relaxed);
     tokio::time::sleep(away).await;
@@ -72,7 +72,7 @@ async fn clients_go_on_while_the_database_is_away() {
     let changes = took.iter().map(Vec::len).sum::<usize>() as u64 + 2 * CLIENTS * SESSIONS_EACH;
     let [before, during] = took.map(|mut took| {
         took.sort_unstable();
-        let at = |part: usize| took[(took.len() - 1) * part / 100].as_secs_f64() * 1_000.0;
+        let at = |part: usize| took.get(took.len() * part / 100).map_or(f64::NAN, Duration::as_secs_f64) * 1_000.0;
         (at(50), at(99))
     });
     println!(

@@ -26,8 +26,8 @@ async fn a_halted_master_stops_no_clock_but_its_own() {
         let others: Vec<_> = (0..3).filter(|master| *master != halted).map(on).collect();
         let (own, mut watchers) = (on(halted), Vec::new());
         for n in &others {
-            let mut body = two_players(&id(*n), 4_000);
-            body["warn_at_ms"] = json!([2_000]);
+            let mut body = two_players(&id(*n), 2_000);
+            body["warn_at_ms"] = json!([1_000]);
             client.create(&body).await;
             watchers.push(Watcher::join(instance.address(), &id(*n)).await);
         }

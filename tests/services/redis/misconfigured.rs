@@ -17,9 +17,9 @@ use test_support::wait;
 use super::ready;
 
 /// How long an instance is watched while clients press it.
-const WATCHED: Duration = Duration::from_secs(3);
+const WATCHED: Duration = Duration::from_secs(1);
 /// Connections that it may make meanwhile: one in half a second but for the first, and as many again for good measure.
-const CONNECTIONS_MAX: u64 = 20;
+const CONNECTIONS_MAX: u64 = 10;
 
 /// An instance on its way to a Redis that it cannot use.
 struct Misled {

@@ -1,45 +1,15 @@
-//! Changes that replicas must have before they are acknowledged (REDIS_REPLICAS_MIN). With
-//! SYNCKAIROS_TEST_SWITCHES=20000, a release build and `--nocapture` it tells what that costs.
-
-use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+//! Changes that replicas must have before they are acknowledged (REDIS_REPLICAS_MIN).
 
 use serde_json::Value;
-use tokio::task::JoinSet;
 
-use test_support::http::Connection;
 use test_support::proxy::Proxy;
 use test_support::redis::Redis;
+use test_support::replicas::{follows_well, replica_of};
 use test_support::sessions::id;
 use test_support::wait;
 
 use super::watcher::Watcher;
-use super::{HOUR, instance, instance_with, scale, start, switch, version};
-
-/// A replica that has all that its master has.
-async fn replica_of(master: &Redis) -> Redis {
-    let follows = format!("127.0.0.1 {}", master.port());
-    let options = ["--save", "", "--appendonly", "no", "--repl-diskless-sync-delay", "0", "--replicaof", &follows];
-    let replica = Redis::start_with(&options);
-    follows_well(&replica).await;
-    wait::until("the master knows that it does", async || {
-        let mut commands = redis::pipe();
-        commands.cmd("SETEX").arg("something").arg(1).arg("").ignore();
-        commands.cmd("WAIT").arg(1).arg(100);
-        let (heard,): (u64,) = commands.query(&mut master.connect()).expect("it answers");
-        heard > 0
-    })
-    .await;
-    replica
-}
-
-async fn follows_well(replica: &Redis) {
-    wait::until("the replica follows", async || {
-        let info: String = redis::cmd("INFO").arg("replication").query(&mut replica.connect()).expect("it answers");
-        info.contains("master_link_status:up")
-    })
-    .await;
-}
+use super::{HOUR, instance_with, start, switch, version};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_acknowledged_that_too_few_replicas_have() {
@@ -86,72 +56,4 @@ async fn a_change_whose_reply_is_lost_stays_unknown() {
     assert_eq!((answer.status, answer.code().as_str()), (503, "UNKNOWN_OUTCOME"), "{answer:?}");
     let next = switch(&mut client, 1).await;
     assert_eq!((next.status, version(&next)), (200, 4), "it was made once");
-}
-
-/// Of each server the p50 of one client, in ms, and how many switches many clients got a second.
-type Round = Vec<(f64, f64)>;
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_replicas_cost() {
-    const ROUNDS: usize = 3;
-    const CLIENTS: u64 = 32;
-    let switches = scale("SYNCKAIROS_TEST_SWITCHES", 600);
-    let master = Redis::start();
-    let _replicas = [replica_of(&master).await, replica_of(&master).await];
-    let servers = [
-        instance(&master.url()).await,
-        instance_with(&master.url(), &[("REDIS_REPLICAS_MIN", "1")]).await,
-        instance_with(&master.url(), &[("REDIS_REPLICAS_MIN", "2")]).await,
-    ];
-    for n in 0..CLIENTS {
-        start(&mut servers[0].connect().await, n, HOUR).await;
-    }
-    let mut rounds = Vec::new();
-    for _ in 0..ROUNDS {
-        let mut round = Round::new();
-        for server in &servers {
-            let (p50_ms, _) = run(server.address(), 1, switches / 4).await;
-            let (_, per_second) = run(server.address(), CLIENTS, switches).await;
-            round.push((p50_ms, per_second));
-        }
-        rounds.push(round);
-    }
-    for min in 0..servers.len() {
-        // Ratios within a round, where the machine is as busy; then the one in the middle.
-        let middle = |of: &dyn Fn(&Round) -> f64| {
-            let mut all: Vec<_> = rounds.iter().map(of).collect();
-            all.sort_by(f64::total_cmp);
-            all[ROUNDS / 2]
-        };
-        println!(
-            "REDIS_REPLICAS_MIN={min}: p50 of 1 client {:.3} ms ({:.2} times), {CLIENTS} clients {:.0}/s ({:.2} times)",
-            middle(&|round| round[min].0),
-            middle(&|round| round[min].0 / round[0].0),
-            middle(&|round| round[min].1),
-            middle(&|round| round[min].1 / round[0].1),
-        );
-    }
-}
-
-/// So many switches by so many clients, each with a session of its own; p50 in ms, and how many a second.
-async fn run(address: SocketAddr, clients: u64, switches: u64) -> (f64, f64) {
-    let start = Instant::now();
-    let mut tasks = JoinSet::new();
-    for n in 0..clients {
-        let mut client = Connection::open(address).await;
-        tasks.spawn(async move {
-            let mut took = Vec::new();
-            for _ in 0..switches / clients {
-                let asked = Instant::now();
-                let answer = switch(&mut client, n).await;
-                assert_eq!(answer.status, 200, "{answer:?}");
-                took.push(asked.elapsed());
-            }
-            took
-        });
-    }
-    let mut took: Vec<Duration> = tasks.join_all().await.into_iter().flatten().collect();
-    let per_second = took.len() as f64 / start.elapsed().as_secs_f64();
-    took.sort_unstable();
-    (took[took.len() / 2].as_secs_f64() * 1_000.0, per_second)
 }
