@@ -197,10 +197,9 @@ async fn run(config: Config, manager: ServiceManager) -> ExitCode {
         error!("cannot listen for signals");
         return ExitCode::FAILURE;
     };
-    let address = config.address.clone();
     let mut running = match serve::start(config).await {
         Ok(running) => running,
-        Err(serve::StartError::Listen(error)) => {
+        Err(serve::StartError::Listen { address, error }) => {
             error!(%address, %error, "cannot listen");
             return ExitCode::FAILURE;
         }

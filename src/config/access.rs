@@ -17,6 +17,8 @@ pub struct AccessSettings {
     pub authorities: Option<PathBuf>,
     /// By which names.
     pub hosts: AllowedHosts,
+    /// By which names operators ask, where they are served apart.
+    pub operator_hosts: AllowedHosts,
     /// From whose pages.
     pub origins: AllowedOrigins,
 }
@@ -43,7 +45,7 @@ enum AuthChoice {
 
 impl<L: Fn(&str) -> Option<String>> SettingsReader<L> {
     /// Keys are looked at here, so that what is wrong with them is told with all else.
-    pub(super) fn access(&mut self, address: &Address) -> AccessSettings {
+    pub(super) fn access(&mut self, address: &Address, admin_address: Option<&Address>) -> AccessSettings {
         let choice = self.parse("AUTH", "auto, on or off", |text| match text {
             "auto" => Some(AuthChoice::Auto),
             "on" => Some(AuthChoice::On),
@@ -58,28 +60,28 @@ impl<L: Fn(&str) -> Option<String>> SettingsReader<L> {
         }
         let mode = match (choice.unwrap_or(AuthChoice::Auto), has_keys) {
             (AuthChoice::Auto | AuthChoice::On, true) => AccessMode::Closed(sources),
-            (AuthChoice::Auto, false) if address.is_loopback() => AccessMode::Open { is_said: false },
             (AuthChoice::Off, false) => AccessMode::Open { is_said: true },
             (AuthChoice::Off, true) => {
                 self.problem("AUTH: off, and keys are given: that says two things at once; unset one".to_owned());
                 AccessMode::Closed(sources)
             }
             (AuthChoice::Auto, false) => {
-                let why = format!("HOST: others can reach {address}, and no keys are given");
-                self.problem_of_open_server(&why);
+                let listening =
+                    [("HOST", "127.0.0.1", Some(address)), ("ADMIN_ADDRESS", "127.0.0.1:9464", admin_address)];
+                for (name, instead, address) in listening {
+                    if let Some(address) = address.filter(|address| !address.is_loopback()) {
+                        let why = format!("{name}: others can reach {address}, and no keys are given");
+                        self.problem_of_open_server(&why, &format!("{name}={instead}"));
+                    }
+                }
                 AccessMode::Open { is_said: false }
             }
             (AuthChoice::On, false) => {
-                self.problem_of_open_server("AUTH: on, and no keys are given");
+                self.problem_of_open_server("AUTH: on, and no keys are given", "HOST=127.0.0.1");
                 AccessMode::Open { is_said: false }
             }
         };
-        let expected = "*, or names and addresses between commas";
-        let hosts = self.parse_given("ALLOWED_HOSTS", expected, |text| text.parse().ok());
-        let hosts = hosts.unwrap_or_else(|| match mode {
-            AccessMode::Open { is_said: false } => AllowedHosts::local(address.tcp().map(|address| address.ip())),
-            AccessMode::Open { is_said: true } | AccessMode::Closed(_) => AllowedHosts::Any,
-        });
+        let (hosts, operator_hosts) = self.hosts(&mode, address, admin_address);
         let expected = "auto, *, or origins such as https://example.org, between commas";
         let origins = self.parse("CORS_ORIGIN", expected, |text| match text {
             "auto" => Some(None),
@@ -89,14 +91,36 @@ impl<L: Fn(&str) -> Option<String>> SettingsReader<L> {
             AccessMode::Open { .. } => AllowedOrigins::Local,
             AccessMode::Closed(_) => AllowedOrigins::Any,
         });
-        AccessSettings { mode, authorities: self.file("OUTBOUND_CA_CERT"), hosts, origins }
+        AccessSettings { mode, authorities: self.file("OUTBOUND_CA_CERT"), hosts, operator_hosts, origins }
+    }
+
+    /// By which names clients may ask, and operators, whose pages need no key: a foreign name must not lead to an address that this
+    /// machine alone can reach.
+    fn hosts(
+        &mut self,
+        mode: &AccessMode,
+        address: &Address,
+        admin_address: Option<&Address>,
+    ) -> (AllowedHosts, AllowedHosts) {
+        let of = |address: &Address| AllowedHosts::local(address.tcp().map(|address| address.ip()));
+        let expected = "*, or names and addresses between commas";
+        if let Some(given) = self.parse_given("ALLOWED_HOSTS", expected, |text| text.parse::<AllowedHosts>().ok()) {
+            let operator_hosts = given.clone().or(admin_address.map_or(AllowedHosts::Any, of));
+            return (given, operator_hosts);
+        }
+        let operator_hosts = admin_address.filter(|address| address.is_loopback()).map_or(AllowedHosts::Any, of);
+        match mode {
+            AccessMode::Open { is_said: false } => (of(address), operator_hosts),
+            AccessMode::Open { is_said: true } => (AllowedHosts::Any, AllowedHosts::Any),
+            AccessMode::Closed(_) => (AllowedHosts::Any, operator_hosts),
+        }
     }
 
     /// It does not start, rather than let in everybody.
-    fn problem_of_open_server(&mut self, why: &str) {
+    fn problem_of_open_server(&mut self, why: &str, on_loopback: &str) {
         self.problem(format!(
             "{why}: whoever reaches it could do anything. Give keys (synckairos keys new, then KEYS_FILE), \
-             listen on loopback (HOST=127.0.0.1), or say AUTH=off"
+             listen on loopback ({on_loopback}), or say AUTH=off"
         ));
     }
 

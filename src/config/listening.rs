@@ -1,4 +1,4 @@
-//! Where the server listens: the address, and what paths begin with. Does not know sockets.
+//! Where the server listens, to clients and perhaps to operators, and what paths begin with. Does not know sockets.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -14,6 +14,8 @@ pub enum Address {
     /// At a path.
     Unix(PathBuf),
 }
+
+const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 enum Host {
     Ip(IpAddr),
@@ -36,6 +38,20 @@ impl Address {
             Address::Unix(_) => true,
         }
     }
+
+    /// Whether nobody can listen at both.
+    fn overlaps(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Address::Tcp(one), Address::Tcp(other)) => {
+                let (ip, other_ip) = (one.ip().to_canonical(), other.ip().to_canonical());
+                let is_any = |any: IpAddr, ip: IpAddr| any.is_unspecified() && (any.is_ipv6() || ip.is_ipv4());
+                let is_shared = ip == other_ip || is_any(ip, other_ip) || is_any(other_ip, ip);
+                one.port() == other.port() && one.port() != 0 && is_shared
+            }
+            (Address::Unix(one), Address::Unix(other)) => one == other,
+            (Address::Tcp(_), Address::Unix(_)) | (Address::Unix(_), Address::Tcp(_)) => false,
+        }
+    }
 }
 
 impl fmt::Display for Address {
@@ -49,7 +65,6 @@ impl fmt::Display for Address {
 
 impl<L: Fn(&str) -> Option<String>> SettingsReader<L> {
     pub(super) fn address(&mut self) -> Address {
-        const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
         let host = self.parse("HOST", "an IP address, localhost, or unix: and a path", |text| match text {
             "localhost" => Some(Host::Ip(LOOPBACK)),
             other => match other.strip_prefix("unix:") {
@@ -62,6 +77,24 @@ impl<L: Fn(&str) -> Option<String>> SettingsReader<L> {
             Host::Ip(ip) => Address::Tcp(SocketAddr::new(ip, port.unwrap_or_default())),
             Host::Unix(path) => Address::Unix(path),
         }
+    }
+
+    /// Where operators are served, if apart from clients.
+    pub(super) fn admin_address(&mut self, address: &Address) -> Option<Address> {
+        let expected = "an IP address or localhost, and a port; or unix: and a path";
+        let admin = self.parse_given("ADMIN_ADDRESS", expected, |text| match text.strip_prefix("unix:") {
+            Some(path) => path.starts_with('/').then(|| Address::Unix(path.into())),
+            None => match text.strip_prefix("localhost:") {
+                Some(port) => port.parse().ok().map(|port| Address::Tcp((LOOPBACK, port).into())),
+                None => text.parse().ok().map(Address::Tcp),
+            },
+        })?;
+        if admin.overlaps(address) {
+            self.problem(format!(
+                "ADMIN_ADDRESS: clients are served at {address} already: take another port, or unset it to serve operators there too"
+            ));
+        }
+        Some(admin)
     }
 
     pub(super) fn base_path(&mut self) -> String {

@@ -22,10 +22,12 @@ impl Config {
         let audit = reader.audit(redis.is_some());
         let data_dir = reader.data_dir();
         let address = reader.address();
-        let access = reader.access(&address);
+        let admin_address = reader.admin_address(&address);
+        let access = reader.access(&address, admin_address.as_ref());
         let (log_level, log_format) = reader.logging();
         let config = Self {
             address,
+            admin_address,
             access,
             base_path: reader.base_path(),
             log_level,

@@ -30,6 +30,8 @@ pub use settings::{HEADINGS, SETTINGS, Setting, SettingKind};
 pub struct Config {
     /// Where to listen.
     pub address: Address,
+    /// Where operators are served apart from clients; `None` is at the same.
+    pub admin_address: Option<Address>,
     /// Who may ask.
     pub access: AccessSettings,
     /// What all paths begin with; empty when nothing.

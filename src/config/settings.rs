@@ -68,6 +68,12 @@ pub const SETTINGS: &[Setting] = &[
     ),
     setting("PORT", "PORT", "3000", "TCP port to listen on; 0 for one that is free"),
     setting(
+        "ADMIN_ADDRESS",
+        "ADDRESS:PORT",
+        "",
+        "Where operators are served: /metrics and /ready with its reasons, without a key; or unix:/path; then /metrics is not where clients are",
+    ),
+    setting(
         "BASE_PATH",
         "PATH",
         "",

@@ -18,7 +18,8 @@ use crate::ws::{Entrance, InvitedClient, UpgradeRequest, WaitingRoom};
 use super::hosts::AllowedHosts;
 use super::origins::AllowedOrigins;
 use super::response::Response;
-use super::routes::{Route, Scope};
+use super::routes::Scope;
+use super::surface::Surface;
 
 /// What proxies add to requests.
 const OF_PROXIES: [HeaderName; 6] = [
@@ -39,6 +40,8 @@ pub struct AccessOptions {
     pub may_be_proxied: bool,
     /// By which names.
     pub hosts: AllowedHosts,
+    /// By which names where operators have a listener of their own.
+    pub operator_hosts: AllowedHosts,
     /// From whose pages.
     pub origins: AllowedOrigins,
     /// Clients of WebSockets that must still say who they are.
@@ -127,8 +130,12 @@ impl Access {
     }
 
     /// Refuses a request by another name than ours, and one that came through a proxy where that may have let in anybody.
-    pub(super) fn check_way(&self, request: &Parts) -> Result<(), Problem> {
-        if !self.options.hosts.allows(request) {
+    pub(super) fn check_way(&self, request: &Parts, surface: Surface) -> Result<(), Problem> {
+        let hosts = match surface.is_of_operators() {
+            true => &self.options.operator_hosts,
+            false => &self.options.hosts,
+        };
+        if !hosts.allows(request) {
             return Err(Problem::host_not_allowed());
         }
         if self.options.may_be_proxied || OF_PROXIES.iter().all(|name| !request.headers.contains_key(name)) {
@@ -142,12 +149,17 @@ impl Access {
         Err(Problem::proxied())
     }
 
-    /// Refuses a page that is none of those allowed. Requests that come from no page do not say so.
-    pub(super) fn check_origin(&self, headers: &HeaderMap) -> Result<(), Problem> {
-        if self.options.origins == AllowedOrigins::Any {
+    /// Refuses a page that is none of those allowed; to operators, one of another machine. Requests that come from no page do not
+    /// say so.
+    pub(super) fn check_origin(&self, headers: &HeaderMap, surface: Surface) -> Result<(), Problem> {
+        let origins = match surface.is_of_operators() {
+            true => &AllowedOrigins::Local,
+            false => &self.options.origins,
+        };
+        if *origins == AllowedOrigins::Any {
             return Ok(());
         }
-        match headers.get_all(ORIGIN).iter().all(|origin| self.options.origins.allows(origin.as_bytes())) {
+        match headers.get_all(ORIGIN).iter().all(|origin| origins.allows(origin.as_bytes())) {
             true => Ok(()),
             false => Err(Problem::origin_not_allowed()),
         }
@@ -194,16 +206,16 @@ fn bearer(value: &str) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then_some(credential)
 }
 
-/// Whether a caller may do what a route is for, as far as its path says. Nothing is said of whether there is such a session. A path
+/// Whether a caller may do what a route of such a scope is for, as far as its path says. Nothing is said of whether there is such a session. A path
 /// without an id that makes sense is judged by who reads it.
-pub(super) fn permit_route(caller: &Authentication, route: &Route, id: &str) -> Result<(), Problem> {
+pub(super) fn permit_route(caller: &Authentication, scope: Scope, id: &str) -> Result<(), Problem> {
     let identity = match caller {
         Authentication::Open => return Ok(()),
         Authentication::Identified(identity) => identity,
-        Authentication::Refused(_) if route.scope == Scope::Public => return Ok(()),
+        Authentication::Refused(_) if scope == Scope::Public => return Ok(()),
         Authentication::Refused(error) => return Err(Problem::unauthenticated(error)),
     };
-    let action = match route.scope {
+    let action = match scope {
         Scope::Public | Scope::Identified => return Ok(()),
         Scope::Server(permission) => return permit_any(identity, permission).map_err(Problem::denied),
         Scope::Session(Permission::Switch) => Action::SomeSwitch,

@@ -24,6 +24,7 @@ use super::linger;
 use super::peer::Peer;
 use super::service::Service;
 use super::socket::{TrackedBody, TrackedSocket};
+use super::surface::Surface;
 
 /// How long what a client does may take.
 #[derive(Clone, Copy, Debug)]
@@ -58,11 +59,12 @@ pub(super) async fn serve(
     tcp: TcpStream,
     peer: Peer,
     scope: ConnectionScope,
+    surface: Surface,
     shared: Arc<ServerContext>,
     mut shutdown: Shutdown,
 ) {
     panic_point("connection", "");
-    let Some((mut tcp, ending)) = requests(tcp, peer, scope, &shared, &mut shutdown).await else { return };
+    let Some((mut tcp, ending)) = requests(tcp, peer, scope, surface, &shared, &mut shutdown).await else { return };
     let mut last_words = Vec::new();
     match ending {
         ConnectionEnd::Done => {}
@@ -89,12 +91,13 @@ async fn requests(
     tcp: TcpStream,
     peer: Peer,
     scope: ConnectionScope,
+    surface: Surface,
     shared: &ServerContext,
     shutdown: &mut Shutdown,
 ) -> Option<(TcpStream, ConnectionEnd)> {
     let client = peer.address();
     let state = Arc::new(ConnectionState::new(shared.clock.clone()));
-    let (upgrade, context) = (Mutex::new(None), shared.service.connection(peer, scope));
+    let (upgrade, context) = (Mutex::new(None), shared.service.connection(peer, scope, surface));
     let service = service_fn(|request| {
         let (state, upgrade, context) = (&state, &upgrade, &context);
         async move {

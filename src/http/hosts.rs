@@ -29,6 +29,14 @@ impl AllowedHosts {
         Self::List(names.chain(own.map(Box::from)).collect())
     }
 
+    /// Those, and others.
+    pub fn or(self, others: Self) -> Self {
+        match (self, others) {
+            (Self::List(names), Self::List(others)) => Self::List(names.into_iter().chain(others).collect()),
+            (Self::Any, _) | (_, Self::Any) => Self::Any,
+        }
+    }
+
     /// Whether a request names one of them, wherever it says so.
     pub(super) fn allows(&self, request: &Parts) -> bool {
         let Self::List(names) = self else { return true };
@@ -111,6 +119,10 @@ mod tests {
         ] {
             assert_eq!(list.allows(&request("/", Some(host))), is_allowed, "{host}");
         }
+        assert_eq!(list.clone().or(AllowedHosts::Any), AllowedHosts::Any);
+        let both = list.or(AllowedHosts::local(None));
+        assert!(["clocks.example.org", "[::1]:80"].iter().all(|host| both.allows(&request("/", Some(host)))));
+        assert!(!both.allows(&request("/", Some("example.org"))));
         for wrong in ["", "a,", "https://a", "a b", "what/ever?", "*.example.org"] {
             assert_eq!(wrong.parse::<AllowedHosts>(), Err(()), "{wrong}");
         }

@@ -30,6 +30,7 @@ mod routes;
 mod server;
 mod service;
 mod socket;
+mod surface;
 
 pub use access::AccessOptions;
 pub use admission::ConnectionLimits;

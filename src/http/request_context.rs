@@ -18,11 +18,14 @@ use super::handlers::handling::Handling;
 use super::metrics::Series;
 use super::peer::Peer;
 use super::request_id::RequestIds;
+use super::surface::Surface;
 
 /// A request whose head was read.
 #[derive(Debug)]
 pub(super) struct RequestContext<'r> {
     pub(super) caller: Caller,
+    /// What the listener serves that it came to.
+    pub(super) surface: Surface,
     /// When the last byte of its head was read.
     pub(super) arrived_at: Moment,
     /// Its id, for logs and for the client.
@@ -33,8 +36,14 @@ pub(super) struct RequestContext<'r> {
 }
 
 impl<'r> RequestContext<'r> {
-    pub(super) fn new(caller: Caller, arrived_at: Moment, id: &'r HeaderValue, parts: &'r Parts) -> Self {
-        Self { caller, arrived_at, id, handling: Handling::preferred(&parts.method, &parts.headers), parts }
+    pub(super) fn new(
+        caller: Caller,
+        surface: Surface,
+        arrived_at: Moment,
+        id: &'r HeaderValue,
+        parts: &'r Parts,
+    ) -> Self {
+        Self { caller, surface, arrived_at, id, handling: Handling::preferred(&parts.method, &parts.headers), parts }
     }
 
     /// The whole head.
@@ -69,6 +78,8 @@ impl<'r> RequestContext<'r> {
 pub(super) struct ConnectionContext {
     peer: Peer,
     pub(super) scope: ConnectionScope,
+    /// What the listener serves that it came to.
+    pub(super) surface: Surface,
     /// As the other end of the connection asks for them.
     sessions: Sessions,
     pub(super) memo: Mutex<ConnectionMemo>,
@@ -85,9 +96,9 @@ pub(super) struct ConnectionMemo {
 
 impl ConnectionContext {
     /// A connection of `peer`.
-    pub(super) fn new(peer: Peer, scope: ConnectionScope, sessions: &Sessions) -> Self {
+    pub(super) fn new(peer: Peer, scope: ConnectionScope, surface: Surface, sessions: &Sessions) -> Self {
         let memo = Mutex::new(ConnectionMemo { counted: None, ids: RequestIds::new(), known: None });
-        Self { peer, scope, sessions: sessions.asked_by(peer.address()), memo }
+        Self { peer, scope, surface, sessions: sessions.asked_by(peer.address()), memo }
     }
 
     /// Who sends a request with such headers over the connection; whose credential need not be looked at, `access` is `None`.

@@ -4,6 +4,7 @@
 use hyper::Method;
 
 use super::routes::{Endpoint, RateLimitClass, Resource, Route};
+use super::surface::Surface;
 
 /// Where a request leads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +27,14 @@ pub(super) fn find<'p>(method: &Method, path: &'p str) -> RouteMatch<'p> {
 }
 
 impl RouteMatch<'_> {
+    /// The same, as a listener shows it: what it does not serve leads nowhere.
+    pub(super) fn on(self, surface: Surface) -> Self {
+        match self.resource() {
+            Some(resource) if !surface.serves(resource) => RouteMatch::Unknown,
+            Some(_) | None => self,
+        }
+    }
+
     /// The path that matched.
     pub(super) fn resource(self) -> Option<Resource> {
         match self {

@@ -142,6 +142,11 @@ impl Resource {
         methods.join(", ")
     }
 
+    /// What somebody must be allowed who asks for it by its first method.
+    pub(super) fn scope(self) -> Scope {
+        self.first().scope
+    }
+
     /// What requests for it are counted against, whatever their method.
     pub(super) fn limit(self) -> RateLimitClass {
         self.first().limit

@@ -1,5 +1,5 @@
-//! Accepts connections, as many as are admitted, and stops accepting when the shutdown begins. Does not know what happens on a
-//! connection.
+//! Accepts connections, as many as are admitted, of clients and perhaps of operators; stops accepting when the shutdown begins. Does not
+//! know what happens on a connection.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,9 +29,14 @@ use super::metrics::HttpMetrics;
 use super::peer::Peer;
 use super::response_headers::HeaderTemplates;
 use super::service::Service;
+use super::surface::Surface;
 
 /// How long to leave the listener alone that could not accept, for want of file descriptors most likely.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
+/// Accepts clients: without them there is nothing to serve.
+const ACCEPT: Task = Task::essential("accept");
+/// Accepts operators, where they have a listener of their own.
+const ACCEPT_OPERATORS: Task = Task::auxiliary("accept operators");
 
 /// What clients are served by.
 #[derive(Clone, Debug)]
@@ -40,6 +45,8 @@ pub struct ServerOptions {
     pub access: AccessOptions,
     /// How many connections there may be.
     pub connection_limits: ConnectionLimits,
+    /// How many there may be beside them to a listener of operators.
+    pub operator_limits: ConnectionLimits,
     /// How long what a client does may take.
     pub timeouts: Timeouts,
     /// The proxies that are trusted to say who asks.
@@ -63,12 +70,20 @@ pub struct Environment {
     pub supervisor: Supervisor,
 }
 
-/// Serves HTTP on a listener.
+/// Serves HTTP on a listener, or two.
 pub struct Server {
     shared: Arc<ServerContext>,
-    admission: Admission,
+    limits: ConnectionLimits,
+    operator_limits: ConnectionLimits,
     shutdown: Shutdown,
     supervisor: Supervisor,
+}
+
+/// A listener, with what it serves and to how many.
+struct BoundListener {
+    listener: HttpListener,
+    surface: Surface,
+    admission: Admission,
 }
 
 impl Server {
@@ -83,8 +98,9 @@ impl Server {
         environment: Environment,
     ) -> Self {
         let Environment { clock, shutdown, supervisor } = environment;
-        let ServerOptions { access, connection_limits, timeouts, proxies, base_path, bodies_bytes_max, store_metrics } =
+        let ServerOptions { connection_limits: limits, operator_limits, access, timeouts, proxies, base_path, .. } =
             options;
+        let (bodies_bytes_max, store_metrics) = (options.bodies_bytes_max, options.store_metrics);
         let Timeouts { body_timeout, request_timeout, .. } = timeouts;
         let metrics = HttpMetrics::register(&mut registry);
         let bodies = Bodies { bytes: BytesBudget::new(bodies_bytes_max), metrics: store_metrics };
@@ -111,31 +127,42 @@ impl Server {
             compressor: Compressor::new(supervisor.clone()),
         };
         let shared = Arc::new(ServerContext { service, websockets, timeouts, clock });
-        Self { shared, admission: Admission::new(connection_limits), shutdown, supervisor }
+        Self { shared, limits, operator_limits, shutdown, supervisor }
     }
 
     /// Accepts connections until the shutdown begins, then waits until the last one has ended. When it is
-    /// dropped before, so are they.
-    pub async fn run(self, listener: HttpListener) {
+    /// dropped before, so are they. Where operators have a listener, what is theirs is served there alone.
+    pub async fn run(self, listener: HttpListener, operators: Option<HttpListener>) {
+        let Some(operators) = operators else {
+            return self.serve(listener, Surface::Whole, self.limits, ACCEPT).await;
+        };
+        // Neither can take the places of the other.
+        let clients = self.serve(listener, Surface::Clients, self.limits, ACCEPT);
+        let operators = self.serve(operators, Surface::Operators, self.operator_limits, ACCEPT_OPERATORS);
+        tokio::join!(clients, operators);
+    }
+
+    async fn serve(&self, listener: HttpListener, surface: Surface, limits: ConnectionLimits, task: Task) {
+        let bound = BoundListener { listener, surface, admission: Admission::new(limits) };
         // Connections outlive the task that accepts them.
         let connections = Mutex::new(JoinSet::new());
         let accept = || async {
-            self.accept(&listener, &mut *connections.lock().await).await;
+            self.accept(&bound, &mut *connections.lock().await).await;
             TaskExit::Done
         };
-        self.supervisor.keep(Task::essential("accept"), accept).await;
-        drop(listener);
+        self.supervisor.keep(task, accept).await;
+        drop(bound);
         let mut connections = connections.into_inner();
         while connections.join_next().await.is_some() {}
     }
 
-    async fn accept(&self, listener: &HttpListener, connections: &mut JoinSet<Result<(), Panicked>>) {
+    async fn accept(&self, bound: &BoundListener, connections: &mut JoinSet<Result<(), Panicked>>) {
         let mut shutdown = self.shutdown.clone();
         let mut can_accept = true;
         loop {
             while connections.try_join_next().is_some() {}
             let accepted = tokio::select! {
-                accepted = listener.accept() => accepted,
+                accepted = bound.listener.accept() => accepted,
                 () = shutdown.begun() => return,
             };
             panic_point("accept", "");
@@ -152,8 +179,9 @@ impl Server {
             can_accept = true;
             let peer = Peer::new(ip, &self.shared.service.proxies);
             // More are closed without an answer.
-            let Some(place) = self.admission.admit(&peer) else { continue };
-            let connection = connection::serve(tcp, peer, place.scope, Arc::clone(&self.shared), shutdown.clone());
+            let Some(place) = bound.admission.admit(&peer) else { continue };
+            let (scope, surface, shared) = (place.scope, bound.surface, Arc::clone(&self.shared));
+            let connection = connection::serve(tcp, peer, scope, surface, shared, shutdown.clone());
             connections.spawn(self.supervisor.guarded("connection", async move {
                 connection.await;
                 drop(place);

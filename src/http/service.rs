@@ -41,6 +41,7 @@ use super::response::Response;
 use super::response_headers::{self, HeaderTemplates, HyperResponse};
 use super::router::{self, RouteMatch};
 use super::routes::{Endpoint, Resource, Route};
+use super::surface::Surface;
 
 /// Answers requests.
 pub(super) struct Service {
@@ -75,8 +76,8 @@ pub(super) struct HandledRequest {
 
 impl Service {
     /// What the requests of one connection will have in common.
-    pub(super) fn connection(&self, peer: Peer, scope: ConnectionScope) -> ConnectionContext {
-        ConnectionContext::new(peer, scope, &self.sessions)
+    pub(super) fn connection(&self, peer: Peer, scope: ConnectionScope, surface: Surface) -> ConnectionContext {
+        ConnectionContext::new(peer, scope, surface, &self.sessions)
     }
 
     /// Answers one request, whose head was read at `arrived_at`; says when.
@@ -89,12 +90,12 @@ impl Service {
         let (parts, body) = request.into_parts();
         let mut unread = body::unread(body);
         let route = match parts.uri.path().strip_prefix(&*self.base_path) {
-            Some(path) => router::find(&parts.method, path),
+            Some(path) => router::find(&parts.method, path).on(connection.surface),
             None => RouteMatch::Unknown,
         };
         let id = connection.memo.lock().ids.of(&parts.headers);
         let is_probe = connection.scope == ConnectionScope::Probes;
-        let answered = self.answer_at_once(&parts, route, is_probe);
+        let answered = self.answer_at_once(&parts, route, connection.surface, is_probe);
         let access = answered.is_none().then_some(&self.access);
         let mut caller = connection.caller(&parts.headers, &self.proxies, access);
         if let Some(error) = caller.awaits_keys() {
@@ -109,7 +110,7 @@ impl Service {
                 &for_another
             }
         };
-        let context = RequestContext::new(caller, arrived_at, &id, &parts);
+        let context = RequestContext::new(caller, connection.surface, arrived_at, &id, &parts);
         let mut reply = match answered {
             Some(reply) => reply,
             None => self.route(&context, sessions, route, &mut unread).await,
@@ -126,10 +127,16 @@ impl Service {
     }
 
     /// The answer to what is judged before it matters who asks.
-    fn answer_at_once(&self, parts: &Parts, route: RouteMatch<'_>, is_probe: bool) -> Option<Response> {
+    fn answer_at_once(
+        &self,
+        parts: &Parts,
+        route: RouteMatch<'_>,
+        surface: Surface,
+        is_probe: bool,
+    ) -> Option<Response> {
         let is_of_health = route.resource() == Some(Resource::of(Endpoint::Health));
         let check = framing::check(parts);
-        let check = check.and_then(|()| if is_of_health { Ok(()) } else { self.access.check_way(parts) });
+        let check = check.and_then(|()| if is_of_health { Ok(()) } else { self.access.check_way(parts, surface) });
         match check {
             Err(problem) => Some(Response::problem(&problem)),
             Ok(()) if is_probe && !route.is_probe() => Some(Response::problem(&Problem::too_many_connections())),
@@ -173,12 +180,13 @@ impl Service {
     }
 
     /// Judges who asks by what the route needs, before a body is read. Pages are judged where nobody must say who they are, and
-    /// where a WebSocket begins.
+    /// where a WebSocket begins: elsewhere they have nothing to show.
     fn admit(&self, context: &RequestContext<'_>, route: &Route, id: &str) -> Result<(), Problem> {
-        access::permit_route(context.caller.authentication(), route, id)?;
-        match self.access.is_closed() && route.endpoint != Endpoint::WebSocket {
+        let surface = context.surface;
+        access::permit_route(context.caller.authentication(), surface.scope(route), id)?;
+        match self.access.is_closed() && route.endpoint != Endpoint::WebSocket && !surface.is_of_operators() {
             true => Ok(()),
-            false => self.access.check_origin(context.headers()),
+            false => self.access.check_origin(context.headers(), surface),
         }
     }
 
@@ -246,7 +254,10 @@ impl Service {
             Endpoint::Events => return sessions::events(context, all, &*self.clocks, id).await,
             Endpoint::Time => return meta::time(&*self.clocks).await,
             Endpoint::Health => return Ok(meta::health()),
-            Endpoint::Ready => return Ok(meta::ready(&self.readiness, context.caller.may_know_reasons())),
+            Endpoint::Ready => {
+                let is_told_why = context.surface.is_of_operators() || context.caller.may_know_reasons();
+                return Ok(meta::ready(&self.readiness, is_told_why));
+            }
             Endpoint::Metrics => {
                 self.metrics.active_sessions(self.deadlines.running_clocks());
                 return Ok(meta::metrics(&self.registry, context.headers()));

@@ -34,9 +34,14 @@ impl Wiring<'_> {
     pub(super) fn access(&mut self) -> io::Result<WiredAccess> {
         let failures = KeyKeeper::register_failures(&mut self.registry);
         let settings = &self.config.access;
-        let (hosts, origins) = (settings.hosts.clone(), settings.origins.clone());
-        let mut options =
-            AccessOptions { authenticator: None, may_be_proxied: true, hosts, origins, waiting: Arc::default() };
+        let mut options = AccessOptions {
+            authenticator: None,
+            may_be_proxied: true,
+            hosts: settings.hosts.clone(),
+            operator_hosts: settings.operator_hosts.clone(),
+            origins: settings.origins.clone(),
+            waiting: Arc::default(),
+        };
         let sources = match &settings.mode {
             AccessMode::Open { is_said } => {
                 return Ok(WiredAccess::open(AccessOptions { may_be_proxied: *is_said, ..options }));

@@ -16,6 +16,9 @@ use super::wiring::Wiring;
 
 /// Connections beside MAX_CONNECTIONS on which the server can be asked how it is.
 const RESERVE: u32 = 64;
+/// Connections of operators, where they are served apart.
+const OPERATORS: http::ConnectionLimits =
+    http::ConnectionLimits { connections_max: 64, of_address_max: None, reserve: 8 };
 
 impl Wiring<'_> {
     /// The sessions of a backend; those that it does not have come back from `archive`.
@@ -86,7 +89,8 @@ pub(super) fn options(
     let limits = http::ConnectionLimits { connections_max: config.connections_max, of_address_max, reserve: RESERVE };
     http::ServerOptions {
         access,
-        connection_limits: descriptors::fitting(limits, descriptors, config),
+        connection_limits: descriptors::fitting(limits, OPERATORS, descriptors, config),
+        operator_limits: OPERATORS,
         timeouts: http::Timeouts {
             idle_timeout: config.idle_timeout,
             head_timeout: config.head_timeout,

@@ -33,14 +33,23 @@ pub use running::RunningServer;
 #[derive(Debug)]
 pub enum StartError {
     /// Nothing can listen there.
-    Listen(io::Error),
+    Listen {
+        /// Where it was to listen.
+        address: Address,
+        /// Why it cannot.
+        error: io::Error,
+    },
     /// Sessions cannot be kept there.
     Store(io::Error),
 }
 
 /// Starts a server; it accepts connections when this returns.
 pub async fn start(config: Config) -> Result<RunningServer, StartError> {
-    let (listener, address) = listen(&config.address).await.map_err(StartError::Listen)?;
+    let (listener, address) = listen(&config.address).await?;
+    let (operators, admin_address) = match &config.admin_address {
+        Some(address) => listen(address).await.map(|(listener, address)| (Some(listener), Some(address)))?,
+        None => (None, None),
+    };
     let (trigger, shutdown) = shutdown::channel();
     let descriptors = process::raise_descriptors();
 
@@ -70,34 +79,50 @@ pub async fn start(config: Config) -> Result<RunningServer, StartError> {
     let options = clients::options(&config, descriptors, access, store_metrics);
     let environment = http::Environment { clock, shutdown, supervisor: supervisor.clone() };
     let server = http::Server::new(context, store, options, registry, readiness, environment);
-    let server = supervisor.spawn("server", server.run(listener));
+    let server = supervisor.spawn("server", server.run(listener, operators));
     let (audit, end_audit) = audit::start(consumer, &supervisor);
     access::announce(&config, &address);
-    announce(&config, &address, data.as_ref().map(|data| data.path()));
+    announce(&config, &address, admin_address.as_ref(), data.as_ref().map(|data| data.path()));
     let drain = config.drain;
-    Ok(RunningServer { address, drain, trigger, server, tasks, audit, supervisor, end_audit, data, keeper })
+    let running = RunningServer {
+        address,
+        admin_address,
+        drain,
+        trigger,
+        server,
+        tasks,
+        audit,
+        supervisor,
+        end_audit,
+        data,
+        keeper,
+    };
+    Ok(running)
 }
 
-async fn listen(address: &Address) -> io::Result<(http::HttpListener, Address)> {
+async fn listen(address: &Address) -> Result<(http::HttpListener, Address), StartError> {
     let listener = match address {
-        Address::Tcp(address) => http::HttpListener::tcp(*address).await?,
-        Address::Unix(path) => http::HttpListener::unix(path).await?,
+        Address::Tcp(address) => http::HttpListener::tcp(*address).await,
+        Address::Unix(path) => http::HttpListener::unix(path).await,
     };
     // Of port 0 only the listener knows which one it is.
-    let address = listener.address()?.map_or_else(|| address.clone(), Address::Tcp);
-    Ok((listener, address))
+    let bound = listener.and_then(|listener| listener.address().map(|found| (listener, found)));
+    let (listener, found) = bound.map_err(|error| StartError::Listen { address: address.clone(), error })?;
+    Ok((listener, found.map_or_else(|| address.clone(), Address::Tcp)))
 }
 
 /// Logs where the server listens, and where sessions are kept.
-fn announce(config: &Config, address: &Address, data: Option<&std::path::Path>) {
+fn announce(config: &Config, address: &Address, admin_address: Option<&Address>, data: Option<&std::path::Path>) {
     let (version, auth) = (env!("CARGO_PKG_VERSION"), access::summary(config));
+    let admin_address = admin_address.map(tracing::field::display);
     match (&config.redis, data) {
-        (Some(_), _) => info!(%address, store = "Redis", auth, version, "SyncKairos listens"),
+        (Some(_), _) => info!(%address, admin_address, store = "Redis", auth, version, "SyncKairos listens"),
         (None, Some(path)) => {
-            info!(%address, store = "file", path = %path.display(), auth, version, "SyncKairos listens");
+            info!(%address, admin_address, store = "file", path = %path.display(), auth, version, "SyncKairos listens");
         }
         (None, None) => info!(
             %address,
+            admin_address,
             store = "memory",
             auth,
             version,

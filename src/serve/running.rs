@@ -20,6 +20,7 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 /// A server that runs until it is stopped or dropped.
 pub struct RunningServer {
     pub(super) address: Address,
+    pub(super) admin_address: Option<Address>,
     pub(super) drain: Duration,
     pub(super) trigger: Trigger,
     pub(super) server: runtime::TaskHandle<Result<(), Panicked>>,
@@ -35,6 +36,11 @@ impl RunningServer {
     /// Where it listens.
     pub fn address(&self) -> &Address {
         &self.address
+    }
+
+    /// Where it listens to operators, if apart from clients.
+    pub fn admin_address(&self) -> Option<&Address> {
+        self.admin_address.as_ref()
     }
 
     /// Waits until something has ended that must not end before the server, and cannot be begun anew.

@@ -8,6 +8,7 @@ mod idempotency;
 mod key_sets;
 mod keys_file;
 mod listener;
+mod operators;
 mod reload;
 mod rest;
 mod secrets;

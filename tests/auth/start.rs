@@ -19,6 +19,7 @@ fn by_keys_place_and_what_is_said() {
     let (key, _) = api_key("backend");
     let has_key = ("API_KEY", &*key);
     let twice = "AUTH: off, and keys are given";
+    let taken = "ADMIN_ADDRESS: clients are served at ";
     let (loopback, all) = (("HOST", "127.0.0.1"), ("HOST", "0.0.0.0"));
     for (given, expected) in [
         (&[][..], Ok("open")),
@@ -45,6 +46,29 @@ fn by_keys_place_and_what_is_said() {
         (&[("AUTH", "yes")], Err("AUTH: \"yes\" is not auto, on or off")),
         (&[("TOKEN_ALLOW", "read,fly")], Err("TOKEN_ALLOW: ")),
         (&[("ALLOWED_HOSTS", "https://a")], Err("ALLOWED_HOSTS: ")),
+        (&[("ADMIN_ADDRESS", "127.0.0.1:9464")], Ok("open")),
+        (&[("ADMIN_ADDRESS", "localhost:9464")], Ok("open")),
+        (&[("ADMIN_ADDRESS", "[::1]:9464")], Ok("open")),
+        (&[("ADMIN_ADDRESS", "unix:/run/synckairos-admin.sock")], Ok("open")),
+        (&[("ADMIN_ADDRESS", "0.0.0.0:9464")], Err("ADMIN_ADDRESS: others can reach 0.0.0.0:9464")),
+        (&[("ADMIN_ADDRESS", "[::]:9464")], Err("ADMIN_ADDRESS: others can reach [::]:9464")),
+        (&[("ADMIN_ADDRESS", "192.0.2.1:9464"), ("AUTH", "off")], Ok("open as said")),
+        (&[("ADMIN_ADDRESS", "0.0.0.0:9464"), has_key], Ok("closed")),
+        (&[("ADMIN_ADDRESS", "127.0.0.1:9464"), all, has_key], Ok("closed")),
+        (&[("ADMIN_ADDRESS", "9464")], Err("ADMIN_ADDRESS: \"9464\" is not ")),
+        (&[("ADMIN_ADDRESS", "127.0.0.1")], Err("ADMIN_ADDRESS: \"127.0.0.1\" is not ")),
+        (&[("ADMIN_ADDRESS", "example.org:9464")], Err("ADMIN_ADDRESS: \"example.org:9464\" is not ")),
+        (&[("ADMIN_ADDRESS", "unix:admin.sock")], Err("ADMIN_ADDRESS: \"unix:admin.sock\" is not ")),
+        (&[("ADMIN_ADDRESS", "127.0.0.1:3000")], Err(taken)),
+        (&[("ADMIN_ADDRESS", "localhost:3000")], Err(taken)),
+        (&[("ADMIN_ADDRESS", "[::ffff:127.0.0.1]:3000")], Err(taken)),
+        (&[("ADMIN_ADDRESS", "127.0.0.1:3000"), ("HOST", "0.0.0.0"), has_key], Err(taken)),
+        (&[("ADMIN_ADDRESS", "127.0.0.1:3000"), ("HOST", "::"), has_key], Err(taken)),
+        (&[("ADMIN_ADDRESS", "0.0.0.0:3000"), has_key], Err(taken)),
+        (&[("ADMIN_ADDRESS", "unix:/a.sock"), ("HOST", "unix:/a.sock")], Err(taken)),
+        (&[("ADMIN_ADDRESS", "127.0.0.2:3000")], Ok("open")),
+        (&[("ADMIN_ADDRESS", "[::1]:3000"), ("HOST", "0.0.0.0"), has_key], Ok("closed")),
+        (&[("ADMIN_ADDRESS", "127.0.0.1:0"), ("PORT", "0")], Ok("open")),
     ] {
         match (read(given), expected) {
             (Ok(found), Ok(expected)) => assert_eq!(found, expected, "{given:?}"),
@@ -66,6 +90,12 @@ fn a_refusal_names_three_ways_out_and_each_is_one() {
     for way in ["synckairos keys new", "KEYS_FILE", "HOST=127.0.0.1", "AUTH=off"] {
         assert!(said.contains(way), "{way}: {said}");
     }
+    let both = [("HOST", "0.0.0.0"), ("ADMIN_ADDRESS", "0.0.0.0:9464")];
+    let problems = read(&both).expect_err("others can reach both");
+    for (problem, way) in problems.iter().zip(["(HOST=127.0.0.1)", "(ADMIN_ADDRESS=127.0.0.1:9464)"]) {
+        assert!(problem.contains(way), "{problems:?}");
+    }
+    assert_eq!(problems.len(), 2, "{problems:?}");
     // With each of them only the port is wrong that nobody has.
     for (name, value) in [("API_KEY", &*key), ("HOST", "127.0.0.1"), ("AUTH", "off")] {
         let said = output(command().env("HOST", "0.0.0.0").env("PORT", "70000").env(name, value));

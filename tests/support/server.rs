@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use synckairos::config::Config;
+use synckairos::config::{Address, Config};
 use synckairos::serve::{self, RunningServer};
 
 use super::http::Connection;
@@ -29,6 +29,11 @@ impl Server {
 
     pub fn address(&self) -> SocketAddr {
         self.running.address().tcp().expect("it listens at an address")
+    }
+
+    /// Where operators are served apart.
+    pub fn admin_address(&self) -> SocketAddr {
+        self.running.admin_address().and_then(Address::tcp).expect("it has an address for operators")
     }
 
     /// A connection of its own.
