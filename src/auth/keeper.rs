@@ -13,6 +13,7 @@ use tracing::{info, warn};
 use crate::clock::Clock;
 use crate::runtime::time;
 
+use super::api_key::Digest;
 use super::authenticator::Authenticator;
 use super::key_set::KeySet;
 use super::key_sources::{KeyEntries, KeySources};
@@ -34,7 +35,14 @@ struct KeeperState {
     /// The last that were right.
     entries: KeyEntries,
     /// What is wrong with what stands there now.
-    trouble: Option<String>,
+    trouble: Option<KeyTrouble>,
+}
+
+#[derive(PartialEq, Eq)]
+struct KeyTrouble {
+    told: String,
+    /// What was read.
+    contents: Box<[Digest]>,
 }
 
 impl KeyKeeper {
@@ -62,22 +70,25 @@ impl KeyKeeper {
         &self.authenticator
     }
 
-    /// Reads the keys again. Blocks while files are read.
+    /// Reads the keys again. Blocks while files are read. What is wrong counts once, however often it is looked at.
     pub fn look(&self) {
         let mut state = self.state.lock();
         let entries = self.sources.read();
         match entries.assemble(&self.sets.keys()) {
             Ok(keys) => {
                 self.sets.follow(entries.urls());
+                if state.trouble.is_some() {
+                    info!("keys can be read again");
+                }
                 *state = KeeperState { entries, trouble: None };
                 self.count(keys);
             }
             Err(problems) => {
-                let told = problems.join("; ");
-                self.failures.inc();
-                if state.trouble.as_ref() != Some(&told) {
-                    warn!(why = told, "keys cannot be read again: those from before count on");
-                    state.trouble = Some(told);
+                let trouble = KeyTrouble { told: problems.join("; "), contents: entries.contents().into() };
+                if state.trouble.as_ref() != Some(&trouble) {
+                    self.failures.inc();
+                    warn!(why = trouble.told, "keys cannot be read again: those from before count on");
+                    state.trouble = Some(trouble);
                 }
                 // What sets at URLs hold may be other keys by now.
                 if let Ok(keys) = state.entries.assemble(&self.sets.keys()) {
@@ -130,7 +141,7 @@ impl KeyKeeper {
 
     /// What is wrong with the keys that stand there now; those from before count.
     pub fn troubles(&self) -> Vec<String> {
-        let own = self.state.lock().trouble.clone();
+        let own = self.state.lock().trouble.as_ref().map(|trouble| trouble.told.clone());
         own.into_iter().chain(self.sets.troubles()).chain(self.authenticator.left_out()).collect()
     }
 }

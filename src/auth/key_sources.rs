@@ -54,19 +54,18 @@ impl KeySources {
 
     /// Reads what stands in files. Blocks meanwhile.
     pub(super) fn read(&self) -> KeyEntries {
-        let mut problems = Vec::new();
-        let file = self.keys_file.as_deref().map(|path| read_file(path).map_err(|why| format!("KEYS_FILE: {why}")));
-        let file = match file.transpose() {
+        let (mut problems, mut contents) = (Vec::new(), Vec::new());
+        let file = match self.keys_file.as_deref().map(|path| read_file(path, &mut contents)).transpose() {
             Ok(file) => file.unwrap_or_default(),
             Err(why) => {
-                problems.push(why);
+                problems.push(format!("KEYS_FILE: {why}"));
                 KeysFile::default()
             }
         };
         let audience = self.token_audience.clone().or(file.audience).unwrap_or_else(|| AUDIENCE.to_owned());
         let lifetime_max_s = file.lifetime_max_s.unwrap_or(LIFETIME_MAX_S);
         let rules = TokenRules { audience, lifetime_max_s, leeway_s: file.leeway_s.unwrap_or(LEEWAY_S) };
-        let mut entries = KeyEntries { rules, listed: Vec::new(), api_key: None, problems };
+        let mut entries = KeyEntries { rules, listed: Vec::new(), api_key: None, problems, contents };
         let directory = self.keys_file.as_deref().and_then(Path::parent);
         for (place, entry) in file.keys.into_iter().enumerate() {
             entries.add(format!("KEYS_FILE: keys.{place}."), entry, directory);
@@ -122,6 +121,7 @@ pub(super) struct KeyEntries {
     listed: Vec<ListedKey>,
     api_key: Option<(KeyRights, Digest)>,
     problems: Vec<String>,
+    contents: Vec<Digest>,
 }
 
 struct ListedKey {
@@ -139,10 +139,15 @@ enum SetContent {
 
 impl KeyEntries {
     fn add(&mut self, place: String, entry: KeyEntry, directory: Option<&Path>) {
-        match read_set(&entry, directory) {
+        match read_set(&entry, directory, &mut self.contents) {
             Ok(set) => self.listed.push(ListedKey { place, entry, set }),
             Err(why) => self.problems.push(format!("{place}{why}")),
         }
+    }
+
+    /// What was read from files, right or wrong: it tells whether they have changed.
+    pub(super) fn contents(&self) -> &[Digest] {
+        &self.contents
     }
 
     /// The sets that stand elsewhere.
@@ -174,13 +179,14 @@ impl KeyEntries {
     }
 }
 
-fn read_file(path: &Path) -> Result<KeysFile, String> {
+fn read_file(path: &Path, contents: &mut Vec<Digest>) -> Result<KeysFile, String> {
     let text = secret::read_long(path)?;
+    contents.push(Digest::of(text.as_bytes()));
     wire::keys_file(&text).map_err(|Malformed(why)| format!("{}: {why}", path.display()))
 }
 
 /// The set that an entry names; a path is looked for beside the file that names it.
-fn read_set(entry: &KeyEntry, directory: Option<&Path>) -> Result<SetContent, String> {
+fn read_set(entry: &KeyEntry, directory: Option<&Path>, contents: &mut Vec<Digest>) -> Result<SetContent, String> {
     let KeyMaterial::Set { location, .. } = &entry.material else { return Ok(SetContent::Here(Vec::new())) };
     if location.contains("://") {
         OutboundUrl::parse(location).map_err(|why| format!("url: {why}"))?;
@@ -188,6 +194,7 @@ fn read_set(entry: &KeyEntry, directory: Option<&Path>) -> Result<SetContent, St
     }
     let path = directory.map_or_else(|| PathBuf::from(location), |directory| directory.join(location));
     let text = secret::read_long(&path)?;
+    contents.push(Digest::of(text.as_bytes()));
     let set = wire::jwk_set(&text).map_err(|Malformed(why)| format!("{}: {why}", path.display()))?;
     Ok(SetContent::Here(set))
 }

@@ -45,9 +45,13 @@ async fn what_is_wrong_changes_nothing_and_is_told() {
     let path = guarded.directory.path().join("keys.json");
     let right = std::fs::read_to_string(&path).expect("it can be read");
     let bearer = backend();
-    for (n, wrong) in ["", "{", &right[..right.len() / 2], r#"{"keys":[{}]}"#].into_iter().enumerate() {
+    let other = format!("{} ", &right[..right.len() / 2]);
+    for (n, wrong) in ["", "{", &right[..right.len() / 2], &other, r#"{"keys":[{}]}"#].into_iter().enumerate() {
         std::fs::write(&path, wrong).expect("it can be written");
-        guarded.server.reload();
+        // Each counts once, however often it is looked at.
+        for _ in 0..3 {
+            guarded.server.reload();
+        }
         assert_eq!(status(&guarded, &bearer).await, 200, "{wrong}");
         let told = ask(&guarded.server, &bearer, "GET", "/ready", &Value::Null).await;
         assert_eq!((told.status, &told.json()["status"]), (200, &json!("degraded")), "{told:?}");
@@ -62,6 +66,9 @@ async fn what_is_wrong_changes_nothing_and_is_told() {
     }
     std::fs::remove_file(&path).expect("it is there");
     guarded.server.reload();
+    guarded.server.reload();
+    let metrics = ask(&guarded.server, &bearer, "GET", "/metrics", &Value::Null).await.body;
+    assert!(metrics.contains("synckairos_auth_reload_failures_total 6"), "{metrics}");
     assert_eq!(status(&guarded, &bearer).await, 200, "there is none");
     std::fs::write(&path, right).expect("it can be written");
     guarded.server.reload();
