@@ -183,3 +183,40 @@ impl Authenticator {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Authenticator;
+    use crate::auth::api_key::{self, COMPARISONS};
+    use crate::auth::key_sources::KeySources;
+    use crate::client_address::ClientAddress;
+    use crate::clock::Clock;
+    use crate::secret::SecretSource;
+
+    /// What takes the same time takes the same steps.
+    #[test]
+    fn whatever_is_wrong_with_a_key_it_is_compared_once() {
+        let (key, _) = api_key::new_key("backend");
+        let sources = KeySources { api_key: Some(SecretSource::given(key.reveal())), ..KeySources::default() };
+        let authenticator = Authenticator::new(sources.load().expect("it is right"), Clock::system());
+        let right = key.reveal();
+        let (name, secret) = right.split_at("synk_backend_".len());
+        let other = |at: usize| {
+            let mut bytes = secret.as_bytes().to_vec();
+            bytes[at] = if bytes[at] == b'A' { b'B' } else { b'A' };
+            format!("{name}{}", String::from_utf8_lossy(&bytes))
+        };
+        for (credential, counts) in [
+            (right.to_owned(), true),
+            (other(0), false),
+            (other(secret.len() - 1), false),
+            (right.replace("backend", "nobody"), false),
+            (right[..right.len() - 1].to_owned(), false),
+            ("synk_".to_owned(), false),
+        ] {
+            let before = COMPARISONS.get();
+            let identified = authenticator.identify(&credential, ClientAddress::UNIX);
+            assert_eq!((identified.is_ok(), COMPARISONS.get() - before), (counts, 1));
+        }
+    }
+}

@@ -4,6 +4,7 @@ mod actors;
 mod broadcasts;
 mod clocks;
 mod commands;
+mod expiry;
 mod idempotency;
 mod key_sets;
 mod keys_file;

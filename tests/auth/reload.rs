@@ -1,6 +1,10 @@
 //! Keys that change while the server runs: those that are gone count no more, all others go on.
 
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+
 use serde_json::{Value, json};
+use test_support::server::Server;
 use test_support::sessions::id;
 use test_support::tokens::{Signer, api_key, claims};
 use test_support::wait;
@@ -45,8 +49,9 @@ async fn what_is_wrong_changes_nothing_and_is_told() {
     let path = guarded.directory.path().join("keys.json");
     let right = std::fs::read_to_string(&path).expect("it can be read");
     let bearer = backend();
-    let other = format!("{} ", &right[..right.len() / 2]);
-    for (n, wrong) in ["", "{", &right[..right.len() / 2], &other, r#"{"keys":[{}]}"#].into_iter().enumerate() {
+    for (n, wrong) in
+        ["", "{", &right[..right.len() / 2], &right[..right.len() / 3], r#"{"keys":[{}]}"#].into_iter().enumerate()
+    {
         std::fs::write(&path, wrong).expect("it can be written");
         // Each counts once, however often it is looked at.
         for _ in 0..3 {
@@ -116,4 +121,88 @@ async fn a_file_is_looked_at_by_itself_also_behind_links() {
     std::fs::rename(&swapped, &data).expect("it can be swapped");
     wait::until("the other key counts", async || status(&guarded, &other).await == 200).await;
     assert_eq!(status(&guarded, &backend()).await, 401);
+}
+
+/// Whether a key is among those that count.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Presence {
+    Gone,
+    Changing,
+    There,
+}
+
+/// A key that comes and goes while clients of it ask on.
+struct RotatedKey {
+    id: &'static str,
+    signer: Signer,
+    presence: Mutex<Presence>,
+    /// Requests that were judged.
+    asked: AtomicUsize,
+}
+
+impl RotatedKey {
+    fn new(id: &'static str, byte: u8, presence: Presence) -> Self {
+        Self { id, signer: Signer::hs256(byte), presence: Mutex::new(presence), asked: AtomicUsize::new(0) }
+    }
+
+    fn is_now(&self, presence: Presence) {
+        *self.presence.lock().expect("nobody panics with it") = presence;
+    }
+
+    /// Asks until it is told to stop; each answer is as the key is there or not, unless that changes meanwhile.
+    async fn ask_on(&self, server: &Server, expires_s: u64, is_over: &AtomicBool) {
+        let token = self.signer.token(self.id, &claims("somebody", expires_s, &json!([])));
+        let bearer = format!("Bearer {token}");
+        let mut connection = server.connect().await;
+        while !is_over.load(Relaxed) {
+            let before = *self.presence.lock().expect("nobody panics with it");
+            let answer = connection.ask_with("GET", "/v1/time", &[("authorization", &bearer)], "").await;
+            let after = *self.presence.lock().expect("nobody panics with it");
+            match (before, after) {
+                (Presence::There, Presence::There) => assert_eq!(answer.status, 200, "{}: {answer:?}", self.id),
+                (Presence::Gone, Presence::Gone) => assert_eq!(answer.status, 401, "{}: {answer:?}", self.id),
+                (Presence::Gone | Presence::Changing | Presence::There, _) => {}
+            }
+            let asked = self.asked.fetch_add(1, Relaxed);
+            if answer.status == 401 || asked.is_multiple_of(16) {
+                connection = server.connect().await;
+            }
+        }
+    }
+
+    /// Waits until clients have asked for a while.
+    async fn is_asked_on(&self) {
+        let until = self.asked.load(Relaxed) + 100;
+        wait::until("clients ask on", async || self.asked.load(Relaxed) >= until).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rotation_under_load_refuses_nobody_whose_key_is_there_and_takes_nobody_elses() {
+    let guarded = Guarded::start().await;
+    let keys = [RotatedKey::new("one", 1, Presence::There), RotatedKey::new("two", 2, Presence::Gone)];
+    let listed = |keys: &[&RotatedKey]| {
+        let keys: Vec<_> = keys.iter().map(|key| signing_key(key.id, &key.signer)).collect();
+        guarded.write(&json!({"keys": keys}));
+    };
+    listed(&[&keys[0]]);
+    let (is_over, expires_s) = (AtomicBool::new(false), now_s() + 600);
+    let asking = keys.iter().flat_map(|key| [key; 3]).map(|key| key.ask_on(&guarded.server, expires_s, &is_over));
+    let rotation = async {
+        for n in 0..6 {
+            let (old, new) = (&keys[n % 2], &keys[(n + 1) % 2]);
+            old.is_asked_on().await;
+            new.is_now(Presence::Changing);
+            listed(&[old, new]);
+            new.is_now(Presence::There);
+            new.is_asked_on().await;
+            old.is_asked_on().await;
+            old.is_now(Presence::Changing);
+            listed(&[new]);
+            old.is_now(Presence::Gone);
+            old.is_asked_on().await;
+        }
+        is_over.store(true, Relaxed);
+    };
+    tokio::join!(futures_util::future::join_all(asking), rotation);
 }

@@ -1,5 +1,6 @@
 //! Several instances on one Redis, each a real process or server: responses against what is stored.
 
+mod access;
 mod audited;
 mod churn;
 mod cluster;
