@@ -15,7 +15,7 @@ use hyper::Request;
 use hyper::http::request::Parts;
 use prometheus_client::registry::Registry;
 use synckairos::caller::{Authentication, Caller};
-use synckairos::client_address::ClientAddress;
+use synckairos::client::ClientAddress;
 use synckairos::clock::Clock;
 use synckairos::engine::{Millis, SessionId};
 use synckairos::sessions::{ClientRateLimit, Sessions};

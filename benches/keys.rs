@@ -5,7 +5,7 @@ use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use synckairos::auth::{self, Authenticator, KeySources};
-use synckairos::client_address::ClientAddress;
+use synckairos::client::ClientAddress;
 use synckairos::clock::Clock;
 use synckairos::secret::SecretSource;
 

@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::path::Path;
 
 use crate::auth::{self, AuthError, Authenticator, KeySources, NewToken};
-use crate::client_address::ClientAddress;
+use crate::client::ClientAddress;
 use crate::clock::Clock;
 use crate::secret;
 use crate::wire::{self, Malformed};

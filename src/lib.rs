@@ -12,7 +12,7 @@ pub mod clock;
 pub mod memory_limit;
 pub mod random;
 pub mod hashing;
-pub mod client_address;
+pub mod client;
 pub mod process;
 pub mod supervision;
 pub mod readiness;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use parking_lot::RwLock;
 use tokio::sync::watch;
 
-use crate::client_address::ClientAddress;
+use crate::client::ClientAddress;
 use crate::clock::Clock;
 
 use super::api_key::{self, Digest, PREFIX};
@@ -189,7 +189,7 @@ mod tests {
     use super::Authenticator;
     use crate::auth::api_key::{self, COMPARISONS};
     use crate::auth::key_sources::KeySources;
-    use crate::client_address::ClientAddress;
+    use crate::client::ClientAddress;
     use crate::clock::Clock;
     use crate::secret::SecretSource;
 

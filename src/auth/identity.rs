@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::client_address::ClientAddress;
+use crate::client::ClientId;
 use crate::clock::Moment;
 use crate::engine::Timestamp;
 use crate::wire;
@@ -19,7 +19,7 @@ pub(super) type KeyFingerprint = [u8; 32];
 pub struct Identity {
     pub(super) name: IdentityName,
     /// As limits count it.
-    pub(super) counted: ClientAddress,
+    pub(super) counted: ClientId,
     /// As the history names it.
     pub(super) actor: Arc<str>,
     pub(super) grants: Box<[Grant]>,
@@ -52,7 +52,7 @@ impl Identity {
     }
 
     /// As limits count it, from wherever it asks.
-    pub fn counted(&self) -> ClientAddress {
+    pub fn counted(&self) -> ClientId {
         self.counted
     }
 
@@ -104,12 +104,12 @@ impl Identity {
 
 impl IdentityName {
     /// As limits count it.
-    pub(super) fn counted(&self) -> ClientAddress {
+    pub(super) fn counted(&self) -> ClientId {
         let digest = match self {
             Self::Key(_) => Digest::of(self.to_string().as_bytes()),
             Self::Subject(subject) => Digest::of(subject.as_bytes()),
         };
-        ClientAddress::named(digest.bytes())
+        ClientId::Named(digest.bytes())
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use crate::client_address::ClientAddress;
+use crate::client::ClientAddress;
 use crate::clock::Moment;
 
 /// Wrong signatures of one address at once.
@@ -90,7 +90,7 @@ mod tests {
     use std::time::Duration;
 
     use super::{ADDRESSES_MAX, FailureThrottle};
-    use crate::client_address::ClientAddress;
+    use crate::client::ClientAddress;
     use crate::clock::Clock;
 
     fn address(n: u32) -> ClientAddress {

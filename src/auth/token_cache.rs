@@ -58,14 +58,14 @@ mod tests {
     use super::{SHARDS, TOKENS_MAX, TokenCache};
     use crate::auth::api_key::Digest;
     use crate::auth::identity::{Identity, IdentityName};
-    use crate::client_address::ClientAddress;
+    use crate::client::ClientAddress;
 
     #[test]
     fn the_oldest_is_forgotten() {
         let cache = TokenCache::default();
         let identity = Arc::new(Identity {
             name: IdentityName::Subject("somebody".into()),
-            counted: ClientAddress::UNIX,
+            counted: ClientAddress::UNIX.into(),
             actor: "sub:a".into(),
             grants: [].into(),
             ceiling: Arc::from([]),

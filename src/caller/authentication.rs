@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::auth::{Action, AuthError, Denied, Identity, IdentityName, Permission, permit, permit_any};
-use crate::client_address::ClientAddress;
+use crate::client::{ClientAddress, ClientId};
 use crate::engine::SessionId;
 
 /// Who sends a request, or is at the other end of a WebSocket.
@@ -59,12 +59,12 @@ impl Caller {
     }
 
     /// Whom limits count: somebody who is known, or else an address.
-    pub fn counted(&self) -> ClientAddress {
-        self.identity().map_or(self.address, |identity| identity.counted())
+    pub fn counted(&self) -> ClientId {
+        self.identity().map_or(self.address.into(), |identity| identity.counted())
     }
 
     /// Whom the general limit counts: keys are of servers, which ask for many.
-    pub fn generally_counted(&self) -> Option<ClientAddress> {
+    pub fn generally_counted(&self) -> Option<ClientId> {
         match self.identity().map(|identity| identity.name()) {
             Some(IdentityName::Key(_)) => None,
             Some(IdentityName::Subject(_)) | None => Some(self.counted()),

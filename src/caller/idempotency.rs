@@ -71,10 +71,10 @@ fn beginning<const LEN: usize>(bytes: &[u8]) -> [u8; LEN] {
 mod tests {
     use super::{Authentication, Caller, SessionId, Uuid};
     use crate::auth::AuthError;
-    use crate::client_address::ClientAddress;
+    use crate::client::ClientAddress;
 
     fn caller(authentication: Authentication) -> Caller {
-        Caller::new(ClientAddress::named([7; 32]), authentication)
+        Caller::new(ClientAddress::UNIX, authentication)
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tracing::level_filters::LevelFilter;
 
 use crate::auth::KeySources;
-use crate::client_address::TrustedProxies;
+use crate::client::TrustedProxies;
 use crate::engine::OnTimeout;
 use crate::postgres::PostgresAccess;
 

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use tracing::level_filters::LevelFilter;
 
-use crate::client_address::TrustedProxies;
+use crate::client::TrustedProxies;
 use crate::engine::OnTimeout;
 
 pub use self::redis::RedisSettings;

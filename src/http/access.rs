@@ -10,7 +10,7 @@ use tracing::warn;
 
 use crate::auth::{Action, AuthError, Authenticator, Identity, Permission, permit, permit_any};
 use crate::caller::{Authentication, Caller};
-use crate::client_address::ClientAddress;
+use crate::client::ClientAddress;
 use crate::engine::{SessionId, Uuid};
 use crate::problem::Problem;
 use crate::ws::{Entrance, InvitedClient, UpgradeRequest, WaitingRoom};

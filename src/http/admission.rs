@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::warn;
 
-use crate::client_address::ClientAddress;
+use crate::client::ClientAddress;
 
 use super::peer::Peer;
 

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use hyper::header::{FORWARDED, HeaderMap, HeaderName, HeaderValue};
 
-use crate::client_address::{ClientAddress, Hops, TrustedProxies};
+use crate::client::{ClientAddress, Hops, TrustedProxies};
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 

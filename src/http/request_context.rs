@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 
 use crate::auth::AuthError;
 use crate::caller::{Authentication, Caller};
-use crate::client_address::TrustedProxies;
+use crate::client::TrustedProxies;
 use crate::clock::Moment;
 use crate::sessions::Sessions;
 
@@ -98,7 +98,7 @@ impl ConnectionContext {
     /// A connection of `peer`.
     pub(super) fn new(peer: Peer, scope: ConnectionScope, surface: Surface, sessions: &Sessions) -> Self {
         let memo = Mutex::new(ConnectionMemo { counted: None, ids: RequestIds::new(), known: None });
-        Self { peer, scope, surface, sessions: sessions.asked_by(peer.address()), memo }
+        Self { peer, scope, surface, sessions: sessions.asked_by(peer.address().into()), memo }
     }
 
     /// Who sends a request with such headers over the connection; whose credential need not be looked at, `access` is `None`.

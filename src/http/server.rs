@@ -9,7 +9,7 @@ use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 use tracing::error;
 
-use crate::client_address::TrustedProxies;
+use crate::client::TrustedProxies;
 use crate::clock::Clock;
 use crate::readiness::Readiness;
 use crate::shutdown::Shutdown;

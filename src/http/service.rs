@@ -14,7 +14,7 @@ use prometheus_client::registry::Registry;
 use tracing::{debug, error};
 
 use crate::caller::Caller;
-use crate::client_address::TrustedProxies;
+use crate::client::TrustedProxies;
 use crate::clock::{Clock, Moment};
 use crate::engine::Command;
 use crate::problem::Problem;

@@ -4,7 +4,7 @@
 
 use bytes::Bytes;
 
-use crate::client_address::ClientAddress;
+use crate::client::ClientAddress;
 use crate::engine::{SessionId, Uuid};
 use crate::redis::protocol::pipeline::Pipeline;
 use crate::redis::protocol::resp::Value;
@@ -53,7 +53,7 @@ fn every_command(keyspace: &Keyspace, partition: Partition, is_of_cluster: bool)
     let queue = |part| keyspace.queue(partition, part);
     let (session, deadlines) = (keyspace.session(id), keyspace.deadlines(partition));
     commands.cmd("MGET").arg(&session).cmd("GET").arg(&session).cmd("SETEX").arg(&session).arg(1).arg("");
-    let client = ClientAddress::UNIX;
+    let client = ClientAddress::UNIX.into();
     let limits = [keyspace.switch_limit(id, None), keyspace.refused_limit(id, client), keyspace.general_limit(client)];
     for limit in limits {
         commands.cmd("INCRBY").arg(&limit).arg(1).cmd("DECRBY").arg(&limit).arg(1);

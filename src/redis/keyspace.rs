@@ -4,7 +4,7 @@
 //! by a stable hash of its id, and every name takes the tag in braces (`session:{p017}:<id>`), so that all
 //! that is committed together lies in one hash slot. In a Cluster channels take it too.
 
-use crate::client_address::ClientAddress;
+use crate::client::ClientId;
 use crate::engine::{ParticipantId, SessionId};
 
 /// Makes names.
@@ -170,12 +170,12 @@ impl Keyspace {
     }
 
     /// What a client was refused of a session in this window (integer with a TTL).
-    pub fn refused_limit(&self, id: SessionId, client: ClientAddress) -> String {
+    pub fn refused_limit(&self, id: SessionId, client: ClientId) -> String {
         self.name("rl:refused", Some(self.partition(id)), &[text(&id.0.text()), &client.to_string()])
     }
 
     /// The requests of a client in this window (integer with a TTL).
-    pub fn general_limit(&self, client: ClientAddress) -> String {
+    pub fn general_limit(&self, client: ClientId) -> String {
         self.name("rl:general", self.shard, &[&client.to_string()])
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::client_address::ClientAddress;
+use crate::client::ClientId;
 use crate::store::{RateLimit, RateLimitStatus, RateLimiter, StoreError};
 
 /// Counts the requests of each client. Cloning shares the counts.
@@ -20,7 +20,7 @@ impl ClientRateLimit {
     }
 
     /// Counts one more request of a client; `None` when there is no limit.
-    pub async fn hit(&self, client: ClientAddress) -> Result<Option<RateLimitStatus>, StoreError> {
+    pub async fn hit(&self, client: ClientId) -> Result<Option<RateLimitStatus>, StoreError> {
         match self.rate {
             Some(rate) => self.limiter.hit_rate_limit(client, rate).await.map(Some),
             None => Ok(None),

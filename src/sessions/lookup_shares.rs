@@ -1,41 +1,41 @@
-//! The shares of client addresses in the look-ups of sessions that the store does not have, so that a scan of random ids
-//! delays only its own address. Does not know what is looked up.
+//! The shares of clients in the look-ups of sessions that the store does not have, so that a scan of random ids
+//! delays only whoever asks for it. Does not know what is looked up.
 
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::client_address::ClientAddress;
+use crate::client::ClientId;
 use crate::hashing::HashMap;
 
-/// Look-ups of one address that run or wait at the same time.
+/// Look-ups of one client that run or wait at the same time.
 const RUNNING_MAX: u32 = 64;
-/// Of them at the archive; the others of the same address wait, and those of other addresses do not.
+/// Of them at the archive; the others of the same client wait, and those of other clients do not.
 const TURNS_MAX: usize = 8;
-/// Look-ups of one address that found nothing and are remembered.
+/// Look-ups of one client that found nothing and are remembered.
 const MISSES_MAX: u32 = 1_000;
-/// Look-ups of all addresses that found nothing and are remembered; further ones count against no address.
+/// Look-ups of all clients that found nothing and are remembered; further ones count against nobody.
 const REMEMBERED_MAX: usize = 8_192;
 
-/// The look-ups of each address. Cloning shares them.
+/// The look-ups of each client. Cloning shares them.
 #[derive(Clone, Debug, Default)]
 pub(super) struct LookupShares(Arc<Mutex<LookupCounts>>);
 
 #[derive(Debug, Default)]
 struct LookupCounts {
-    by_address: HashMap<ClientAddress, AddressCount>,
+    by_client: HashMap<ClientId, ClientCount>,
     remembered: usize,
 }
 
 #[derive(Clone, Debug)]
-struct AddressCount {
+struct ClientCount {
     running: u32,
     misses: u32,
     turns: Arc<Semaphore>,
 }
 
-impl Default for AddressCount {
+impl Default for ClientCount {
     fn default() -> Self {
         Self { running: 0, misses: 0, turns: Arc::new(Semaphore::new(TURNS_MAX)) }
     }
@@ -45,24 +45,24 @@ impl Default for AddressCount {
 #[derive(Debug)]
 pub(super) struct LookupPermit {
     shares: LookupShares,
-    client: Option<ClientAddress>,
+    client: Option<ClientId>,
     turns: Option<Arc<Semaphore>>,
 }
 
-/// A look-up that found nothing, which counts against its address until this is dropped.
+/// A look-up that found nothing, which counts against its client until this is dropped.
 #[derive(Debug)]
 pub(super) struct Miss {
     shares: LookupShares,
-    client: Option<ClientAddress>,
+    client: Option<ClientId>,
 }
 
 impl LookupShares {
     /// A look-up for `client`, unless its share is used up. Look-ups of the server itself have no limit.
-    pub(super) fn begin(&self, client: Option<ClientAddress>) -> Option<LookupPermit> {
+    pub(super) fn begin(&self, client: Option<ClientId>) -> Option<LookupPermit> {
         let mut turns = None;
         if let Some(client) = client {
             let mut counts = self.0.lock();
-            let count = counts.by_address.entry(client).or_default();
+            let count = counts.by_client.entry(client).or_default();
             if count.running >= RUNNING_MAX || count.misses >= MISSES_MAX {
                 return None;
             }
@@ -72,19 +72,19 @@ impl LookupShares {
         Some(LookupPermit { shares: self.clone(), client, turns })
     }
 
-    fn change(&self, client: Option<ClientAddress>, change: impl FnOnce(&mut AddressCount)) {
+    fn change(&self, client: Option<ClientId>, change: impl FnOnce(&mut ClientCount)) {
         let Some(client) = client else { return };
         let mut counts = self.0.lock();
-        let count = counts.by_address.entry(client).or_default();
+        let count = counts.by_client.entry(client).or_default();
         change(count);
         if count.running == 0 && count.misses == 0 {
-            counts.by_address.remove(&client);
+            counts.by_client.remove(&client);
         }
     }
 }
 
 impl LookupPermit {
-    /// Waits for its turn among the look-ups of the same address.
+    /// Waits for its turn among the look-ups of the same client.
     pub(super) async fn turn(&self) -> Option<OwnedSemaphorePermit> {
         Arc::clone(self.turns.as_ref()?).acquire_owned().await.ok()
     }
@@ -120,10 +120,10 @@ mod tests {
     use std::net::IpAddr;
 
     use super::{LookupShares, MISSES_MAX, REMEMBERED_MAX, RUNNING_MAX};
-    use crate::client_address::ClientAddress;
+    use crate::client::{ClientAddress, ClientId};
 
-    fn client(n: u8) -> Option<ClientAddress> {
-        Some(ClientAddress::from(IpAddr::from([10, 0, 0, n])))
+    fn client(n: u8) -> Option<ClientId> {
+        Some(ClientAddress::from(IpAddr::from([10, 0, 0, n])).into())
     }
 
     #[test]
@@ -139,7 +139,7 @@ mod tests {
         assert!(shares.begin(client(2)).is_some());
         drop(misses);
         assert!(shares.begin(client(1)).is_some());
-        assert!(shares.0.lock().by_address.is_empty(), "nobody is remembered for ever");
+        assert!(shares.0.lock().by_client.is_empty(), "nobody is remembered for ever");
     }
 
     #[test]

@@ -14,7 +14,7 @@ mod request;
 
 use std::sync::Arc;
 
-use crate::client_address::ClientAddress;
+use crate::client::ClientId;
 use crate::engine::{OnTimeout, SessionId};
 use crate::store::{Arrival, RateLimit, SessionStore};
 
@@ -31,7 +31,7 @@ pub use request::CommandRequest;
 pub struct Sessions {
     inner: Arc<SessionsInner>,
     /// The client that asks, if it is one.
-    client: Option<ClientAddress>,
+    client: Option<ClientId>,
 }
 
 #[derive(Clone)]
@@ -75,12 +75,12 @@ impl Sessions {
     }
 
     /// The same sessions, as a client asks for them.
-    pub fn asked_by(&self, client: ClientAddress) -> Self {
+    pub fn asked_by(&self, client: ClientId) -> Self {
         Self { client: Some(client), ..self.clone() }
     }
 
     /// Whether this client asks.
-    pub fn is_asked_by(&self, client: ClientAddress) -> bool {
+    pub fn is_asked_by(&self, client: ClientId) -> bool {
         self.client == Some(client)
     }
 

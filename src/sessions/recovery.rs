@@ -12,7 +12,7 @@ use prometheus_client::registry::Registry;
 use tokio::sync::{Semaphore, watch};
 use tracing::{info, warn};
 
-use crate::client_address::ClientAddress;
+use crate::client::ClientId;
 use crate::engine::{Millis, SessionId};
 use crate::hashing::HashMap;
 use crate::runtime::time;
@@ -153,7 +153,7 @@ impl Recovery {
         self: &Arc<Self>,
         id: SessionId,
         purpose: LookupPurpose,
-        client: Option<ClientAddress>,
+        client: Option<ClientId>,
     ) -> LookupResult {
         let mut found = self.lookup((id, purpose), client)?;
         match time::timeout(self.patience, found.wait_for(Option::is_some)).await {
@@ -170,7 +170,7 @@ impl Recovery {
         id: SessionId,
         after: Option<wire::Cursor>,
         room: PageLimit,
-        client: Option<ClientAddress>,
+        client: Option<ClientId>,
     ) -> Result<ArchivedChanges, StoreError> {
         let permit = self.begin(client)?;
         let found = self.archive.changes(id, after, room).await?;
@@ -185,7 +185,7 @@ impl Recovery {
         Ok(found)
     }
 
-    fn begin(&self, client: Option<ClientAddress>) -> Result<LookupPermit, StoreError> {
+    fn begin(&self, client: Option<ClientId>) -> Result<LookupPermit, StoreError> {
         self.shares.begin(client).ok_or_else(|| {
             self.metrics.refused(Bound::Lookups);
             SHARE
@@ -196,7 +196,7 @@ impl Recovery {
     fn lookup(
         self: &Arc<Self>,
         what: (SessionId, LookupPurpose),
-        client: Option<ClientAddress>,
+        client: Option<ClientId>,
     ) -> Result<watch::Receiver<Option<LookupResult>>, StoreError> {
         let mut running = self.running.lock();
         if let Some(found) = running.get(&what) {

@@ -1,6 +1,6 @@
 //! A command with all that a client sends beside it. Does not know over which protocol.
 
-use crate::client_address::ClientAddress;
+use crate::client::ClientId;
 use crate::engine::{Command, ParticipantId, Precondition};
 use crate::store::CommandOrigin;
 use crate::wire::Merge;
@@ -17,7 +17,7 @@ pub struct CommandRequest {
     /// Whose switches a limit counts this with; `None` for those of the session that are nobody's own.
     pub participant: Option<ParticipantId>,
     /// The client, if its refusals are counted.
-    pub client: Option<ClientAddress>,
+    pub client: Option<ClientId>,
     /// Who sends it, and what they call it.
     pub origin: CommandOrigin,
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use crate::client_address::ClientAddress;
+use crate::client::ClientAddress;
 
 /// Clients that wait.
 const WAITING_MAX: usize = 1_000;
@@ -67,7 +67,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::{OF_ADDRESS_MAX, WAITING_MAX, WaitingRoom};
-    use crate::client_address::ClientAddress;
+    use crate::client::ClientAddress;
 
     #[test]
     fn there_are_so_many_places_and_so_many_for_one_address() {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use synckairos::auth::{AuthError, Authenticator, KeySources};
-use synckairos::client_address::ClientAddress;
+use synckairos::client::ClientAddress;
 use synckairos::clock::{Clock, Source};
 use synckairos::secret::SecretSource;
 use test_support::tokens::{Signer, claims};

@@ -6,7 +6,7 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::{Value, json};
 use synckairos::auth::{Authenticator, KeySources};
-use synckairos::client_address::ClientAddress;
+use synckairos::client::ClientAddress;
 use synckairos::clock::Clock;
 use test_support::directory::Directory;
 use test_support::pages;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use synckairos::auth::{AuthError, KeyKeeper, KeySources, RemoteSets};
-use synckairos::client_address::ClientAddress;
+use synckairos::client::ClientAddress;
 use synckairos::clock::{Clock, Source};
 use test_support::certificates::Authority;
 use test_support::directory::Directory;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 use synckairos::auth::{Action, AuthError, Authenticator, KeySources, Permission, permit};
-use synckairos::client_address::ClientAddress;
+use synckairos::client::ClientAddress;
 use synckairos::clock::Clock;
 use synckairos::engine::{SessionId, Timestamp, Uuid};
 use synckairos::secret::SecretSource;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use synckairos::auth::{AuthError, Authenticator, KeySources};
-use synckairos::client_address::ClientAddress;
+use synckairos::client::ClientAddress;
 use synckairos::clock::Clock;
 use synckairos::engine::Timestamp;
 use test_support::directory::Directory;

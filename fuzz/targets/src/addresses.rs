@@ -3,7 +3,7 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
-use synckairos::client_address::{ClientAddress, Hops, TrustedProxies};
+use synckairos::client::{ClientAddress, Hops, TrustedProxies};
 
 use crate::choices::Choices;
 

@@ -6,7 +6,7 @@ use super::super::grant::{Grant, SessionPattern};
 use super::super::identity::{Identity, IdentityName};
 use super::super::permission::{Permission, Permissions};
 use super::{Action, Denied, permit, permit_any};
-use crate::client_address::ClientAddress;
+use crate::client::ClientAddress;
 use crate::engine::{ParticipantId, SessionId, Uuid};
 
 const HERE: &str = "550e8400-e29b-41d4-a716-446655440000";
@@ -34,7 +34,7 @@ fn grant(sessions: &str, participants: &[&str], allow: &[&str]) -> Grant {
 fn identity(ceiling: &str, grants: &[Grant]) -> Identity {
     Identity {
         name: IdentityName::Subject("somebody".into()),
-        counted: ClientAddress::UNIX,
+        counted: ClientAddress::UNIX.into(),
         actor: "sub:a".into(),
         grants: grants.into(),
         ceiling: Arc::from([SessionPattern::parse(ceiling).expect("it is one")]),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tracing::error;
 
-use crate::client_address::ClientAddress;
+use crate::client::ClientId;
 use crate::engine::{ChangeRecord, Outcome, ParticipantId, Refusal, SessionId, StateTag, Timestamp};
 use crate::store::arrival::Arrival;
 use crate::store::record::Record;
@@ -28,7 +28,7 @@ pub struct Commit {
     /// Whose commands it counts: one participant's, or those that are nobody's own.
     pub participant: Option<ParticipantId>,
     /// The client, if its refusals are counted ([`REFUSALS`](super::REFUSALS)).
-    pub client: Option<ClientAddress>,
+    pub client: Option<ClientId>,
     /// Who sends it, and what they call it.
     pub origin: CommandOrigin,
     /// Makes the decision. A backend may call it more than once.

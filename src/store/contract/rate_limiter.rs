@@ -1,6 +1,6 @@
 //! The role that counts the requests of clients, and the status of a limit after one more. Does not know what is limited.
 
-use crate::client_address::ClientAddress;
+use crate::client::ClientId;
 use crate::engine::{ParticipantId, SessionId};
 
 use super::error::StoreFuture;
@@ -8,7 +8,7 @@ use super::error::StoreFuture;
 /// Counts requests over all instances.
 pub trait RateLimiter: Send + Sync {
     /// Counts one more request of a client.
-    fn hit_rate_limit(&self, client: ClientAddress, rate: RateLimit) -> StoreFuture<'_, RateLimitStatus>;
+    fn hit_rate_limit(&self, client: ClientId, rate: RateLimit) -> StoreFuture<'_, RateLimitStatus>;
 }
 
 /// How often something may be done.

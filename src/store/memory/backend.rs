@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use crate::client_address::ClientAddress;
+use crate::client::ClientId;
 use crate::clock::Clock;
 use crate::engine::{Millis, SessionId, Timestamp};
 use crate::readiness::Finding;
@@ -173,7 +173,7 @@ impl<D: Durability> Deadlines for Memory<D> {
 }
 
 impl<D: Durability> RateLimiter for Memory<D> {
-    fn hit_rate_limit(&self, client: ClientAddress, rate: RateLimit) -> StoreFuture<'_, RateLimitStatus> {
+    fn hit_rate_limit(&self, client: ClientId, rate: RateLimit) -> StoreFuture<'_, RateLimitStatus> {
         let quota = self.0.requests.hit(client, rate, self.0.clock.now());
         Box::pin(async move { Ok(quota) })
     }

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use crate::client_address::ClientAddress;
+use crate::client::ClientId;
 use crate::clock::Clock;
 use crate::engine::{Millis, SessionId, Timestamp};
 use crate::hashing::KeyedState;
@@ -58,8 +58,8 @@ pub(super) struct EmbeddedStore<D> {
     pub(super) metrics: Metrics,
     pub(super) arrivals: Arc<Arrivals>,
     pub(super) switches: RateWindows<SwitchCounter>,
-    pub(super) requests: RateWindows<ClientAddress>,
-    pub(super) refusals: RateWindows<(SessionId, ClientAddress)>,
+    pub(super) requests: RateWindows<ClientId>,
+    pub(super) refusals: RateWindows<(SessionId, ClientId)>,
     hasher: KeyedState,
     pub(super) shards: Box<[Mutex<SessionShard>]>,
     pub(super) sessions: AtomicUsize,

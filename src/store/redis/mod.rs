@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
 
-use crate::client_address::ClientAddress;
+use crate::client::ClientId;
 use crate::clock::Clock;
 use crate::engine::{SessionId, Timestamp};
 use crate::readiness::Finding;
@@ -182,7 +182,7 @@ impl Deadlines for RedisStore {
 }
 
 impl RateLimiter for RedisStore {
-    fn hit_rate_limit(&self, client: ClientAddress, rate: RateLimit) -> StoreFuture<'_, RateLimitStatus> {
+    fn hit_rate_limit(&self, client: ClientId, rate: RateLimit) -> StoreFuture<'_, RateLimitStatus> {
         // Every instance must come to the same shard: this hasher has no seed.
         let mut hasher = DefaultHasher::new();
         client.hash(&mut hasher);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
-use crate::client_address::ClientAddress;
+use crate::client::ClientId;
 use crate::clock::Clock;
 use crate::engine::{Millis, SessionId, Timestamp};
 use crate::redis::WakeUp;
@@ -221,7 +221,7 @@ impl RedisShard {
     /// Counts one more request of a client.
     pub(super) async fn hit_rate_limit(
         &self,
-        client: ClientAddress,
+        client: ClientId,
         rate: RateLimit,
     ) -> Result<RateLimitStatus, StoreError> {
         // A limit that cannot be counted lets requests through, which then need the rest of the time.

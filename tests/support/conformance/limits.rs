@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use synckairos::client_address::ClientAddress;
+use synckairos::client::{ClientAddress, ClientId};
 use synckairos::engine::{Command, Millis, Outcome, Precondition, Refusal};
 use synckairos::sessions::{CommandReply, CommandRequest, Failure, Sessions};
 use synckairos::store::{
@@ -25,7 +25,7 @@ impl<B: Backend> Rig<B> {
     }
 
     /// Somebody asks for a switch under a limit.
-    async fn switch_by(&self, n: u64, client: ClientAddress, command: Command) -> CommandReply {
+    async fn switch_by(&self, n: u64, client: ClientId, command: Command) -> CommandReply {
         let sessions = Sessions::new(Arc::clone(&self.store) as _).with_switch_limit(Some(RATE));
         let request = CommandRequest { client: Some(client), ..command.into() };
         sessions.change(id(n), self.store.arrive(id(n)), request).await
@@ -183,6 +183,6 @@ pub async fn clients_are_counted_each_for_itself(rig: Rig<impl Backend>) {
     check(rig.switch(1, RATE).await.quota, RATE, 1, 1);
 }
 
-fn client(ip: &str) -> ClientAddress {
-    ClientAddress::of(ip.parse::<IpAddr>().expect("an address"))
+fn client(ip: &str) -> ClientId {
+    ClientAddress::of(ip.parse::<IpAddr>().expect("an address")).into()
 }

@@ -1,7 +1,7 @@
 //! Counts how often each client was refused by each session that has a limit, as far as this instance knows. Does not
 //! know why a command is refused.
 
-use crate::client_address::ClientAddress;
+use crate::client::ClientId;
 use crate::clock::Clock;
 use crate::engine::SessionId;
 use crate::redis::{Keyspace, resp::Value};
@@ -13,7 +13,7 @@ use crate::store::{Commit, REFUSALS, RateLimitStatus};
 pub(in crate::store::redis) struct RefusalCounter {
     keyspace: Keyspace,
     clock: Clock,
-    known: RateWindows<(SessionId, ClientAddress)>,
+    known: RateWindows<(SessionId, ClientId)>,
 }
 
 impl RefusalCounter {
@@ -33,7 +33,7 @@ impl RefusalCounter {
     }
 
     /// The limit of a client's refusals, if it is reached.
-    pub(super) fn exceeded(&self, id: SessionId, client: Option<ClientAddress>) -> Option<RateLimitStatus> {
+    pub(super) fn exceeded(&self, id: SessionId, client: Option<ClientId>) -> Option<RateLimitStatus> {
         self.known.reached(&(id, client?), REFUSALS, self.clock.now())
     }
 
@@ -41,7 +41,7 @@ impl RefusalCounter {
     pub(super) fn learn(
         &self,
         replies: &mut impl Iterator<Item = Value>,
-        key: (SessionId, ClientAddress),
+        key: (SessionId, ClientId),
     ) -> Option<RateLimitStatus> {
         let quota = limits::counted(replies, REFUSALS).ok()?.quota;
         self.known.learn(key, quota, self.clock.now());

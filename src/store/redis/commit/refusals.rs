@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use crate::client_address::ClientAddress;
+use crate::client::ClientId;
 use crate::clock::Moment;
 use crate::redis::{Keyspace, Pipeline};
 use crate::store::contract::SwitchCounter;
@@ -26,7 +26,7 @@ const LEFT_MIN: Duration = Duration::from_millis(50);
 pub(super) struct RefusedCommit {
     counter: SwitchCounter,
     rate: RateLimit,
-    client: Option<ClientAddress>,
+    client: Option<ClientId>,
     /// When the window ends that it was counted in; `None` when it was not counted.
     window: Option<Moment>,
     outcome: CommitOutcome,

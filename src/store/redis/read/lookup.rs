@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
-use crate::client_address::ClientAddress;
+use crate::client::ClientId;
 use crate::engine::{SessionId, Timestamp};
 use crate::runtime::time;
 use crate::store::{PendingAudit, RateLimit, RateLimitStatus, Read, StoreError};
@@ -29,7 +29,7 @@ pub(in crate::store::redis) enum Lookup {
     /// The run of the server.
     Run(ReplyTo<Arc<str>>),
     /// One more hit on a limit.
-    Count(ClientAddress, RateLimit, ReplyTo<RateLimitStatus>),
+    Count(ClientId, RateLimit, ReplyTo<RateLimitStatus>),
     /// A probe that is published on a channel.
     Probe(String),
 }

@@ -7,8 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 const TRANSLATED: [u16; 6] = [0x64, 0xff9b, 0, 0, 0, 0];
 
 /// A client's address as limits count it. A client that has one IPv6 address has the 2^64 beside it, so these count as one;
-/// an IPv4 address is the same one when it is written as IPv6. Clients of a Unix socket count as one. Somebody who has said who
-/// they are counts as one from wherever they ask.
+/// an IPv4 address is the same one when it is written as IPv6. Clients of a Unix socket count as one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ClientAddress(Counted);
 
@@ -18,18 +17,11 @@ enum Counted {
     /// The upper half.
     V6(u64),
     Unix,
-    /// The SHA-256 of a name.
-    Named([u8; 32]),
 }
 
 impl ClientAddress {
     /// The clients of a Unix socket.
     pub const UNIX: Self = Self(Counted::Unix);
-
-    /// Somebody with a name of this SHA-256.
-    pub fn named(sha256: [u8; 32]) -> Self {
-        Self(Counted::Named(sha256))
-    }
 
     /// Whom `ip` belongs to.
     pub fn of(ip: IpAddr) -> Self {
@@ -52,14 +44,13 @@ impl From<IpAddr> for ClientAddress {
     }
 }
 
-/// As keys and log lines name it: `192.0.2.1`, `2001:db8::/64`, `unix`, 64 hexadecimal digits.
+/// As keys and log lines name it: `192.0.2.1`, `2001:db8::/64`, `unix`.
 impl fmt::Display for ClientAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             Counted::V4(v4) => v4.fmt(f),
             Counted::V6(upper) => write!(f, "{}/64", Ipv6Addr::from_bits(u128::from(upper) << 64)),
             Counted::Unix => f.write_str("unix"),
-            Counted::Named(sha256) => sha256.iter().try_for_each(|byte| write!(f, "{byte:02x}")),
         }
     }
 }
@@ -84,6 +75,5 @@ mod tests {
             assert_eq!(client.to_string(), key, "{address}");
         }
         assert_eq!(ClientAddress::UNIX.to_string(), "unix");
-        assert_eq!(ClientAddress::named([0xab; 32]).to_string(), "ab".repeat(32));
     }
 }
