@@ -5,6 +5,7 @@ mod broadcasts;
 mod clocks;
 mod commands;
 mod expiry;
+mod handshakes;
 mod idempotency;
 mod key_sets;
 mod keys_file;

@@ -2,14 +2,28 @@
 //! and what a token says of itself forges no line of the log.
 
 use serde_json::{Value, json};
+use synckairos::config::SETTINGS;
 use test_support::directory::Directory;
 use test_support::http::Connection;
-use test_support::program::{Program, command};
+use test_support::program::{Program, command, output};
 use test_support::sessions::id;
 use test_support::tokens::{Signer, api_key, base64url, claims};
 use test_support::ws::Client;
 
 use super::now_s;
+
+#[test]
+fn help_shows_nothing_of_the_environment() {
+    for arguments in [&["--help"][..], &["keys", "--help"], &["token", "new", "--help"]] {
+        let mut help = command();
+        for setting in SETTINGS {
+            help.env(setting.name, "hunter2").env(format!("{}_FILE", setting.name), "hunter2");
+        }
+        let said = output(help.args(arguments));
+        let said = format!("{}{}", String::from_utf8_lossy(&said.stdout), String::from_utf8_lossy(&said.stderr));
+        assert!(said.contains("Usage: synckairos") && !said.contains("hunter2"), "{arguments:?}: {said}");
+    }
+}
 
 #[tokio::test]
 async fn nothing_repeats_a_credential() {
