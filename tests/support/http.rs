@@ -9,6 +9,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use super::planted;
+
 /// How long an answer may take before the test fails.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -110,6 +112,7 @@ impl Connection {
             }
         };
         let head = String::from_utf8(self.read.drain(..end + 4).collect()).expect("a head is ASCII");
+        planted::search(&head);
         let mut lines = head.trim_end().split("\r\n");
         let status = lines.next().and_then(|line| line.split(' ').nth(1)?.parse().ok()).expect("a status line");
         let headers: Vec<_> = lines
@@ -123,6 +126,7 @@ impl Connection {
                 assert!(self.fill().await, "half a body: {answer:?}");
             }
             answer.body = String::from_utf8(self.read.drain(..len).collect()).expect("a body is UTF-8");
+            planted::search(&answer.body);
         }
         Some(answer)
     }

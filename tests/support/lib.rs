@@ -36,6 +36,8 @@ pub mod metrics;
 #[cfg(feature = "server")]
 pub mod pages;
 #[cfg(feature = "server")]
+pub mod planted;
+#[cfg(feature = "server")]
 pub mod program;
 #[cfg(feature = "server")]
 pub mod proxy;

@@ -4,7 +4,11 @@ use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
+use std::thread::JoinHandle;
 
+use rustix::fs::OFlags;
+
+use super::planted;
 use super::redis::signal;
 use super::wait;
 
@@ -18,6 +22,8 @@ pub struct Program {
     early: Vec<String>,
     /// Until somebody else reads it.
     log: Option<BufReader<ChildStderr>>,
+    /// Reads it when nobody else does.
+    reader: Option<JoinHandle<()>>,
 }
 
 /// The program: the one that `SYNCKAIROS_BIN` names, or else the one that cargo built beside this test.
@@ -45,7 +51,9 @@ pub fn command() -> Command {
 
 /// Runs the program to its end.
 pub fn output(command: &mut Command) -> Output {
-    command.output().expect("the program runs")
+    let output = command.output().expect("the program runs");
+    planted::search(&String::from_utf8_lossy(&output.stderr));
+    output
 }
 
 impl Program {
@@ -69,7 +77,7 @@ impl Program {
             }
             early.push(line);
         };
-        Self { child, address, started, early, log: Some(log) }
+        Self { child, address, started, early, log: Some(log), reader: None }
     }
 
     /// The next line of its log; empty when it has ended.
@@ -85,7 +93,9 @@ impl Program {
     /// The rest of its log, when it has ended.
     pub fn log_rest(&mut self) -> Vec<String> {
         let log = self.log.as_mut().expect("nobody else reads it");
-        log.by_ref().lines().map(|line| line.expect("the log is text")).collect()
+        let lines: Vec<_> = log.by_ref().lines().map(|line| line.expect("the log is text")).collect();
+        lines.iter().for_each(|line| planted::search(line));
+        lines
     }
 
     /// All that it said but that it listens, when it has ended.
@@ -97,9 +107,14 @@ impl Program {
     /// Lets its log be read by nobody, however long it gets; shows what is worth it.
     pub fn leave_log(&mut self, is_shown: impl Fn(&str) -> bool + Send + 'static) {
         let Some(log) = self.log.take() else { return };
-        std::thread::spawn(move || {
-            log.lines().map_while(Result::ok).filter(|line| is_shown(line)).for_each(|line| println!("{line}"));
-        });
+        self.reader = Some(std::thread::spawn(move || {
+            for line in log.lines().map_while(Result::ok) {
+                planted::search(&line);
+                if is_shown(&line) {
+                    println!("{line}");
+                }
+            }
+        }));
     }
 
     /// Its resident memory (Linux).
@@ -130,11 +145,31 @@ impl Drop for Program {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if std::thread::panicking() {
+            return;
+        }
+        if let Some(log) = self.log.take() {
+            planted::search(&unread(log));
+        }
+        // It ends with the log, unless a process that the program has started still holds that.
+        if let Some(reader) = self.reader.take().filter(JoinHandle::is_finished) {
+            reader.join().expect("nothing secret is in the log");
+        }
     }
+}
+
+/// What is there of a log that nobody has read; what is written from now on is not waited for.
+fn unread(mut log: BufReader<ChildStderr>) -> String {
+    rustix::fs::fcntl_setfl(log.get_ref(), OFlags::NONBLOCK).expect("it is a pipe");
+    let mut rest = Vec::new();
+    // Nothing more is there: its end, or an error when a process that the program has started still holds it.
+    let _ = log.read_to_end(&mut rest);
+    String::from_utf8_lossy(&rest).into_owned()
 }
 
 fn line(log: &mut impl BufRead) -> String {
     let mut line = String::new();
     log.read_line(&mut line).expect("the log is text");
+    planted::search(&line);
     line
 }

@@ -8,6 +8,8 @@ use ring::signature::{self, EcdsaKeyPair, Ed25519KeyPair, KeyPair, RsaKeyPair};
 use ring::{hmac, signature::ECDSA_P256_SHA256_FIXED_SIGNING};
 use serde_json::{Value, json};
 
+use super::planted::plant;
+
 /// An RSA key of 2,048 bits, of no use anywhere else.
 const RSA: &[u8] = include_bytes!("../fixtures/keys/rsa2048.pkcs8.der");
 
@@ -53,7 +55,11 @@ impl Signer {
     /// The secret in base64url.
     pub fn secret(&self) -> String {
         match self {
-            Self::Hs256(secret) => base64url(secret),
+            Self::Hs256(secret) => {
+                let secret = base64url(secret);
+                plant(&secret);
+                secret
+            }
             Self::Rs256(_) | Self::Es256(_) | Self::EdDsa(_) => panic!("it has none"),
         }
     }
@@ -93,7 +99,9 @@ impl Signer {
     /// A token of such a header and such claims, whatever they are.
     pub fn token_of(&self, header: &[u8], claims: &[u8]) -> String {
         let message = format!("{}.{}", base64url(header), base64url(claims));
-        format!("{message}.{}", base64url(&self.sign(message.as_bytes())))
+        let signature = base64url(&self.sign(message.as_bytes()));
+        plant(&signature);
+        format!("{message}.{signature}")
     }
 
     /// A token of such claims that names its key.
@@ -114,7 +122,9 @@ pub fn base64url(bytes: &[u8]) -> String {
 
 /// An API key of a name, and its digest as the file of keys has it.
 pub fn api_key(id: &str) -> (String, String) {
-    let key = format!("synk_{id}_{}", base64url(digest(&SHA256, id.as_bytes()).as_ref()));
+    let secret = base64url(digest(&SHA256, id.as_bytes()).as_ref());
+    plant(&secret);
+    let key = format!("synk_{id}_{secret}");
     let sha256 = digest(&SHA256, key.as_bytes()).as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
     (key, sha256)
 }

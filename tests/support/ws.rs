@@ -12,6 +12,8 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
+use super::planted;
+
 /// How long a message may take before the test fails.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -96,6 +98,10 @@ impl Client {
             loop {
                 match self.stream.next().await.expect("the server has not gone").expect("the stream is whole") {
                     Message::Ping(_) | Message::Pong(_) => {}
+                    Message::Text(text) => {
+                        planted::search(&text);
+                        return Message::Text(text);
+                    }
                     message => return message,
                 }
             }
