@@ -16,7 +16,7 @@ Without --url it starts the server that was built beside it (cargo build --relea
 free port and without a rate limit on switches; with --file, --redis or --audit also what that server keeps sessions in. The
 server inherits the environment, so that any setting can be tried: PARTITIONS=32 loadtest baseline --redis.
 
-A server that is given by --url needs RATE_LIMIT_SWITCH=0, and a new run does not mind what earlier ones have left in it.
+A server that is given by --url needs RATE_LIMIT_SWITCH=0 and, if it has keys, a --token-file that may do everything; a new run does not mind what earlier ones have left in it.
 
 Every response is checked: its status, session, version and whose turn it is, one in 64 in full. A wrong one ends the run with
 exit code 1; what cannot be measured at all ends with 2.
@@ -72,6 +72,11 @@ fn subcommand(scenario: &Scenario) -> Command {
             .requires("url")
             .value_parser(value_parser!(u32))
             .help("Its process, for what it costs"),
+        Arg::new("token-file")
+            .long("token-file")
+            .value_name("FILE")
+            .value_parser(value_parser!(PathBuf))
+            .help("The key or token that every request shows, for servers that want one"),
         Arg::new("against")
             .long("against")
             .value_name("URL=NAME")

@@ -25,6 +25,7 @@ use std::process::ExitCode;
 use clap::ArgMatches;
 use tokio::signal::unix::{SignalKind, signal};
 
+use generator::credential;
 use generator::failure::{Failure, Result};
 use generator::sessions::SessionIds;
 use options::Options;
@@ -61,6 +62,11 @@ fn main() -> ExitCode {
 
 fn run(scenario: &Scenario, matches: &ArgMatches) -> Result<()> {
     let options = Options::read(matches);
+    if let Some(path) = &options.token_file {
+        let read = std::fs::read_to_string(path);
+        let token = read.map_err(|error| Failure::broken(format!("{}: {error}", path.display())))?;
+        credential::set(token.trim());
+    }
     let report = Report {
         scenario: scenario.name,
         about: scenario.about,

@@ -13,6 +13,8 @@ pub(crate) struct Options {
     pub(crate) urls: Vec<SocketAddr>,
     /// Its process, if that is known.
     pub(crate) pid: Option<u32>,
+    /// A file with the key or token that every request shows.
+    pub(crate) token_file: Option<PathBuf>,
     /// Other servers, which are interleaved with it.
     pub(crate) against: Vec<(String, Vec<SocketAddr>)>,
     /// What a server that is started keeps sessions in.
@@ -74,6 +76,7 @@ impl Options {
         Self {
             urls: matches.get_many("url").into_iter().flatten().copied().collect(),
             pid: matches.get_one("pid").copied(),
+            token_file: matches.get_one("token-file").cloned(),
             against: all,
             backend,
             is_durable: matches.get_flag("durable"),

@@ -8,6 +8,7 @@ use memchr::memchr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use super::credential;
 use super::failure::{Failure, Result};
 use super::scan;
 
@@ -34,7 +35,11 @@ impl Response<'_> {
 impl Client {
     /// Opens a connection.
     pub(crate) async fn open(address: SocketAddr) -> Result<Self> {
-        let tcp = TcpStream::connect(address).await?;
+        Self::over(TcpStream::connect(address).await?)
+    }
+
+    /// Over a TCP connection that is there.
+    pub(crate) fn over(tcp: TcpStream) -> Result<Self> {
         tcp.set_nodelay(true)?;
         Ok(Self { tcp, read: Vec::with_capacity(16_384) })
     }
@@ -67,10 +72,11 @@ impl Client {
     }
 }
 
-/// A request as bytes.
+/// A request as bytes, with the run's credential.
 pub(crate) fn request(method: &str, path: &str, body: &str) -> Vec<u8> {
     let len = if method == "GET" { String::new() } else { format!("content-length: {}\r\n", body.len()) };
-    format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\n{len}\r\n{body}").into_bytes()
+    let authorization = credential::header();
+    format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\n{authorization}{len}\r\n{body}").into_bytes()
 }
 
 /// The head of a response, as far as it is read.

@@ -2,6 +2,7 @@
 //! latencies. Does not know scenarios, servers or reports.
 
 pub(crate) mod check;
+pub(crate) mod credential;
 pub(crate) mod worker_pool;
 pub(crate) mod workload;
 pub(crate) mod failure;

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use super::credential;
 use super::failure::{Failure, Result};
 use super::scan;
 
@@ -39,8 +40,9 @@ impl Socket {
         let mut tcp = TcpStream::connect(address).await?;
         tcp.set_nodelay(true)?;
         let handshake = format!(
-            "GET /ws?sessionId={id} HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
-             sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+            "GET /ws?sessionId={id} HTTP/1.1\r\nhost: localhost\r\n{}connection: upgrade\r\nupgrade: websocket\r\n\
+             sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+            credential::header()
         );
         tcp.write_all(handshake.as_bytes()).await?;
         let mut socket = Self { tcp, read: Vec::new(), next: 0 };

@@ -3,6 +3,7 @@
 mod audit_drain;
 mod baseline;
 mod deadlines;
+mod flood;
 mod idle_instance;
 mod idle_sockets;
 mod mixed;
@@ -14,7 +15,7 @@ mod fan_out;
 use crate::scenario::Scenario;
 
 /// All of them, in the order in which they are best run.
-pub(crate) const SCENARIOS: [Scenario; 12] = [
+pub(crate) const SCENARIOS: [Scenario; 13] = [
     baseline::SCENARIO,
     switching::SCENARIO,
     fan_out::SESSIONS_1000,
@@ -23,6 +24,7 @@ pub(crate) const SCENARIOS: [Scenario; 12] = [
     fan_out::FAN_OUT_5000,
     deadlines::SCENARIO,
     mixed::SCENARIO,
+    flood::SCENARIO,
     stored::SCENARIO,
     idle_sockets::SCENARIO,
     idle_instance::SCENARIO,
