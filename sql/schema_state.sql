@@ -20,6 +20,7 @@ select
             ('sync_events', 'actor'),
             ('audit_events', 'actor'),
             ('sync_participants', null),
+            ('sync_revocations', null),
             ('audit_events', null),
             ('audit_sessions', null),
             ('v1_sessions', null),

@@ -105,6 +105,8 @@ pub fn run_token(sources: &KeySources, command: TokenCommand, out: &mut impl Wri
                 AuthError::Missing => "there is none".to_owned(),
                 AuthError::Invalid(why) => why,
                 AuthError::Expired => "it has ended".to_owned(),
+                AuthError::Revoked => "it was revoked".to_owned(),
+                AuthError::RevocationsUnknown => "it is not known what was revoked".to_owned(),
                 AuthError::TooMany => "too many were wrong".to_owned(),
                 AuthError::UnknownKey(_) | AuthError::Unavailable(_) => {
                     "the keys of its issuer are at a URL, which only a server reads".to_owned()

@@ -27,6 +27,7 @@ pub mod audit;
 pub mod store;
 pub mod instances;
 pub mod postgres;
+pub mod revocations;
 pub mod sessions;
 pub mod deadlines;
 pub mod problem;

@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use crate::auth::{AuthError, Denied};
 use crate::engine::{Refusal, SessionId};
+use crate::revocations::RevocationRefusal;
 use crate::sessions::Failure;
 use crate::store::StoreError;
 use crate::wire::{self, Details, NotJson, ProblemCode};
@@ -69,6 +70,8 @@ impl Problem {
             }
             AuthError::Unavailable(_) => Self::unavailable("The keys of the token's issuer cannot be read"),
             AuthError::Expired => Self::new(401, "TOKEN_EXPIRED", "The token has ended: get a new one"),
+            AuthError::Revoked => Self::new(401, "TOKEN_REVOKED", "The token was revoked: get a new one"),
+            AuthError::RevocationsUnknown => Self::unavailable("It is not known yet which tokens were revoked"),
             AuthError::TooMany => Self::limited("Too many wrong tokens came from this address", 1),
         }
     }
@@ -85,6 +88,7 @@ impl Problem {
                 "Required: who asks may end the turns of several participants".to_owned(),
             ),
             Denied::Nobody => Self::unauthenticated(&AuthError::Missing),
+            Denied::Revoked => Self::unauthenticated(&AuthError::Revoked),
         }
     }
 
@@ -266,6 +270,18 @@ impl From<StoreError> for Problem {
             StoreError::Unreadable => Self::new(500, "STATE_DESERIALIZATION_ERROR", "The stored state cannot be read"),
             StoreError::Newer => Self::newer(),
             StoreError::Broken | StoreError::Fault => Self::internal(),
+        }
+    }
+}
+
+impl From<RevocationRefusal> for Problem {
+    fn from(refusal: RevocationRefusal) -> Self {
+        match refusal {
+            RevocationRefusal::Over => {
+                Self::invalid_field("until", ProblemCode::TooSmall, "Must be later than now".to_owned())
+            }
+            RevocationRefusal::Full => Self::unavailable("There are as many revocations as there may be"),
+            RevocationRefusal::Store(error) => error.into(),
         }
     }
 }

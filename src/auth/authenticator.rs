@@ -1,13 +1,16 @@
 //! Finds out who somebody is by what they show: a key or a token. Verifies once and remembers; what it remembers ends with the key
-//! set that it was judged by. Does not know how credentials come in, nor what is asked.
+//! set that it was judged by, and is compared with what was revoked since. Does not know how credentials come in, nor what is asked.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::RwLock;
 use tokio::sync::watch;
 
 use crate::client::ClientAddress;
 use crate::clock::Clock;
+use crate::engine::SessionId;
+use crate::wire::{Revocation, RevocationTarget};
 
 use super::api_key::{self, Digest, PREFIX};
 use super::grant::Grant;
@@ -16,21 +19,33 @@ use super::key_set::KeySet;
 use super::provider;
 use super::refusal::AuthError;
 use super::remote_sets::RemoteSets;
+use super::revocation_set::RevocationSet;
 use super::throttle::FailureThrottle;
-use super::token::{self, Instants, VerificationBudget};
+use super::token::{self, Generations, Instants, VerificationBudget};
 use super::token_cache::TokenCache;
 
 /// Finds out who somebody is.
 #[derive(Debug)]
 pub struct Authenticator {
     clock: Clock,
-    keys: RwLock<Arc<KeySet>>,
-    /// Grows when other keys count.
+    keys: RwLock<CountedKeys>,
+    revocations: RwLock<RevocationSet>,
+    /// Without them no token counts.
+    are_revocations_known: AtomicBool,
+    /// Grows when other keys count, or something else is revoked.
     generation: watch::Sender<u64>,
     tokens: TokenCache,
     throttle: FailureThrottle,
     /// Keys that stand elsewhere.
     sets: Option<Arc<RemoteSets>>,
+}
+
+/// The keys that count, and which ones they are.
+#[derive(Clone, Debug)]
+struct CountedKeys {
+    /// Grows when others count.
+    generation: u64,
+    set: Arc<KeySet>,
 }
 
 /// The budget of one address.
@@ -58,7 +73,9 @@ impl Authenticator {
         let (generation, _) = watch::channel(0);
         Self {
             clock,
-            keys: RwLock::new(Arc::new(keys)),
+            keys: RwLock::new(CountedKeys { generation: 0, set: Arc::new(keys) }),
+            revocations: RwLock::default(),
+            are_revocations_known: AtomicBool::new(true),
             generation,
             tokens: TokenCache::default(),
             throttle,
@@ -73,40 +90,64 @@ impl Authenticator {
 
     /// Keys of such sets that are left out.
     pub(super) fn left_out(&self) -> Vec<String> {
-        self.keys.read().left_out.clone()
+        self.keys.read().set.left_out.clone()
     }
 
     /// Other keys count from now on; what was judged by the ones before is judged anew.
     pub fn replace(&self, keys: KeySet) {
-        *self.keys.write() = Arc::new(keys);
+        {
+            let mut counted = self.keys.write();
+            *counted = CountedKeys { generation: counted.generation + 1, set: Arc::new(keys) };
+        }
         self.generation.send_modify(|generation| *generation += 1);
     }
 
     /// Whether other keys are those that count.
     pub(super) fn has_same(&self, keys: &KeySet) -> bool {
-        self.keys.read().is_same(keys)
+        self.keys.read().set.is_same(keys)
     }
 
     /// Who shows `credential`, from an address.
     pub fn identify(&self, credential: &str, address: ClientAddress) -> Result<Arc<Identity>, AuthError> {
-        // Read before the keys: whoever is judged by old ones is judged again.
+        // Read before the keys and revocations: whoever is judged by old ones is judged again.
         let generation = *self.generation.borrow();
-        let keys = Arc::clone(&self.keys.read());
-        let now = self.now();
+        let CountedKeys { generation: keys, set } = self.keys.read().clone();
+        let (judged, now) = (Generations { keys, all: generation }, self.now());
         if credential.starts_with(PREFIX) {
-            return self.identify_key(&keys, generation, credential, now).map(Arc::new);
+            return self.identify_key(&set, judged, credential, now).map(Arc::new);
+        }
+        if !self.are_revocations_known.load(Ordering::Acquire) {
+            return Err(AuthError::RevocationsUnknown);
         }
         if credential.len() > token::TOKEN_LEN_MAX {
             return Err(AuthError::invalid("it is too long"));
         }
         let digest = Digest::of(credential.as_bytes());
-        if let Some(known) = self.tokens.get(&digest).filter(|known| self.is_current(known)) {
-            return Ok(known);
-        }
-        let budget = AddressBudget { throttle: &self.throttle, address, now };
-        let identity = Arc::new(token::identify(&keys, generation, credential, now, &budget)?);
+        let identity = match self.tokens.get(&digest) {
+            Some(known) if self.is_current(&known) => return Ok(known),
+            // Its signature is right: nothing but revocations has changed.
+            Some(known) if known.key_generation == keys && known.is_alive(now.moment) => {
+                Identity { generation, ..Identity::clone(&known) }
+            }
+            Some(_) | None => {
+                let budget = AddressBudget { throttle: &self.throttle, address, now };
+                token::identify(&set, judged, credential, now, &budget)?
+            }
+        };
+        let identity = Arc::new(self.unless_revoked(identity, now)?);
         self.tokens.put(&digest, &identity);
         Ok(identity)
+    }
+
+    /// Somebody who was identified, as far as that is not revoked.
+    fn unless_revoked(&self, identity: Identity, now: Instants) -> Result<Identity, AuthError> {
+        let IdentityName::Subject(subject) = &identity.name else { return Ok(identity) };
+        let revocations = self.revocations.read();
+        if revocations.has(subject, identity.token.as_deref(), identity.issued, now.wall) {
+            return Err(AuthError::Revoked);
+        }
+        let revoked_in = revocations.sessions(subject, identity.issued, now.wall);
+        Ok(Identity { revoked_in, ..identity })
     }
 
     /// The same; waits a little for an issuer's keys that may have changed.
@@ -134,11 +175,67 @@ impl Authenticator {
     }
 
     /// Whether the key still counts that somebody was identified by, whatever became of others.
-    pub fn has_key_of(&self, identity: &Identity) -> bool {
-        self.keys.read().has(&identity.key, self.now().wall)
+    fn has_key_of(&self, identity: &Identity) -> bool {
+        self.keys.read().set.has(&identity.key, self.now().wall)
     }
 
-    /// Tells when other keys count.
+    /// Whether somebody who was identified counts no more in a session: the key is gone, or they are revoked.
+    pub fn is_revoked(&self, identity: &Identity, id: SessionId) -> bool {
+        let IdentityName::Subject(subject) = &identity.name else { return !self.has_key_of(identity) };
+        let (now, revocations) = (self.now().wall, self.revocations.read());
+        let is_revoked = revocations.has(subject, identity.token.as_deref(), identity.issued, now)
+            || revocations.sessions(subject, identity.issued, now).binary_search(&id).is_ok();
+        is_revoked || !self.has_key_of(identity)
+    }
+
+    /// Whether all is known that was revoked: else no token counts.
+    pub fn know_revocations(&self, are_known: bool) {
+        self.are_revocations_known.store(are_known, Ordering::Release);
+    }
+
+    /// Some are revoked from now on, on connections that are open too.
+    pub fn revoke<'r>(&self, revocations: impl IntoIterator<Item = &'r Revocation>) {
+        let now = self.now().wall;
+        let is_new = {
+            let mut set = self.revocations.write();
+            revocations.into_iter().filter(|revocation| set.add(revocation, now)).count() > 0
+        };
+        if is_new {
+            self.generation.send_modify(|generation| *generation += 1);
+        }
+    }
+
+    /// Forgets revocations that are over.
+    pub fn forget_ended_revocations(&self) {
+        let is_any = self.revocations.write().forget_ended(self.now().wall);
+        if is_any {
+            self.generation.send_modify(|generation| *generation += 1);
+        }
+    }
+
+    /// The revocations that are in force.
+    pub fn revocations(&self) -> Vec<Revocation> {
+        self.revocations.read().all()
+    }
+
+    /// The one that there is of such tokens.
+    pub fn revocation_of(&self, target: &RevocationTarget) -> Option<Revocation> {
+        self.revocations.read().find(target)
+    }
+
+    /// What a new one and that come to together; `None` when there are as many as there may be.
+    pub fn joined_revocation(&self, new: &Revocation) -> Option<Revocation> {
+        let revocations = self.revocations.read();
+        revocations.has_room(&new.target).then(|| revocations.joined(new))
+    }
+
+    /// How long a token may live, and for how long it may count after its end, in seconds.
+    pub fn token_lifetime_s(&self) -> (u64, u64) {
+        let keys = self.keys.read();
+        (keys.set.rules.lifetime_max_s, keys.set.rules.leeway_s)
+    }
+
+    /// Tells when other keys count, or something else is revoked.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.generation.subscribe()
     }
@@ -156,7 +253,7 @@ impl Authenticator {
     fn identify_key(
         &self,
         keys: &KeySet,
-        generation: u64,
+        judged: Generations,
         credential: &str,
         now: Instants,
     ) -> Result<Identity, AuthError> {
@@ -179,7 +276,11 @@ impl Authenticator {
             expires: rights.window.not_after.map(|until| now.end(until)),
             ends: rights.window.not_after.map(|until| now.end(until)),
             key: rights.fingerprint,
-            generation,
+            issued: None,
+            token: None,
+            revoked_in: [].into(),
+            key_generation: judged.keys,
+            generation: judged.all,
         })
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::client::ClientId;
 use crate::clock::Moment;
-use crate::engine::Timestamp;
+use crate::engine::{SessionId, Timestamp};
 use crate::wire;
 
 use super::api_key::Digest;
@@ -15,7 +15,7 @@ use super::grant::{Grant, SessionPattern};
 pub(super) type KeyFingerprint = [u8; 32];
 
 /// Somebody who has shown a key, or a token that is signed with one.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
     pub(super) name: IdentityName,
     /// As limits count it.
@@ -32,7 +32,15 @@ pub struct Identity {
     /// When it counts no more, which may be a little later, on the clock that nobody sets: a step of the operating system's ends nothing, and puts nothing off.
     pub(super) ends: Option<Moment>,
     pub(super) key: KeyFingerprint,
-    /// The number of the key set that it was judged by.
+    /// When its token was made, if it is one and says so.
+    pub(super) issued: Option<Timestamp>,
+    /// The name of its token.
+    pub(super) token: Option<Box<str>>,
+    /// Sessions in which it counts no more, in order.
+    pub(super) revoked_in: Box<[SessionId]>,
+    /// Of the keys that it was judged by.
+    pub(super) key_generation: u64,
+    /// Of the keys and revocations that it was judged by.
     pub(super) generation: u64,
 }
 
@@ -94,6 +102,11 @@ impl Identity {
         }
         let ceiling: Vec<_> = self.ceiling.iter().map(ToString::to_string).collect();
         text + &format!("and its key reaches {}\n", ceiling.join(", "))
+    }
+
+    /// Whether it counts no more in a session, as far as was known when it was judged.
+    pub fn is_revoked_in(&self, id: SessionId) -> bool {
+        self.revoked_in.binary_search(&id).is_ok()
     }
 
     /// Whether it has not ended.

@@ -15,6 +15,7 @@ mod permit;
 mod provider;
 mod refusal;
 mod remote_sets;
+mod revocation_set;
 mod throttle;
 mod token;
 mod token_cache;

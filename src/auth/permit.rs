@@ -41,10 +41,15 @@ pub enum Denied {
     MustName,
     /// Nobody asks.
     Nobody,
+    /// Who asks is nobody in this session any more.
+    Revoked,
 }
 
 /// Whether somebody may do something to a session.
 pub fn permit(identity: &Identity, id: SessionId, action: Action<'_>) -> Result<(), Denied> {
+    if identity.is_revoked_in(id) {
+        return Err(Denied::Revoked);
+    }
     let is_in_reach = identity.ceiling.iter().any(|pattern| pattern.matches(id));
     let grants = || identity.grants.iter().filter(|grant| is_in_reach && grant.covers(id));
     let all = grants().fold(Permissions::default(), |all, grant| all | grant.allow);

@@ -12,6 +12,10 @@ pub enum AuthError {
     Invalid(String),
     /// It was right once.
     Expired,
+    /// It was right, and somebody has revoked it.
+    Revoked,
+    /// It is not known yet what was revoked.
+    RevocationsUnknown,
     /// It comes from where too many wrong ones came from: it was not looked at.
     TooMany,
     /// It names a key that its issuer's sets, at these URLs, do not hold: perhaps they do by now.
@@ -29,7 +33,12 @@ impl AuthError {
     pub fn sets(&self) -> &[Arc<str>] {
         match self {
             Self::UnknownKey(urls) | Self::Unavailable(urls) => urls,
-            Self::Missing | Self::Invalid(_) | Self::Expired | Self::TooMany => &[],
+            Self::Missing
+            | Self::Invalid(_)
+            | Self::Expired
+            | Self::Revoked
+            | Self::RevocationsUnknown
+            | Self::TooMany => &[],
         }
     }
 }

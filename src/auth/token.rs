@@ -29,6 +29,13 @@ pub(super) struct Instants {
     pub(super) moment: Moment,
 }
 
+/// By which keys, and by which keys and revocations, somebody is judged.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Generations {
+    pub(super) keys: u64,
+    pub(super) all: u64,
+}
+
 /// Decides whether a signature that is costly to verify is looked at, and is told when it was wrong.
 pub(super) trait VerificationBudget {
     fn may_verify(&self) -> bool;
@@ -38,7 +45,7 @@ pub(super) trait VerificationBudget {
 /// Whom a token is about.
 pub(super) fn identify(
     set: &KeySet,
-    generation: u64,
+    judged: Generations,
     token: &str,
     now: Instants,
     budget: &impl VerificationBudget,
@@ -94,7 +101,11 @@ pub(super) fn identify(
         expires: Some(now.end(expires)),
         ends: Some(now.end(until)),
         key: key.rights.fingerprint,
-        generation,
+        issued: claims.issued_s.map(|seconds| Timestamp::from_ms(seconds.saturating_mul(1_000))),
+        token: claims.id.map(String::into_boxed_str),
+        revoked_in: [].into(),
+        key_generation: judged.keys,
+        generation: judged.all,
     })
 }
 

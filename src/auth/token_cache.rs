@@ -73,6 +73,10 @@ mod tests {
             expires: None,
             ends: None,
             key: [0; 32],
+            issued: None,
+            token: None,
+            revoked_in: [].into(),
+            key_generation: 0,
             generation: 0,
         });
         let digest = |n: usize| Digest::of(&n.to_be_bytes());

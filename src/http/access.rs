@@ -8,11 +8,12 @@ use hyper::header::{AUTHORIZATION, FORWARDED, HeaderMap, HeaderName, ORIGIN, VIA
 use hyper::http::request::Parts;
 use tracing::warn;
 
-use crate::auth::{Action, AuthError, Authenticator, Identity, Permission, permit, permit_any};
+use crate::auth::{Action, AuthError, Authenticator, Denied, Identity, Permission, permit, permit_any};
 use crate::caller::{Authentication, Caller};
 use crate::client::ClientAddress;
 use crate::engine::{SessionId, Uuid};
 use crate::problem::Problem;
+use crate::revocations::Revocations;
 use crate::ws::{Entrance, InvitedClient, UpgradeRequest, WaitingRoom};
 
 use super::hosts::AllowedHosts;
@@ -36,6 +37,8 @@ const OF_PROXIES: [HeaderName; 6] = [
 pub struct AccessOptions {
     /// Who finds out who asks; `None` where nobody is asked.
     pub authenticator: Option<Arc<Authenticator>>,
+    /// What was revoked of tokens; there where somebody is asked.
+    pub revocations: Option<Arc<Revocations>>,
     /// Without it, requests that came through a proxy are refused: it may have let in anybody.
     pub may_be_proxied: bool,
     /// By which names.
@@ -72,6 +75,11 @@ impl Access {
     /// Whether somebody must say who they are.
     pub(super) fn is_closed(&self) -> bool {
         self.options.authenticator.is_some()
+    }
+
+    /// What was revoked.
+    pub(super) fn revocations(&self) -> Option<&Revocations> {
+        self.options.revocations.as_deref()
     }
 
     /// The answer to a client that asks for a WebSocket. A client that can read statuses, since it set a header, is refused by one;
@@ -111,7 +119,11 @@ impl Access {
                 match authenticator.identify_in_time(token, address).await {
                     Ok(identity) => {
                         let caller = Caller::new(address, Authentication::Identified(identity));
-                        let entrance = may_watch(&caller).map_or(Entrance::Forbidden, |()| Entrance::Admitted);
+                        let entrance = match may_watch(&caller) {
+                            Ok(()) => Entrance::Admitted,
+                            Err(Denied::Revoked) => Entrance::Refused(AuthError::Revoked),
+                            Err(Denied::Needs(_) | Denied::MustName | Denied::Nobody) => Entrance::Forbidden,
+                        };
                         Ok((caller, entrance))
                     }
                     Err(error) => Ok((caller.clone(), Entrance::Refused(error))),
@@ -210,14 +222,21 @@ fn bearer(value: &str) -> Option<&str> {
 /// without an id that makes sense is judged by who reads it.
 pub(super) fn permit_route(caller: &Authentication, scope: Scope, id: &str) -> Result<(), Problem> {
     let identity = match caller {
-        Authentication::Open => return Ok(()),
+        Authentication::Open => {
+            return match scope {
+                Scope::Operator(permission) => Err(Problem::denied(Denied::Needs(permission))),
+                Scope::Public | Scope::Identified | Scope::Session(_) | Scope::Server(_) => Ok(()),
+            };
+        }
         Authentication::Identified(identity) => identity,
         Authentication::Refused(_) if scope == Scope::Public => return Ok(()),
         Authentication::Refused(error) => return Err(Problem::unauthenticated(error)),
     };
     let action = match scope {
         Scope::Public | Scope::Identified => return Ok(()),
-        Scope::Server(permission) => return permit_any(identity, permission).map_err(Problem::denied),
+        Scope::Server(permission) | Scope::Operator(permission) => {
+            return permit_any(identity, permission).map_err(Problem::denied);
+        }
         Scope::Session(Permission::Switch) => Action::SomeSwitch,
         Scope::Session(Permission::Patch) => Action::SomePatch,
         Scope::Session(permission) => Action::Use(permission),

@@ -81,6 +81,7 @@ impl Resource {
             return (!id.is_empty()).then_some((Resource::of(first), id));
         }
         let first = match path {
+            "/v1/revocations" => Endpoint::Revoke,
             "/v1/time" => Endpoint::Time,
             "/ws" => Endpoint::WebSocket,
             "/health" => Endpoint::Health,

@@ -9,10 +9,10 @@ use crate::auth::Permission;
 use Endpoint as To;
 use RateLimitClass::{Exempt, PerClient, Probe};
 use RouteMethod::{Delete, Get, Patch, Post, Upgrade};
-use Scope::{Identified, Public, Server, Session};
+use Scope::{Identified, Operator, Public, Server, Session};
 
 /// Every route; those of one path stand together, in the order in which an Allow header lists their methods.
-pub(super) static ROUTES: [Route; 18] = [
+pub(super) static ROUTES: [Route; 19] = [
     Route::new(Post, "/v1/sessions", To::Create, PerClient, Server(Permission::Create)),
     Route::new(Get, "/v1/sessions/{id}", To::Read, PerClient, Session(Permission::Read)),
     Route::new(Patch, "/v1/sessions/{id}", To::Patch, PerClient, Session(Permission::Patch)),
@@ -24,6 +24,7 @@ pub(super) static ROUTES: [Route; 18] = [
     Route::new(Post, "/v1/sessions/{id}/complete", To::Complete, PerClient, Session(Permission::Complete)),
     Route::new(Post, "/v1/sessions/{id}/cancel", To::Cancel, PerClient, Session(Permission::Cancel)),
     Route::new(Get, "/v1/sessions/{id}/events", To::Events, PerClient, Session(Permission::Events)),
+    Route::new(Post, "/v1/revocations", To::Revoke, PerClient, Operator(Permission::Admin)),
     Route::new(Get, "/v1/time", To::Time, PerClient, Identified),
     Route::new(Upgrade, "/ws", To::WebSocket, PerClient, Public),
     Route::new(Get, "/health", To::Health, Probe, Public),
@@ -47,6 +48,7 @@ pub(super) enum Endpoint {
     Complete,
     Cancel,
     Events,
+    Revoke,
     Time,
     WebSocket,
     Health,
@@ -109,6 +111,8 @@ pub(super) enum Scope {
     Session(Permission),
     /// This, anywhere.
     Server(Permission),
+    /// The same, and to be somebody: where nobody is asked, nobody may.
+    Operator(Permission),
 }
 
 /// A path that is served: the rows that share it, named by the first one.

@@ -31,8 +31,7 @@ use super::body::{self, Bodies, UnreadBody};
 use super::compression::Compressor;
 use super::cors::Cors;
 use super::framing;
-use super::handlers::meta;
-use super::handlers::sessions;
+use super::handlers::{meta, revocations, sessions};
 use super::metrics::HttpMetrics;
 use super::peer::Peer;
 use super::request_context::{ConnectionContext, RequestContext};
@@ -252,6 +251,10 @@ impl Service {
             Endpoint::Delete => return sessions::delete(context, all, id, body).await,
             Endpoint::Switch => return sessions::switch(context, all, id, body).await,
             Endpoint::Events => return sessions::events(context, all, &*self.clocks, id).await,
+            Endpoint::Revoke => match self.access.revocations() {
+                Some(revocations) => return revocations::revoke(context, revocations, body).await,
+                None => return Err(Problem::unknown_route()),
+            },
             Endpoint::Time => return meta::time(&*self.clocks).await,
             Endpoint::Health => return Ok(meta::health()),
             Endpoint::Ready => {

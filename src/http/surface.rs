@@ -23,7 +23,8 @@ impl Surface {
             Surface::Whole => true,
             Surface::Clients => resource.scope() != Scope::Server(Permission::Metrics),
             Surface::Operators => {
-                resource.limit() != RateLimitClass::PerClient || resource.scope() == Scope::Server(Permission::Admin)
+                let is_of_admin = resource.scope() == Scope::Operator(Permission::Admin);
+                resource.limit() != RateLimitClass::PerClient || is_of_admin
             }
         }
     }
@@ -61,6 +62,6 @@ mod tests {
         assert_eq!(whole.len(), resources().count());
         assert!(whole.iter().all(|path| clients.contains(path) || operators.contains(path)));
         assert_eq!(whole.iter().filter(|path| !clients.contains(path)).collect::<Vec<_>>(), [&"/metrics"]);
-        assert_eq!(operators, ["/health", "/ready", "/metrics", "/api-docs.json", "/api-docs"]);
+        assert_eq!(operators, ["/v1/revocations", "/health", "/ready", "/metrics", "/api-docs.json", "/api-docs"]);
     }
 }

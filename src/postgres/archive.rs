@@ -43,14 +43,14 @@ const FETCH_MAX: usize = 64;
 /// The archive in PostgreSQL. Its threads end when it is dropped.
 pub struct PostgresArchive {
     lookups: Sender<ArchiveQuery>,
-    pages: Sender<ArchiveQuery>,
+    pub(super) pages: Sender<ArchiveQuery>,
 }
 
 /// A query, which sends its result to the caller.
-type ArchiveQuery = Box<dyn FnOnce(&mut ArchiveWorker) + Send>;
+pub(super) type ArchiveQuery = Box<dyn FnOnce(&mut ArchiveWorker) + Send>;
 
 /// One thread and its connection.
-struct ArchiveWorker {
+pub(super) struct ArchiveWorker {
     server: Arc<PostgresServer>,
     connection: Option<PostgresConnection>,
     /// Whether the connection is opened before it is needed, and stays open.
@@ -79,7 +79,7 @@ impl PostgresArchive {
     }
 
     /// Sends a query over one of the queues.
-    fn ask<T: Send + 'static>(
+    pub(super) fn ask<T: Send + 'static>(
         queue: &Sender<ArchiveQuery>,
         ask: impl AsyncFn(&mut Client) -> Result<T, Error> + Send + 'static,
     ) -> StoreFuture<'static, T> {

@@ -10,9 +10,10 @@ use super::connection::{PostgresConnection, PostgresError, described};
 use super::server::PostgresServer;
 
 /// In order; a name begins with its number.
-const MIGRATIONS: [(&str, &str); 2] = [
+const MIGRATIONS: [(&str, &str); 3] = [
     ("0001_schema", include_str!("../../sql/0001_schema.sql")),
     ("0002_bytes", include_str!("../../sql/0002_bytes.sql")),
+    ("0003_revocations", include_str!("../../sql/0003_revocations.sql")),
 ];
 
 /// What makes the tables of version 1 those of the first migration.

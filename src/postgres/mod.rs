@@ -9,6 +9,7 @@ mod identity;
 mod migrations;
 mod migrator;
 mod retention;
+mod revocations;
 mod row_batch;
 mod server;
 mod sink;

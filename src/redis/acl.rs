@@ -67,6 +67,9 @@ fn every_command(keyspace: &Keyspace, partition: Partition, is_of_cluster: bool)
     commands.cmd("SETEX").arg(&instance).arg(1).arg("").cmd("MGET").arg(&instance);
     commands.cmd("ZADD").arg(&instances).arg(0).arg("").cmd("ZRANGE").arg(&instances).arg(0).arg(0);
     commands.cmd("ZREM").arg(&instances).arg("");
+    let (revoked, count) = (keyspace.revoked(), keyspace.revocation_count());
+    commands.cmd("ZADD").arg(&revoked).arg(0).arg("").cmd("ZRANGE").arg(&revoked).arg(0).arg(0);
+    commands.cmd("ZREM").arg(&revoked).arg("").cmd("GET").arg(&count).cmd("INCR").arg(&count);
     let lists =
         [queue(QueueKey::Wait), queue(QueueKey::Dead), queue(QueueKey::Done), keyspace.batch(partition, "name")];
     for list in &lists {
@@ -96,7 +99,13 @@ fn every_command(keyspace: &Keyspace, partition: Partition, is_of_cluster: bool)
     commands.cmd("INCRBY").arg(&bytes).arg(1).cmd("DECRBY").arg(&bytes).arg(1).cmd("DEL").arg(&bytes);
     let (subscribe, unsubscribe) =
         if is_of_cluster { ("SSUBSCRIBE", "SUNSUBSCRIBE") } else { ("SUBSCRIBE", "UNSUBSCRIBE") };
-    for channel in [keyspace.updates_channel(), keyspace.session_channel(id), keyspace.probe_channel(0)] {
+    let channels = [
+        keyspace.updates_channel(),
+        keyspace.session_channel(id),
+        keyspace.probe_channel(0),
+        keyspace.revocations_channel(),
+    ];
+    for channel in channels {
         commands.cmd(keyspace.publish()).arg(&channel).arg("");
         commands.cmd(subscribe).arg(&channel).cmd(unsubscribe).arg(&channel);
     }

@@ -159,6 +159,21 @@ impl Keyspace {
         self.name("instances", self.shard, &[])
     }
 
+    /// What was revoked (sorted set: revocation -> its end in ms).
+    pub fn revoked(&self) -> String {
+        self.name("revoked", self.shard, &[])
+    }
+
+    /// How often something was revoked (integer): without it nothing was, or all of it is lost.
+    pub fn revocation_count(&self) -> String {
+        self.name("revocations", self.shard, &[])
+    }
+
+    /// The channel that carries what is revoked.
+    pub fn revocations_channel(&self) -> String {
+        self.name("revocations", self.shard, &[])
+    }
+
     /// The switches of a session in this window (integer with a TTL): those of a participant who ends their own turns
     /// alone, or those that are nobody's own.
     pub fn switch_limit(&self, id: SessionId, participant: Option<ParticipantId>) -> String {

@@ -36,7 +36,12 @@ pub async fn preflight(connection: &mut RedisConnection, keyspace: &Keyspace) ->
     }
     let mut commands = Pipeline::new();
     commands.cmd("INFO").arg("memory").arg("persistence");
-    let ours = [(keyspace.partition_count(), "string"), (keyspace.instances(), "zset")];
+    let ours = [
+        (keyspace.partition_count(), "string"),
+        (keyspace.instances(), "zset"),
+        (keyspace.revoked(), "zset"),
+        (keyspace.revocation_count(), "string"),
+    ];
     for (key, _) in &ours {
         commands.cmd("TYPE").arg(key);
     }

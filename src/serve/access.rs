@@ -6,14 +6,17 @@ use std::time::Duration;
 
 use tracing::warn;
 
-use crate::auth::{KeyKeeper, RemoteSets};
+use crate::auth::{Authenticator, KeyKeeper, RemoteSets};
 use crate::config::{AccessMode, Address, Config};
 use crate::http::AccessOptions;
 use crate::readiness::Finding;
+use crate::revocations::{RevocationStores, Revocations};
 use crate::supervision::Task;
 
 use super::wiring::Wiring;
 
+/// How long a start waits for what was revoked.
+const LEARN_PATIENCE: Duration = Duration::from_secs(1);
 /// How often keys are read again.
 const LOOK_PERIOD: Duration = Duration::from_secs(5);
 
@@ -30,12 +33,13 @@ impl WiredAccess {
 }
 
 impl Wiring<'_> {
-    /// Reads the keys, if there are any.
-    pub(super) fn access(&mut self) -> io::Result<WiredAccess> {
+    /// Reads the keys, if there are any, and what was revoked of their tokens.
+    pub(super) async fn access(&mut self, stores: RevocationStores) -> io::Result<WiredAccess> {
         let failures = KeyKeeper::register_failures(&mut self.registry);
         let settings = &self.config.access;
         let mut options = AccessOptions {
             authenticator: None,
+            revocations: None,
             may_be_proxied: true,
             hosts: settings.hosts.clone(),
             operator_hosts: settings.operator_hosts.clone(),
@@ -61,8 +65,33 @@ impl Wiring<'_> {
         let read = Arc::clone(&keeper);
         self.tasks.spawn(self.supervisor.keep(Task::auxiliary("key sets"), move || keep_sets(Arc::clone(&read))));
         options.authenticator = Some(Arc::clone(keeper.authenticator()));
+        options.revocations = Some(self.revocations(keeper.authenticator(), stores).await?);
         Ok(WiredAccess { options, keeper: Some(keeper) })
     }
+
+    /// What was revoked, and the task that learns of it.
+    async fn revocations(
+        &mut self,
+        authenticator: &Arc<Authenticator>,
+        stores: RevocationStores,
+    ) -> io::Result<Arc<Revocations>> {
+        let revocations = Arc::new(Revocations::new(Arc::clone(authenticator), stores));
+        // Redis may be away, and is waited for by the task.
+        let is_needed = self.config.redis.is_none();
+        match tokio::time::timeout(LEARN_PATIENCE, revocations.learn()).await {
+            Ok(Err(_)) | Err(_) if is_needed => return Err(io::Error::other("what was revoked cannot be read")),
+            Ok(Ok(()) | Err(_)) | Err(_) => {}
+        }
+        let asked = Arc::clone(&revocations);
+        self.readiness.add("revocations", move || asked.trouble());
+        let kept = Arc::clone(&revocations);
+        self.tasks.spawn(self.supervisor.keep(Task::auxiliary("revocations"), move || keep(Arc::clone(&kept))));
+        Ok(revocations)
+    }
+}
+
+async fn keep(revocations: Arc<Revocations>) {
+    revocations.keep().await;
 }
 
 /// What is said of who may ask where the server says that it listens.

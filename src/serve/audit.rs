@@ -10,7 +10,7 @@ use crate::postgres::{self, PostgresArchive, PostgresServer, PostgresSink, Schem
 use crate::readiness::Finding;
 use crate::redis::{Keyspace, RedisServer, WakeUp};
 use crate::runtime;
-use crate::store::Archive;
+use crate::store::{Archive, RevocationStore};
 use crate::supervision::{Panicked, Supervisor, Task};
 
 use super::wiring::Wiring;
@@ -20,6 +20,8 @@ use super::wiring::Wiring;
 pub(super) struct WiredAudit {
     /// Where changes are read back.
     pub(super) archive: Option<Arc<dyn Archive>>,
+    /// Where what is revoked is kept, beside Redis.
+    pub(super) revocations: Option<Arc<dyn RevocationStore>>,
     pub(super) consumer: Option<AuditConsumer>,
 }
 
@@ -52,13 +54,18 @@ impl Wiring<'_> {
         let sinks = Sinks::new(audit.threads, || Box::new(PostgresSink::new(database.clone())));
         let consumer = Consumer::new(&self.clock, queues, sinks, audit.queue_bytes_max / 5, &metrics)?;
         let health = consumer.health();
-        let archive: Arc<dyn Archive> = Arc::new(PostgresArchive::start(database, &self.supervisor)?);
+        let archive = Arc::new(PostgresArchive::start(database, &self.supervisor)?);
+        let revocations = Arc::clone(&archive);
         let (known, writers) = (tables.clone(), health.clone());
         let away = Arc::new(move || known.degraded().or_else(|| writers.unavailable()));
         let is_away = Arc::clone(&away);
         self.registry.register_collector(Box::new(AwayCollector::new(move || is_away().is_some())));
         self.readiness.add("audit", move || away().into_iter().chain(health.degraded()).map(Finding::Degraded));
-        Ok(WiredAudit { archive: Some(archive), consumer: Some(AuditConsumer { consumer, tables }) })
+        Ok(WiredAudit {
+            archive: Some(archive),
+            revocations: Some(revocations),
+            consumer: Some(AuditConsumer { consumer, tables }),
+        })
     }
 }
 

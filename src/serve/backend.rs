@@ -9,8 +9,10 @@ use crate::memory_limit;
 use crate::redis::{Keyspace, RedisServer, WakeUp};
 use crate::store::file::DataDir;
 use crate::store::memory::{self, Memory};
-use crate::store::redis::{CommitPolicy, QueueBudget, RecordFormat, RecordPolicy, RedisStore, StoreLocation};
-use crate::store::{Backend, Listener, Metrics};
+use crate::store::redis::{
+    CommitPolicy, QueueBudget, RecordFormat, RecordPolicy, RedisRevocations, RedisStore, StoreLocation,
+};
+use crate::store::{Backend, Listener, Metrics, RevocationStore};
 use crate::ws::Hub;
 
 use super::wiring::Wiring;
@@ -28,6 +30,22 @@ pub(super) struct WiredBackend {
 }
 
 impl Wiring<'_> {
+    /// Where it is kept what was revoked, as far as it outlives the process.
+    pub(super) fn revocation_store(
+        &self,
+        data: Option<&DataDir>,
+        server: Option<&RedisServer>,
+    ) -> Option<Arc<dyn RevocationStore>> {
+        match (&self.config.redis, server, data) {
+            (Some(redis), Some(server), _) => {
+                let keyspace = Keyspace::new(&redis.prefix, redis.partitions);
+                Some(Arc::new(RedisRevocations::new(server, &keyspace)))
+            }
+            (_, _, Some(data)) => Some(data.revocations()),
+            (_, _, None) => None,
+        }
+    }
+
     /// The data directory, if there is one.
     pub(super) fn data_dir(&self, metrics: &Metrics) -> io::Result<Option<DataDir>> {
         let Some(path) = &self.config.data_dir else { return Ok(None) };

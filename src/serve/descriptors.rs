@@ -9,6 +9,8 @@ use crate::http;
 const DESCRIPTORS: u64 = 24;
 /// Connections that a partition may have with Redis: who commits, reads, hears, sweeps, and takes what is audited.
 const DESCRIPTORS_OF_PARTITION: u64 = 8;
+/// Connections that tell and hear what is revoked.
+const DESCRIPTORS_OF_REVOCATIONS: u64 = 2;
 /// Connections that read the audit back.
 const DESCRIPTORS_OF_ARCHIVE: u64 = 6;
 
@@ -20,7 +22,9 @@ pub(super) fn fitting(
     config: &Config,
 ) -> http::ConnectionLimits {
     let Some(descriptors) = descriptors else { return limits };
-    let redis = config.redis.as_ref().map_or(0, |redis| DESCRIPTORS_OF_PARTITION * u64::from(redis.partitions));
+    let redis = config.redis.as_ref();
+    let redis =
+        redis.map_or(0, |redis| DESCRIPTORS_OF_PARTITION * u64::from(redis.partitions) + DESCRIPTORS_OF_REVOCATIONS);
     let database = config.audit.as_ref().map_or(0, |audit| audit.threads as u64 + DESCRIPTORS_OF_ARCHIVE);
     // And their listener.
     let operators = u64::from(operator_limits.connections_max) + u64::from(operator_limits.reserve) + 1;

@@ -19,6 +19,7 @@ use tracing::info;
 use crate::config::{Address, Config};
 use crate::http;
 use crate::process;
+use crate::revocations::RevocationStores;
 use crate::shutdown;
 use crate::ws::Hub;
 
@@ -62,13 +63,16 @@ pub async fn start(config: Config) -> Result<RunningServer, StartError> {
     let backend = wiring.backend(&hub, &store_metrics, data.as_ref(), redis.as_ref()).map_err(StartError::Store)?;
     let WiredBackend { store, wake_ups, record_format } = backend;
     wiring.join_instances(redis.as_ref(), &address, record_format).map_err(StartError::Store)?;
-    let WiredAudit { archive, consumer } = wiring.audit(redis, wake_ups).map_err(StartError::Store)?;
+    let revocations = wiring.revocation_store(data.as_ref(), redis.as_ref());
+    let WiredAudit { archive, consumer, revocations: archived } =
+        wiring.audit(redis, wake_ups).map_err(StartError::Store)?;
     wiring.report_tasks();
     wiring.keep_time();
     wiring.keep_data_dir(data.as_ref());
     let archive = archive.or_else(|| data.as_ref().map(|data| data.archive()));
 
-    let WiredAccess { options: access, keeper } = wiring.access().map_err(StartError::Store)?;
+    let stores = RevocationStores { store: revocations, archive: archived };
+    let WiredAccess { options: access, keeper } = wiring.access(stores).await.map_err(StartError::Store)?;
     let sessions = wiring.sessions(&store, archive, &store_metrics);
     let context = wiring.websockets(&sessions, &store, &hub, &access);
     wiring.fire_deadlines(sessions, &store);

@@ -20,9 +20,9 @@ pub use arrival::{Arrival, Arrivals};
 pub use budget::{BytesBudget, HeldBytes};
 pub use contract::{
     Archive, ArchivedChange, ArchivedChanges, ArchivedState, Backend, BoxFuture, CommandKey, CommandOrigin, Commit,
-    CommitOutcome, Committed, Deadlines, Decision, DecisionContext, Listener, Mutation, PageLimit, PartitionClocks,
-    PendingAudit, REFUSALS, RateLimit, RateLimitStatus, RateLimiter, Read, Repetition, SessionStore, StoreError,
-    StoreFuture, Subscribed, Subscription, Update, Verdict,
+    CommitOutcome, Committed, Deadlines, Decision, DecisionContext, KeptRevocations, Listener, Mutation, PageLimit,
+    PartitionClocks, PendingAudit, REFUSALS, RateLimit, RateLimitStatus, RateLimiter, Read, Repetition,
+    RevocationStore, SessionStore, StoreError, StoreFuture, Subscribed, Subscription, Update, Verdict,
 };
 pub use countdown::Countdown;
 pub use durability::{Durability, DurabilityTicket, DurableChange, Volatile};

@@ -13,7 +13,7 @@ use super::members::{Malformed, Members, plain_text, texts};
 use super::validation::ProblemCode;
 
 /// The longest subject and the longest name of a token or a key, in characters.
-const NAME_LEN_MAX: usize = 128;
+pub(super) const NAME_LEN_MAX: usize = 128;
 const GRANTS_MAX: usize = 64;
 /// Session entries of all grants of a token.
 const SESSIONS_MAX: usize = 256;

@@ -259,7 +259,7 @@ fn boolean(value: Raw<'_>) -> FieldResult<bool> {
 }
 
 /// Seconds since 1970, or the text of an instant in UTC.
-fn instant(value: Raw<'_>) -> FieldResult<Timestamp> {
+pub(super) fn instant(value: Raw<'_>) -> FieldResult<Timestamp> {
     if json_values::kind(value) == "number" {
         return seconds(value).map(|seconds| Timestamp::from_ms(seconds.saturating_mul(1_000)));
     }

@@ -72,6 +72,11 @@ impl<'a> Members<'a> {
         Some(self.0.swap_remove(place).1)
     }
 
+    /// The names of those.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(name, _)| &**name)
+    }
+
     /// Nothing is left that nobody asked for.
     pub(super) fn end(self) -> Result<(), Malformed> {
         match self.0.first() {

@@ -28,6 +28,7 @@ mod query;
 mod record_format;
 mod request;
 mod response;
+mod revocation;
 mod scan;
 mod server_message;
 mod state;
@@ -71,6 +72,9 @@ pub use record_format::{
 pub use request::{PatchRequest, SwitchRequest, create, create_with, patch, session_id, switch};
 pub use response::{
     BodyPieces, Details, degraded, error, http_error, not_ready, ready, session, status_only, switched, time,
+};
+pub use revocation::{
+    Revocation, RevocationRequest, RevocationTarget, read_revocation, revocation_request, revocation_text, revoked,
 };
 pub use server_message::{
     authenticated, connected, deleted, expired, invalid_message, lapsed, message_error, pong, result_data,

@@ -48,7 +48,7 @@ pub(super) async fn admit(
                 said = timeout(PATIENCE, first_message(socket)) => said.unwrap_or(Err(NOT_AUTHENTICATED))?,
             };
             let caller = identify(&said, &caller, context).await?;
-            caller.permit(id, Action::Use(Permission::Watch)).map_err(|_| FORBIDDEN)?;
+            caller.permit(id, Action::Use(Permission::Watch))?;
             Ok(AdmittedClient { caller, has_said_it: true })
         }
     }

@@ -131,7 +131,7 @@ impl<'c> ClientReader<'c> {
     /// Who the client is, where that can change.
     fn identity_watch(&self) -> Option<IdentityWatch> {
         let identity = self.answers.caller.lock().identity().cloned()?;
-        Some(IdentityWatch::new(self.context.authenticator.as_ref()?, identity))
+        Some(IdentityWatch::new(self.context.authenticator.as_ref()?, identity, self.answers.id))
     }
 
     async fn handle(&mut self, message: Message, identity: &mut Option<IdentityWatch>) -> Result<(), CloseReason> {
@@ -179,7 +179,13 @@ impl<'c> ClientReader<'c> {
             return Ok(wire::authenticated(None, self.answers.now().await));
         };
         let address = self.answers.caller.lock().address();
-        match authenticator.identify_in_time(token, address).await {
+        let id = self.answers.id;
+        let identified = authenticator.identify_in_time(token, address).await;
+        let identified = match identified {
+            Ok(identity) if identity.is_revoked_in(id) => Err(AuthError::Revoked),
+            Ok(_) | Err(_) => identified,
+        };
+        match identified {
             Ok(renewed) if self.answers.renew(&renewed) => {
                 if let Some(watch) = watch {
                     watch.renew(renewed);
@@ -187,7 +193,7 @@ impl<'c> ClientReader<'c> {
                 Ok(wire::authenticated(self.answers.expires_at(), self.answers.now().await))
             }
             Ok(_) => Err(FORBIDDEN),
-            Err(error @ (AuthError::TooMany | AuthError::Unavailable(_))) => {
+            Err(error @ (AuthError::TooMany | AuthError::Unavailable(_) | AuthError::RevocationsUnknown)) => {
                 let problem = Problem::unauthenticated(&error);
                 Ok(wire::message_error(problem.code, &problem.message))
             }

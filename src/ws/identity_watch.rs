@@ -8,6 +8,7 @@ use tokio::sync::watch;
 
 use crate::auth::{Authenticator, Identity};
 use crate::clock::Moment;
+use crate::engine::SessionId;
 
 /// How long before the end a client is told, at most.
 const NOTICE_MAX: Duration = Duration::from_secs(30);
@@ -23,7 +24,7 @@ pub(super) enum IdentityEvent {
     Expiring,
     /// It has ended.
     Expired,
-    /// Its key counts no more.
+    /// It counts no more here: its key is gone, or it was revoked.
     Revoked,
 }
 
@@ -32,12 +33,14 @@ pub(super) struct IdentityWatch {
     authenticator: Arc<Authenticator>,
     changes: watch::Receiver<u64>,
     identity: Arc<Identity>,
+    /// Where the client is.
+    session: SessionId,
     /// When to tell that it ends soon.
     notice_at: Option<Moment>,
 }
 
 impl IdentityWatch {
-    pub(super) fn new(authenticator: &Arc<Authenticator>, identity: Arc<Identity>) -> Self {
+    pub(super) fn new(authenticator: &Arc<Authenticator>, identity: Arc<Identity>, session: SessionId) -> Self {
         let mut changes = authenticator.changes();
         // What has changed since the client was identified is looked at, too.
         changes.mark_changed();
@@ -46,12 +49,12 @@ impl IdentityWatch {
             let left = expires.since(now);
             now + (left - (left / NOTICE_PARTS).min(NOTICE_MAX))
         });
-        Self { authenticator: Arc::clone(authenticator), changes, identity, notice_at }
+        Self { authenticator: Arc::clone(authenticator), changes, identity, session, notice_at }
     }
 
     /// The client is somebody anew.
     pub(super) fn renew(&mut self, identity: Arc<Identity>) {
-        *self = Self::new(&self.authenticator, identity);
+        *self = Self::new(&self.authenticator, identity, self.session);
     }
 
     /// Waits for what becomes of it next.
@@ -75,7 +78,7 @@ impl IdentityWatch {
             tokio::select! {
                 biased;
                 changed = self.changes.changed() => {
-                    if changed.is_ok() && !self.authenticator.has_key_of(&self.identity) {
+                    if changed.is_ok() && self.authenticator.is_revoked(&self.identity, self.session) {
                         return IdentityEvent::Revoked;
                     }
                 }

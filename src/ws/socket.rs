@@ -13,7 +13,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message};
 
-use crate::auth::AuthError;
+use crate::auth::{AuthError, Denied};
 
 use super::outbox::Outbox;
 use super::shared_writer::SharedStream;
@@ -61,7 +61,17 @@ impl From<AuthError> for CloseReason {
         match error {
             AuthError::Missing | AuthError::Invalid(_) | AuthError::UnknownKey(_) => NOT_AUTHENTICATED,
             AuthError::Expired => TOKEN_EXPIRED,
-            AuthError::TooMany | AuthError::Unavailable(_) => TRY_AGAIN,
+            AuthError::Revoked => TOKEN_REVOKED,
+            AuthError::TooMany | AuthError::Unavailable(_) | AuthError::RevocationsUnknown => TRY_AGAIN,
+        }
+    }
+}
+
+impl From<Denied> for CloseReason {
+    fn from(denied: Denied) -> Self {
+        match denied {
+            Denied::Revoked => TOKEN_REVOKED,
+            Denied::Needs(_) | Denied::MustName | Denied::Nobody => FORBIDDEN,
         }
     }
 }

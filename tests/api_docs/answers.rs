@@ -10,7 +10,7 @@ use tokio_tungstenite::tungstenite::Message;
 use test_support::http::{Answer, Connection};
 use test_support::server::Server;
 use test_support::sessions::{id, participant, two_players};
-use test_support::tokens::{Signer, claims};
+use test_support::tokens::{Signer, api_key, claims};
 use test_support::ws::Client;
 
 use super::schema::{faults, resolve};
@@ -263,7 +263,8 @@ async fn of_a_token() -> [Value; 3] {
 /// What strangers are told, where it is asked who they are and where not.
 async fn of_who_may_not(reader: &mut Reader) {
     let signer = Signer::hs256(7);
-    let closed = Server::start_with(&[("TOKEN_SECRET", &signer.secret())]).await;
+    let (key, _) = api_key("backend");
+    let closed = Server::start_with(&[("TOKEN_SECRET", &signer.secret()), ("API_KEY", &key)]).await;
     let token =
         |expires_s: u64| format!("Bearer {}", signer.token("token-secret", &claims("a", expires_s, &json!([]))));
     let now_s = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is later").as_secs();
@@ -274,6 +275,13 @@ async fn of_who_may_not(reader: &mut Reader) {
             reader.ask_with(method, path, &id(1), &[("authorization", authorization)], "").await;
         }
     }
+    let bearer = format!("Bearer {key}");
+    for body in [r#"{"sub":"a"}"#, r#"{"jti":"b","until":9999999999}"#, "{}", "{"] {
+        reader.http = closed.connect().await;
+        reader.ask_with("POST", "/v1/revocations", "", &[("authorization", &bearer)], body).await;
+    }
+    reader.http = closed.connect().await;
+    reader.ask_with("GET", SESSION, &id(1), &[("authorization", &empty)], "").await;
     let open = Server::start_with(&[("ALLOWED_HOSTS", "test"), ("CORS_ORIGIN", "auto")]).await;
     for header in [("origin", "https://evil.com"), ("x-real-ip", "192.0.2.1")] {
         reader.http = open.connect().await;

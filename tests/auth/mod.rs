@@ -13,6 +13,7 @@ mod listener;
 mod operators;
 mod reload;
 mod rest;
+mod revocations;
 mod secrets;
 mod start;
 mod switch_own;

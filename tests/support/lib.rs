@@ -30,6 +30,8 @@ pub mod http;
 #[cfg(feature = "server")]
 pub mod issuer;
 #[cfg(feature = "server")]
+pub mod keys;
+#[cfg(feature = "server")]
 pub mod life;
 #[cfg(feature = "server")]
 pub mod metrics;

@@ -42,6 +42,10 @@ fn identity(ceiling: &str, grants: &[Grant]) -> Identity {
         expires: None,
         ends: None,
         key: [0; 32],
+        issued: None,
+        token: None,
+        revoked_in: [].into(),
+        key_generation: 0,
         generation: 0,
     }
 }

@@ -3,4 +3,5 @@
 pub(super) mod meta;
 pub(super) mod handling;
 pub(super) mod precondition;
+pub(super) mod revocations;
 pub(super) mod sessions;

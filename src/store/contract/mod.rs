@@ -56,6 +56,7 @@ mod error;
 mod origin;
 mod partition_clocks;
 mod rate_limiter;
+mod revocation_store;
 mod session_store;
 mod subscription;
 
@@ -70,5 +71,6 @@ pub use origin::{CommandKey, CommandOrigin, Repetition};
 pub use partition_clocks::PartitionClocks;
 pub(in crate::store) use rate_limiter::SwitchCounter;
 pub use rate_limiter::{REFUSALS, RateLimit, RateLimitStatus, RateLimiter};
+pub use revocation_store::{KeptRevocations, RevocationStore};
 pub use session_store::{PendingAudit, Read, SessionStore};
 pub use subscription::{Listener, Subscribed, Subscription, Update};

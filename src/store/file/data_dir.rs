@@ -11,13 +11,14 @@ use crate::clock::Clock;
 use crate::engine::Timestamp;
 use crate::supervision::Supervisor;
 
-use crate::store::contract::Archive;
+use crate::store::contract::{Archive, RevocationStore};
 use crate::store::metrics::Metrics;
 
 use super::archive::RedbArchive;
 use super::files::{DATABASE, LOCK, at_path};
 use super::journal::Journal;
 use super::journaled::Journaled;
+use super::revocations::RedbRevocations;
 use super::tables::{OldChanges, RestoredSession, Tables};
 use super::timeline::Timeline;
 use super::{backup, journal_writer};
@@ -56,6 +57,12 @@ impl DataDir {
     pub fn archive(&self) -> Arc<dyn Archive> {
         let (tables, journal) = (Arc::clone(&self.tables), Arc::clone(&self.journal));
         Arc::new(RedbArchive::new(tables, journal, self.supervisor.clone()))
+    }
+
+    /// What was revoked.
+    pub fn revocations(&self) -> Arc<dyn RevocationStore> {
+        let (tables, journal) = (Arc::clone(&self.tables), Arc::clone(&self.journal));
+        Arc::new(RedbRevocations::new(tables, journal, self.supervisor.clone()))
     }
 
     /// Removes history from before `limit`: all of sessions that are not stored any more, and of others what lies before their

@@ -14,6 +14,7 @@ use crate::runtime::time;
 use crate::store::contract::StoreError;
 use crate::store::durability::{DurabilityTicket, DurableChange};
 use crate::store::metrics::Metrics;
+use crate::wire::Revocation;
 
 use super::tables::{ChangeKey, Fault};
 
@@ -67,6 +68,8 @@ pub(super) enum JournalEntry {
     Forget(SessionId),
     Erase(SessionId),
     Remove(Vec<ChangeKey>),
+    /// What is revoked, and what is not any more.
+    Revoke(Vec<Revocation>, Vec<Revocation>),
     /// Only waits for the entries before it.
     Barrier,
 }
@@ -115,6 +118,16 @@ impl Journal {
     pub(super) fn remove(&self, keys: Vec<ChangeKey>) -> Result<DurabilityTicket, StoreError> {
         let bytes = ENTRY_BYTES + keys.len() * size_of::<ChangeKey>();
         self.push(JournalEntry::Remove(keys), bytes).map(|(_, ticket)| ticket)
+    }
+
+    /// Enters what is revoked, and what is not any more; returns a ticket.
+    pub(super) fn revoke(
+        &self,
+        revoked: Vec<Revocation>,
+        over: Vec<Revocation>,
+    ) -> Result<DurabilityTicket, StoreError> {
+        let bytes = ENTRY_BYTES * (1 + revoked.len() + over.len());
+        self.push(JournalEntry::Revoke(revoked, over), bytes).map(|(_, ticket)| ticket)
     }
 
     /// Waits for a ticket, as long as an answer may take; returns whether it was honoured. It may yet be.

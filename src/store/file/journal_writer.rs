@@ -92,6 +92,7 @@ impl JournalWriter {
                 JournalEntry::Forget(id) => Some(WriteOp::Forget(*id)),
                 JournalEntry::Erase(id) => Some(WriteOp::Erase(*id)),
                 JournalEntry::Remove(keys) => Some(WriteOp::Remove(keys)),
+                JournalEntry::Revoke(revoked, over) => Some(WriteOp::Revoke(revoked, over)),
                 JournalEntry::Barrier => None,
             })
             .collect();

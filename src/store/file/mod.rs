@@ -8,6 +8,7 @@ mod files;
 mod journal;
 mod journal_writer;
 mod journaled;
+mod revocations;
 mod tables;
 mod timeline;
 

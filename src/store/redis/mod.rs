@@ -10,6 +10,7 @@ mod limits;
 mod read;
 mod record_policy;
 mod replies;
+mod revocations;
 mod shard;
 mod shard_tasks;
 mod subscriptions;
@@ -39,6 +40,7 @@ pub use commit::{CommitPolicy, QueueBudget};
 pub use connection::StoreLocation;
 use health::DEGRADATIONS;
 pub use record_policy::{RecordFormat, RecordPolicy};
+pub use revocations::RedisRevocations;
 use shard::RedisShard;
 
 /// Different causes of one kind that are named at most.

@@ -33,6 +33,7 @@ mod outage;
 mod privileges;
 mod queue;
 mod recovery;
+mod revocations;
 mod rig;
 mod room;
 mod rows;

@@ -208,11 +208,27 @@ impl Rig {
         }
     }
 
-    /// An instance that is ready.
-    pub(super) async fn instance(&self, settings: &[(&str, &str)]) -> Program {
+    /// How much is revoked in Redis.
+    pub(super) fn revoked(&self) -> u64 {
+        let keyspace = self.keyspace();
+        let first = keyspace.all().next().expect("there is one");
+        let key = match &self.keeper {
+            Keeper::One(_) => keyspace.revoked(),
+            Keeper::Many(_) => keyspace.shard(first).revoked(),
+        };
+        redis::cmd("ZCARD").arg(key).query(&mut self.connect(first)).expect("it answers")
+    }
+
+    /// An instance that listens.
+    pub(super) fn begun(&self, settings: &[(&str, &str)]) -> Program {
         let own = self.settings();
         let own: Vec<_> = own.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        let program = Program::start(&[&own[..], settings].concat());
+        Program::start(&[&own[..], settings].concat())
+    }
+
+    /// An instance that is ready.
+    pub(super) async fn instance(&self, settings: &[(&str, &str)]) -> Program {
+        let program = self.begun(settings);
         let mut client = Connection::open(program.address).await;
         wait::until("the instance is ready", async || client.ask("GET", "/ready", "").await.status == 200).await;
         program

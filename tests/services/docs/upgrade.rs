@@ -46,7 +46,10 @@ fn a_database_of_version_1_is_put_back_as_it_was() {
         if round == 0 {
             shell.run(&find(PAGE, "pg_dump"));
         }
-        assert_eq!(shell.run("synckairos migrate").trim(), "applied: version_1, 0001_schema, 0002_bytes");
+        assert_eq!(
+            shell.run("synckairos migrate").trim(),
+            "applied: version_1, 0001_schema, 0002_bytes, 0003_revocations"
+        );
         assert_ne!(contents(&shell), before);
         shell.run(&find(PAGE, "dropdb"));
         assert_eq!(contents(&shell), before, "every row, type and default is as it was");

@@ -7,7 +7,7 @@ use test_support::postgres::Database;
 use super::{migrated, rows, server, write};
 use test_support::life::Life;
 
-const ALL: [&str; 2] = ["0001_schema", "0002_bytes"];
+const ALL: [&str; 3] = ["0001_schema", "0002_bytes", "0003_revocations"];
 
 #[test]
 fn what_is_applied_is_not_applied_again() {
@@ -16,7 +16,7 @@ fn what_is_applied_is_not_applied_again() {
     assert_eq!(migrate_server(&server).expect("the database is empty").applied, ALL);
     assert_eq!(migrate_server(&server).expect("nothing is to be done").applied, [""; 0]);
     let names = rows(&mut database.connect(), "select name from sync_migrations order by name");
-    assert_eq!(names, "[{\"name\":\"0001_schema\"}, \n {\"name\":\"0002_bytes\"}]");
+    assert_eq!(names, "[{\"name\":\"0001_schema\"}, \n {\"name\":\"0002_bytes\"}, \n {\"name\":\"0003_revocations\"}]");
 }
 
 #[test]
@@ -50,6 +50,7 @@ fn what_was_dropped_is_made_again() {
     for (gone, kept) in [
         ("drop table sync_events, sync_sessions, sync_participants cascade", 0),
         ("drop table sync_participants cascade", 7),
+        ("drop table sync_revocations", 7),
         ("drop view v1_events", 7),
         ("alter table sync_sessions drop deadline_at cascade", 7),
         ("alter table sync_events drop constraint sync_events_pkey", 7),

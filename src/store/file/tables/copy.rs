@@ -6,7 +6,7 @@ use std::path::Path;
 use redb::{Database, ReadableDatabase, ReadableTable};
 
 use super::database::Tables;
-use super::schema::{CHANGES, ChangeKey, Fault, SESSIONS, fault, open};
+use super::schema::{CHANGES, ChangeKey, Fault, REVOCATIONS, SESSIONS, fault, open};
 
 /// Bytes that are copied in one transaction.
 const COPIED_BYTES: usize = 8 << 20;
@@ -22,6 +22,7 @@ pub(in crate::store::file) struct CopiedRow<'a> {
 /// The numbers of the tables.
 const CHANGES_NUMBER: u8 = 1;
 const SESSIONS_NUMBER: u8 = 2;
+const REVOCATIONS_NUMBER: u8 = 3;
 
 impl Tables {
     /// Calls `each` with all rows as of one instant, whatever is written meanwhile.
@@ -40,6 +41,11 @@ impl Tables {
         for row in transaction.open_table(SESSIONS).map_err(fault)?.iter().map_err(fault)? {
             let (key, value) = row.map_err(fault)?;
             each(CopiedRow { table: SESSIONS_NUMBER, key: key.value(), value: value.value() })?;
+        }
+        for row in transaction.open_table(REVOCATIONS).map_err(fault)?.iter().map_err(fault)? {
+            let (key, value) = row.map_err(fault)?;
+            let (key, value) = (key.value().as_bytes(), value.value().as_bytes());
+            each(CopiedRow { table: REVOCATIONS_NUMBER, key, value })?;
         }
         Ok(())
     }
@@ -76,6 +82,7 @@ impl DatabaseCopy {
         {
             let mut changes = transaction.open_table(CHANGES).map_err(fault)?;
             let mut sessions = transaction.open_table(SESSIONS).map_err(fault)?;
+            let mut revocations = transaction.open_table(REVOCATIONS).map_err(fault)?;
             for (table, key, value) in self.rows.drain(..) {
                 match table {
                     CHANGES_NUMBER => {
@@ -85,6 +92,10 @@ impl DatabaseCopy {
                     SESSIONS_NUMBER => {
                         let key: &[u8; 16] = key.as_slice().try_into().map_err(|_| "a key has another length")?;
                         sessions.insert(key, value.as_slice()).map_err(fault)?;
+                    }
+                    REVOCATIONS_NUMBER => {
+                        let text = |bytes: Vec<u8>| String::from_utf8(bytes).map_err(|_| "a revocation is no text");
+                        revocations.insert(text(key)?.as_str(), text(value)?.as_str()).map_err(fault)?;
                     }
                     _ => return Err(format!("there is no table {table}")),
                 }

@@ -10,8 +10,9 @@ use redb::Database;
 use crate::engine::SessionId;
 use crate::hashing::HashSet;
 use crate::store::durability::DurableChange;
-use crate::wire;
+use crate::wire::{self, Revocation};
 
+use super::revocations;
 use super::schema::{CHANGES, ChangeKey, FIRST, Fault, LAST, SESSIONS, fault, key, open, value};
 
 /// An open database, or one that has to be opened again, and the lock on its directory.
@@ -31,6 +32,8 @@ pub(in crate::store::file) enum WriteOp<'a> {
     Erase(SessionId),
     /// These changes are removed.
     Remove(&'a [ChangeKey]),
+    /// These are revoked, and those are not any more.
+    Revoke(&'a [Revocation], &'a [Revocation]),
 }
 
 impl WriteOp<'_> {
@@ -38,7 +41,7 @@ impl WriteOp<'_> {
     fn session(&self) -> Option<SessionId> {
         match self {
             WriteOp::Change(id, _) | WriteOp::Forget(id) => Some(*id),
-            WriteOp::Erase(_) | WriteOp::Remove(_) => None,
+            WriteOp::Erase(_) | WriteOp::Remove(_) | WriteOp::Revoke(..) => None,
         }
     }
 }
@@ -85,6 +88,7 @@ impl Tables {
                             changes.remove(key).map_err(fault)?;
                         }
                     }
+                    WriteOp::Revoke(revoked, over) => revocations::write(&transaction, revoked, over)?,
                     WriteOp::Forget(_) => {}
                 }
             }
@@ -97,7 +101,7 @@ impl Tables {
                     WriteOp::Forget(_) => {
                         sessions.remove(&id).map_err(fault)?;
                     }
-                    WriteOp::Erase(_) | WriteOp::Remove(_) => {}
+                    WriteOp::Erase(_) | WriteOp::Remove(_) | WriteOp::Revoke(..) => {}
                 }
             }
         }

@@ -4,6 +4,7 @@
 mod copy;
 mod database;
 mod reads;
+mod revocations;
 mod schema;
 
 pub(super) use copy::{CopiedRow, DatabaseCopy};

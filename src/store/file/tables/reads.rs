@@ -6,9 +6,10 @@ use redb::{ReadableDatabase, ReadableTable};
 
 use crate::engine::{SessionId, StateTag, Timestamp};
 use crate::store::contract::PageLimit;
-use crate::wire::{self, EventIds};
+use crate::wire::{self, EventIds, Revocation};
 
 use super::database::Tables;
+use super::revocations;
 use super::schema::{CHANGES, ChangeKey, FIRST, Fault, LAST, RestoredSession, SESSIONS, fault, key, restored, tag};
 
 /// Changes that need not be kept any longer.
@@ -40,6 +41,12 @@ impl Tables {
             all.push(restored(key.value(), value.value())?);
         }
         Ok(all)
+    }
+
+    /// What was revoked.
+    pub(in crate::store::file) fn revocations(&self) -> Result<Vec<Revocation>, Fault> {
+        let database = self.database.read();
+        revocations::read(&database.as_ref().ok_or("it is closed")?.begin_read().map_err(fault)?)
     }
 
     /// A session's last change.

@@ -3,6 +3,7 @@
 //! | table | key | value |
 //! |---|---|---|
 //! | `changes` | session id, epoch, version, big-endian | the audit job |
+//! | `revocations` | the name of what is revoked | the revocation as `wire::revocation_text` writes it |
 //! | `sessions` | session id, big-endian | when it expires (ms, big-endian), then the newest state or tombstone as `wire::encode_header` and `wire::encode_tombstone` write it |
 //!
 //! `changes` holds every change; `sessions` is what a start has to read.
@@ -23,6 +24,8 @@ use crate::wire::{self, EventIds, RecordHeader};
 
 pub(super) const CHANGES: TableDefinition<'_, &[u8; 32], &[u8]> = TableDefinition::new("changes");
 pub(super) const SESSIONS: TableDefinition<'_, &[u8; 16], &[u8]> = TableDefinition::new("sessions");
+
+pub(super) const REVOCATIONS: TableDefinition<'_, &str, &str> = TableDefinition::new("revocations");
 
 /// Pages that are cached. What is written is read by a start and by requests for history.
 const CACHE_BYTES: usize = 64 << 20;
@@ -71,6 +74,7 @@ pub(super) fn open(path: &Path) -> Result<Database, redb::Error> {
     let transaction = database.begin_write()?;
     transaction.open_table(CHANGES)?;
     transaction.open_table(SESSIONS)?;
+    transaction.open_table(REVOCATIONS)?;
     transaction.commit()?;
     Ok(database)
 }
