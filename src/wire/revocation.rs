@@ -1,6 +1,7 @@
 //! Revocations: which tokens count no more although they have not ended, as a request asks for it, as it is answered and as it is
 //! kept. Does not know where it is kept, nor what becomes of a token.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -136,12 +137,7 @@ fn field<'a, T>(
     }
 }
 
-fn report(
-    problems: &mut FieldProblems,
-    field: &str,
-    code: ProblemCode,
-    message: impl Into<std::borrow::Cow<'static, str>>,
-) {
+fn report(problems: &mut FieldProblems, field: &str, code: ProblemCode, message: impl Into<Cow<'static, str>>) {
     validation::add(problems, || FieldProblem { field: field.to_owned(), message: message.into(), code });
 }
 

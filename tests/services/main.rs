@@ -2,6 +2,8 @@
 //! `tests/run` installs those and runs this; `cargo test` alone does not.
 
 mod audit;
+#[cfg(target_os = "linux")]
+mod browser;
 mod clocks;
 mod conformance;
 mod docs;

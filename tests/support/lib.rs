@@ -14,6 +14,8 @@ pub mod redis;
 #[cfg(feature = "server")]
 pub mod certificates;
 #[cfg(feature = "server")]
+pub mod chromium;
+#[cfg(feature = "server")]
 pub mod cluster;
 #[cfg(feature = "server")]
 pub mod conformance;
@@ -51,6 +53,8 @@ pub mod sentinel;
 pub mod server;
 #[cfg(feature = "server")]
 pub mod sessions;
+#[cfg(feature = "server")]
+pub mod site;
 #[cfg(feature = "server")]
 pub mod sources;
 #[cfg(feature = "server")]
