@@ -134,6 +134,9 @@ fn instances_accept_their_settings() {
     let told = |name: &str| told.iter().find(|(key, _)| *key == name).map(|(_, value)| value.clone());
     Config::read(|name| told(name).or_else(|| everywhere(name))).expect("they are asked for a key");
     assert!(matches!(config.access.mode, AccessMode::Closed(_)), "who asks must have it");
+    let operators = config.admin_address.expect("they are served apart").to_string();
+    let (_, port) = operators.rsplit_once(':').expect("it has a port");
+    assert!(!text("packaging/haproxy.cfg").contains(port), "nobody else is");
     assert_eq!(config.redis.expect("it is shared").access.url, SecretSource::given("redis://redis"));
     let postgres = &services["postgres"]["environment"];
     let (user, password) = (resolved(&postgres["POSTGRES_USER"]), resolved(&postgres["POSTGRES_PASSWORD"]));
