@@ -138,13 +138,34 @@ fn the_program_says_where_both_are_and_which_is_taken() {
     assert_eq!((&line["message"], &line["address"]), (&json!("cannot listen"), &json!(address)), "{line}");
 }
 
-#[test]
-fn operators_may_have_a_socket() {
+#[tokio::test]
+async fn operators_may_have_a_socket() {
     let directory = Directory::new();
     std::fs::create_dir_all(directory.path()).expect("it can be made");
-    let socket = format!("unix:{}", directory.path().join("admin.sock").display());
-    let program = Program::start(&[("ADMIN_ADDRESS", &socket)]);
+    let path = directory.path().join("admin.sock");
+    let socket = format!("unix:{}", path.display());
+    let mut program = Program::start(&[("ADMIN_ADDRESS", &socket)]);
     assert_eq!(program.started["admin_address"], json!(socket));
     let healthy = output(command().args(["health", "--ready", "--url", &socket]));
     assert!(healthy.status.success(), "{healthy:?}");
+    program.signal("TERM");
+    assert_eq!(program.ended().await, Some(0));
+    assert!(!path.exists(), "nothing is left of it");
+}
+
+#[tokio::test]
+async fn both_end_together() {
+    let server = Server::start_with(&[APART]).await;
+    let addresses = [server.address(), server.admin_address()];
+    let mut kept = Vec::new();
+    for address in addresses {
+        kept.push(Connection::open(address).await);
+        let answer = kept.last_mut().expect("one was added").ask("GET", "/health", "").await;
+        assert_eq!(answer.status, 200);
+    }
+    server.stop().await;
+    for (address, mut kept) in addresses.into_iter().zip(kept) {
+        assert!(kept.is_closed().await, "a connection that is idle is closed");
+        assert!(Connection::try_open(address).await.is_none(), "nothing listens at {address}");
+    }
 }
