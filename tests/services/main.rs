@@ -14,6 +14,7 @@ mod licences;
 mod metrics;
 #[cfg(target_os = "linux")]
 mod packaging;
+mod players;
 mod postgres;
 mod proxies;
 mod redis;
