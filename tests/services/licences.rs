@@ -1,4 +1,4 @@
-//! Every crate in Cargo.lock has a permissive licence.
+//! Every crate in Cargo.lock, and every package of npm that tests install, has a permissive licence.
 
 use std::collections::BTreeSet;
 use std::process::Command;
@@ -6,7 +6,7 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Licences that ask for no more than to be named.
-const PERMISSIVE: [&str; 14] = [
+const PERMISSIVE: [&str; 16] = [
     "0BSD",
     "Apache-2.0",
     "Apache-2.0 WITH LLVM-exception",
@@ -14,12 +14,14 @@ const PERMISSIVE: [&str; 14] = [
     "BSD-2-Clause",
     "BSD-3-Clause",
     "BSL-1.0",
+    "BlueOak-1.0.0",
     "CC0-1.0",
     "CDLA-Permissive-2.0",
     "ISC",
     "MIT",
     "MIT-0",
     "Unicode-3.0",
+    "Unlicense",
     "Zlib",
 ];
 
@@ -93,6 +95,25 @@ fn every_crate_may_be_shipped() {
     for package in foreign {
         let licence = package["license"].as_str().unwrap_or_default();
         assert!(is_permissive(licence), "{} is licensed under {licence:?}", package["name"]);
+        count += 1;
+    }
+    assert!(count > 100, "only {count} were found");
+}
+
+/// Packages that say so in a way that npm does not read any more.
+const OTHERWISE: [&str; 1] = ["node_modules/reserved"];
+
+#[test]
+fn every_package_of_npm_may_be_used() {
+    let lock: Value = serde_json::from_str(include_str!("descriptions/package-lock.json")).expect("it is JSON");
+    let packages = lock["packages"].as_object().expect("packages by their places");
+    let mut count = 0;
+    // The first one is what asks for all others.
+    for (place, package) in packages.iter().filter(|(place, _)| !place.is_empty()) {
+        let licence = package["license"].as_str().unwrap_or_default();
+        let is_known = is_permissive(licence) || licence.is_empty() && OTHERWISE.contains(&&**place);
+        assert!(is_known, "{place} is licensed under {licence:?}");
+        assert!(package["integrity"].is_string(), "{place} could be another one");
         count += 1;
     }
     assert!(count > 100, "only {count} were found");

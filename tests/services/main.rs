@@ -6,6 +6,7 @@ mod audit;
 mod browser;
 mod clocks;
 mod conformance;
+mod descriptions;
 mod docs;
 mod every_change;
 mod healthcheck;

@@ -9,8 +9,18 @@ use test_support::directory::Directory;
 use super::{path, text};
 
 /// What it looks for.
-const NEEDED: [&str; 8] =
-    ["cc", "curl", "faketime", "haproxy", "nix-instantiate", "postgres", "redis-server", "systemd-analyze"];
+const NEEDED: [&str; 10] = [
+    "cc",
+    "chromium",
+    "curl",
+    "faketime",
+    "haproxy",
+    "nix-instantiate",
+    "npm",
+    "postgres",
+    "redis-server",
+    "systemd-analyze",
+];
 
 /// Runs it on a machine that has these programs and no others, as somebody who is not root.
 fn run(programs: &[&str]) -> Output {
