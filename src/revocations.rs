@@ -160,7 +160,12 @@ impl Revocations {
                     }
                     () = self.revoked.notified() => self.note(self.archive().await),
                     () = &mut read => break,
-                    () = time::sleep(FORGET_PERIOD) => self.authenticator.forget_ended_revocations(),
+                    () = time::sleep(FORGET_PERIOD) => {
+                        if self.authenticator.forget_ended_revocations() {
+                            // A clock that was set for a while may have ended some.
+                            self.learning.lock().is_read = false;
+                        }
+                    }
                 }
             }
         }
@@ -190,10 +195,11 @@ impl Revocations {
             (std::mem::take(&mut learning.is_read), learning.is_known)
         };
         if let Some(KeptRevocations { revocations, is_empty }) = store.kept(is_read).await? {
-            let archived = match is_known && !is_empty {
-                true => Vec::new(),
-                // What the store has is enough, unless it has lost it.
-                false => self.archived().await.or_else(|error| if is_empty { Err(error) } else { Ok(Vec::new()) })?,
+            let archived = match (is_known, is_empty) {
+                (true, false) => Vec::new(),
+                // Nobody here knows what is lost.
+                (false, true) => self.archived().await?,
+                (true, true) | (false, false) => self.archived().await.unwrap_or_default(),
             };
             self.authenticator.revoke(revocations.iter().chain(&archived));
             self.learning.lock().is_known = true;

@@ -205,12 +205,13 @@ impl Authenticator {
         }
     }
 
-    /// Forgets revocations that are over.
-    pub fn forget_ended_revocations(&self) {
+    /// Forgets revocations that are over; returns whether there were any.
+    pub fn forget_ended_revocations(&self) -> bool {
         let is_any = self.revocations.write().forget_ended(self.now().wall);
         if is_any {
             self.generation.send_modify(|generation| *generation += 1);
         }
+        is_any
     }
 
     /// The revocations that are in force.

@@ -118,6 +118,24 @@ async fn without_redis_and_database_no_token_counts() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_redis_that_comes_back_empty_is_filled_from_what_instances_know() {
+    let mut rig = Rig::start().await;
+    let keys = keys();
+    let path = keys.path();
+    let settings = [("KEYS_FILE", path.as_str())];
+    let first = rig.instance(&settings).await;
+    let (gone, stays) = (token(&keys, "gone"), token(&keys, "stays"));
+    assert_eq!(revoke(&first, &json!({"sub": "gone"})).await.0, 201);
+    wait::until("it is in the database", async || rig.number("select count(*) from sync_revocations").await == 1).await;
+    rig.postgres(|postgres| postgres.stop()).await;
+    rig.redis().kill();
+    rig.redis().restart();
+    wait::until("it is in Redis again", async || rig.revoked() == 1).await;
+    let second = rig.instance(&settings).await;
+    assert_eq!((status(&second, &gone).await, status(&second, &stays).await), (401, 200));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn while_redis_is_away_what_was_revoked_stays_so_and_nothing_more_is() {
     let mut rig = Rig::start_with(&["--save", "", "--appendonly", "yes", "--appendfsync", "always"]).await;
     let keys = keys();
