@@ -158,7 +158,8 @@ export class Client {
   }
 
   async get(id: string, o: CallOptions = {}): Promise<SessionState> {
-    const { body } = await this.#shared.rest.request('GET', '/v1/sessions/' + encodeURIComponent(id), { ...o, sessionId: id })
+    const path = '/v1/sessions/' + encodeURIComponent(id)
+    const { body } = await this.#shared.rest.request('GET', path, { ...o, sessionId: id })
     const state = body.data as SessionState
     this.#sessions.get(id.toLowerCase())?.deref()?.apply(state, body.server_time_ms)
     return state

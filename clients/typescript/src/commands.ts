@@ -1,5 +1,5 @@
-// Commands: over the connection while it stands, else as requests. One whose outcome is unknown is repeated under the same
-// key, and only if the state is still the one that was seen. Does not know who listens.
+// Commands: over the connection while it stands, else as requests. One whose outcome is unknown is repeated under the
+// same key, and only if the state is still the one that was seen. Does not know who listens.
 
 import { SyncKairosError, errorOf, unknownOutcome } from './errors.ts'
 import { uuid } from './env.ts'

@@ -1,5 +1,6 @@
-// What a clock under a time control shows: a turn uses up free time, main time, periods and an allowance, in this order.
-// Pure, like the engine. Does not know sessions, nor how a completed turn fills a clock again: the server does that.
+// What a clock under a time control shows: a turn uses up free time, main time, periods and an allowance, in this
+// order. Pure, like the engine. Does not know sessions, nor how a completed turn fills a clock again: the server does
+// that.
 
 import type { ControlClock, TimeControl } from './types.ts'
 

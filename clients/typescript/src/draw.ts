@@ -1,5 +1,5 @@
-// Writes a clock's text whenever it changes, and no more often: each frame while tenths show, else by one timer, and not at
-// all while nobody looks. Does not know where the text goes.
+// Writes a clock's text whenever it changes, and no more often: each frame while tenths show, else by one timer, and
+// not at all while nobody looks. Does not know where the text goes.
 
 import { format, nextChange } from './format.ts'
 import type { Style } from './format.ts'

@@ -1,5 +1,5 @@
-// `<synckairos-clock session-id="…">`: a clock in plain HTML, Vue, Svelte or a scene of OBS. Draws text and nothing else;
-// what it looks like is the page's.
+// `<synckairos-clock session-id="…">`: a clock in plain HTML, Vue, Svelte or a scene of OBS. Draws text and nothing
+// else; what it looks like is the page's.
 
 import { createClient } from '@synckairos/client'
 import type { Client, Session } from '@synckairos/client'

@@ -1,5 +1,5 @@
-// How far the server's clock is ahead of ours: the intersection of what the last answers allow. Takes instants and asks
-// for none. Does not know who measured.
+// How far the server's clock is ahead of ours: the intersection of what the last answers allow. Takes instants and
+// asks for none. Does not know who measured.
 
 /** One exchange: sent and answered by our clock, received and sent back by the server's. */
 export interface Sample {

@@ -1,5 +1,5 @@
-// The pings of one connection: each measures the server's clock, and says whether the connection still carries anything.
-// Does not know sockets.
+// The pings of one connection: each measures the server's clock, and says whether the connection still carries
+// anything. Does not know sockets.
 
 import type { Env } from './env.ts'
 import type { ServerClock } from './server_clock.ts'
@@ -34,6 +34,7 @@ export class Heartbeat {
 
   /** Pings five times at once, then now and then. */
   burst(isWoken = false): void {
+    if (isWoken) this.hide()
     this.#burst = BURST
     this.#ping(isWoken ? WOKEN_PONG_MS : PONG_MS)
   }

@@ -1,5 +1,5 @@
-// The connection of one session: opened, watched, opened again, and ended for good where coming back is of no use. Does not
-// know what the messages mean.
+// The connection of one session: opened, watched, opened again, and ended for good where coming back is of no use.
+// Does not know what the messages mean.
 
 import { SyncKairosError, UnauthorizedError } from './errors.ts'
 import { Heartbeat } from './heartbeat.ts'

@@ -1,4 +1,5 @@
-// Requests over HTTP: with a token, within a time, and with errors that a program can ask. Does not know what they mean.
+// Requests over HTTP: with a token, within a time, and with errors that a program can ask. Does not know what they
+// mean.
 
 import { SyncKairosError, UnauthorizedError, errorOf, unknownOutcome } from './errors.ts'
 import type { Env } from './env.ts'

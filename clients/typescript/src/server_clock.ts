@@ -1,5 +1,5 @@
-// The server's time on this machine: shown without going back, led towards the estimate, and doubted after sleep. Does not
-// know who measures.
+// The server's time on this machine: shown without going back, led towards the estimate, and doubted after sleep. Does
+// not know who measures.
 
 import { Estimator } from './estimator.ts'
 import type { Sample } from './estimator.ts'

@@ -1,5 +1,5 @@
-// One session as an application holds it: its newest state, its events and its commands, over every connection that there
-// will be. Does not know sockets.
+// One session as an application holds it: its newest state, its events and its commands, over every connection that
+// there will be. Does not know sockets.
 
 import { elapsed, isNewer, remaining, untilDeadline } from './clock.ts'
 import { compare } from './changes.ts'
@@ -158,7 +158,8 @@ export class Session {
       case 'STATE_DELTA': {
         const next = applyDelta(this.state, message)
         if (next) return this.apply(next, message.timestamp)
-        if (this.state && !isNewer({ ...this.state, epoch: message.epoch, version: message.version }, this.state)) return
+        const { epoch, version } = message
+        if (this.state && !isNewer({ ...this.state, epoch, version }, this.state)) return
         return void this.#link.send({ type: 'RECONNECT' })
       }
       case 'SESSION_DELETED':

@@ -1,5 +1,5 @@
-// When a running clock falls to a threshold: the server says so, and where it does not, a timer of ours. Each is told once
-// in a turn. Does not know connections.
+// When a running clock falls to a threshold: the server says so, and where it does not, a timer of ours. Each is told
+// once in a turn. Does not know connections.
 
 import { remaining } from './clock.ts'
 import type { Env } from './env.ts'

@@ -1,4 +1,5 @@
-// The token that the application hands out: asked for by one at a time, for all sessions. Does not know what it is sent in.
+// The token that the application hands out: asked for by one at a time, for all sessions. Does not know what it is
+// sent in.
 
 import { UnauthorizedError } from './errors.ts'
 

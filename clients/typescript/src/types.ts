@@ -1,5 +1,5 @@
-// What the server says and takes, as openapi.json and docs/use/websocket.md have it, and what is announced for it: time
-// controls and deltas. Knows no code. A test holds it against openapi.json.
+// What the server says and takes, as openapi.json and docs/use/websocket.md have it, and what is announced for it:
+// time controls and deltas. Knows no code. A test holds it against openapi.json.
 
 export type SyncMode = 'per_participant' | 'per_cycle' | 'per_group' | 'global' | 'count_up'
 /** `expired`, `completed` and `cancelled` are final. */
@@ -200,7 +200,12 @@ export interface StateDelta {
 
 export interface ConnectedMessage { type: 'CONNECTED'; sessionId: string; timestamp: number; expires_at?: string }
 export interface TokenMessage { type: 'AUTHENTICATED' | 'TOKEN_EXPIRING'; timestamp: number; expires_at?: string }
-export interface SessionDeletedMessage { type: 'SESSION_DELETED'; sessionId: string; timestamp: number; reason?: 'lapsed' }
+export interface SessionDeletedMessage {
+  type: 'SESSION_DELETED'
+  sessionId: string
+  timestamp: number
+  reason?: 'lapsed'
+}
 export interface TimeWarningMessage {
   type: 'TIME_WARNING'
   sessionId: string

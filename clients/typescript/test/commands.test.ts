@@ -1,5 +1,5 @@
-// Commands on the real server, over connections that are cut, swallow what they carry, or are not there: none is applied
-// twice, and none to another turn than the one that was meant.
+// Commands on the real server, over connections that are cut, swallow what they carry, or are not there: none is
+// applied twice, and none to another turn than the one that was meant.
 
 import assert from 'node:assert/strict'
 import { mkdtempSync, rmSync } from 'node:fs'

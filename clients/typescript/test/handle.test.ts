@@ -1,4 +1,5 @@
-// The handle of a session: what holds its connection, what listeners are told, and that nothing runs while nothing must.
+// The handle of a session: what holds its connection, what listeners are told, and that nothing runs while nothing
+// must.
 
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'

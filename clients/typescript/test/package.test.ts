@@ -1,4 +1,5 @@
-// The package as it is published: what is in it, how much it weighs, what it needs, and that it works in a blank folder.
+// The package as it is published: what is in it, how much it weighs, what it needs, and that it works in a blank
+// folder.
 
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'

@@ -1,5 +1,5 @@
-// The server's time on this machine: a simulated link whose truth is known. Bounds hold always, what is shown never goes
-// back, and what is estimated is as good as the algorithm allows.
+// The server's time on this machine: a simulated link whose truth is known. Bounds hold always, what is shown never
+// goes back, and what is estimated is as good as the algorithm allows.
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'

@@ -1,5 +1,5 @@
-// Tokens: when one is asked for, by how many, and what happens where there is none. The server is the real one where it
-// judges tokens, and a scripted one where a moment matters.
+// Tokens: when one is asked for, by how many, and what happens where there is none. The server is the real one where
+// it judges tokens, and a scripted one where a moment matters.
 
 import assert from 'node:assert/strict'
 import { createHmac } from 'node:crypto'

@@ -1,4 +1,5 @@
-// The types are what openapi.json says: every member, whether it must be there, every word of an enum, and every message.
+// The types are what openapi.json says: every member, whether it must be there, every word of an enum, and every
+// message.
 
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'

@@ -104,11 +104,11 @@ export class TestPage implements Page {
 }
 
 /** Waits for what must come to be true. */
-export async function until<T>(what: string, test: () => T | Promise<T>, ms = 10_000): Promise<NonNullable<T>> {
+export async function until<T>(what: string, test: () => T | Promise<T>, ms = 10_000): Promise<Exclude<T, false | null | undefined>> {
   const deadline = performance.now() + ms
   for (;;) {
     const found = await test()
-    if (found) return found
+    if (found) return found as Exclude<T, false | null | undefined>
     if (performance.now() > deadline) throw new Error('never: ' + what)
     await new Promise(resolve => setTimeout(resolve, 5))
   }

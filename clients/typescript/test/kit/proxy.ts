@@ -1,5 +1,5 @@
-// A proxy between a client and a server that spoils connections: it cuts, swallows, delays or refuses. Does not know what
-// it carries.
+// A proxy between a client and a server that spoils connections: it cuts, swallows, delays or refuses. Does not know
+// what it carries.
 
 import { connect, createServer } from 'node:net'
 import type { AddressInfo, Server, Socket } from 'node:net'
