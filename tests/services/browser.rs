@@ -96,7 +96,8 @@ impl Visit {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_page_shows_its_token_in_a_subprotocol_and_renews_it_in_place() {
     let mut visit = Visit::begin().await;
-    let (first, second) = (visit.player(6), visit.player(600));
+    // Long enough for a browser on a machine that is busy.
+    let (first, second) = (visit.player(12), visit.player(600));
     visit.follow(&first, &second).await;
     let told = visit.told("AUTHENTICATED").await;
     assert_eq!(told[0], json!({"type": "open", "protocol": "synckairos.v1"}));
