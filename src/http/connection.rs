@@ -49,8 +49,6 @@ pub(super) struct ServerContext {
 
 /// The longest head of a request, in bytes.
 const HEAD_LEN_MAX: usize = 16 * 1_024;
-/// The most headers of a request.
-const HEADERS_MAX: usize = 100;
 /// How long a connection in the reserve may take to ask.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -113,8 +111,8 @@ async fn requests(
     let mut connection = http1::Builder::new()
         .half_close(true)
         .header_read_timeout(None)
+        // The default of 100 headers stays: the library writes space for any other number anew for each request.
         .max_buf_size(HEAD_LEN_MAX)
-        .max_headers(HEADERS_MAX)
         // An answer's head and pieces are put together: one write of a kilobyte costs less than one of four pieces.
         .writev(false)
         .serve_connection(TokioIo::new(TrackedSocket::new(tcp, &state)), service);

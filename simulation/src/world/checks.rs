@@ -13,6 +13,7 @@ use super::database::Row;
 use super::operation::{Answer, Kind, Operation};
 use super::plan::Disturbance;
 use super::run::Outcome;
+use super::told;
 
 /// What does not hold, by the name of the check.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +33,9 @@ pub fn check(outcome: &Outcome) -> Vec<Violation> {
     punctuality(outcome, &mut violations);
     losses(outcome, &written, &mut violations);
     watchers(outcome, &written, &mut violations);
+    for wrong in told::without_order(outcome) {
+        violations.add("answers_have_an_order", wrong);
+    }
     if let Some(database) = &outcome.database {
         let rows = database.rows();
         for wrong in database.wrong() {

@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 
 use super::instance::Instance;
 use super::operation::{Answer, Kind, Operation};
+use super::told;
 use crate::dice::Dice;
 use crate::scheduler::Scheduler;
 
@@ -67,29 +68,38 @@ impl Clients {
         kind: Kind,
     ) -> Answer {
         let asked_at = self.scheduler.now();
+        let mut own = dice.split();
+        let new = new_session(&mut own, session);
         let number = {
             let mut history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
             let number = history.len() as u64;
-            let answer = Answer::Unknown;
-            let operation =
-                Operation { number, instance: index, session, kind, asked_at, answered_at: Duration::MAX, answer };
-            history.push(operation);
+            history.push(Operation {
+                number,
+                instance: index,
+                session,
+                kind,
+                asked_at,
+                answered_at: Duration::MAX,
+                answer: Answer::Unknown,
+                ask: told::ask(kind, &new, number),
+                told: Some(histories::Answer::Unknown),
+            });
             number
         };
         let (reply, answer) = oneshot::channel();
-        let (sessions, mut own) = (instance.sessions.clone(), dice.split());
+        let sessions = instance.sessions.clone();
         instance.machine.run(async move {
             // A client that has gone away is not told.
-            let _ = reply.send(carry_out(&sessions, &mut own, session, kind, number).await);
+            let _ = reply.send(carry_out(&sessions, new, session, kind, number).await);
         });
-        let answer = match select(answer, std::pin::pin!(self.scheduler.sleep(PATIENCE))).await {
+        let (answer, told) = match select(answer, std::pin::pin!(self.scheduler.sleep(PATIENCE))).await {
             Either::Left((Ok(answer), _)) => answer,
-            Either::Left((Err(_), _)) | Either::Right(_) => Answer::Unknown,
+            Either::Left((Err(_), _)) | Either::Right(_) => (Answer::Unknown, Some(histories::Answer::Unknown)),
         };
         let mut history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(operation) = usize::try_from(number).ok().and_then(|number| history.get_mut(number)) {
             operation.answered_at = self.scheduler.now();
-            operation.answer = answer.clone();
+            (operation.answer, operation.told) = (answer.clone(), told);
         }
         answer
     }
@@ -111,14 +121,28 @@ fn kind(dice: &mut Dice) -> Kind {
     }
 }
 
-async fn carry_out(sessions: &Sessions, dice: &mut Dice, id: SessionId, kind: Kind, number: u64) -> Answer {
+/// What comes of it, and how that is judged.
+async fn carry_out(
+    sessions: &Sessions,
+    new: NewSession,
+    id: SessionId,
+    kind: Kind,
+    number: u64,
+) -> (Answer, Option<histories::Answer>) {
     let command = match kind {
-        Kind::Create => return answer(sessions.create(sessions.arrive(id), new_session(dice, id)).await),
+        Kind::Create => {
+            let result = sessions.create(sessions.arrive(id), new).await;
+            let told = told::changed(&result);
+            return (answer(result), told);
+        }
         Kind::Read => {
-            return match sessions.read(id).await {
+            let result = sessions.read(id).await;
+            let told = told::read(&result);
+            let answer = match result {
                 Ok(view) => Answer::Done(Some(view.snapshot.tag)),
                 Err(failure) => failed(&failure),
             };
+            return (answer, told);
         }
         Kind::Start => Command::Start,
         Kind::Switch => Command::Switch { next: None, current: None },
@@ -133,7 +157,9 @@ async fn carry_out(sessions: &Sessions, dice: &mut Dice, id: SessionId, kind: Ki
         Kind::Delete => Command::Delete,
     };
     let request = CommandRequest { precondition: Precondition::default(), ..CommandRequest::from(command) };
-    answer(sessions.change(id, sessions.arrive(id), request).await.result)
+    let result = sessions.change(id, sessions.arrive(id), request).await.result;
+    let told = told::changed(&result);
+    (answer(result), told)
 }
 
 fn answer(result: Result<Applied, Failure>) -> Answer {
@@ -164,7 +190,9 @@ fn new_session(dice: &mut Dice, id: SessionId) -> NewSession {
         group: None,
     });
     let participants: Vec<_> = participants.collect();
-    let mode = Mode::ALL[dice.index(Mode::ALL.len())];
+    let any = Mode::ALL[dice.index(Mode::ALL.len())];
+    // Every other session is such that histories of it can be judged.
+    let mode = if (id.0.bits() >> 8).is_multiple_of(2) { Mode::PerParticipant } else { any };
     let increment = if dice.is_one_in(2) { Millis::ZERO } else { Millis::new(dice.below(300)) };
     NewSession {
         id,

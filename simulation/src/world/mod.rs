@@ -7,6 +7,7 @@
 //!   clients     who asks, and who watches              client.rs, subscriber.rs, watcher.rs, operation.rs
 //!   disturber   kills, halts, cuts                     disturber.rs
 //! checks        what must hold of every run            checks.rs
+//!   histories   whether an order explains what was told told.rs
 //! ```
 
 pub mod checks;
@@ -21,4 +22,5 @@ pub mod plan;
 pub mod run;
 pub mod shrink;
 mod subscriber;
+mod told;
 pub mod watcher;

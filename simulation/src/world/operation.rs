@@ -59,6 +59,10 @@ pub struct Operation {
     pub answered_at: Duration,
     /// The answer.
     pub answer: Answer,
+    /// What was asked, as it is judged; `None` when it is not.
+    pub ask: Option<histories::Ask>,
+    /// The answer, as it is judged.
+    pub told: Option<histories::Answer>,
 }
 
 impl Operation {
