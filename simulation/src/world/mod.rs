@@ -6,7 +6,7 @@
 //!   instance    the server on a machine                instance.rs, machine.rs, network.rs, database.rs
 //!   clients     who asks, and who watches              client.rs, subscriber.rs, watcher.rs, operation.rs
 //!   disturber   kills, halts, cuts                     disturber.rs
-//! checks        what must hold of every run            checks.rs
+//! checks        what must hold of every run            checks/
 //!   histories   whether an order explains what was told told.rs
 //! ```
 
