@@ -1,7 +1,9 @@
 //! The commands of keys and tokens: makes them, lists and removes keys of the file, says what a token is worth. Does not know the
 //! command line, nor a server that runs.
 
-use std::io::{Read, Write};
+use std::fs::{self, File, Metadata, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, fchown};
 use std::path::Path;
 
 use crate::auth::{self, AuthError, Authenticator, KeySources, NewToken};
@@ -44,6 +46,9 @@ pub enum TokenCommand {
 pub fn run_keys(keys_file: Option<&Path>, command: KeyCommand, out: &mut impl Write) -> Result<(), String> {
     let file = || keys_file.ok_or_else(|| "KEYS_FILE is needed for that".to_owned());
     let said = match command {
+        KeyCommand::New { id, .. } if keys_file.is_some_and(|path| has(path, &id)) => {
+            return Err(format!("there is a key {id} in KEYS_FILE: each needs an id of its own"));
+        }
         KeyCommand::New { id, allow, sessions } => new_key(&id, &allow, &sessions)?,
         KeyCommand::List => list(file()?)?,
         KeyCommand::Remove { id } => remove(file()?, &id)?,
@@ -75,18 +80,47 @@ fn list(path: &Path) -> Result<String, String> {
     Ok(file.keys.iter().map(line).collect())
 }
 
-/// The file is replaced as a whole.
+/// Whether a file has a key of this name. One that cannot be read has none: whoever makes a key need not be who may read those that
+/// are there.
+fn has(path: &Path, id: &str) -> bool {
+    let file = secret::read_long(path).ok().and_then(|text| wire::keys_file(&text).ok());
+    file.is_some_and(|file| file.keys.iter().any(|key| key.id == id))
+}
+
 fn remove(path: &Path, id: &str) -> Result<String, String> {
     let told = |why: &dyn std::fmt::Display| format!("{}: {why}", path.display());
-    let text = secret::read_long(path)?;
+    // What links lead to is replaced, and they stay.
+    let file = fs::canonicalize(path).map_err(|error| told(&error))?;
+    let text = secret::read_long(&file)?;
     let left = wire::keys_file_without(&text, id).map_err(|Malformed(why)| told(&why))?;
     let left = left.ok_or_else(|| told(&format!("there is no key {id}")))?;
-    let next = path.with_extension("next");
-    let rights = std::fs::metadata(path).map_err(|error| told(&error))?.permissions();
-    std::fs::write(&next, &left).map_err(|error| told(&error))?;
-    std::fs::set_permissions(&next, rights).map_err(|error| told(&error))?;
-    std::fs::rename(&next, path).map_err(|error| told(&error))?;
+    replace(&file, &left).map_err(|error| told(&error))?;
     Ok(format!("{id} is removed; servers notice within 5 s\n"))
+}
+
+/// Replaces a file as a whole, or leaves it as it is. Its owner and rights stay: the server reads it on, and nobody else ever does.
+fn replace(path: &Path, text: &str) -> io::Result<()> {
+    let rights = fs::metadata(path)?;
+    let next = path.with_extension(format!("{}.next", std::process::id()));
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&next)?;
+    let replaced = fill(&file, text, &rights).and_then(|()| fs::rename(&next, path));
+    if replaced.is_err() {
+        // Why it failed is told.
+        let _ = fs::remove_file(&next);
+    }
+    replaced?;
+    // A key that was removed does not come back after a power failure.
+    path.parent().map_or(Ok(()), |directory| File::open(directory)?.sync_all())
+}
+
+fn fill(mut file: &File, text: &str, rights: &Metadata) -> io::Result<()> {
+    let own = file.metadata()?;
+    if (own.uid(), own.gid()) != (rights.uid(), rights.gid()) {
+        fchown(file, Some(rights.uid()), Some(rights.gid()))?;
+    }
+    file.set_permissions(rights.permissions())?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
 }
 
 /// Carries out a command about tokens.

@@ -123,11 +123,16 @@ impl KeyKeeper {
         if !self.sets.read(&url).await {
             self.failures.inc();
         }
-        let keys = self.state.lock().entries.assemble(&self.sets.keys());
-        if let Ok(keys) = keys {
+        self.count_sets();
+        self.sets.end(&url);
+    }
+
+    /// What sets at URLs hold counts, beside the last entries that were right. Until it does, nobody takes other ones.
+    fn count_sets(&self) {
+        let state = self.state.lock();
+        if let Ok(keys) = state.entries.assemble(&self.sets.keys()) {
             self.count(keys);
         }
-        self.sets.end(&url);
     }
 
     /// These keys count.
@@ -150,5 +155,60 @@ impl KeyKeeper {
 pub fn log_unknown(keys: &KeySet) {
     for permission in &keys.unknown {
         warn!(permission, "a key allows something that this server does not know: it allows nothing");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use prometheus_client::metrics::counter::Counter;
+
+    use super::KeyKeeper;
+    use crate::auth::api_key;
+    use crate::auth::key_sources::KeySources;
+    use crate::auth::remote_sets::RemoteSets;
+    use crate::client::ClientAddress;
+    use crate::clock::Clock;
+    use crate::secret::Secret;
+
+    fn write(path: &PathBuf, (key, digest): &(Secret, api_key::Digest)) {
+        let id = api_key::id_of(key.reveal()).expect("it is a key");
+        let entry = crate::wire::api_key_entry(id, &digest.hex(), &["*".to_owned()], &["*".to_owned()]);
+        std::fs::write(path, format!(r#"{{"keys":[{entry}]}}"#)).expect("it can be written");
+    }
+
+    /// Whoever has read a set counts the entries that are there by then, and not those of a while ago.
+    #[test]
+    fn a_key_that_is_gone_does_not_come_back_with_a_set() {
+        let path = std::env::temp_dir().join(format!("synckairos-keeper-{}.json", std::process::id()));
+        let keys = [api_key::new_key("one"), api_key::new_key("two")];
+        write(&path, &keys[0]);
+        let sources = KeySources { keys_file: Some(path.clone()), ..KeySources::default() };
+        let clock = Clock::system();
+        let keeper = KeyKeeper::start(sources, RemoteSets::new(None, clock.clone()), clock, Counter::default());
+        let keeper = keeper.expect("the keys are right");
+        let is_over = AtomicBool::new(false);
+        std::thread::scope(|threads| {
+            threads.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    keeper.count_sets();
+                    std::thread::yield_now();
+                }
+            });
+            let mut came_back = 0;
+            for n in 0..200 {
+                write(&path, &keys[n % 2]);
+                keeper.look();
+                for _ in 0..20 {
+                    let gone = keys[(n + 1) % 2].0.reveal();
+                    came_back += usize::from(keeper.authenticator().identify(gone, ClientAddress::UNIX).is_ok());
+                }
+            }
+            is_over.store(true, Ordering::Relaxed);
+            assert_eq!(came_back, 0);
+        });
+        std::fs::remove_file(&path).expect("it is there");
     }
 }

@@ -1,6 +1,9 @@
 //! The commands of keys and tokens, and the examples of their help.
 
+use std::collections::BTreeSet;
+use std::fs::Permissions;
 use std::io::Write;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
@@ -80,6 +83,57 @@ fn keys_are_listed_and_removed() {
     for arguments in [&["keys", "remove", "k1", "--keys-file", &keys][..], &["keys", "list"]] {
         assert_eq!(output(command().args(arguments)).status.code(), Some(1), "{arguments:?}");
     }
+}
+
+#[test]
+fn what_is_left_is_read_by_whoever_read_it_before_and_by_nobody_else() {
+    let (directory, keys) = keys();
+    let link = directory.path().join("link.json");
+    std::os::unix::fs::symlink("keys.json", &link).expect("it can be made");
+    std::fs::set_permissions(&keys, Permissions::from_mode(0o640)).expect("it is ours");
+    // Only an administrator may give a file away; whoever runs this may be one.
+    let is_given = std::os::unix::fs::chown(&keys, Some(65_534), Some(65_534)).is_ok();
+    let link = link.to_str().expect("it is text");
+    succeeded(&output(command().args(["keys", "remove", "k1", "--keys-file", link])));
+    assert!(std::fs::symlink_metadata(link).expect("it is there").is_symlink(), "it leads where it led");
+    let metadata = std::fs::symlink_metadata(&keys).expect("it is there");
+    assert_eq!(metadata.mode() & 0o7777, 0o640);
+    if is_given {
+        assert_eq!((metadata.uid(), metadata.gid()), (65_534, 65_534));
+    }
+    let listed = succeeded(&output(command().args(["keys", "list", "--keys-file", &keys])));
+    assert!(listed.lines().count() == 1 && listed.starts_with("backend"), "{listed}");
+    let names = || {
+        let entries = std::fs::read_dir(directory.path()).expect("it is there");
+        entries.map(|entry| entry.expect("it can be read").file_name()).collect::<BTreeSet<_>>()
+    };
+    let before = names();
+    assert_eq!(before.len(), 2, "nothing else is left: {before:?}");
+
+    // What cannot be written changes nothing, and leaves nothing.
+    let whole = std::fs::read_to_string(&keys).expect("it is there");
+    let limited = format!("ulimit -f 0; exec {} keys remove backend --keys-file {keys}", path().display());
+    let mut shell = Command::new("sh");
+    let refused = output(shell.env_clear().args(["-c", &format!("trap '' XFSZ; {limited}")]));
+    assert_eq!(refused.status.code(), Some(1), "{refused:?}");
+    assert!(text(&refused.stderr).contains("keys.json: "), "{refused:?}");
+    assert_eq!((std::fs::read_to_string(&keys).expect("it is there"), names()), (whole, before));
+}
+
+#[test]
+fn a_key_has_a_name_of_its_own() {
+    let (_directory, keys) = keys();
+    let new = |id: &str, keys: &str| output(command().args(["keys", "new", "--id", id, "--keys-file", keys]));
+    for id in ["backend", "k1"] {
+        let refused = new(id, &keys);
+        assert!(refused.status.code() == Some(1) && refused.stdout.is_empty(), "{refused:?}");
+        assert!(text(&refused.stderr).contains(&format!("there is a key {id}")), "{refused:?}");
+    }
+    succeeded(&new("another", &keys));
+    succeeded(&new("first", "/nowhere/keys.json"));
+    let full = std::fs::File::options().write(true).open("/dev/full").expect("it is there");
+    let lost = command().args(["keys", "new", "--id", "a"]).stdout(full).stderr(Stdio::piped()).output();
+    assert_eq!(lost.expect("the program runs").status.code(), Some(1), "a key that nobody saw is none");
 }
 
 #[test]

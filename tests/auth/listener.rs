@@ -29,6 +29,12 @@ async fn it_is_asked_by_the_names_of_this_machine() {
         ("evil.com", false),
         ("localhost.evil.com", false),
         ("[::2]", false),
+        ("[::ffff:127.0.0.1]", false),
+        ("[0:0:0:0:0:0:0:1]", false),
+        ("127.1", false),
+        ("0.0.0.0", false),
+        ("localhost.", false),
+        ("localhost, evil.com", false),
     ] {
         for line in ["GET /v1/time", "GET /metrics", "GET /ready", "OPTIONS /v1/time", "GET /nowhere", "GET /ws"] {
             let answer = send(&server, &format!("{line} HTTP/1.1\r\nhost: {host}")).await;
@@ -88,6 +94,9 @@ async fn requests_through_a_proxy_are_refused_unless_it_is_said_that_all_is_open
         "x-forwarded-for: 192.0.2.1",
         "x-forwarded-proto: https",
         "x-forwarded-host: example.org",
+        "X-Forwarded-Port: 443",
+        "x-forwarded-server: proxy",
+        "x-forwarded-prefix: /clocks",
         "forwarded: for=192.0.2.1",
         "x-real-ip: 192.0.2.1",
         "via: 1.1 proxy",

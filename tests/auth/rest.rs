@@ -145,18 +145,27 @@ async fn strangers_are_refused_before_their_bodies_are_read() {
     let guarded = Guarded::start().await;
     let somebody = guarded.bearer("somebody", &json!([{"sessions": [id(2)], "allow": ["*"]}]));
     let path = format!("/v1/sessions/{}/switch", id(1));
-    for (path, authorization, status) in
-        [("/v1/sessions", "Bearer nonsense", 401), (&*path, "Bearer nonsense", 401), (&path, &somebody, 403)]
-    {
-        let mut client = guarded.server.connect().await;
-        let head = format!(
-            "POST {path} HTTP/1.1\r\nhost: test\r\nauthorization: {authorization}\r\ncontent-length: 1048576\r\n\
-             expect: 100-continue\r\n\r\n"
-        );
-        client.send(head.as_bytes()).await;
-        let answer = client.answer(false).await.expect("it is answered");
-        assert_eq!((answer.status, answer.header("connection")), (status, Some("close")), "{path}: {answer:?}");
-        assert!(client.is_closed().await, "and nothing more is read");
+    for (path, authorization, status) in [
+        ("/v1/sessions", "Bearer nonsense", 401),
+        ("/v1/revocations", "Bearer nonsense", 401),
+        ("/v1/revocations", &*somebody, 403),
+        (&*path, "Bearer nonsense", 401),
+        (&path, &somebody, 403),
+    ] {
+        for body in [
+            "content-length: 1048576\r\nexpect: 100-continue\r\n\r\n",
+            "transfer-encoding: chunked\r\nexpect: 100-continue\r\n\r\n",
+            "content-length: 1048576\r\n\r\n{",
+            "transfer-encoding: chunked\r\n\r\n100000\r\n{",
+        ] {
+            let mut client = guarded.server.connect().await;
+            let head = format!("POST {path} HTTP/1.1\r\nhost: test\r\nauthorization: {authorization}\r\n{body}");
+            client.send(head.as_bytes()).await;
+            let answer = client.answer(false).await.expect("it is answered");
+            let found = (answer.status, answer.header("connection"));
+            assert_eq!(found, (status, Some("close")), "{path}: {body}: {answer:?}");
+            assert!(client.is_closed().await, "and nothing more is read");
+        }
     }
 }
 
@@ -198,6 +207,11 @@ async fn paths_lead_to_one_session_however_they_are_written() {
         (format!("{session};x"), 400, 400),
         (format!("{session}//"), 404, 404),
         (format!("../sessions/{session}"), 404, 404),
+        (format!("%2e%2e/sessions/{session}"), 404, 404),
+        (format!("./{session}"), 404, 404),
+        (format!("%2f{session}"), 400, 400),
+        (format!("/{session}"), 404, 404),
+        (format!("{session}?sessionId=00000000-0000-4000-8000-000000000001"), 200, 403),
     ] {
         let path = format!("/v1/sessions/{path}");
         assert_eq!(ask(&guarded.server, &bearer, "GET", &path, &Value::Null).await.status, status, "{path}");
@@ -248,9 +262,12 @@ async fn limits_count_who_asks_and_not_from_where() {
         assert_eq!(status(&bearer, "198.51.100.1").await, 200, "many subjects at one address are many");
         assert_eq!(status(&backend(), "198.51.100.1").await, 200, "a key is not counted");
     }
-    let mut statuses = Vec::new();
-    for _ in 1..=3 {
-        statuses.push(status("Bearer nonsense", "203.0.113.1").await);
+    for of_one in [["203.0.113.1"; 3], ["2001:db8:1:2::1", "2001:db8:1:2:f::", "[2001:db8:1:2::3]:4711"]] {
+        let mut statuses = Vec::new();
+        for address in of_one {
+            statuses.push(status("Bearer nonsense", address).await);
+        }
+        assert_eq!(statuses, [401, 401, 429], "nobody is an address, of which a /64 is one: {of_one:?}");
     }
-    assert_eq!(statuses, [401, 401, 429], "nobody is an address");
+    assert_eq!(status("Bearer nonsense", "2001:db8:1:3::1").await, 401, "and the next /64 is another");
 }

@@ -1,7 +1,9 @@
 //! Whether a server starts, by its keys, by where it listens, and by what is said: it refuses rather than lets in everybody.
 
 use synckairos::config::{AccessMode, Config};
-use test_support::program::{command, output};
+use test_support::directory::Directory;
+use test_support::http::Connection;
+use test_support::program::{Program, command, output};
 use test_support::tokens::api_key;
 
 /// What the settings come to: closed, open, or what is wrong.
@@ -101,5 +103,54 @@ fn a_refusal_names_three_ways_out_and_each_is_one() {
         let said = output(command().env("HOST", "0.0.0.0").env("PORT", "70000").env(name, value));
         let said = String::from_utf8(said.stderr).expect("it is text");
         assert!(said.lines().count() == 2 && said.contains("PORT: "), "{name}: {said}");
+    }
+}
+
+/// Each row, by the program itself: what it ends with, or who may come in.
+#[tokio::test]
+async fn each_row_by_the_program_itself() {
+    let (key, _) = api_key("backend");
+    let directory = Directory::new();
+    std::fs::create_dir_all(directory.path()).expect("it can be made");
+    let file = directory.path().join("key");
+    std::fs::write(&file, &key).expect("it can be written");
+    let has_key = ("API_KEY_FILE", file.to_str().expect("it is text"));
+    let (open, closed, refused) = (Some(200), Some(401), None);
+    for (keys, host, auth, expected) in [
+        (false, "127.0.0.1", "auto", open),
+        (false, "127.0.0.1", "", open),
+        (false, "0.0.0.0", "auto", refused),
+        (false, "0.0.0.0", "", refused),
+        (false, "127.0.0.1", "on", refused),
+        (false, "0.0.0.0", "on", refused),
+        (false, "127.0.0.1", "off", open),
+        (false, "127.0.0.2", "off", open),
+        (true, "127.0.0.1", "auto", closed),
+        (true, "127.0.0.1", "", closed),
+        (true, "127.0.0.1", "on", closed),
+        (true, "127.0.0.2", "on", closed),
+        (true, "127.0.0.1", "off", refused),
+        (true, "0.0.0.0", "off", refused),
+    ] {
+        let mut start = command();
+        start.env("PORT", "0").env("HOST", host).env("LOG_FORMAT", "json");
+        if !auth.is_empty() {
+            start.env("AUTH", auth);
+        }
+        if keys {
+            start.env(has_key.0, has_key.1);
+        }
+        let row = format!("keys: {keys}, HOST: {host}, AUTH: {auth:?}");
+        let Some(status) = expected else {
+            assert_eq!(output(&mut start).status.code(), Some(2), "{row}");
+            continue;
+        };
+        let mut program = Program::start_command(&mut start);
+        let answer = Connection::open(program.address).await.ask("GET", "/v1/time", "").await;
+        assert_eq!(answer.status, status, "{row}: {answer:?}");
+        program.signal("TERM");
+        assert_eq!(program.ended().await, Some(0), "{row}");
+        let is_warned = program.log_whole().iter().any(|line| line.contains("whoever reaches this server"));
+        assert_eq!(is_warned, auth == "off", "{row}");
     }
 }

@@ -63,17 +63,26 @@ async fn two_players_at_one_board_say_whose_turn_ends() {
     assert_eq!(ask(&guarded.server, &both, "POST", &path, &other).await.status, 403);
 }
 
+/// A thousand presses, of both at once.
 #[tokio::test]
 async fn presses_in_a_race_end_no_turn_of_the_other() {
     let guarded = Guarded::start().await;
     begin(&guarded, &id(1)).await;
-    let one = player(&guarded, &[participant(0)]);
+    let players = [0, 1].map(|n| player(&guarded, &[participant(n)]));
     let path = format!("/v1/sessions/{}/switch", id(1));
-    let presses = (0..100).map(|_| ask(&guarded.server, &one, "POST", &path, &Value::Null));
-    let answers = futures_util::future::join_all(presses).await;
-    let taken = answers.iter().filter(|answer| answer.status == 200).count();
-    assert_eq!(taken, 1, "one of them ended the turn");
-    assert!(answers.iter().all(|answer| [200, 409].contains(&answer.status)));
+    let mut ended = [0, 0];
+    for _ in 0..10 {
+        let presses = (0..100).map(|n| ask(&guarded.server, &players[n % 2], "POST", &path, &Value::Null));
+        let answers = futures_util::future::join_all(presses).await;
+        assert!(answers.iter().all(|answer| [200, 409].contains(&answer.status)), "{answers:?}");
+        for (n, answer) in answers.iter().enumerate() {
+            ended[n % 2] += usize::from(answer.status == 200);
+        }
+    }
+    let state = ask(&guarded.server, &backend(), "GET", &format!("/v1/sessions/{}", id(1)), &Value::Null).await;
+    let turns = [0, 1].map(|n| state.json()["data"]["participants"][n]["cycle_count"].as_u64());
+    assert_eq!(turns, ended.map(|count| Some(count as u64)), "each has ended as many turns as were theirs");
+    assert!(ended[0] >= 1 && ended[0].abs_diff(ended[1]) <= 1, "{ended:?}");
 }
 
 /// A window lasts a second: whether one falls into another's, nobody is refused.

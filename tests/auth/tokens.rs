@@ -8,6 +8,8 @@ use synckairos::engine::Timestamp;
 use test_support::directory::Directory;
 use test_support::tokens::{Signer, base64url, claims};
 
+use super::public_forms::public_forms;
+
 const NOW_S: u64 = 1_800_000_000;
 const FEDERATION: &str = "https://fed.example";
 const COMPANY: &str = "https://id.example/";
@@ -111,18 +113,12 @@ fn signatures_that_are_none_are_refused() {
     let none = format!("{}.{}.", base64url(br#"{"alg":"none"}"#), base64url(claims.as_bytes()));
     keys.refused("none without a signature", &none);
 
-    // A public key that is used as a secret.
-    let jwk = keys.rs.jwk("rs-1");
-    for secret in [jwk.to_string().into_bytes(), jwk["n"].as_str().expect("it is there").as_bytes().to_vec()] {
-        let confused = Signer::Hs256(secret);
-        keys.refused("HS256 with a public key", &confused.token("rs-1", &company));
+    // A public key that is used as a secret, in whatever form it is handed out.
+    for (kid, claims, jwk) in [("rs-1", &company, keys.rs.jwk("rs-1")), ("same", &es_claims, keys.es.jwk("same"))] {
+        for secret in public_forms(&jwk) {
+            keys.refused("HS256 with a public key", &Signer::Hs256(secret).token(kid, claims));
+        }
     }
-    let mut point = vec![4];
-    for name in ["x", "y"] {
-        let jwk = keys.es.jwk("same");
-        point.extend_from_slice(jwk[name].as_str().expect("it is there").as_bytes());
-    }
-    keys.refused("HS256 with a point", &Signer::Hs256(point).token("same", &es_claims));
 
     keys.refused("an RSA signature for an EC key", &keys.rs.token("same", &es_claims));
     keys.refused("an EC signature for an RSA key", &keys.es.token("rs-1", &company));
@@ -203,6 +199,8 @@ fn headers_that_say_more_are_refused() {
         r#""../../etc/passwd""#,
         r#""' or 1=1""#,
         r#""k1\u0000""#,
+        r#""k1\n{\"level\":\"ERROR\"}""#,
+        r#""\u001b[2Jk1""#,
         &long,
         "1",
         "\"\u{43a}1\"",
@@ -313,7 +311,8 @@ fn tokens_have_a_size() {
     assert!(token.len() <= 8_192);
     keys.taken("the longest", &token);
     keys.refused("longer", &of_len(8_193));
-    let deep = format!("{}{}", "[".repeat(1_000), "]".repeat(1_000));
+    // As deep as fits.
+    let deep = format!("{}{}", "[".repeat(2_800), "]".repeat(2_800));
     keys.taken("nested", &keys.hs.token_of(br#"{"alg":"HS256"}"#, &with_text(&format!("\"deep\":{deep}"))));
     for payload in ["[]", "null", "{}", "\u{feff}{}", "{} x"] {
         keys.refused(payload, &keys.hs.token_of(br#"{"alg":"HS256"}"#, payload.as_bytes()));
