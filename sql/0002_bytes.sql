@@ -98,12 +98,22 @@ select
     epoch, version, actor
 from sync_events;
 
-create or replace view audit_sessions as
-select
-    session_id, sync_mode, time_per_cycle_ms, increment_ms, max_time_ms, created_at, started_at, completed_at, status,
-    final_status, total_cycles, total_participants, coalesce(metadata_json::jsonb, metadata) as metadata, deadline_at,
-    last_updated_at, epoch, version, deleted_at
-from sync_sessions;
+-- A later migration gives it more columns, which none of it takes away.
+do $$ begin
+    if not exists (
+        select from pg_attribute where attrelid = to_regclass('audit_sessions') and attname = 'time_control'
+    ) then
+        execute $view$
+            create or replace view audit_sessions as
+            select
+                session_id, sync_mode, time_per_cycle_ms, increment_ms, max_time_ms, created_at, started_at,
+                completed_at, status, final_status, total_cycles, total_participants,
+                coalesce(metadata_json::jsonb, metadata) as metadata, deadline_at, last_updated_at, epoch, version,
+                deleted_at
+            from sync_sessions
+        $view$;
+    end if;
+end $$;
 
 -- The tables as version 1 had them: its types and its meanings.
 create or replace view v1_sessions as

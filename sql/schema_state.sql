@@ -15,6 +15,7 @@ select
             ('sync_sessions', 'metadata_json'),
             ('sync_sessions', 'deadline_at'),
             ('sync_sessions', 'status'),
+            ('sync_sessions', 'time_control'),
             ('sync_events', 'state_json'),
             ('sync_events', 'metadata_json'),
             ('sync_events', 'actor'),
@@ -22,7 +23,7 @@ select
             ('sync_participants', null),
             ('sync_revocations', null),
             ('audit_events', null),
-            ('audit_sessions', null),
+            ('audit_sessions', 'time_control'),
             ('v1_sessions', null),
             ('v1_events', null),
             ('v1_participants', null)

@@ -3,7 +3,7 @@
 insert into sync_sessions as kept (
     session_id, sync_mode, time_per_cycle_ms, increment_ms, max_time_ms, created_at, started_at, completed_at,
     final_status, total_cycles, total_participants, metadata_json, last_updated_at, epoch, version, deleted_at, status,
-    deadline_at
+    deadline_at, time_control
 )
 select
     unnest($1::uuid[]),
@@ -23,7 +23,8 @@ select
     unnest($15::bigint[]),
     unnest($16::timestamptz[]),
     unnest($17::text[])::sync_status,
-    unnest($18::timestamptz[])
+    unnest($18::timestamptz[]),
+    unnest($19::json[])::jsonb
 on conflict (session_id) do update set
     sync_mode = excluded.sync_mode,
     time_per_cycle_ms = excluded.time_per_cycle_ms,
@@ -42,5 +43,6 @@ on conflict (session_id) do update set
     version = excluded.version,
     deleted_at = excluded.deleted_at,
     status = excluded.status,
-    deadline_at = excluded.deadline_at
+    deadline_at = excluded.deadline_at,
+    time_control = excluded.time_control
 where (excluded.epoch, excluded.version) > (kept.epoch, kept.version)

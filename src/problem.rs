@@ -6,9 +6,9 @@ use std::borrow::Cow;
 use bytes::Bytes;
 
 use crate::auth::{AuthError, Denied};
-use crate::engine::{Refusal, SessionId};
+use crate::engine::{ClockSetting, Refusal, SessionId};
 use crate::revocations::RevocationRefusal;
-use crate::sessions::Failure;
+use crate::sessions::{Failure, STATE_LEN_MAX};
 use crate::store::StoreError;
 use crate::wire::{self, Details, NotJson, ProblemCode};
 
@@ -190,6 +190,12 @@ impl Problem {
         Self { retry_after_s: Some(RETRY_AFTER_S), ..Self::new(503, "UPGRADE_IN_PROGRESS", message) }
     }
 
+    /// Another server could not read what would be written.
+    fn too_new() -> Self {
+        let message = "Not every server that shares these sessions reads time controls yet: an upgrade is in progress, or RECORD_FORMAT is below 2";
+        Self { retry_after_s: Some(RETRY_AFTER_S), ..Self::new(503, "UPGRADE_IN_PROGRESS", message) }
+    }
+
     /// A fault of ours; what it is, is in the log.
     pub fn internal() -> Self {
         Self::new(500, "INTERNAL_ERROR", "Something went wrong")
@@ -239,6 +245,22 @@ impl Problem {
                 );
                 Self::invalid_field("on_timeout", ProblemCode::InvalidValue, message)
             }
+            Refusal::SetByTimeControl(setting) => {
+                let field = match setting {
+                    ClockSetting::Increment => "increment_ms",
+                    ClockSetting::TimePerCycle => "time_per_cycle_ms",
+                    ClockSetting::MaxTime => "max_time_ms",
+                };
+                Self::invalid_field(field, ProblemCode::Conflict, "The session's time control says it".to_owned())
+            }
+            Refusal::CannotAdvance => {
+                let message = "Must not become advance: under the session's time control no flag begins the next turn";
+                Self::invalid_field("on_timeout", ProblemCode::Conflict, message.to_owned())
+            }
+            Refusal::StateTooLarge => {
+                let message = format!("The session's state must be at most {STATE_LEN_MAX} bytes of JSON");
+                Self::invalid_field("", ProblemCode::TooBig, message)
+            }
             Refusal::OtherCommand => {
                 let message = "This Idempotency-Key names another request: a new request needs a new one";
                 Self::new(422, "IDEMPOTENCY_MISMATCH", message)
@@ -269,6 +291,7 @@ impl From<StoreError> for Problem {
             StoreError::UnknownOutcome => Self::unknown_outcome(),
             StoreError::Unreadable => Self::new(500, "STATE_DESERIALIZATION_ERROR", "The stored state cannot be read"),
             StoreError::Newer => Self::newer(),
+            StoreError::TooNew => Self::too_new(),
             StoreError::Broken | StoreError::Fault => Self::internal(),
         }
     }

@@ -247,9 +247,11 @@ impl Revocations {
         self.learning.lock().trouble = outcome.err().map(|error| match error {
             StoreError::Unavailable(why) => why.to_owned(),
             StoreError::UnknownOutcome => "a connection was lost".to_owned(),
-            StoreError::Unreadable | StoreError::Newer | StoreError::Broken | StoreError::Fault => {
-                "what is kept cannot be read".to_owned()
-            }
+            StoreError::Unreadable
+            | StoreError::Newer
+            | StoreError::TooNew
+            | StoreError::Broken
+            | StoreError::Fault => "what is kept cannot be read".to_owned(),
         });
     }
 

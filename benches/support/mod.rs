@@ -37,6 +37,7 @@ pub(crate) fn new_session(n: u64, participants: u64) -> NewSession {
         on_timeout: OnTimeout::Expire,
         warn_at: [].into(),
         metadata: None,
+        controls: None,
     }
 }
 

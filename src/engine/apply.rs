@@ -77,6 +77,9 @@ fn current(refusal: Refusal, session: &Session, precondition: &Precondition) -> 
         | Refusal::ExpiredParticipant(_)
         | Refusal::MaxTimeBelowUsed { .. }
         | Refusal::TotalTimeUsed { .. }
+        | Refusal::SetByTimeControl(_)
+        | Refusal::CannotAdvance
+        | Refusal::StateTooLarge
         | Refusal::MetadataTooLarge
         | Refusal::OtherCommand => refusal,
     }
@@ -170,8 +173,11 @@ fn switch(
     if let Some(next) = next.filter(|_| !flagged) {
         budget::reward(session, next);
     }
-    let next = next.filter(|&position| {
-        session.mode != Mode::PerCycle || !budget::turn_time(session, position, budget::unspent).is_zero()
+    let next = next.filter(|&position| match session.mode {
+        Mode::PerCycle => !budget::turn_time(session, position, budget::unspent).is_zero(),
+        Mode::PerParticipant | Mode::PerGroup | Mode::Global | Mode::CountUp => {
+            session.controls.is_none() || !session.is_bound_by_total() || !budget::unspent(session).is_zero()
+        }
     });
     events.push(Event::Switched { from, to: next.map(|position| session.participants[position].id) });
     match next {
@@ -214,6 +220,12 @@ fn update(session: &mut Session, patch: &Patch, at: Timestamp, events: &mut Vec<
     if session.status.is_final() && patch.names_settings() {
         return Err(Refusal::CannotUpdate(session.status));
     }
+    if let Some(setting) = patch.clock_setting().filter(|_| session.controls.is_some()) {
+        return Err(Refusal::SetByTimeControl(setting));
+    }
+    if patch.on_timeout == Some(OnTimeout::Advance) && session.cannot_advance() {
+        return Err(Refusal::CannotAdvance);
+    }
     if let Some(Some(max)) = patch.max_time {
         let used = most_used(session, at);
         if max < used {
@@ -246,7 +258,7 @@ fn update(session: &mut Session, patch: &Patch, at: Timestamp, events: &mut Vec<
 
 /// Whether turns are to advance by themselves from now on, within the session's time.
 fn begins_to_advance(session: &Session, patch: &Patch) -> bool {
-    session.mode == Mode::PerCycle
+    session.has_endless_turns()
         && patch.on_timeout == Some(OnTimeout::Advance)
         && session.on_timeout != OnTimeout::Advance
 }

@@ -1,12 +1,16 @@
-//! What a turn may use and what it costs: the whole difference between the modes. A further time
-//! control is one more arm in each `match` here. Does not know why a turn ends.
+//! What a turn may use and what it costs: the whole difference between the modes. Where a session has a time control
+//! `controls` says it. Does not know why a turn ends.
 
+use super::controls;
 use super::session::{Mode, OnTimeout, Session};
 use super::time::{Millis, Timestamp};
 
 /// How long a turn of `participant` may run on from the instant at which it began or went on; `None` is
 /// without end.
 pub(super) fn budget(session: &Session, participant: usize) -> Option<Millis> {
+    if session.controls.is_some() && controls::is_endless(session, participant) {
+        return None;
+    }
     let left = session.clocks[session.participants[participant].clock];
     match session.mode {
         Mode::PerParticipant | Mode::PerCycle | Mode::PerGroup | Mode::Global => Some(left),
@@ -16,7 +20,10 @@ pub(super) fn budget(session: &Session, participant: usize) -> Option<Millis> {
 
 /// What a turn of `participant` has in [`Mode::PerCycle`] when nothing else limits it.
 pub(super) fn full_turn(session: &Session, participant: usize) -> Millis {
-    session.time_per_cycle.unwrap_or(session.participants[participant].initial_time)
+    match &session.controls {
+        None => session.time_per_cycle.unwrap_or(session.participants[participant].initial_time),
+        Some(controls) => controls::full_turn(controls, participant),
+    }
 }
 
 /// What a new turn of `participant` has in [`Mode::PerCycle`]. Where flags advance, all turns together
@@ -46,6 +53,9 @@ pub(super) fn elapsed(session: &Session, at: Timestamp) -> Millis {
 pub(super) fn charge(session: &mut Session, elapsed: Millis) {
     let Some(turn) = session.turn else { return };
     session.participants[turn.participant].used += elapsed;
+    if session.controls.is_some() {
+        return controls::charge(session, turn.participant, elapsed);
+    }
     let clock = session.participants[turn.participant].clock;
     session.clocks[clock] = match session.mode {
         Mode::PerParticipant | Mode::PerCycle | Mode::PerGroup | Mode::Global => session.clocks[clock] - elapsed,
@@ -57,10 +67,15 @@ pub(super) fn charge(session: &mut Session, elapsed: Millis) {
 pub(super) fn reward(session: &mut Session, next: usize) {
     let Some(turn) = session.turn else { return };
     let clock = session.participants[turn.participant].clock;
-    match session.mode {
-        Mode::PerParticipant => session.clocks[clock] += session.increment,
-        Mode::PerGroup if session.participants[next].clock != clock => session.clocks[clock] += session.increment,
-        Mode::PerGroup | Mode::PerCycle | Mode::Global | Mode::CountUp => {}
+    let is_rewarded = match session.mode {
+        Mode::PerParticipant => true,
+        Mode::PerGroup => session.participants[next].clock != clock,
+        Mode::PerCycle | Mode::Global | Mode::CountUp => false,
+    };
+    match &session.controls {
+        _ if !is_rewarded => {}
+        None => session.clocks[clock] += session.increment,
+        Some(_) => controls::complete(session, turn.participant),
     }
 }
 

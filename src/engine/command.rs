@@ -51,7 +51,28 @@ pub struct Patch {
     pub warn_at: Option<Arc<[Millis]>>,
 }
 
+/// A setting that says what a clock has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClockSetting {
+    /// What a completed turn earns.
+    Increment,
+    /// A turn's time.
+    TimePerCycle,
+    /// How far a clock may count.
+    MaxTime,
+}
+
 impl Patch {
+    /// The first setting that says what a clock has, if one is named.
+    pub fn clock_setting(&self) -> Option<ClockSetting> {
+        let named = [
+            (self.increment.is_some(), ClockSetting::Increment),
+            (self.time_per_cycle.is_some(), ClockSetting::TimePerCycle),
+            (self.max_time.is_some(), ClockSetting::MaxTime),
+        ];
+        named.iter().find(|(is_named, _)| *is_named).map(|(_, setting)| *setting)
+    }
+
     /// Whether anything but metadata is named.
     pub fn names_settings(&self) -> bool {
         self.increment.is_some()

@@ -4,8 +4,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::control::Segments;
 use super::id::{GroupId, ParticipantId, SessionId};
 use super::session::{Group, Mode, OnTimeout, Participant, Session, Status};
+use super::session_controls::{ControlRules, SessionControls};
 use super::time::{Millis, Timestamp};
 
 /// What a session is made of.
@@ -33,6 +35,19 @@ pub struct NewSession {
     pub warn_at: Arc<[Millis]>,
     /// The client's own.
     pub metadata: Option<Arc<str>>,
+    /// Its time control: then that says the times of participants, groups and, unless it is given, the session.
+    pub controls: Option<Box<NewControls>>,
+}
+
+/// What a session with a time control begins with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewControls {
+    /// Who goes by which control.
+    pub rules: Arc<ControlRules>,
+    /// What the clock of each participant has; of those who share one the first says it.
+    pub clocks: Vec<Segments>,
+    /// The session's time; what all clocks have, when not given.
+    pub total_time: Option<Millis>,
 }
 
 /// What a participant is made of.
@@ -63,7 +78,7 @@ impl NewSession {
             has_expired: false,
             expired_at: None,
         });
-        Session {
+        let mut session = Session {
             id: self.id,
             epoch,
             version: 1,
@@ -85,7 +100,40 @@ impl NewSession {
             started_at: None,
             completed_at: None,
             unattended_turns: 0,
+            controls: None,
+        };
+        self.control(&mut session);
+        session
+    }
+
+    /// What a time control says about a session that has begun to be.
+    fn control(&self, session: &mut Session) {
+        let Some(NewControls { rules, clocks, total_time }) = self.controls.as_deref() else { return };
+        let mut segments = vec![None; session.clocks.len()];
+        for (position, one) in session.participants.iter_mut().enumerate() {
+            let begins = *segments[one.clock].get_or_insert(clocks[position]);
+            one.initial_time = match self.mode {
+                Mode::PerCycle => clocks[position],
+                Mode::PerParticipant | Mode::PerGroup | Mode::Global | Mode::CountUp => begins,
+            }
+            .shown(rules.control(position));
+            session.clocks[one.clock] = one.initial_time;
         }
+        let mut segments: Vec<_> = segments.into_iter().map(Option::unwrap_or_default).collect();
+        let all = match self.mode {
+            Mode::PerCycle => {
+                (segments[0], session.clocks[0]) = (Segments::default(), Millis::ZERO);
+                session.participants.iter().map(|one| one.initial_time).sum()
+            }
+            Mode::PerParticipant | Mode::PerGroup | Mode::Global | Mode::CountUp => {
+                session.clocks.iter().copied().sum()
+            }
+        };
+        session.groups =
+            session.groups.iter().map(|group| Group { total_time: session.clocks[group.clock], ..*group }).collect();
+        session.total_time = total_time.unwrap_or(all);
+        let controls = SessionControls { rules: Arc::clone(rules), segments, turn_used: Millis::ZERO };
+        session.controls = Some(Box::new(controls));
     }
 
     /// Each participant's position among the clocks, the clocks, and the named groups.

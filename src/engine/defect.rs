@@ -1,6 +1,7 @@
 //! What is wrong with a session of foreign origin: the bounds that a create would have held it to,
 //! and then everything that holds of each session. Does not know where it was read.
 
+use super::control::Segments;
 use super::invariants;
 use super::session::{Mode, Session};
 use super::time::{Millis, Timestamp};
@@ -21,7 +22,7 @@ pub fn defect(session: &Session) -> Option<&'static str> {
         (instants_are_bounded(session), "no instant lies beyond the year 9999"),
         (turns_have_time(session), "a turn has time"),
         (names_are_unique(session), "no two participants have the same name"),
-        (session.clocks.iter().all(|clock| clock.as_ms() <= NUMBER_MAX), "every clock is below 2^53 ms"),
+        (clocks_are_bounded(session), "every clock is below 2^53 ms"),
     ];
     let broken = rules.iter().find(|(holds, _)| !holds).map(|(_, rule)| *rule);
     broken.or_else(|| invariants::violation(session))
@@ -56,12 +57,23 @@ fn instants_are_bounded(session: &Session) -> bool {
 /// Turns without any would follow each other without end.
 fn turns_have_time(session: &Session) -> bool {
     match session.mode {
+        Mode::PerCycle if session.controls.is_some() => true,
         Mode::PerCycle => match session.time_per_cycle {
             Some(time) => !time.is_zero(),
             None => session.participants.iter().all(|one| !one.initial_time.is_zero()),
         },
         Mode::PerParticipant | Mode::PerGroup | Mode::Global | Mode::CountUp => true,
     }
+}
+
+fn clocks_are_bounded(session: &Session) -> bool {
+    let segments = session.controls.iter().flat_map(|controls| &controls.segments);
+    let of_segments =
+        |one: &Segments| [one.free, one.main, one.period, one.over].iter().all(|part| part.as_ms() <= NUMBER_MAX);
+    session.clocks.iter().all(|clock| clock.as_ms() <= NUMBER_MAX)
+        && segments.clone().all(of_segments)
+        && segments.clone().all(|one| one.moves <= NUMBER_MAX && one.moves_left <= NUMBER_MAX)
+        && session.controls.as_ref().is_none_or(|controls| controls.turn_used.as_ms() <= NUMBER_MAX)
 }
 
 fn names_are_unique(session: &Session) -> bool {

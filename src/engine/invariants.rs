@@ -1,6 +1,7 @@
 //! What holds of every session after every change, as one function; and what holds between a state and
 //! its successor. Knows no rule that says how a state comes about.
 
+use super::rotation;
 use super::session::{Mode, Session, Status};
 use super::time::Millis;
 
@@ -9,6 +10,11 @@ pub fn violation(session: &Session) -> Option<&'static str> {
     // What the others look up.
     if session.participants.iter().any(|participant| participant.clock >= session.clocks.len()) {
         return Some("every participant has a clock");
+    }
+    if let Some(controls) = &session.controls
+        && (controls.segments.len() != session.clocks.len() || controls.rules.len() != session.participants.len())
+    {
+        return Some("every clock has a time control, or none has");
     }
     let active = session.turn.map(|turn| &session.participants[turn.participant]);
     let rules = [
@@ -42,6 +48,7 @@ pub fn violation(session: &Session) -> Option<&'static str> {
             "a clock that flagged stands at zero",
         ),
         (time_is_conserved(session), "time is conserved"),
+        (clocks_are_their_segments(session), "a clock has what its segments come to"),
     ];
     rules.iter().find(|(holds, _)| !holds).map(|(_, rule)| *rule)
 }
@@ -59,7 +66,9 @@ pub fn violation_between(before: &Session, after: &Session) -> Option<&'static s
         (pairs().all(|(old, new)| old.cycles <= new.cycles), "turns only grow"),
         (
             matches!(before.mode, Mode::PerCycle | Mode::CountUp)
-                || pairs().all(|(old, new)| !old.has_expired || new.has_expired),
+                || before.participants.len() != after.participants.len()
+                || (0..before.participants.len())
+                    .all(|position| !rotation::is_out(before, position) || after.participants[position].has_expired),
             "who is out stays out",
         ),
     ];
@@ -74,6 +83,9 @@ fn shared_clocks_flag_together(session: &Session) -> bool {
 
 /// What a clock had, less what was used of it, is what it has; increments come on top.
 fn time_is_conserved(session: &Session) -> bool {
+    if session.controls.is_some() {
+        return true;
+    }
     match session.mode {
         Mode::Global => session.clocks[0] + used(session)[0] == session.total_time,
         Mode::PerCycle => session.turn.is_some() || session.clocks[0].is_zero(),
@@ -89,6 +101,28 @@ fn time_is_conserved(session: &Session) -> bool {
             session.max_time.map_or(left == one.initial_time, |max| left + one.used == max)
         }),
     }
+}
+
+/// Under a time control a clock shows what its segments have, but for one that flagged, and for a turn that ends with the
+/// session's time.
+fn clocks_are_their_segments(session: &Session) -> bool {
+    let Some(controls) = &session.controls else { return true };
+    let is_running = |clock| session.active().is_some_and(|one| one.clock == clock);
+    (0..session.participants.len()).all(|position| {
+        let (clock, control) = (session.participants[position].clock, controls.rules.control(position));
+        let (segments, shown) = (&controls.segments[clock], session.clocks[clock]);
+        if !segments.is_within(control) || session.mode == Mode::PerCycle && !is_running(clock) {
+            return segments.is_within(control) && shown.is_zero();
+        }
+        if session.mode == Mode::PerCycle
+            && session.active().is_none_or(|one| one.id != session.participants[position].id)
+        {
+            return true;
+        }
+        let whole = segments.shown(control);
+        let may_be_less = is_running(clock) || session.status.is_final() || session.participants[position].has_expired;
+        if may_be_less { shown <= whole } else { shown == whole }
+    })
 }
 
 /// What was used of each clock.

@@ -1,5 +1,6 @@
 //! Why a command is refused: an expected answer, not an error. Does not know how clients are answered.
 
+use super::command::ClockSetting;
 use super::id::ParticipantId;
 use super::session::Status;
 use super::time::Millis;
@@ -42,6 +43,12 @@ pub enum Refusal {
         /// The session's time.
         total: Millis,
     },
+    /// The session has a time control, which says this.
+    SetByTimeControl(ClockSetting),
+    /// Under the session's time control no flag can begin the next turn.
+    CannotAdvance,
+    /// The state would be larger than a state may be.
+    StateTooLarge,
     /// The metadata would become longer than it may be.
     MetadataTooLarge,
     /// The key of the command names another one.
@@ -66,6 +73,9 @@ impl Refusal {
             | Refusal::Exists
             | Refusal::Conflict { .. }
             | Refusal::UnknownParticipant(_)
+            | Refusal::SetByTimeControl(_)
+            | Refusal::CannotAdvance
+            | Refusal::StateTooLarge
             | Refusal::OtherCommand => false,
         }
     }

@@ -1,5 +1,6 @@
 //! Whose turn comes next: by participant index, ties by the order given. Does not know when a turn ends.
 
+use super::controls;
 use super::session::{Mode, Session};
 
 /// The first participant of the rotation.
@@ -59,7 +60,7 @@ pub(super) fn is_alone(session: &Session, position: usize) -> bool {
 pub(super) fn is_out(session: &Session, position: usize) -> bool {
     match session.mode {
         Mode::PerParticipant | Mode::PerGroup | Mode::Global | Mode::CountUp => {
-            session.participants[position].has_expired
+            session.participants[position].has_expired && !controls::renews(session, position)
         }
         Mode::PerCycle => false,
     }

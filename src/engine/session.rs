@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use super::id::{GroupId, ParticipantId, SessionId};
+use super::session_controls::SessionControls;
 use super::time::{Millis, Timestamp};
 
 /// Whose clock runs during a turn.
@@ -197,6 +198,8 @@ pub struct Session {
     pub completed_at: Option<Timestamp>,
     /// Turns in a row that began by themselves, since a command did something last.
     pub unattended_turns: u64,
+    /// The clocks under a time control: `increment`, `time_per_cycle` and `max_time` are not set then.
+    pub controls: Option<Box<SessionControls>>,
 }
 
 impl Session {

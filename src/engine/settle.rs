@@ -2,8 +2,9 @@
 //! whatever the time of notice. Does not know of commands.
 
 use super::budget;
+use super::controls;
 use super::event::Event;
-use super::rotation::Rotation;
+use super::rotation::{self, Rotation};
 use super::session::{Mode, OnTimeout, Session, Status};
 use super::time::{Millis, Timestamp};
 
@@ -71,7 +72,7 @@ fn flag(session: &mut Session, deadline: Timestamp, overview: &mut Overview, eve
     let next = match (session.on_timeout, session.mode) {
         (OnTimeout::Notify, _) => return,
         (OnTimeout::Expire, _) | (OnTimeout::Advance, Mode::Global) => None,
-        (OnTimeout::Advance, Mode::PerCycle) if overview.unspent(session).is_zero() => None,
+        (OnTimeout::Advance, _) if session.is_bound_by_total() && overview.unspent(session).is_zero() => None,
         (OnTimeout::Advance, _) => overview.rotation.next(session, turn.participant),
     };
     session.participants[turn.participant].cycles += 1;
@@ -100,26 +101,44 @@ fn mark(session: &mut Session, active: usize, deadline: Timestamp, overview: &Ov
     session.participants[active].expired_at = Some(deadline);
 }
 
-/// A session without commands under [`OnTimeout::Advance`] in [`Mode::PerCycle`] repeats the same
-/// round until its time is spent. All whole rounds but the last are computed at once: what they leave
+/// A session without commands under [`OnTimeout::Advance`] in [`Mode::PerCycle`], or whose turns have time of their own
+/// under a time control, repeats the same round until its time is spent. All whole rounds but the last are computed at once: what they leave
 /// behind is time used and turns counted, everything else the last round overwrites.
 fn skip_rounds(session: &mut Session, at: Timestamp, overview: &mut Overview, events: &mut Vec<Event>) {
-    let (Mode::PerCycle, OnTimeout::Advance, Some(turn)) = (session.mode, session.on_timeout, session.turn) else {
-        return;
-    };
-    let Some(since) = turn.since else { return };
-    let rounds = at.since(since).min(overview.unspent(session)).whole(overview.round).saturating_sub(1);
+    let (true, Some(turn)) = (session.is_bound_by_total(), session.turn) else { return };
+    let (Some(since), Some(round)) = (turn.since, round(session, overview)) else { return };
+    let rounds = at.since(since).min(overview.unspent(session)).whole(round).saturating_sub(1);
     if rounds == 0 {
         return;
     }
+    let mut turns = 0;
     for position in 0..session.participants.len() {
-        let used = budget::full_turn(session, position).times(rounds);
+        if rotation::is_out(session, position) {
+            continue;
+        }
+        turns += 1;
+        let used = match session.mode {
+            Mode::PerCycle => budget::full_turn(session, position),
+            Mode::PerParticipant | Mode::PerGroup | Mode::Global | Mode::CountUp => {
+                controls::steady_turn(session, position).unwrap_or_default()
+            }
+        };
+        let used = used.times(rounds);
         session.participants[position].used += used;
         overview.used += used;
         session.participants[position].cycles += rounds;
     }
-    let until = since + overview.round.times(rounds);
+    let until = since + round.times(rounds);
     session.begin_turn_within(turn.participant, until, |session| overview.unspent(session));
-    session.unattended_turns += rounds * session.participants.len() as u64;
+    session.unattended_turns += rounds * turns;
     events.push(Event::RoundsExpired { rounds, until });
+}
+
+/// How long it takes until each has had a turn again; `None` when the turns of a round are not those of the one before.
+fn round(session: &Session, overview: &Overview) -> Option<Millis> {
+    if session.mode == Mode::PerCycle {
+        return Some(overview.round);
+    }
+    let staying = (0..session.participants.len()).filter(|&position| !rotation::is_out(session, position));
+    staying.map(|position| controls::steady_turn(session, position)).sum()
 }

@@ -65,6 +65,11 @@ impl Millis {
         self.0 / other.0
     }
 
+    /// `pct` percent of this length, rounded down.
+    pub const fn percent(self, pct: u64) -> Millis {
+        Millis(self.0.saturating_mul(pct) / 100)
+    }
+
     /// This length `times` over.
     pub const fn times(self, times: u64) -> Millis {
         Millis(self.0.saturating_mul(times))

@@ -2,6 +2,7 @@
 //! what a turn costs (`budget`), nor why it begins or ends (`settle`, `apply`).
 
 use super::budget;
+use super::controls;
 use super::session::{Mode, Session, Status, Turn};
 use super::time::{Millis, Timestamp};
 
@@ -45,7 +46,11 @@ impl Session {
     }
 
     /// The same, with [`budget::unspent`] given.
-    pub(super) fn begin_turn_within(&mut self, next: usize, at: Timestamp, unspent: impl FnOnce(&Session) -> Millis) {
+    pub(super) fn begin_turn_within(&mut self, next: usize, at: Timestamp, unspent: impl Fn(&Session) -> Millis) {
+        if self.controls.is_some() {
+            let unspent = if self.is_bound_by_total() { unspent(self) } else { Millis::ZERO };
+            controls::begin_turn(self, next, unspent);
+        }
         match self.mode {
             Mode::PerCycle => {
                 self.clocks[0] = budget::turn_time(self, next, unspent);
@@ -62,6 +67,9 @@ impl Session {
         match self.mode {
             Mode::PerCycle => self.clocks[0] = Millis::ZERO,
             Mode::PerParticipant | Mode::PerGroup | Mode::Global | Mode::CountUp => {}
+        }
+        if self.controls.is_some() {
+            controls::end(self);
         }
         self.status = status;
         self.turn = None;

@@ -143,8 +143,9 @@ impl Instances {
         let next = (*wanted).min(readable.max(1));
         if next != format.get() {
             info!(format = next, wanted, "states are written in another format from now on");
-            format.set(next);
         }
+        // Who has no lease reads the first one only, and may be there until the operator says otherwise.
+        format.set(next, if *wanted > 1 { readable } else { 1 });
         let before = leases.iter().take_while(|(other, _)| *other != run.as_str()).map(|(_, lease)| lease);
         let difference = agreed(before).into_iter().find_map(|other| {
             let what = own.fingerprint.difference(&other.fingerprint)?;
@@ -194,7 +195,9 @@ mod tests {
         let all = Instances::new(&server, &Keyspace::new("", 1), "b".into(), here.clone(), 2, format.clone());
         all.judge(&[("b", here.clone())]);
         assert_eq!((format.get(), all.differs()), (2, None));
+        assert!(format.reads(2) && !format.reads(3), "nobody reads more than its lease says");
         all.judge(&[("b", here.clone()), ("c", lease(1, "off"))]);
+        assert!(format.reads(1) && !format.reads(2));
         assert_eq!((format.get(), all.differs()), (1, None), "who came later is the one that differs");
         all.judge(&[("a", lease(2, "off")), ("b", here.clone())]);
         let why = all.differs().expect("it differs");
@@ -203,5 +206,11 @@ mod tests {
         assert_eq!(all.differs(), None, "who differs itself decides nothing");
         all.judge(&[("a", lease(3, "on")), ("b", here)]);
         assert_eq!((format.get(), all.differs()), (2, None));
+        let newer = lease(3, "on");
+        all.judge(&[("b", newer.clone()), ("c", newer.clone())]);
+        assert!(format.reads(3) && format.get() == 2);
+        let asked = Instances::new(&server, &Keyspace::new("", 1), "b".into(), newer.clone(), 1, format.clone());
+        asked.judge(&[("b", newer)]);
+        assert!(!format.reads(2), "one without a lease may be there");
     }
 }

@@ -10,10 +10,11 @@ use super::connection::{PostgresConnection, PostgresError, described};
 use super::server::PostgresServer;
 
 /// In order; a name begins with its number.
-const MIGRATIONS: [(&str, &str); 3] = [
+const MIGRATIONS: [(&str, &str); 4] = [
     ("0001_schema", include_str!("../../sql/0001_schema.sql")),
     ("0002_bytes", include_str!("../../sql/0002_bytes.sql")),
     ("0003_revocations", include_str!("../../sql/0003_revocations.sql")),
+    ("0004_time_controls", include_str!("../../sql/0004_time_controls.sql")),
 ];
 
 /// What makes the tables of version 1 those of the first migration.

@@ -180,6 +180,7 @@ fn sessions<'a>(batch: &'a RowBatch<'_>) -> Vec<Parameter<'a>> {
         column(rows().map(|row| row.is_deleted.then_some(PgTimestamp(row.at)))),
         column(rows().map(|row| row.state.status)),
         column(rows().map(|row| row.state.deadline.map(PgTimestamp))),
+        column(rows().map(|row| row.state.time_controls.map(PgJson))),
     ]
 }
 

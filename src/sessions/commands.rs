@@ -21,6 +21,9 @@ impl Sessions {
     /// Creates a session for somebody.
     pub async fn create_by(&self, origin: CommandOrigin, arrival: Arrival, new: NewSession) -> CommandReply {
         let id = new.id;
+        if new.controls.is_some() && !self.inner.store.keeps_time_controls() {
+            return CommandReply::of(id, Err(StoreError::TooNew));
+        }
         let decide = Box::new(move |current: DecisionContext<'_>| decide::create(&new, &current));
         self.commit(Commit { id, arrival: Some(arrival), rate: None, participant: None, client: None, origin, decide })
             .await

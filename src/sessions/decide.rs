@@ -12,6 +12,9 @@ use crate::wire;
 
 use super::request::CommandRequest;
 
+/// The longest state that a session may have at its beginning, in bytes.
+pub const STATE_LEN_MAX: usize = 700_000;
+
 /// A new session.
 pub(super) fn create(new: &NewSession, current: &DecisionContext<'_>) -> Decision {
     match current.repetition {
@@ -24,6 +27,9 @@ pub(super) fn create(new: &NewSession, current: &DecisionContext<'_>) -> Decisio
     }
     let epoch = current.epoch.max(current.now.as_ms());
     let session = new.create(epoch, current.at);
+    if session.controls.is_some() && wire::encode(&session, current.now).len() > STATE_LEN_MAX {
+        return nothing(Err(Refusal::StateTooLarge));
+    }
     match ChangeRecord::of(None, vec![Event::Created], &session, current.at) {
         Some(entry) => put(session, Vec::new(), entry, current.now, Ok(Outcome::default())),
         None => unreachable!("something happened"),

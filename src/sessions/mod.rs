@@ -21,6 +21,7 @@ use crate::store::{Arrival, RateLimit, SessionStore};
 use page::PagePermits;
 
 pub use client_rate_limit::ClientRateLimit;
+pub use decide::STATE_LEN_MAX;
 pub use page::Page;
 pub use recovery::{ArchiveLookup, LookupPurpose, Recovery, RecoveryOptions};
 pub use reply::{Applied, CommandReply, Failure, SessionView};

@@ -3,7 +3,7 @@
 
 use std::sync::OnceLock;
 
-use crate::engine::{Millis, Session, StateTag, Timestamp};
+use crate::engine::{Millis, Session, SessionControls, StateTag, Timestamp};
 use crate::wire::{self, Encoded, StateBody, Undecodable};
 
 use super::countdown::Countdown;
@@ -11,6 +11,8 @@ use super::lifetime::Lifetimes;
 
 /// What the indexes by id, by lifetime and by deadline take of a session, in bytes.
 const INDEXES_LEN: usize = 256;
+/// What the rules of time controls take, which all states of a session share.
+const CONTROLS_LEN: usize = 1_024;
 
 /// A state and its bytes.
 #[derive(Debug)]
@@ -76,8 +78,12 @@ impl Record {
             + size_of_val(&*session.clocks)
             + size_of_val(&*session.warn_at)
             + session.metadata.as_ref().map_or(0, |metadata| metadata.len());
+        let controls = session
+            .controls
+            .as_ref()
+            .map_or(0, |controls| size_of_val(&*controls.segments) + size_of::<SessionControls>() + CONTROLS_LEN);
         let encoded = self.encoded.get().map_or_else(|| wire::len_expected(session), |encoded| encoded.len());
-        size_of::<Self>() + INDEXES_LEN + parts + encoded
+        size_of::<Self>() + INDEXES_LEN + parts + controls + encoded
     }
 }
 

@@ -73,6 +73,8 @@ pub struct StateColumns<'a> {
     pub deadline: Option<Timestamp>,
     /// The client's own: a JSON object.
     pub metadata: Option<&'a str>,
+    /// The different time controls: a JSON array.
+    pub time_controls: Option<&'a str>,
     /// In the order given.
     pub participants: Vec<ParticipantColumns>,
 }

@@ -91,6 +91,8 @@ struct JobStateJson<'a> {
     deadline_at: Option<At>,
     #[serde(borrow)]
     metadata: Option<&'a RawValue>,
+    #[serde(borrow)]
+    time_controls: Option<&'a RawValue>,
     created_at: At,
 }
 
@@ -123,6 +125,7 @@ impl<'a> From<JobStateJson<'a>> for StateColumns<'a> {
             completed_at: state.session_completed_at.map(|at| at.0),
             deadline: state.deadline_at.map(|at| at.0),
             metadata: state.metadata.map(RawValue::get),
+            time_controls: state.time_controls.map(RawValue::get),
             participants: state.participants.into_iter().map(ParticipantColumns::from).collect(),
         }
     }

@@ -8,11 +8,12 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::engine::{
-    self, Group, GroupId, Millis, Mode, OnTimeout, Participant, ParticipantId, Session, SessionId, Status, Timestamp,
-    Turn, Uuid,
+    self, ControlRules, Group, GroupId, Millis, Mode, OnTimeout, Participant, ParticipantId, Session, SessionControls,
+    SessionId, Status, Timestamp, Turn, Uuid,
 };
 
 use super::instant;
+use super::state_clock::{self, ClockJson};
 
 /// Stored bytes that are no state.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,6 +87,11 @@ struct StateJson<'a> {
     metadata: Option<&'a RawValue>,
     #[serde(default)]
     unattended_turns: u64,
+    #[serde(default, borrow)]
+    time_controls: Vec<&'a RawValue>,
+    #[serde(default)]
+    turn_used_ms: u64,
+    clock: Option<Box<ClockJson>>,
     created_at: &'a str,
     updated_at: &'a str,
 }
@@ -101,12 +107,15 @@ struct ParticipantJson<'a> {
     group_id: Option<&'a str>,
     initial_time_ms: u64,
     expired_at: Option<&'a str>,
+    control: Option<u16>,
+    clock: Option<Box<ClockJson>>,
 }
 
 #[derive(Deserialize)]
 struct GroupJson<'a> {
     group_id: &'a str,
     total_time_ms: u64,
+    clock: Option<Box<ClockJson>>,
 }
 
 fn session(written: &StateJson<'_>) -> Option<Session> {
@@ -118,6 +127,11 @@ fn session(written: &StateJson<'_>) -> Option<Session> {
         None => None,
     };
     let (clocks, groups) = clocks(mode, written, &mut participants, active)?;
+    let controls = if written.time_controls.is_empty() {
+        None
+    } else {
+        Some(Box::new(self::controls(mode, written, &participants, active, clocks.len())?))
+    };
     let since = optional(written.cycle_started_at)?;
     Some(Session {
         id: SessionId(Uuid::parse(written.session_id)?),
@@ -132,7 +146,8 @@ fn session(written: &StateJson<'_>) -> Option<Session> {
         turn: active.map(|participant| Turn { participant, since }),
         total_time: Millis::new(written.total_time_ms),
         time_per_cycle: written.time_per_cycle_ms.map(Millis::new),
-        increment: Millis::new(written.increment_ms),
+        // What is shown of a time control is no setting.
+        increment: if controls.is_some() { Millis::ZERO } else { Millis::new(written.increment_ms) },
         max_time: written.max_time_ms.map(Millis::new),
         warn_at: written.warn_at_ms.iter().copied().map(Millis::new).collect(),
         metadata: written.metadata.map(|metadata| Arc::from(metadata.get())),
@@ -141,6 +156,7 @@ fn session(written: &StateJson<'_>) -> Option<Session> {
         started_at: optional(written.session_started_at)?,
         completed_at: optional(written.session_completed_at)?,
         unattended_turns: written.unattended_turns,
+        controls,
     })
 }
 
@@ -205,6 +221,40 @@ fn clocks(
             }
             (clocks, groups)
         }
+    })
+}
+
+/// The clocks under time controls, as they stand with participants, with groups or with the session.
+fn controls(
+    mode: Mode,
+    written: &StateJson<'_>,
+    participants: &[Participant],
+    active: Option<usize>,
+    clocks: usize,
+) -> Option<SessionControls> {
+    let by_participant: Option<Vec<_>> =
+        written.participants.iter().map(|member| member.control.map(usize::from)).collect();
+    let rules = ControlRules::new(state_clock::controls(&written.time_controls)?, by_participant?)?;
+    let mut of_groups = HashMap::with_capacity(written.groups.len());
+    for group in &written.groups {
+        of_groups.insert(GroupId(Uuid::parse(group.group_id)?), group.clock.as_ref());
+    }
+    let mut segments = vec![None; clocks];
+    for (position, (one, member)) in participants.iter().zip(&written.participants).enumerate() {
+        let clock = match (mode, one.group) {
+            (Mode::PerGroup, Some(group)) => *of_groups.get(&group)?,
+            (Mode::Global, _) => written.clock.as_ref(),
+            (Mode::PerCycle, _) if active != Some(position) => continue,
+            (Mode::PerParticipant | Mode::PerCycle | Mode::PerGroup | Mode::CountUp, _) => member.clock.as_ref(),
+        };
+        if segments[one.clock].is_none() {
+            segments[one.clock] = Some(clock?.segments(rules.control(position)));
+        }
+    }
+    Some(SessionControls {
+        rules: Arc::new(rules),
+        segments: segments.into_iter().map(Option::unwrap_or_default).collect(),
+        turn_used: Millis::new(written.turn_used_ms),
     })
 }
 

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `{"_":` | format 1: the store's own member, then the state |
 //! | 2 | format 2: that byte, then the same |
+//! | 3 | format 3: that byte, then the same, of a session with a time control |
 //! | another byte below 32 | a format of a newer server |
 //! | `{"session_id":` | what version 1 left: the public state, without what came since |
 
@@ -25,11 +26,13 @@ use super::state::encode;
 const BEGINNING: &[u8] = br#"{"session_id":"#;
 
 /// The formats that are read here.
-pub const FORMATS: RangeInclusive<u8> = 1..=2;
+pub const FORMATS: RangeInclusive<u8> = 1..=3;
+/// The format of sessions with a time control, so that no server takes them for sessions without.
+pub const TIME_CONTROLS_FORMAT: u8 = 3;
 
 /// What is stored, in format 1. Anything that is none of the above is left as it is.
 pub fn modern(value: Bytes) -> Bytes {
-    if value.first() == Some(&2) {
+    if let Some(2..=TIME_CONTROLS_FORMAT) = value.first() {
         return value.slice(1..);
     }
     if !value.starts_with(BEGINNING) {
@@ -60,7 +63,12 @@ pub fn decode_archived(state: &[u8]) -> Result<Session, Undecodable> {
 
 /// Whether a newer server wrote it.
 pub fn is_newer(value: &[u8]) -> bool {
-    value.first().is_some_and(|first| (3..32).contains(first) && !first.is_ascii_whitespace())
+    value.first().is_some_and(|first| (TIME_CONTROLS_FORMAT + 1..32).contains(first) && !first.is_ascii_whitespace())
+}
+
+/// The format of a state where others are written in `format`.
+pub fn format_of(session: &Session, format: u8) -> u8 {
+    if session.controls.is_some() { TIME_CONTROLS_FORMAT } else { format }
 }
 
 /// Writes what precedes a stored value in a format.
@@ -74,7 +82,7 @@ pub fn begin(format: u8, out: &mut Vec<u8>) {
 mod tests {
     use bytes::Bytes;
 
-    use super::modern;
+    use super::{FORMATS, begin, is_newer, modern};
     use crate::engine::{Millis, Mode, Status, Timestamp};
     use crate::wire::format_v1;
     use crate::wire::{RecordBody, audit_row, decode, peek, read_header};
@@ -140,6 +148,19 @@ mod tests {
             jobs.lines().map(|job| audit_row(job.as_bytes()).expect("it is a job").change.kind).collect();
         assert_eq!(read.len(), 4, "{read:?}");
         assert!(read.contains(&"session_paused"), "{read:?}");
+    }
+
+    #[test]
+    fn a_format_that_is_known_is_read_and_a_later_one_is_newer() {
+        let record = r#"{"_":[null,0,"",[0,0],[]],"a":1}"#;
+        for format in FORMATS {
+            let mut value = Vec::new();
+            begin(format, &mut value);
+            value.extend_from_slice(record.as_bytes());
+            assert_eq!((modern(value.clone().into()), is_newer(&value)), (Bytes::from(record), false), "{format}");
+        }
+        let next = [&[FORMATS.end() + 1], record.as_bytes()].concat();
+        assert!(is_newer(&next) && modern(next.clone().into()) == next);
     }
 
     #[test]

@@ -105,6 +105,7 @@ fn session(written: &StateJsonV1<'_>) -> Option<Session> {
         started_at,
         completed_at,
         unattended_turns: 0,
+        controls: None,
     })
 }
 

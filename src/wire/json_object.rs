@@ -15,7 +15,7 @@ pub struct NotJson(pub String);
 
 /// The fields that requests have, those of participants, groups and messages included: what is looked for in an object
 /// must stand here. Whatever else an object has is passed over, so that it costs nothing to keep.
-const FIELDS: [&str; 22] = [
+const FIELDS: [&str; 25] = [
     "session_id",
     "sync_mode",
     "participants",
@@ -38,6 +38,9 @@ const FIELDS: [&str; 22] = [
     "request_id",
     "token",
     "idempotency_key",
+    "time_control",
+    "multiplier_pct",
+    "extra_ms",
 ];
 /// The longest name of a field.
 const FIELD_LEN_MAX: usize = 32;
@@ -191,6 +194,16 @@ impl<'o, 'a, 'p> Fields<'o, 'a, 'p> {
                 None
             }
         }
+    }
+
+    /// A field that may be there, as it is, and where that is.
+    pub(super) fn raw(&self, name: &str) -> Option<(Raw<'a>, String)> {
+        let value = self.object.member(name)?;
+        let field = match self.inside {
+            Some((array, position)) => format!("{array}.{position}.{name}"),
+            None => name.to_owned(),
+        };
+        Some((value, field))
     }
 
     /// Says what is wrong with a field.

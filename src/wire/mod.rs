@@ -23,6 +23,7 @@ mod keys_file;
 mod members;
 mod merge;
 mod metadata;
+mod new_controls;
 mod pubsub_message;
 mod query;
 mod record_format;
@@ -33,6 +34,7 @@ mod scan;
 mod server_message;
 mod state;
 mod state_body;
+mod state_clock;
 mod strict;
 #[cfg(test)]
 mod tests;
@@ -52,7 +54,7 @@ pub use claims::{
 };
 pub use client_message::{ClientCommand, ClientMessage, RequestKey, RequestedChange, read_client_message, word};
 pub use decode::{Undecodable, decode, decode_frame, decode_sound, has_warnings};
-pub use format::{FORMATS, begin, decode_archived, is_newer, modern};
+pub use format::{FORMATS, TIME_CONTROLS_FORMAT, begin, decode_archived, format_of, is_newer, modern};
 pub use history::{Cursor, HistoryQuery, history, history_query, names_history};
 pub use instant::instant_text;
 pub use json_object::{NotJson, Object};

@@ -9,7 +9,9 @@ use super::json::Raw;
 use super::json_object::{self, Fields, Object};
 use super::json_values::{self, FieldResult, field_error};
 use super::metadata::{self, Merge};
+use super::new_controls::{self, GivenClock, GivenSession};
 use super::strict;
+use super::time_control::LENGTH_MAX;
 use super::validation::{self, FieldProblem, FieldProblems, PROBLEMS_MAX, ProblemCode};
 
 const TIME_MS_MIN: u64 = 1_000;
@@ -66,9 +68,17 @@ pub fn create_with(on_timeout: OnTimeout, body: &Object<'_>, problems: &mut Fiel
     let mut fields = Fields::of_body(body, problems);
     let id = fields.required("session_id", json_values::uuid);
     let mode = fields.required("sync_mode", |value| json_values::one_of(value, &Mode::ALL, Mode::name));
+    let before = fields.problems().len();
+    let control = new_controls::given_control(&mut fields);
+    let has_control = control.is_some() || fields.problems().len() > before;
     let participants = fields.required("participants", |value| json_values::array_of(value, 1, PARTICIPANTS_MAX));
-    let participants = participants.and_then(|values| self::participants(&values, fields.problems()));
-    let total_time = fields.required("total_time_ms", time);
+    let participants = participants.and_then(|values| self::participants(&values, has_control, fields.problems()));
+    let (participants, clocks) = participants.unzip();
+    let is_controlled = has_control || clocks.iter().flatten().any(GivenClock::has_control);
+    let total_time = match is_controlled {
+        false => fields.required("total_time_ms", time),
+        true => fields.optional("total_time_ms", |value| json_values::millis(value, TIME_MS_MIN, LENGTH_MAX)),
+    };
     let time_per_cycle = fields.optional("time_per_cycle_ms", time);
     let increment = fields.optional("increment_ms", increment);
     let max_time = fields.optional("max_time_ms", time);
@@ -77,22 +87,49 @@ pub fn create_with(on_timeout: OnTimeout, body: &Object<'_>, problems: &mut Fiel
     let warn_at = fields.optional("warn_at_ms", |value| json_values::array_of(value, 0, WARNINGS_MAX));
     let warn_at = warn_at.map(|values| thresholds(&values, fields.problems()));
     let groups = fields.optional("groups", |value| json_values::array_of(value, 0, PARTICIPANTS_MAX));
-    let groups = groups.map(|values| self::groups(&values, participants.as_deref(), fields.problems()));
+    let groups = groups.map(|values| self::groups(&values, participants.as_deref(), is_controlled, fields.problems()));
+    if is_controlled || groups.iter().flatten().any(|(_, clock)| clock.has_control()) {
+        let given = [
+            ("increment_ms", increment.is_some()),
+            ("time_per_cycle_ms", time_per_cycle.is_some()),
+            ("max_time_ms", max_time.is_some()),
+        ];
+        for (name, _) in given.iter().filter(|(_, is_given)| *is_given) {
+            fields.report(name, field_error(ProblemCode::Conflict, "The time_control says it"));
+        }
+    }
+    if problems.len() > found {
+        return None;
+    }
+    let groups = groups.unwrap_or_default();
+    let (participants, clocks) = (participants?, clocks.unwrap_or_default());
+    let on_timeout = on_timeout_given.unwrap_or(on_timeout);
+    let given = GivenSession {
+        mode: mode?,
+        on_timeout,
+        control: control.as_ref(),
+        total_time,
+        participants: &participants,
+        clocks: &clocks,
+        groups: &groups,
+    };
+    let controls = given.new_controls(problems);
     if problems.len() > found {
         return None;
     }
     Some(NewSession {
         id: SessionId(id?),
         mode: mode?,
-        participants: participants?,
-        groups: groups.unwrap_or_default(),
-        total_time: total_time?,
+        participants,
+        groups: groups.iter().map(|(id, clock)| (*id, clock.total_time.unwrap_or_default())).collect(),
+        total_time: total_time.unwrap_or_default(),
         time_per_cycle,
         increment: increment.unwrap_or_default(),
         max_time,
-        on_timeout: on_timeout_given.unwrap_or(on_timeout),
+        on_timeout,
         warn_at: warn_at.unwrap_or_default().into(),
         metadata,
+        controls: controls.map(Box::new),
     })
 }
 
@@ -158,10 +195,16 @@ fn on_timeout(value: Raw<'_>) -> FieldResult<OnTimeout> {
 }
 
 /// `None` when there are problems.
-fn participants(values: &[Raw<'_>], problems: &mut FieldProblems) -> Option<Vec<NewParticipant>> {
+fn participants(
+    values: &[Raw<'_>],
+    is_controlled: bool,
+    problems: &mut FieldProblems,
+) -> Option<(Vec<NewParticipant>, Vec<GivenClock>)> {
     let found = problems.len();
     let mut seen = std::collections::HashSet::with_capacity(values.len());
     let mut participants = Vec::with_capacity(values.len());
+    // Most say nothing but the time, which stands with the participants.
+    let mut clocks = Vec::new();
     for (position, &value) in values.iter().enumerate() {
         if problems.len() >= validation::ENOUGH {
             break;
@@ -177,21 +220,29 @@ fn participants(values: &[Raw<'_>], problems: &mut FieldProblems) -> Option<Vec<
             }
         });
         let index = fields.required("participant_index", |value| json_values::integer(value, 0, INTEGER_MAX));
-        let total_time = fields.required("total_time_ms", time);
+        let clock =
+            new_controls::given_clock(&mut fields, is_controlled, |fields| fields.required("total_time_ms", time));
         let group = fields.optional("group_id", json_values::uuid).map(GroupId);
-        if let (Some(id), Some(index), Some(total_time)) = (id, index, total_time) {
+        if let (Some(id), Some(index)) = (id, index) {
+            let total_time = clock.total_time.unwrap_or_default();
             participants.push(NewParticipant { id: ParticipantId(id), index, total_time, group });
         }
+        if is_controlled || !clocks.is_empty() || clock.says_more() {
+            let before = participants.iter().take(position).skip(clocks.len());
+            clocks.extend(before.map(|one: &NewParticipant| GivenClock::of_time(one.total_time)));
+            clocks.push(clock);
+        }
     }
-    (problems.len() == found).then_some(participants)
+    (problems.len() == found).then_some((participants, clocks))
 }
 
 /// Which groups there are is not known when `participants` are not.
 fn groups(
     values: &[Raw<'_>],
     participants: Option<&[NewParticipant]>,
+    is_controlled: bool,
     problems: &mut FieldProblems,
-) -> Vec<(GroupId, Millis)> {
+) -> Vec<(GroupId, GivenClock)> {
     let known: Option<std::collections::HashSet<_>> =
         participants.map(|participants| participants.iter().filter_map(|given| given.group).collect());
     let mut seen = std::collections::HashSet::with_capacity(values.len());
@@ -213,8 +264,9 @@ fn groups(
                 Err(field_error(ProblemCode::InvalidValue, format!("Duplicate group_id {id}")))
             }
         });
-        let total_time = fields.required("total_time_ms", time);
-        groups.extend(id.zip(total_time));
+        let clock =
+            new_controls::given_clock(&mut fields, is_controlled, |fields| fields.required("total_time_ms", time));
+        groups.extend(id.map(|id| (id, clock)));
     }
     groups
 }

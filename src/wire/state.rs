@@ -8,6 +8,7 @@ use bytes::Bytes;
 use crate::engine::{Mode, Participant, Session, Timestamp};
 
 use super::state_body::StateBody;
+use super::state_clock;
 use super::write::Write;
 
 /// The bytes of one state. Cloning shares them.
@@ -65,7 +66,9 @@ pub fn encode(session: &Session, at: Timestamp) -> Encoded {
 pub fn len_expected(session: &Session) -> usize {
     let metadata_len = session.metadata.as_ref().map_or(0, |metadata| metadata.len());
     let participant_len = if session.mode == Mode::PerGroup { 325 } else { 270 };
+    let controls_len = session.controls.as_ref().map_or(0, |controls| state_clock::len_expected(controls));
     720 + metadata_len
+        + controls_len
         + session.participants.len() * participant_len
         + session.groups.len() * 120
         + session.warn_at.len() * 10
@@ -107,7 +110,7 @@ fn write_state(out: &mut Vec<u8>, session: &Session) -> Range<usize> {
     out.raw(r#","session_completed_at":"#);
     out.instant_or_null(session.completed_at);
     out.raw(r#","increment_ms":"#);
-    out.millis(session.increment);
+    out.millis(session.shown_increment());
     if let Some(max) = session.max_time {
         out.raw(r#","max_time_ms":"#);
         out.millis(max);
@@ -122,6 +125,9 @@ fn write_state(out: &mut Vec<u8>, session: &Session) -> Range<usize> {
         out.number(session.unattended_turns);
     }
     write_settings(out, session);
+    if session.controls.is_some() {
+        state_clock::write_of_session(out, session);
+    }
     out.raw(r#","created_at":"#);
     out.instant(session.created_at);
     out.raw(r#","updated_at":"#);
@@ -158,6 +164,9 @@ fn write_participant(out: &mut Vec<u8>, session: &Session, position: usize, part
         out.raw(r#","expired_at":"#);
         out.instant(at);
     }
+    if session.controls.is_some() {
+        state_clock::write_of_participant(out, session, position);
+    }
     out.raw("}");
 }
 
@@ -177,6 +186,9 @@ fn write_settings(out: &mut Vec<u8>, session: &Session) {
         out.millis(group.total_time);
         out.raw(r#","time_remaining_ms":"#);
         out.millis(session.clocks[group.clock]);
+        if session.controls.is_some() {
+            state_clock::write_of_group(out, session, group);
+        }
         out.raw("}");
     }
     if !session.groups.is_empty() {

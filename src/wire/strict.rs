@@ -33,10 +33,22 @@ impl KnownFields {
             "on_timeout",
             "warn_at_ms",
             "groups",
+            "time_control",
         ],
         inside: &[
-            ("participants", &["participant_id", "participant_index", "total_time_ms", "group_id"]),
-            ("groups", &["group_id", "total_time_ms"]),
+            (
+                "participants",
+                &[
+                    "participant_id",
+                    "participant_index",
+                    "total_time_ms",
+                    "group_id",
+                    "time_control",
+                    "multiplier_pct",
+                    "extra_ms",
+                ],
+            ),
+            ("groups", &["group_id", "total_time_ms", "time_control", "multiplier_pct", "extra_ms"]),
         ],
     };
 

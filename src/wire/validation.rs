@@ -17,6 +17,8 @@ pub enum ProblemCode {
     TooSmall,
     /// Above the most, or too many.
     TooBig,
+    /// It cannot be together with something else that the request says.
+    Conflict,
     /// There are more problems than are listed.
     Truncated,
 }
@@ -30,6 +32,7 @@ impl ProblemCode {
             ProblemCode::InvalidValue => "invalid_value",
             ProblemCode::TooSmall => "too_small",
             ProblemCode::TooBig => "too_big",
+            ProblemCode::Conflict => "conflict",
             ProblemCode::Truncated => "truncated",
         }
     }

@@ -121,8 +121,9 @@ async fn of_sessions_are_as_described() {
     assert_eq!(created.status, 201);
     let schema = &reader.document["components"]["schemas"]["State"]["properties"];
     let state = &created.json()["data"];
-    // Nothing has gone on by itself yet.
-    let shown = |name: &String| name == "unattended_turns" || state.get(name).is_some();
+    // Nothing has gone on by itself yet, and there is no time control.
+    let elsewhere = ["unattended_turns", "time_controls", "turn_used_ms", "clock"];
+    let shown = |name: &String| elsewhere.contains(&&**name) || state.get(name).is_some();
     assert!(schema.as_object().expect("fields").keys().all(shown), "every field that is described: {state}");
 
     let etag = created.header("etag").expect("an ETag").to_owned();
@@ -143,6 +144,23 @@ async fn of_sessions_are_as_described() {
         let path = format!("{SESSION}{path}");
         let answer = reader.ask_with(method, &path, &id(1), &headers, &body.to_string()).await;
         assert_eq!(answer.status, status, "{method} {path}");
+    }
+
+    for (n, mode) in [(2, "per_participant"), (3, "per_group"), (4, "global")] {
+        let mut body = two_players(&id(n), 60_000);
+        (body["sync_mode"], body["time_control"]) = (mode.into(), json!({"system": "overtime", "base_ms": 60_000}));
+        (body["participants"][0]["group_id"], body["metadata"]) = (participant(7).into(), json!({}));
+        if mode == "per_participant" {
+            let stages = json!([{"moves": 2, "system": "delay", "base_ms": 60_000, "delay_ms": 1},
+                {"system": "byoyomi", "base_ms": 0, "period_ms": 1_000, "periods": 2}]);
+            body["time_control"] = json!({"system": "stages", "stages": stages});
+            body["participants"][1]["time_control"] = json!("25/10m");
+        }
+        assert_eq!(reader.ask("POST", "/v1/sessions", &body).await.status, 201, "{body}");
+        for (path, status) in [("/start", 200), ("/switch", 200), ("/pause", 200)] {
+            let answer = reader.ask_with("POST", &format!("{SESSION}{path}"), &id(n), &[], "").await;
+            assert_eq!(answer.status, status, "{mode} {path}");
+        }
     }
 
     let example = reader.document["components"]["schemas"]["NewSession"]["examples"][0].clone();

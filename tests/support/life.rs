@@ -44,6 +44,7 @@ impl Life {
             max_time: None,
             warn_at: [].into(),
             metadata: Some(r#"{"table":7,"nothing":null}"#.into()),
+            controls: None,
         };
         Self::of(&new, epoch, n)
     }

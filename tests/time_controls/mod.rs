@@ -1,7 +1,10 @@
-//! Time controls from outside: texts and objects as they are read, and the vectors that all readers share.
+//! Time controls from outside: texts and objects as they are read, the vectors that all readers share, and sessions with them.
 
+mod creating;
 mod notations;
 mod objects;
+mod playing;
+mod served;
 mod vectors;
 
 use synckairos::engine::Control;

@@ -122,7 +122,7 @@ fn what_is_none_is_refused() {
         ("101x30s", "too_big"),
         ("10m+0x30s", "too_small"),
         ("1001/10m", "too_big"),
-        ("7d+1d max 3d", "invalid_value"),
+        ("7d+1d max 3d", "conflict"),
         (&long, "too_big"),
     ] {
         let refused = object(text).expect_err(text);

@@ -74,6 +74,7 @@ fn create(document: &Json, problems: &mut Problems) -> Option<NewSession> {
         on_timeout: on_timeout.unwrap_or(OnTimeout::Expire),
         warn_at: warn_at.into(),
         metadata: metadata.map(Arc::from),
+        controls: None,
     })
 }
 

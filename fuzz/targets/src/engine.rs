@@ -79,6 +79,7 @@ fn new_session(choices: &mut Choices<'_>) -> NewSession {
         on_timeout: choices.one_of(&OnTimeout::ALL),
         warn_at: (0..choices.below(9)).map(|_| Millis::new(1 + choices.number() % 86_400_000)).collect(),
         metadata: choices.is().then(|| r#"{"a":"],\"state\":","warn_at_ms":[1],"b":{"timestamp":1}}"#.into()),
+        controls: None,
     }
 }
 

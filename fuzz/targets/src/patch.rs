@@ -97,6 +97,7 @@ fn session(mode: Mode) -> synckairos::engine::Session {
         on_timeout: OnTimeout::Expire,
         warn_at: [].into(),
         metadata: Some(r#"{"a":1,"b":{"c":[null],"d":"x"}}"#.into()),
+        controls: None,
     };
     judge(&new.create(NOW.as_ms(), NOW), &Command::Start, &Precondition::default(), NOW).session
 }

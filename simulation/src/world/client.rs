@@ -175,7 +175,13 @@ fn failed(failure: &Failure) -> Answer {
     match failure {
         Failure::Refused(..) => Answer::Refused,
         Failure::Store(StoreError::UnknownOutcome | StoreError::Broken) => Answer::Unknown,
-        Failure::Store(StoreError::Unavailable(_) | StoreError::Unreadable | StoreError::Newer | StoreError::Fault)
+        Failure::Store(
+            StoreError::Unavailable(_)
+            | StoreError::Unreadable
+            | StoreError::Newer
+            | StoreError::TooNew
+            | StoreError::Fault,
+        )
         | Failure::Limited(_)
         | Failure::NoHistory => Answer::NotDone,
     }
@@ -206,5 +212,6 @@ fn new_session(dice: &mut Dice, id: SessionId) -> NewSession {
         on_timeout: OnTimeout::ALL[dice.index(OnTimeout::ALL.len())],
         warn_at: [].into(),
         metadata: None,
+        controls: None,
     }
 }

@@ -71,7 +71,13 @@ fn failed(failure: &Failure) -> Option<Answer> {
     let refusal = match failure {
         Failure::Refused(_, refusal) => *refusal,
         Failure::Store(StoreError::UnknownOutcome | StoreError::Broken) => return Some(Answer::Unknown),
-        Failure::Store(StoreError::Unavailable(_) | StoreError::Unreadable | StoreError::Newer | StoreError::Fault)
+        Failure::Store(
+            StoreError::Unavailable(_)
+            | StoreError::Unreadable
+            | StoreError::Newer
+            | StoreError::TooNew
+            | StoreError::Fault,
+        )
         | Failure::Limited(_)
         | Failure::NoHistory => return Some(Answer::NotDone),
     };
@@ -88,6 +94,9 @@ fn failed(failure: &Failure) -> Option<Answer> {
         Refusal::UnknownParticipant(_)
         | Refusal::MaxTimeBelowUsed { .. }
         | Refusal::TotalTimeUsed { .. }
+        | Refusal::SetByTimeControl(_)
+        | Refusal::CannotAdvance
+        | Refusal::StateTooLarge
         | Refusal::MetadataTooLarge
         | Refusal::OtherCommand => return None,
     };

@@ -14,6 +14,7 @@
 mod boundary;
 mod complete;
 mod fold;
+mod scale;
 mod segments;
 mod stage;
 mod staged;

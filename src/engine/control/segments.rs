@@ -30,11 +30,15 @@ pub struct Segments {
 impl Segments {
     /// The clock that `control` begins with.
     pub fn new(control: &Control) -> Self {
+        Self::with_base(control, control.stage(0).base)
+    }
+
+    /// The clock that `control` begins with when its first stage brings `base`.
+    pub fn with_base(control: &Control, base: Millis) -> Self {
         let first = control.stage(0);
-        let mut clock = Self { main: first.first, ..Self::default() };
+        let mut clock = Self::default();
         clock.enter(0, first);
-        clock.free = first.free;
-        clock
+        Self { main: first.first + base, free: first.free, ..clock }
     }
 
     /// How long a turn may run on; `None` is without end.
@@ -52,6 +56,17 @@ impl Segments {
             sum += period + last.period.times(periods - 1);
         }
         Some(sum + (last.allowance? - self.over))
+    }
+
+    /// Whether a clock under `control` can have this.
+    pub(in crate::engine) fn is_within(&self, control: &Control) -> bool {
+        let stage = control.stage(self.stage);
+        self.stage < control.given().len()
+            && self.moves_left <= stage.moves.unwrap_or_default()
+            && self.periods <= stage.periods
+            && self.period <= stage.period
+            && self.period_moves <= stage.moves_per_period
+            && stage.allowance.is_none_or(|allowance| self.over <= allowance)
     }
 
     /// Whether nothing is left.

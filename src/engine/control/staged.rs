@@ -1,5 +1,6 @@
 //! A time control as a list of stages, and which stage follows which. Does not know what a clock has left.
 
+use super::super::time::Millis;
 use super::stage::Stage;
 use super::system::System;
 
@@ -49,6 +50,32 @@ impl Control {
     /// The stage at `position`; past the end the last one.
     pub fn stage(&self, position: usize) -> &Stage {
         &self.stages[position.min(self.stages.len() - 1)]
+    }
+
+    /// Whether a turn has time of its own in some stage, whatever became of the one before.
+    pub fn renews(&self) -> bool {
+        (0..self.stages.len()).any(|position| self.renews_in(position))
+    }
+
+    /// Whether a turn has time of its own in the stage at `position`, whatever became of the one before.
+    pub(in crate::engine) fn renews_in(&self, position: usize) -> bool {
+        let own = match self.given[position.min(self.given.len() - 1)].system {
+            System::PerMove { move_time } | System::Bank { move_time, .. } => move_time,
+            System::Absolute { .. }
+            | System::Fischer { .. }
+            | System::Delay { .. }
+            | System::Bronstein { .. }
+            | System::Byoyomi { .. }
+            | System::Canadian { .. }
+            | System::Overtime { .. }
+            | System::Hourglass { .. } => Millis::ZERO,
+        };
+        !own.is_zero()
+    }
+
+    /// Whether a flag under it cannot begin somebody's turn: there is none, or the other clock ends, too.
+    pub fn cannot_advance(&self) -> bool {
+        self.stages.iter().any(|stage| stage.transfers || stage.allowance.is_none())
     }
 
     /// The stage that follows when a turn completes the stage at `position`.

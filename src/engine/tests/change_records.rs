@@ -26,6 +26,7 @@ fn session(on_timeout: OnTimeout) -> Session {
         max_time: None,
         warn_at: [].into(),
         metadata: None,
+        controls: None,
     };
     new.create(1, at(0))
 }

@@ -69,7 +69,7 @@ fn late() -> impl Strategy<Value = System> {
     ]
 }
 
-fn controls() -> impl Strategy<Value = Control> {
+pub(super) fn controls() -> impl Strategy<Value = Control> {
     let no_moves = |system: &System| !matches!(system, System::Hourglass { .. });
     let stages = (vec((option::of(1..5_u64), early()), 1..4), late().prop_filter("no stages", no_moves));
     let staged = stages.prop_map(|(early, last)| {

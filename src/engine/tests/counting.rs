@@ -3,9 +3,11 @@
 //! the rules and not from the engine, so that a mistake has to be made twice to go unnoticed.
 
 use super::super::{
-    Command, Millis, Mode, NewSession, OnTimeout, Outcome, ParticipantId, Patch, Precondition, Refusal, Session,
-    Status, Timestamp,
+    ClockSetting, Command, Millis, Mode, NewSession, OnTimeout, Outcome, ParticipantId, Patch, Precondition, Refusal,
+    Session, StageSystem, Status, System, Timestamp,
 };
+use super::counting_controls::TickingClocks;
+use super::ticking::{Mutant, Ticking};
 
 /// A session that counts. Times are in ms.
 #[derive(Clone, Debug)]
@@ -26,6 +28,8 @@ pub(super) struct Counting {
     turn: Option<u64>,
     increment: u64,
     max: Option<u64>,
+    /// Clocks under time controls, instead of `clocks`.
+    ticking: Option<TickingClocks>,
     /// Whether anything happened since the last command.
     changed: bool,
     /// Turns that began by themselves since somebody did something.
@@ -70,6 +74,8 @@ impl Counting {
             }
             people.push(Person { id: one.id, given, clock, used: 0, turns: 0, flagged: false, flagged_at: None });
         }
+        let points_at: Vec<_> = people.iter().map(|person: &Person| person.clock).collect();
+        let ticking = new.controls.as_ref().map(|controls| TickingClocks::new(controls, &points_at));
         let mut rotation: Vec<usize> = (0..people.len()).collect();
         rotation.sort_by_key(|&place| new.participants[place].index);
         Self {
@@ -83,13 +89,19 @@ impl Counting {
             clocks,
             active: None,
             ended_at: None,
-            total: new.total_time.as_ms(),
+            total: new.create(0, Timestamp::from_ms(0)).total_time.as_ms(),
             turn: new.time_per_cycle.map(Millis::as_ms),
             increment: new.increment.as_ms(),
             max: new.max_time.map(Millis::as_ms),
             changed: false,
             alone: 0,
+            ticking,
         }
+    }
+
+    /// From now on its clocks are wrong in one thing.
+    pub(super) fn mutate(&mut self, mutant: Mutant) {
+        self.ticking.iter_mut().for_each(|ticking| ticking.mutate(mutant));
     }
 
     /// Counts up to `at` and judges.
@@ -130,7 +142,9 @@ impl Counting {
             return;
         };
         self.people[active].used += 1;
-        if self.mode != Mode::CountUp {
+        if let Some(ticking) = &mut self.ticking {
+            ticking.tick(self.people[active].clock);
+        } else if self.mode != Mode::CountUp {
             self.clocks[self.people[active].clock] -= 1;
         }
     }
@@ -147,7 +161,11 @@ impl Counting {
     /// Flags who has nothing left, and whoever follows and has nothing either.
     fn look(&mut self) {
         while let (Status::Running, Some(active)) = (self.status, self.active) {
-            if self.people[active].flagged || self.left(active) != Some(0) {
+            let is_over = match &self.ticking {
+                Some(ticking) => ticking.is_over(self.people[active].clock),
+                None => self.left(active) == Some(0),
+            };
+            if self.people[active].flagged || !is_over {
                 return;
             }
             self.changed = true;
@@ -172,13 +190,24 @@ impl Counting {
     fn following(&self, place: usize) -> Option<usize> {
         let here = self.rotation.iter().position(|&other| other == place).expect("everybody is in the rotation");
         let order = self.rotation[here + 1..].iter().chain(&self.rotation[..=here]);
-        order.copied().find(|&other| self.mode == Mode::PerCycle || !self.people[other].flagged)
+        order.copied().find(|&other| !self.is_out(other))
+    }
+
+    /// Whether somebody can have no further turn.
+    fn is_out(&self, place: usize) -> bool {
+        let person = &self.people[place];
+        let has_own_turns = self.ticking.as_ref().is_some_and(|ticking| ticking.has_own_turns(person.clock));
+        person.flagged && self.mode != Mode::PerCycle && !has_own_turns
     }
 
     /// Begins a turn, or ends the session when there is nobody or, in per_cycle, nothing to give.
     fn give_turn(&mut self, next: Option<usize>) {
         let Some(next) = next else { return self.over(Status::Expired) };
-        if self.mode == Mode::PerCycle {
+        if self.ticking.is_some() {
+            if !self.give_ticking_turn(next) {
+                return self.over(Status::Expired);
+            }
+        } else if self.mode == Mode::PerCycle {
             let spent: u64 = self.people.iter().map(|person| person.used).sum();
             let full = self.turn.unwrap_or(self.people[next].given);
             let turn = match self.on_timeout {
@@ -194,6 +223,41 @@ impl Counting {
         self.active = Some(next);
         self.status = Status::Running;
         self.changed = true;
+    }
+
+    /// The same under time controls; says whether there is anything to give.
+    fn give_ticking_turn(&mut self, next: usize) -> bool {
+        let Some(ticking) = &mut self.ticking else { return true };
+        let spent: u64 = self.people.iter().map(|person| person.used).sum();
+        let is_bound = self.on_timeout == OnTimeout::Advance && ticking.can_go_on_for_ever(self.mode);
+        let rest = is_bound.then(|| self.total.saturating_sub(spent));
+        if self.active.is_some() && rest == Some(0) {
+            return false;
+        }
+        let clock = self.people[next].clock;
+        let before = self.active.map(|active| (self.people[active].clock, self.people[active].flagged));
+        if let Some((clock, true)) = before
+            && ticking.has_own_turns(clock)
+        {
+            ticking.clocks[clock].begin_turn();
+        }
+        if self.mode == Mode::PerCycle {
+            ticking.clocks[0] = Ticking::new(&ticking.controls[next]);
+        } else if before != Some((clock, false)) || self.mode != Mode::PerGroup {
+            ticking.clocks[clock].begin_turn_count();
+        }
+        ticking.turn_left = rest;
+        let mode = self.mode;
+        let is_his = |place: usize, person: &Person| match mode {
+            Mode::PerCycle => place == next,
+            Mode::PerParticipant | Mode::PerGroup | Mode::Global | Mode::CountUp => person.clock == clock,
+        };
+        for (place, person) in self.people.iter_mut().enumerate() {
+            if is_his(place, person) {
+                (person.flagged, person.flagged_at) = (false, None);
+            }
+        }
+        true
     }
 
     fn over(&mut self, status: Status) {
@@ -255,7 +319,7 @@ impl Counting {
             None => self.following(active),
             Some(id) => match self.place(id) {
                 None => return Err(Refusal::UnknownParticipant(id)),
-                Some(place) if self.people[place].flagged && self.mode != Mode::PerCycle => {
+                Some(place) if self.is_out(place) => {
                     return Err(Refusal::ExpiredParticipant(id));
                 }
                 Some(place) => Some(place),
@@ -272,7 +336,16 @@ impl Counting {
             return Ok(Outcome::default());
         }
         self.people[active].turns += 1;
-        if let Some(next) = next.filter(|_| !flagged) {
+        if let (Some(next), Some(ticking)) = (next.filter(|_| !flagged), &mut self.ticking) {
+            let completes = match self.mode {
+                Mode::PerParticipant => true,
+                Mode::PerGroup => self.people[next].clock != clock,
+                Mode::PerCycle | Mode::Global | Mode::CountUp => false,
+            };
+            if completes {
+                ticking.clocks[clock].complete();
+            }
+        } else if let Some(next) = next.filter(|_| !flagged) {
             match self.mode {
                 Mode::PerParticipant => self.clocks[clock] += self.increment,
                 Mode::PerGroup if self.people[next].clock == clock => {}
@@ -285,13 +358,19 @@ impl Counting {
     }
 
     fn others_can_go(&self, place: usize) -> bool {
-        let can_go = |person: &Person| self.mode == Mode::PerCycle || !person.flagged;
-        self.people.iter().enumerate().any(|(other, person)| other != place && can_go(person))
+        (0..self.people.len()).any(|other| other != place && !self.is_out(other))
     }
 
     /// Knows the settings that a clock depends on; the others change nothing here.
     fn patch(&mut self, patch: &Patch) -> Result<Outcome, Refusal> {
         let before = (self.on_timeout, self.increment, self.turn, self.max);
+        let is_bound = match &self.ticking {
+            Some(ticking) => ticking.can_go_on_for_ever(self.mode),
+            None => self.mode == Mode::PerCycle,
+        };
+        if let Some(refusal) = self.refused_by_controls(patch) {
+            return Err(refusal);
+        }
         let most = self.people.iter().map(|person| person.used).max().unwrap_or_default();
         if let Some(Some(max)) = patch.max_time
             && max.as_ms() < most
@@ -299,7 +378,7 @@ impl Counting {
             return Err(Refusal::MaxTimeBelowUsed { used: Millis::new(most) });
         }
         let spent: u64 = self.people.iter().map(|person| person.used).sum();
-        if self.mode == Mode::PerCycle
+        if is_bound
             && self.on_timeout != OnTimeout::Advance
             && patch.on_timeout == Some(OnTimeout::Advance)
             && spent >= self.total
@@ -321,6 +400,23 @@ impl Counting {
         Ok(Outcome::default())
     }
 
+    fn refused_by_controls(&self, patch: &Patch) -> Option<Refusal> {
+        let ticking = self.ticking.as_ref()?;
+        if patch.increment.is_some() {
+            return Some(Refusal::SetByTimeControl(ClockSetting::Increment));
+        } else if patch.time_per_cycle.is_some() {
+            return Some(Refusal::SetByTimeControl(ClockSetting::TimePerCycle));
+        } else if patch.max_time.is_some() {
+            return Some(Refusal::SetByTimeControl(ClockSetting::MaxTime));
+        }
+        let cannot = |one: &StageSystem| {
+            matches!(one.system, System::Hourglass { .. } | System::Overtime { overtime: None, .. })
+        };
+        let is_bad =
+            self.mode == Mode::Global || ticking.controls.iter().any(|control| control.given().iter().any(cannot));
+        (patch.on_timeout == Some(OnTimeout::Advance) && is_bad).then_some(Refusal::CannotAdvance)
+    }
+
     /// Asserts that `session` shows what was counted.
     #[track_caller]
     pub(super) fn assert_same(&self, session: &Session) {
@@ -339,6 +435,13 @@ impl Counting {
                 && (self.mode != Mode::CountUp || self.max.is_some());
             let used = one.used.as_ms() + if its_turn { passed } else { 0 };
             let left = session.shown_time(place).as_ms() as i128 - if its_clock { i128::from(passed) } else { 0 };
+            if let Some(ticking) = &self.ticking {
+                self.assert_same_clock(session, place, passed, ticking);
+                let shown = (used, one.cycles, one.has_expired, one.expired_at.map(Timestamp::as_ms));
+                let counted = (person.used, person.turns, person.flagged, person.flagged_at);
+                assert_eq!(shown, counted, "used, turns, flag of {place}: {session:?}\n{self:?}");
+                continue;
+            }
             let counted_left = match self.mode {
                 Mode::PerCycle if self.active != Some(place) => self.turn.unwrap_or(person.given),
                 Mode::PerParticipant | Mode::PerCycle | Mode::PerGroup | Mode::Global | Mode::CountUp => {
@@ -349,5 +452,45 @@ impl Counting {
             let counted = (person.used, i128::from(counted_left), person.turns, person.flagged, person.flagged_at);
             assert_eq!(shown, counted, "used, left, turns, flag of {place}: {session:?}\n{self:?}");
         }
+    }
+
+    /// Asserts that the clock of `place` has what was counted, `passed` ms after the turn went on.
+    fn assert_same_clock(&self, session: &Session, place: usize, passed: u64, ticking: &TickingClocks) {
+        let clock = self.people[place].clock;
+        let active = session.active().filter(|_| session.turn.is_some());
+        let is_active = session.turn.is_some_and(|turn| turn.participant == place);
+        let runs = active.is_some_and(|one| one.clock == clock && !one.has_expired);
+        let control = &ticking.controls[place];
+        if self.mode == Mode::PerCycle && !is_active {
+            assert_eq!(session.shown_time(place).as_ms(), Ticking::new(control).left(), "a full turn of {place}");
+            return;
+        }
+        let (_, mut segments) = session.clock_of(place).expect("it has a time control");
+        let elapsed = Millis::new(if runs && session.cycle_started_at().is_some() { passed } else { 0 });
+        let charged = segments.fold(control, elapsed);
+        let glass = active.is_some_and(|one| one.clock != clock && !one.has_expired).then(|| {
+            // What the other one has lost since.
+            let position = session.turn.expect("it is active").participant;
+            let (control, mut other) = session.clock_of(position).expect("it has a time control");
+            let charged = other.fold(control, Millis::new(passed));
+            if matches!(control.given()[0].system, System::Hourglass { .. }) { charged } else { Millis::ZERO }
+        });
+        let gained = glass.filter(|_| session.cycle_started_at().is_some()).unwrap_or_default();
+        segments.main += gained;
+        let _ = charged;
+        assert_eq!(segments, ticking.clocks[clock].segments(), "segments of {place}: {session:?}\n{self:?}");
+        let (left, above) = ticking.left(clock, active.is_some_and(|one| one.clock == clock));
+        // A turn that ended with the session's time stands at zero, whatever its clock has.
+        if session.status.is_final() {
+            return;
+        }
+        let shown = match left {
+            Some(left) => i128::from(left) + i128::from(elapsed.as_ms()) - i128::from(gained.as_ms()),
+            None if runs && session.cycle_started_at().is_some() => return,
+            None => i128::from(above),
+        };
+        let flagged = self.people[place].flagged && is_active;
+        let expected = if flagged { 0 } else { shown };
+        assert_eq!(i128::from(session.shown_time(place).as_ms()), expected, "what {place} has: {session:?}\n{self:?}");
     }
 }

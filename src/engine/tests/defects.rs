@@ -32,6 +32,7 @@ fn running(mode: Mode) -> Session {
         on_timeout: OnTimeout::Advance,
         warn_at: [Millis::new(1_000)].into(),
         metadata: None,
+        controls: None,
     };
     judge(&new.create(NOW.as_ms(), NOW), &Command::Start, &Precondition::default(), NOW).session
 }

@@ -30,6 +30,7 @@ pub(super) fn new_session(description: &str) -> NewSession {
         on_timeout: OnTimeout::default(),
         warn_at: Arc::new([]),
         metadata: None,
+        controls: None,
     };
     for word in description.split_whitespace() {
         let Some((key, value)) = word.split_once('=') else {

@@ -9,9 +9,10 @@ use proptest::option;
 use proptest::prelude::*;
 
 use super::super::{
-    Command, GroupId, Judgement, Millis, Mode, NewParticipant, NewSession, OnTimeout, ParticipantId, Patch,
-    Precondition, Session, SessionId, Timestamp, Uuid,
+    Command, Control, ControlRules, GroupId, Judgement, Millis, Mode, NewControls, NewParticipant, NewSession,
+    OnTimeout, ParticipantId, Patch, Precondition, Segments, Session, SessionId, System, Timestamp, Uuid,
 };
+use super::controls::controls;
 use super::judged::judged;
 
 /// When every generated session is created.
@@ -88,6 +89,55 @@ pub(super) fn stories(times: RangeInclusive<u64>, steps: usize) -> impl Strategy
     })
 }
 
+/// Stories about clocks under time controls.
+pub(super) fn controlled_stories(steps: usize) -> impl Strategy<Value = Story> {
+    let commands = vec((waits(40), commands(1..=40)), 0..=steps);
+    (sessions(1..=40), controls(), vec((controls(), 0..30_u64), 6), any::<bool>(), commands).prop_map(
+        |(mut new, control, own, is_own, mut steps)| {
+            steps.insert(0, (Wait::For(1), Command::Start));
+            let glass = System::Hourglass { base: ms(40), delay: ms(2) };
+            let is_glass = |control: &Control| matches!(control.given()[0].system, System::Hourglass { .. });
+            let mut control = control;
+            match new.mode {
+                Mode::CountUp => new.mode = Mode::PerParticipant,
+                Mode::PerCycle => control = Control::of(System::PerMove { move_time: new.total_time }),
+                Mode::Global => control = Control::of(System::Absolute { base: new.total_time }),
+                Mode::PerParticipant | Mode::PerGroup => {}
+            }
+            if is_glass(&control) {
+                new.mode = Mode::PerParticipant;
+                control = Control::of(glass);
+                let template = new.participants[0].clone();
+                new.participants = (0..2_u64)
+                    .map(|place| NewParticipant { id: participant(place.into()), index: place, ..template.clone() })
+                    .collect();
+            }
+            let (mut all, mut by_participant, mut clocks) = (Vec::new(), Vec::new(), Vec::new());
+            for (place, (given, more)) in (0..new.participants.len()).zip(own) {
+                let may_differ = new.mode == Mode::PerParticipant && is_own && !is_glass(&control) && !is_glass(&given);
+                let control = if may_differ { given } else { control.clone() };
+                let mut clock = Segments::new(&control);
+                if new.mode == Mode::PerParticipant && !control.renews() {
+                    clock.main += ms(more);
+                }
+                clocks.push(clock);
+                by_participant.push(place);
+                all.push(control);
+            }
+            if new.on_timeout == OnTimeout::Advance
+                && (new.mode == Mode::Global || all.iter().any(Control::cannot_advance))
+            {
+                new.on_timeout = OnTimeout::Notify;
+            }
+            (new.increment, new.time_per_cycle, new.max_time, new.groups) = (ms(0), None, None, Vec::new());
+            let total_time = Some(new.total_time.times(4)).filter(|_| new.mode != Mode::Global);
+            let rules = Arc::new(ControlRules::new(all, by_participant).expect("everybody has one"));
+            new.controls = Some(Box::new(NewControls { rules, clocks, total_time }));
+            Story { new, steps }
+        },
+    )
+}
+
 /// Waits of up to a few times `time`, from none.
 pub(super) fn waits(time: u64) -> impl Strategy<Value = Wait> {
     prop_oneof![
@@ -128,6 +178,7 @@ fn sessions(times: RangeInclusive<u64>) -> impl Strategy<Value = NewSession> {
             on_timeout,
             warn_at: Arc::new([]),
             metadata: None,
+            controls: None,
         },
     )
 }

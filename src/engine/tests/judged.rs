@@ -1,5 +1,6 @@
 //! What holds of every judgement, whatever was judged: asserted at each step of each test.
 
+use super::super::controls;
 use super::super::{
     Command, Event, Judgement, Mode, OnTimeout, ParticipantId, Precondition, Session, Status, Timestamp, judge,
     violation, violation_between,
@@ -39,8 +40,9 @@ fn assert_told(before: &Session, after: &Session, events: &[Event]) {
             Event::Switched { from, to } => {
                 assert_eq!(active, Some(*from), "the turn of who had it ends: {events:?}");
                 // To oneself, although it could be to somebody else, is no end of a turn.
-                let others = || after.participants.iter().filter(|other| other.id != *from);
-                let is_alone = before.mode != Mode::PerCycle && others().all(|other| other.has_expired);
+                let others = || (0..after.participants.len()).filter(|other| after.participants[*other].id != *from);
+                let is_out = |other: usize| after.participants[other].has_expired && !controls::renews(after, other);
+                let is_alone = before.mode != Mode::PerCycle && others().all(is_out);
                 if *to != Some(*from) || is_alone || others().count() == 0 {
                     turns[place(from)] += 1;
                 }
@@ -55,7 +57,12 @@ fn assert_told(before: &Session, after: &Session, events: &[Event]) {
                 // Who follows tells the next event, or else the state.
                 active = events[nth + 1..].iter().find_map(turn_of).or(after.active().map(|active| active.id));
             }
-            Event::RoundsExpired { rounds, .. } => turns.iter_mut().for_each(|turns| *turns += rounds),
+            Event::RoundsExpired { rounds, .. } => {
+                // Nobody goes out while rounds are alike.
+                let is_in = |place: usize| after.participants[place].cycles > turns[place];
+                let staying: Vec<_> = (0..turns.len()).filter(|place| is_in(*place)).collect();
+                staying.into_iter().for_each(|place| turns[place] += rounds);
+            }
             Event::SessionExpired { at } => (active, expired_at) = (None, Some(*at)),
             Event::Completed | Event::Cancelled => active = None,
             Event::Created | Event::Paused | Event::Resumed | Event::Updated | Event::ParticipantRevived { .. } => {}

@@ -2,7 +2,8 @@
 //!
 //! - `tables`: what arrives when, and what must be shown after it. `script` plays them, `described`
 //!   reads them, `told` writes them.
-//! - `counting` states the rules once more, as a clock that counts milliseconds one by one.
+//! - `counting` states the rules once more, as a clock that counts milliseconds one by one; `counting_controls` has the
+//!   clocks that tick under time controls.
 //! - `sequences` walks through everything that can happen to small sessions and compares with it.
 //! - `defects` breaks each rule that holds of a session, and goes to the bounds of what is none.
 //! - `ticking` states the time controls once more, ms by ms, and `controls` compares with it and holds their laws.
@@ -10,8 +11,10 @@
 //!
 //! Every step of all of them goes through `judged`, which asserts what holds of every judgement.
 
+mod controlled;
 mod controls;
 mod counting;
+mod counting_controls;
 mod defects;
 mod described;
 mod change_records;

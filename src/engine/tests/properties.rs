@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::super::{Command, Event, Judgement, Millis, Mode, OnTimeout, Precondition, Session, Status, Timestamp};
 use super::counting::Counting;
-use super::generated::{CREATED, Step, stories, waits};
+use super::generated::{CREATED, Step, controlled_stories, stories, waits};
 use super::judged::judged;
 
 fn settled(session: &Session, at: Timestamp) -> Judgement {
@@ -35,8 +35,24 @@ proptest! {
     }
 }
 
+proptest! {
+    // PROPTEST_CASES asks for more.
+    #![proptest_config(config(ProptestConfig::default().cases.max(400)))]
+
+    /// The same under time controls, whose clocks tick.
+    #[test]
+    fn calculates_what_ticking_clocks_count(story in controlled_stories(40)) {
+        let mut counting = Counting::new(&story.new);
+        story.play(|step| {
+            let verdict = counting.judge(step.command, &Precondition::default(), step.at.since(CREATED).as_ms());
+            assert_eq!(step.judgement.verdict, verdict, "{:?}", step.command);
+            counting.assert_same(&since_creation(&step.judgement.session));
+        });
+    }
+}
+
 /// The session as if it had been created at 0, where counting begins.
-fn since_creation(session: &Session) -> Session {
+pub(super) fn since_creation(session: &Session) -> Session {
     let moved = |at: Timestamp| Timestamp::from_ms(at.as_ms() - CREATED.as_ms());
     let mut session = session.clone();
     session.completed_at = session.completed_at.map(moved);

@@ -14,6 +14,19 @@ enum Piece {
     Period,
 }
 
+/// What a clock may do wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mutant {
+    /// A completed turn earns a millisecond.
+    EarnsMore,
+    /// Free time that was left is kept beside the new one.
+    IsFreeForGood,
+    /// Moves in a period are not counted.
+    CountsNoBlocks,
+    /// A period is full again although the turn was not completed.
+    LosesLess,
+}
+
 /// One clock that ticks. Times are in ms.
 #[derive(Clone, Debug)]
 pub(super) struct Ticking {
@@ -27,6 +40,7 @@ pub(super) struct Ticking {
     over: u64,
     moves: u64,
     turn: u64,
+    pub(super) mutant: Option<Mutant>,
 }
 
 impl Ticking {
@@ -41,6 +55,7 @@ impl Ticking {
             over: 0,
             moves: 0,
             turn: 0,
+            mutant: None,
         };
         clock.begin_stage(0);
         if let System::Fischer { increment, from_start: true, .. } = clock.system() {
@@ -50,7 +65,7 @@ impl Ticking {
         clock
     }
 
-    fn system(&self) -> System {
+    pub(super) fn system(&self) -> System {
         self.given[self.stage].system
     }
 
@@ -59,7 +74,7 @@ impl Ticking {
     }
 
     /// Main time lies before the periods.
-    fn add_main(&mut self, more: u64) {
+    pub(super) fn add_main(&mut self, more: u64) {
         if more > 0 {
             let at = self.row.iter().take_while(|(piece, _)| *piece == Piece::Free).count();
             self.row.insert(at, (Piece::Main, more));
@@ -92,7 +107,9 @@ impl Ticking {
     /// A turn begins with its own free time.
     pub(super) fn begin_turn(&mut self) {
         self.turn = 0;
-        self.row.retain(|(piece, _)| *piece != Piece::Free);
+        if self.mutant != Some(Mutant::IsFreeForGood) {
+            self.row.retain(|(piece, _)| *piece != Piece::Free);
+        }
         let free = match self.system() {
             System::Delay { delay, .. }
             | System::Bronstein { delay, flags_at_main: false, .. }
@@ -110,6 +127,16 @@ impl Ticking {
         }
     }
 
+    /// A turn begins whose free time is there already.
+    pub(super) fn begin_turn_count(&mut self) {
+        self.turn = 0;
+    }
+
+    /// How many milliseconds a turn has, by the pieces that are there.
+    pub(super) fn left(&self) -> u64 {
+        self.row.iter().map(|(_, left)| left).sum()
+    }
+
     pub(super) fn is_flagged(&self) -> bool {
         let nothing_below = match self.system() {
             System::Overtime { overtime, .. } => overtime.is_some_and(|most| self.over == most.as_ms()),
@@ -124,6 +151,13 @@ impl Ticking {
             | System::Hourglass { .. } => true,
         };
         self.row.is_empty() && nothing_below
+    }
+
+    /// Whether it goes on for ever: the last stage does, and no turns are needed to come to it.
+    pub(super) fn is_endless(&self) -> bool {
+        let to_come = &self.given[self.stage..];
+        let comes_by_time = to_come[..to_come.len() - 1].iter().all(|one| one.moves.is_none());
+        comes_by_time && matches!(to_come[to_come.len() - 1].system, System::Overtime { overtime: None, .. })
     }
 
     /// One millisecond of the turn; says whether main time paid for it.
@@ -150,6 +184,9 @@ impl Ticking {
                 return true;
             }
             Piece::Period => {
+                if self.mutant == Some(Mutant::LosesLess) && is_gone {
+                    self.add_main(1);
+                }
                 if let (true, System::Canadian { moves, .. }) = (is_gone, self.system()) {
                     self.block_moves = moves;
                 }
@@ -158,7 +195,7 @@ impl Ticking {
         false
     }
 
-    fn main(&self) -> u64 {
+    pub(super) fn main(&self) -> u64 {
         self.row.iter().filter(|(piece, _)| *piece == Piece::Main).map(|(_, left)| left).sum()
     }
 
@@ -171,6 +208,9 @@ impl Ticking {
     /// The turn is completed in time.
     pub(super) fn complete(&mut self) {
         self.moves += 1;
+        if self.mutant == Some(Mutant::EarnsMore) {
+            self.add_main(1);
+        }
         let main = self.main();
         let up_to = |increment: Millis, cap: Option<Millis>| {
             (0..increment.as_ms()).take_while(|given| cap.is_none_or(|cap| main + given < cap.as_ms())).count() as u64
@@ -186,6 +226,7 @@ impl Ticking {
                     self.add_main(increment.as_ms());
                 }
             }
+            System::Canadian { .. } if self.mutant == Some(Mutant::CountsNoBlocks) => {}
             System::Canadian { period, moves, .. } if main == 0 => {
                 self.block_moves -= 1;
                 if self.block_moves == 0 {

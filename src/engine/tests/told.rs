@@ -101,6 +101,9 @@ pub(super) fn refusal(refusal: Refusal) -> String {
         Refusal::ExpiredParticipant(participant) => format!("{} has flagged", name(participant)),
         Refusal::MaxTimeBelowUsed { used } => format!("max below {}", used.as_ms()),
         Refusal::TotalTimeUsed { total } => format!("all of {} is used", total.as_ms()),
+        Refusal::SetByTimeControl(setting) => format!("{setting:?} is the time control's"),
+        Refusal::CannotAdvance => "cannot advance".to_owned(),
+        Refusal::StateTooLarge => "state too large".to_owned(),
         Refusal::MetadataTooLarge => "metadata too large".to_owned(),
         Refusal::OtherCommand => "another command".to_owned(),
     }

@@ -6,7 +6,7 @@ use hyper::header::{HeaderName, HeaderValue};
 
 use crate::auth::{Action, Permission};
 use crate::caller::CommandName;
-use crate::engine::{Command, Patch, SessionId};
+use crate::engine::{Command, NewSession, Patch, SessionId};
 use crate::problem::Problem;
 use crate::sessions::{Applied, CommandRequest, SessionView, Sessions};
 use crate::store::{Arrival, PartitionClocks};
@@ -22,11 +22,28 @@ use super::precondition;
 pub(in crate::http) const SETTLED: HeaderName = HeaderName::from_static("synckairos-settled");
 const UNSAVED: HeaderValue = HeaderValue::from_static("unsaved");
 
+/// What the sender calls a request, and all that it asks for.
+type NamedRequest = (CommandName, Vec<u8>);
+
 pub(in crate::http) async fn create(
     context: &RequestContext<'_>,
     sessions: &Sessions,
     body: &Bytes,
 ) -> Result<Response, Problem> {
+    let (new, named) = new_session(context, sessions, body)?;
+    context.caller.permit(new.id, Action::Use(Permission::Create)).map_err(Problem::denied)?;
+    let arrival = sessions.arrive(new.id);
+    let origin = context.caller.origin(new.id, "CREATE", named.as_ref().map(|(name, request)| (name, &**request)));
+    let reply = sessions.create_by(origin, arrival, new).await;
+    Ok(idempotency::answer(reply, |done| state(StatusCode::CREATED, done)))
+}
+
+/// What a request to create asks for, and by which name. A future that held the fields would be as large as all of them.
+fn new_session(
+    context: &RequestContext<'_>,
+    sessions: &Sessions,
+    body: &Bytes,
+) -> Result<(NewSession, Option<NamedRequest>), Problem> {
     let mut problems = FieldProblems::new();
     let object = Object::parse(body, &mut problems)?;
     let new = if problems.is_empty() {
@@ -38,12 +55,8 @@ pub(in crate::http) async fn create(
     let new = new.filter(|_| problems.is_empty());
     let new = new.ok_or_else(|| Problem::invalid(problems))?;
     let name = idempotency::name(&context.caller, context.headers())?;
-    context.caller.permit(new.id, Action::Use(Permission::Create)).map_err(Problem::denied)?;
-    let arrival = sessions.arrive(new.id);
     let request = requested(&name, &object);
-    let origin = context.caller.origin(new.id, "CREATE", name.as_ref().zip(request.as_deref()));
-    let reply = sessions.create_by(origin, arrival, new).await;
-    Ok(idempotency::answer(reply, |done| state(StatusCode::CREATED, done)))
+    Ok((new, name.zip(request)))
 }
 
 pub(in crate::http) async fn read(

@@ -174,6 +174,7 @@ mod tests {
             on_timeout: OnTimeout::Expire,
             warn_at: [].into(),
             metadata: None,
+            controls: None,
         };
         let session = new.create(EPOCH, STARTED);
         Arc::new(Record::read(judge(&session, &Command::Start, &Precondition::default(), STARTED).session))

@@ -21,6 +21,8 @@ pub enum StoreError {
     Unreadable,
     /// What is stored was written by a newer server, in a format that this one does not know.
     Newer,
+    /// What would be written is in a format that not every server reads that shares the store; nothing was changed.
+    TooNew,
     /// The store did something in part.
     Broken,
     /// The decision panicked, and nothing was changed.

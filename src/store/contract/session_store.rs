@@ -20,6 +20,11 @@ pub trait SessionStore: PartitionClocks {
     /// Lets `commit` decide on the session's present state and commits the decision.
     fn commit(&self, commit: Commit) -> StoreFuture<'_, CommitOutcome>;
 
+    /// Whether all servers that share the store read sessions with a time control.
+    fn keeps_time_controls(&self) -> bool {
+        true
+    }
+
     /// Subscribes to a session, which need not exist. The listener is called with its updates until the subscription is
     /// dropped.
     fn subscribe(&self, id: SessionId) -> StoreFuture<'_, Subscribed>;

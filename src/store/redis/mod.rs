@@ -29,6 +29,7 @@ use crate::engine::{SessionId, Timestamp};
 use crate::readiness::Finding;
 use crate::redis::{Keyspace, RedisServer, WakeUp};
 use crate::runtime;
+use crate::wire;
 
 use super::arrival::Arrival;
 use super::metrics::Metrics;
@@ -55,6 +56,7 @@ pub struct RedisStore {
     keyspace: Keyspace,
     /// All of them, or one for each partition, in order.
     shards: Arc<[RedisShard]>,
+    format: RecordFormat,
     /// The one whose clock answered last.
     answers: Arc<AtomicUsize>,
 }
@@ -70,12 +72,13 @@ impl RedisStore {
         metrics: &Metrics,
     ) -> Self {
         let log = Arc::default();
+        let format = records.format.clone();
         let shard = |shard| {
             let (records, listener, metrics) = (records.clone(), Arc::clone(listener), metrics.clone());
             RedisShard::new(clock, shard, records, commits, listener, metrics, Arc::clone(&log))
         };
         let shards = location.shards().into_iter().map(shard).collect();
-        Self { server: location.server, keyspace: location.keyspace, shards, answers: Arc::default() }
+        Self { server: location.server, keyspace: location.keyspace, shards, format, answers: Arc::default() }
     }
 
     /// Of each queue of audit jobs, in the order of what keeps them, what is rung when some were put there.
@@ -158,6 +161,10 @@ impl SessionStore for RedisStore {
 
     fn commit(&self, commit: Commit) -> StoreFuture<'_, CommitOutcome> {
         Box::pin(self.of(commit.id).commit(commit))
+    }
+
+    fn keeps_time_controls(&self) -> bool {
+        self.format.reads(wire::TIME_CONTROLS_FORMAT)
     }
 
     fn subscribe(&self, id: SessionId) -> StoreFuture<'_, Subscribed> {

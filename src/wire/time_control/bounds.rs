@@ -7,7 +7,7 @@ use super::super::json_values::{FieldError, field_error};
 use super::super::validation::ProblemCode;
 
 /// 365 days.
-const LENGTH_MAX: u64 = 31_536_000_000;
+pub(in crate::wire) const LENGTH_MAX: u64 = 31_536_000_000;
 /// 7 days.
 const INCREMENT_MAX: u64 = 604_800_000;
 const PERIODS_MAX: u64 = 100;
@@ -22,32 +22,65 @@ const TURN_MIN: u64 = 1_000;
 /// Who hears of a problem: the path of the member inside the control, and what is wrong.
 type Report<'r> = dyn FnMut(&str, FieldError) + 'r;
 
-/// Reports what is wrong with a control.
+/// Reports what is wrong with a control as it was given.
 pub(super) fn check(control: &Control, report: &mut Report<'_>) {
+    let mut is_sound = true;
+    let mut tell = |path: &str, field_error: FieldError| {
+        is_sound = false;
+        report(path, field_error);
+    };
+    check_lengths(control, &mut tell);
+    for (position, one) in control.given().iter().enumerate() {
+        if let System::Fischer { base, cap: Some(cap), .. } | System::Bank { bank: base, cap: Some(cap), .. } =
+            one.system
+            && cap < base
+        {
+            // A cap below what a clock begins with would be reached before anything is given.
+            let name = if matches!(one.system, System::Bank { .. }) { "bank_ms" } else { "base_ms" };
+            let field = format!("{}cap_ms", before(control, position));
+            tell(&field, field_error(ProblemCode::Conflict, format!("Must not be below {name}")));
+        }
+    }
+    if is_sound {
+        check_turn(&Segments::new(control), control, report);
+    }
+}
+
+/// Reports a first turn that is too short.
+pub(super) fn check_turn(clock: &Segments, control: &Control, report: &mut Report<'_>) {
+    let least = Millis::new(TURN_MIN);
+    if clock.budget(control).is_some_and(|budget| budget < least) {
+        report("", field_error(ProblemCode::TooSmall, format!("A first turn must have at least {TURN_MIN} ms")));
+    }
+}
+
+/// Where the members of a stage are in an object.
+fn before(control: &Control, position: usize) -> String {
+    if is_staged(control) { format!("stages.{position}.") } else { String::new() }
+}
+
+fn is_staged(control: &Control) -> bool {
+    let given = control.given();
+    given.len() > 1 || control.repeats() || given.iter().any(|one| one.moves.is_some())
+}
+
+/// Reports which lengths are beyond their limits, and which systems stand where they may not.
+pub(super) fn check_lengths(control: &Control, report: &mut Report<'_>) {
     let given = control.given();
     if given.len() > STAGES_MAX {
         report("stages", field_error(ProblemCode::TooBig, format!("Must have at most {STAGES_MAX} entries")));
         return;
     }
-    let is_staged = given.len() > 1 || control.repeats() || given.iter().any(|one| one.moves.is_some());
-    let mut is_sound = true;
     for (position, one) in given.iter().enumerate() {
-        let before = if is_staged { format!("stages.{position}.") } else { String::new() };
-        let mut tell = |name: &str, field_error: FieldError| {
-            is_sound = false;
-            report(&format!("{before}{name}"), field_error);
-        };
+        let before = before(control, position);
+        let mut tell = |name: &str, field_error: FieldError| report(&format!("{before}{name}"), field_error);
         lengths(one.system, &mut tell);
         if let Some(moves) = one.moves {
             within(&mut tell, "moves", moves, 1, MOVES_MAX);
         }
-        if is_staged {
+        if is_staged(control) {
             place(control, position, *one, &mut tell);
         }
-    }
-    let least = Millis::new(TURN_MIN);
-    if is_sound && Segments::new(control).budget(control).is_some_and(|budget| budget < least) {
-        report("", field_error(ProblemCode::TooSmall, format!("A first turn must have at least {TURN_MIN} ms")));
     }
 }
 
@@ -56,13 +89,13 @@ fn place(control: &Control, position: usize, one: StageSystem, report: &mut Repo
     let is_last = position + 1 == control.given().len();
     match one.system {
         System::Hourglass { .. } => {
-            report("system", field_error(ProblemCode::InvalidValue, "An hourglass has no stages"));
+            report("system", field_error(ProblemCode::Conflict, "An hourglass has no stages"));
         }
         System::Byoyomi { .. } | System::Canadian { .. } | System::PerMove { .. } | System::Overtime { .. }
             if !is_last =>
         {
             let message = format!("{} must be the last stage", one.system.name());
-            report("system", field_error(ProblemCode::InvalidValue, message));
+            report("system", field_error(ProblemCode::Conflict, message));
         }
         System::Absolute { base }
         | System::Fischer { base, .. }
@@ -89,7 +122,7 @@ fn place(control: &Control, position: usize, one: StageSystem, report: &mut Repo
             true => "A last stage that repeats must say after how many moves",
             false => "A last stage that does not repeat has no end",
         };
-        report("moves", field_error(ProblemCode::InvalidValue, message));
+        report("moves", field_error(ProblemCode::Conflict, message));
     }
 }
 
@@ -109,7 +142,7 @@ fn lengths(system: System, report: &mut Report<'_>) {
         System::Fischer { base: main, increment, cap, .. } => {
             base("base_ms", main);
             gain(report, "increment_ms", increment);
-            capped(report, "base_ms", main, cap);
+            capped(report, cap);
         }
         System::Delay { base: main, delay }
         | System::Bronstein { base: main, delay, .. }
@@ -133,7 +166,7 @@ fn lengths(system: System, report: &mut Report<'_>) {
             base("move_ms", move_time);
             base("bank_ms", bank);
             gain(report, "increment_ms", increment);
-            capped(report, "bank_ms", bank, cap);
+            capped(report, cap);
         }
         System::Overtime { base: main, overtime, penalty, increment } => {
             base("base_ms", main);
@@ -151,11 +184,9 @@ fn gain(report: &mut Report<'_>, name: &str, value: Millis) {
     within(report, name, value.as_ms(), 0, INCREMENT_MAX);
 }
 
-/// A cap below what a clock begins with would be reached before anything is given.
-fn capped(report: &mut Report<'_>, name: &str, begin: Millis, cap: Option<Millis>) {
-    let Some(cap) = cap else { return };
-    within(report, "cap_ms", cap.as_ms(), 0, LENGTH_MAX);
-    if cap < begin {
-        report("cap_ms", field_error(ProblemCode::InvalidValue, format!("Must not be below {name}")));
+/// Above what a clock begins with, or else nothing would be given.
+fn capped(report: &mut Report<'_>, cap: Option<Millis>) {
+    if let Some(cap) = cap {
+        within(report, "cap_ms", cap.as_ms(), 0, LENGTH_MAX);
     }
 }

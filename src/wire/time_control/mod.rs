@@ -12,14 +12,16 @@ mod united;
 mod us_chess;
 mod write_control;
 
-use crate::engine::Control;
+use crate::engine::{Control, Segments};
 
 use super::json::{self, Raw};
 use super::json_values::{self, FieldError, field_error};
 use super::validation::{FieldProblems, ProblemCode};
 use report::report;
 
+pub(super) use bounds::LENGTH_MAX;
 pub use write_control::control_text;
+pub(super) use write_control::write_control;
 
 /// The longest text, in characters.
 const NOTATION_LEN_MAX: usize = 64;
@@ -36,7 +38,24 @@ pub fn time_control(value: &str, field: &str, problems: &mut FieldProblems) -> O
     }
 }
 
-fn read(value: Raw<'_>, field: &str, problems: &mut FieldProblems) -> Option<Option<Control>> {
+/// Reads a control as it stands in a state: what somebody's multiplier made of one may lie above its cap.
+pub(super) fn stored(value: &str) -> Option<Control> {
+    let mut problems = FieldProblems::new();
+    let control = object::read(json::whole(value).ok()?, "", &mut problems)?;
+    bounds::check_lengths(&control, &mut |path, field_error| report(&mut problems, path, field_error));
+    problems.is_empty().then_some(control)
+}
+
+/// What is wrong with what a multiplier made of a control, or of the clock that begins with it; `None` when nothing is.
+pub(super) fn multiplied(control: &Control, clock: &Segments) -> Option<FieldError> {
+    let mut first = None;
+    let mut report = |_: &str, field_error| first = first.take().or(Some(field_error));
+    bounds::check_lengths(control, &mut report);
+    bounds::check_turn(clock, control, &mut report);
+    first
+}
+
+pub(super) fn read(value: Raw<'_>, field: &str, problems: &mut FieldProblems) -> Option<Option<Control>> {
     let found = problems.len();
     let control = match value.get().as_bytes().first() {
         Some(b'{') => Some(object::read(value, field, problems)?),

@@ -68,6 +68,7 @@ fn stage(value: Raw<'_>, field: &str, problems: &mut FieldProblems) -> Option<St
 }
 
 fn system(name: &str, members: &mut ControlMembers<'_, '_>) -> Option<System> {
+    members.is_glass = name == "hourglass";
     let zero = Millis::ZERO;
     Some(match name {
         "absolute" => System::Absolute { base: members.length("base_ms")? },
@@ -148,6 +149,7 @@ fn choice(value: Raw<'_>, names: [&'static str; 2]) -> FieldResult<bool> {
 /// The members of an object that were not asked for yet.
 struct ControlMembers<'a, 'p> {
     left: Vec<(Cow<'a, str>, Raw<'a>)>,
+    is_glass: bool,
     field: &'p str,
     problems: &'p mut FieldProblems,
 }
@@ -170,7 +172,7 @@ impl<'a, 'p> ControlMembers<'a, 'p> {
             report(problems, field, json_values::unexpected("object", value));
             return None;
         }
-        Some(Self { left, field, problems })
+        Some(Self { left, is_glass: false, field, problems })
     }
 
     fn take(&mut self, name: &str) -> Option<Raw<'a>> {
@@ -224,10 +226,16 @@ impl<'a, 'p> ControlMembers<'a, 'p> {
     }
 
     fn refuse_others(&mut self) {
+        let is_glass = self.is_glass;
+        let code = |name: &str| match name {
+            // Other systems have them, and they cannot be together with the others that are there.
+            "increment_ms" | "moves" | "stages" if is_glass => ProblemCode::Conflict,
+            _ => ProblemCode::InvalidValue,
+        };
         for (name, _) in std::mem::take(&mut self.left) {
             let name = &name[..name.floor_char_boundary(NAME_LEN_MAX)];
             let field = format!("{}.{name}", self.field);
-            report(self.problems, &field, field_error(ProblemCode::InvalidValue, "Not a member of this system"));
+            report(self.problems, &field, field_error(code(name), "Not a member of this system"));
         }
     }
 }

@@ -7,23 +7,28 @@ use super::super::write::Write;
 /// The JSON of a control.
 pub fn control_text(control: &Control) -> Vec<u8> {
     let mut out = Vec::new();
+    write_control(&mut out, control);
+    out
+}
+
+/// Writes it.
+pub(in crate::wire) fn write_control(out: &mut Vec<u8>, control: &Control) {
     match control.given() {
         [one] if !control.repeats() => {
             out.raw("{");
-            write_system(&mut out, one.system);
+            write_system(out, one.system);
         }
         given => {
             out.raw(r#"{"system":"stages","stages":["#);
             for (position, one) in given.iter().enumerate() {
                 out.raw(if position == 0 { "{" } else { ",{" });
-                write_stage(&mut out, *one);
+                write_stage(out, *one);
             }
             out.raw(r#"],"repeat":"#);
             out.boolean(control.repeats());
         }
     }
     out.raw("}");
-    out
 }
 
 fn write_stage(out: &mut Vec<u8>, one: StageSystem) {

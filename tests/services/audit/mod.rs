@@ -37,4 +37,5 @@ mod revocations;
 mod rig;
 mod room;
 mod rows;
+mod time_controls;
 mod version_1;

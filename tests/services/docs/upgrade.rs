@@ -48,7 +48,7 @@ fn a_database_of_version_1_is_put_back_as_it_was() {
         }
         assert_eq!(
             shell.run("synckairos migrate").trim(),
-            "applied: version_1, 0001_schema, 0002_bytes, 0003_revocations"
+            "applied: version_1, 0001_schema, 0002_bytes, 0003_revocations, 0004_time_controls"
         );
         assert_ne!(contents(&shell), before);
         shell.run(&find(PAGE, "dropdb"));

@@ -66,6 +66,7 @@ fn session(n: u64, metadata: &str) -> NewSession {
         max_time: None,
         warn_at: [].into(),
         metadata: Some(metadata.into()),
+        controls: None,
     }
 }
 

@@ -42,6 +42,7 @@ fn told(dice: &mut Dice, n: u64, mode: Mode, on_timeout: OnTimeout) -> Vec<Vec<u
         max_time: (mode == Mode::CountUp).then(|| Millis::new(90_000)),
         warn_at: [].into(),
         metadata: None,
+        controls: None,
     };
     let (mut life, created) = Life::of(&new, BEGIN_MS, n);
     let (mut jobs, mut earlier, mut now) = (vec![created], vec![life.clone()], 0);

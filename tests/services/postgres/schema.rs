@@ -7,7 +7,7 @@ use test_support::postgres::Database;
 use super::{migrated, rows, server, write};
 use test_support::life::Life;
 
-const ALL: [&str; 3] = ["0001_schema", "0002_bytes", "0003_revocations"];
+const ALL: [&str; 4] = ["0001_schema", "0002_bytes", "0003_revocations", "0004_time_controls"];
 
 #[test]
 fn what_is_applied_is_not_applied_again() {
@@ -16,7 +16,10 @@ fn what_is_applied_is_not_applied_again() {
     assert_eq!(migrate_server(&server).expect("the database is empty").applied, ALL);
     assert_eq!(migrate_server(&server).expect("nothing is to be done").applied, [""; 0]);
     let names = rows(&mut database.connect(), "select name from sync_migrations order by name");
-    assert_eq!(names, "[{\"name\":\"0001_schema\"}, \n {\"name\":\"0002_bytes\"}, \n {\"name\":\"0003_revocations\"}]");
+    assert_eq!(
+        names,
+        "[{\"name\":\"0001_schema\"}, \n {\"name\":\"0002_bytes\"}, \n {\"name\":\"0003_revocations\"}, \n {\"name\":\"0004_time_controls\"}]"
+    );
 }
 
 #[test]
@@ -53,6 +56,7 @@ fn what_was_dropped_is_made_again() {
         ("drop table sync_revocations", 7),
         ("drop view v1_events", 7),
         ("alter table sync_sessions drop deadline_at cascade", 7),
+        ("alter table sync_sessions drop time_control cascade", 7),
         ("alter table sync_events drop constraint sync_events_pkey", 7),
         ("drop table sync_migrations", 7),
         ("drop schema public cascade; create schema public", 0),

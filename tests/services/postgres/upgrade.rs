@@ -35,7 +35,11 @@ const ROOM: PageLimit = PageLimit { changes: 100, bytes: usize::MAX };
 #[test]
 fn a_database_of_2_0_0_keeps_its_rows_and_takes_new_ones() {
     let (database, mut client, applied) = upgraded(include_str!("../../fixtures/schema/2_0_0.sql"));
-    assert_eq!(applied, ["0001_schema", "0002_bytes", "0003_revocations"], "the first finds all of its own there");
+    assert_eq!(
+        applied,
+        ["0001_schema", "0002_bytes", "0003_revocations", "0004_time_controls"],
+        "the first finds all of its own there"
+    );
     let held = "select version, event_type, state_snapshot ->> 'status' as status, metadata -> 'events' -> 0 ->> 'event' as event \
                 from audit_events order by session_id, version, id";
     let told = rows(&mut client, held);
@@ -74,7 +78,7 @@ const EVENTS: &str = "select id, event_type, participant_id, time_remaining_ms, 
 #[test]
 fn a_database_of_version_1_is_migrated_where_it_is() {
     let (database, mut client, applied) = upgraded(include_str!("../../fixtures/schema/version_1.sql"));
-    assert_eq!(applied, ["version_1", "0001_schema", "0002_bytes", "0003_revocations"]);
+    assert_eq!(applied, ["version_1", "0001_schema", "0002_bytes", "0003_revocations", "0004_time_controls"]);
     let told = rows(&mut client, SESSIONS);
     assert_eq!(
         told,

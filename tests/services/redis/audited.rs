@@ -59,6 +59,7 @@ pub(super) fn new_session(n: u64, time_ms: u64) -> NewSession {
         max_time: None,
         warn_at: [].into(),
         metadata: None,
+        controls: None,
     }
 }
 

@@ -249,5 +249,6 @@ pub fn new_session(n: u64) -> NewSession {
         on_timeout: OnTimeout::Expire,
         warn_at: [Millis::new(500)].into(),
         metadata: Some(r#"{"z":[1.50],"a":"é"}"#.into()),
+        controls: None,
     }
 }

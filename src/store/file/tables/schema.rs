@@ -99,6 +99,7 @@ pub(super) fn value(change: &DurableChange) -> Vec<u8> {
     let mut out = change.expires.as_ms().to_be_bytes().to_vec();
     match change.leaves {
         Leaves::State => {
+            wire::begin(wire::format_of(change.record.session(), 1), &mut out);
             header.deadline = change.record.deadline();
             wire::encode_header(&mut out, &header);
             change.record.encoded().body().write_members(&mut out);

@@ -32,7 +32,7 @@ impl BatchSession {
     pub(super) fn deletion(&self, records: &RecordPolicy) -> Option<ScriptedDeletion<'_>> {
         let ([change], Some(tag)) = (&self.changes[..], self.tombstone) else { return None };
         let mut tombstone = Vec::with_capacity(HEADER_LEN);
-        wire::begin(records.format.get(), &mut tombstone);
+        wire::begin(records.format.of(None), &mut tombstone);
         wire::encode_tombstone(&mut tombstone, &self.header, tag);
         Some(ScriptedDeletion { loaded: &self.value, tombstone, seconds: ttl_s(records.tombstone_ttl), change })
     }
@@ -73,7 +73,7 @@ impl BatchSession {
                 let body = record.encoded().body();
                 command.arg_with(body.len() + HEADER_LEN, |out| {
                     let start = out.len();
-                    wire::begin(records.format.get(), out);
+                    wire::begin(records.format.of(Some(record.session())), out);
                     wire::encode_header(out, &self.header);
                     self.written = Bytes::copy_from_slice(&out[start..]);
                     body.write_members(out);
@@ -82,7 +82,7 @@ impl BatchSession {
             None => {
                 let tag = self.tombstone.unwrap_or(StateTag { epoch: 0, version: 0 });
                 command.arg_with(HEADER_LEN, |out| {
-                    wire::begin(records.format.get(), out);
+                    wire::begin(records.format.of(None), out);
                     wire::encode_tombstone(out, &self.header, tag);
                 });
             }
