@@ -1,6 +1,7 @@
 //! States of other versions in Redis: of version 1, corrupt ones, and those of a newer server.
 
 use serde_json::Value;
+use synckairos::wire;
 
 use test_support::http::Connection;
 use test_support::postgres::Database;
@@ -105,8 +106,8 @@ async fn what_a_newer_server_wrote_is_left_alone() {
     let redis = Redis::start();
     let instance = instance(&redis.url()).await;
     let mut client = Connection::open(instance.address()).await;
-    let newer = b"\x03whatever it may be";
-    leave(&redis, 1, newer);
+    let newer = [&[wire::FORMATS.end() + 1], &b"whatever it may be"[..]].concat();
+    leave(&redis, 1, &newer);
     let creation = two_players(&id(1), HOUR).to_string();
     for (method, rest, body) in [
         ("GET", "", ""),
@@ -122,7 +123,7 @@ async fn what_a_newer_server_wrote_is_left_alone() {
         assert_eq!((answer.status, answer.code().as_str()), (503, "UPGRADE_IN_PROGRESS"), "{method}");
         assert_eq!(answer.header("retry-after"), Some("1"), "{method}");
     }
-    assert_eq!(kept(&redis, 1).as_deref(), Some(&newer[..]));
+    assert_eq!(kept(&redis, 1), Some(newer));
 }
 
 #[tokio::test]
@@ -153,6 +154,40 @@ async fn a_new_format_is_written_when_everybody_reads_it() {
         kept(&redis, 1).is_some_and(|value| value[0] == b'{')
     })
     .await;
+}
+
+/// Who does not know time controls never meets a session that has one.
+#[tokio::test]
+async fn a_time_control_is_created_when_everybody_reads_it_and_then_has_a_format_of_its_own() {
+    let redis = Redis::start();
+    let instance = instance_with(&redis.url(), &[("RECORD_FORMAT", "2")]).await;
+    let mut client = Connection::open(instance.address()).await;
+    let creation = |n: u64| {
+        let mut body = two_players(&id(n), HOUR);
+        body["time_control"] = "5+3".into();
+        body
+    };
+    wait::until("its lease says what it reads", async || {
+        client.ask("POST", "/v1/sessions", &creation(1).to_string()).await.status == 201
+    })
+    .await;
+    assert_eq!(kept(&redis, 1).map(|value| value[0]), Some(3));
+    // Somebody who reads format 2, but none with time controls, is there now.
+    let mut connection = redis.connect();
+    let lease = "name old\nversion 2.1.0\nformats_max 2\n";
+    redis::cmd("SET").arg("instance:old").arg(lease).exec(&mut connection).expect("ok");
+    redis::cmd("ZADD").arg("instances").arg(1).arg("old").exec(&mut connection).expect("ok");
+    let mut n = 2;
+    wait::until("the other one is known", async || {
+        n += 1;
+        let answer = client.ask("POST", "/v1/sessions", &creation(n).to_string()).await;
+        assert!(answer.status == 201 || answer.code() == "UPGRADE_IN_PROGRESS", "{answer:?}");
+        answer.status == 503
+    })
+    .await;
+    client.create(&two_players(&id(2), HOUR)).await;
+    assert_eq!(client.post(&id(1), "start", &Value::Null).await["version"], 2, "what is there goes on");
+    assert_eq!(kept(&redis, 1).map(|value| value[0]), Some(3));
 }
 
 /// Another number each time, so that a change is one.
