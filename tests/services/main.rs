@@ -4,6 +4,7 @@
 mod audit;
 #[cfg(target_os = "linux")]
 mod browser;
+mod clients;
 mod clocks;
 mod conformance;
 mod descriptions;
