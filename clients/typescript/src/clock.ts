@@ -82,6 +82,5 @@ export function viewOf(state: SessionState, participantId: string, now: number):
   const one = find(state, participantId)
   const control = one && controlOf(state, one)
   if (!one || !control) return undefined
-  const isRunning = isCharged(state, one)
-  return view(control[0], control[1], isRunning ? running(state, now) : 0, isRunning ? state.turn_used_ms ?? 0 : 0)
+  return view(control[0], control[1], isCharged(state, one) ? running(state, now) : 0)
 }

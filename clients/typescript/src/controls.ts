@@ -25,7 +25,7 @@ export interface ClockView {
 /** Adds up what a turn has before it flags: infinite when nothing ends it. */
 function budget(control: TimeControl, clock: ControlClock): number {
   const stage = stageOf(control, clock.stage ?? 0)
-  let sum = (clock.delay_ms ?? 0) + Math.max(0, clock.main_ms ?? 0) + periods(stage, clock)
+  let sum = (clock.delay_ms ?? 0) + Math.max(0, clock.main_ms) + periods(stage, clock)
   if (stage.system === 'overtime') sum += stage.overtime_ms == null ? Infinity : stage.overtime_ms - overtime(clock)
   for (let next = clock.stage ?? 0; endsByTime(control, next); next++) {
     const following = stageOf(control, next + 1)
@@ -35,13 +35,13 @@ function budget(control: TimeControl, clock: ControlClock): number {
   return sum
 }
 
-function periods(stage: TimeControl, clock: ControlClock): number {
+function periods(stage: TimeControl, clock: Partial<ControlClock>): number {
   const left = clock.periods_left ?? 0
   return left > 0 ? (clock.period_ms ?? 0) + (left - 1) * (stage.period_ms ?? 0) : 0
 }
 
 function overtime(clock: ControlClock): number {
-  return Math.max(0, (clock.main_ms ?? 0) - (clock.balance_ms ?? clock.main_ms ?? 0))
+  return Math.max(0, clock.main_ms - (clock.balance_ms ?? clock.main_ms))
 }
 
 function stageOf(control: TimeControl, index: number): TimeControl {
@@ -55,7 +55,7 @@ function endsByTime(control: TimeControl, index: number): boolean {
 }
 
 /** The periods of a stage at its beginning. */
-function fresh(stage: TimeControl): ControlClock {
+function fresh(stage: TimeControl): Partial<ControlClock> {
   if (stage.system !== 'byoyomi' && stage.system !== 'canadian') return {}
   const count = stage.system === 'byoyomi' ? stage.periods ?? 1 : 1
   return { period_ms: stage.period_ms ?? 0, periods_left: count }
@@ -69,7 +69,7 @@ export function fold(control: TimeControl, clock: ControlClock, elapsedMs: numbe
   if (after.delay_ms !== undefined) after.delay_ms -= free
   left -= free
   for (;;) {
-    const had = Math.max(0, after.main_ms ?? 0)
+    const had = Math.max(0, after.main_ms)
     const paid = Math.min(left, had)
     after.main_ms = had - paid
     left -= paid
@@ -108,15 +108,14 @@ function spend(stage: TimeControl, clock: ControlClock, ms: number): void {
 
 /**
  * What a clock shows when its turn has been running for `elapsedMs`.
- * `clock` is the participant's of a state, as of `cycle_started_at`; `turnUsedMs` is what the turn had used before.
+ * `clock` is the participant's of a state, as of `cycle_started_at`.
  */
-export function view(control: TimeControl, clock: ControlClock, elapsedMs: number, turnUsedMs = 0): ClockView {
-  const whole = Math.min(budget(control, clock), (control.turn_max_ms ?? Infinity) - turnUsedMs)
+export function view(control: TimeControl, clock: ControlClock, elapsedMs: number): ClockView {
   const now = fold(control, clock, elapsedMs)
   const index = now.stage ?? 0
   const stage = stageOf(control, index)
-  const toFlag = whole - elapsedMs
-  const main = now.main_ms ?? 0
+  const toFlag = budget(control, clock) - elapsedMs
+  const main = now.main_ms
   const free = now.delay_ms ?? 0
   const shown: ClockView = { phase: 'main', counts_ms: main, to_flag_ms: null, stage: index, main_ms: main }
   if (Number.isFinite(toFlag)) shown.to_flag_ms = Math.max(0, toFlag)

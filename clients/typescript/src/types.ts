@@ -12,7 +12,7 @@ export type Metadata = Record<string, unknown>
 export interface ControlClock {
   stage?: number
   moves_left?: number
-  main_ms?: number
+  main_ms: number
   delay_ms?: number
   period_ms?: number
   periods_left?: number
@@ -20,6 +20,8 @@ export interface ControlClock {
   /** Main time less the overtime used: the only number that falls below zero. */
   balance_ms?: number
   penalty?: number
+  /** Completed turns. */
+  moves: number
 }
 
 /** A time control as the server shows it back: an object with its defaults filled in. */
@@ -42,7 +44,6 @@ export interface TimeControl {
   penalty?: { per_ms: number; points: number }
   stages?: TimeControl[]
   repeat?: boolean
-  turn_max_ms?: number
 }
 
 export interface Participant {
@@ -101,8 +102,23 @@ export interface SessionState {
 export interface NewParticipant {
   participant_id: string
   participant_index: number
-  total_time_ms: number
+  /** Optional under a time control. */
+  total_time_ms?: number
   group_id?: string
+  time_control?: TimeControl | string
+  /** So many percent of every length of the time control but caps. */
+  multiplier_pct?: number
+  /** Main time on top. */
+  extra_ms?: number
+}
+
+export interface NewGroup {
+  group_id: string
+  /** Optional under a time control. */
+  total_time_ms?: number
+  time_control?: TimeControl | string
+  multiplier_pct?: number
+  extra_ms?: number
 }
 
 export interface NewSession {
@@ -110,14 +126,15 @@ export interface NewSession {
   session_id?: string
   sync_mode: SyncMode
   participants: NewParticipant[]
-  total_time_ms: number
+  /** Optional under a time control. */
+  total_time_ms?: number
   time_per_cycle_ms?: number
   increment_ms?: number
   max_time_ms?: number
   metadata?: Metadata
   on_timeout?: OnTimeout
   warn_at_ms?: number[]
-  groups?: { group_id: string; total_time_ms: number }[]
+  groups?: NewGroup[]
   time_control?: TimeControl | string
 }
 

@@ -96,11 +96,11 @@ test('of two states the newer is told by epoch, then by version', () => {
 
 test('under a time control the waiting side of an hourglass gains, and a display knows its phase', () => {
   const state: SessionState = { ...game(1), time_controls: [{ system: 'hourglass', base_ms: 60_000 }] }
-  state.participants.forEach(one => { one.control = 0; one.clock = { stage: 0, main_ms: 60_000 } })
+  state.participants.forEach(one => { one.control = 0; one.clock = { stage: 0, main_ms: 60_000, moves: 0 } })
   const now = Date.parse(state.cycle_started_at!) + 20_000
   assert.deepEqual([remaining(state, A, now), remaining(state, B, now)], [40_000, 80_000])
   state.time_controls = [{ system: 'byoyomi', base_ms: 10_000, period_ms: 10_000, periods: 3 }]
-  state.participants.forEach(one => { one.clock = { stage: 0, main_ms: 10_000, period_ms: 10_000, periods_left: 3 } })
+  state.participants.forEach(one => { one.clock = { stage: 0, main_ms: 10_000, period_ms: 10_000, periods_left: 3, moves: 0 } })
   const view = viewOf(state, A, now)!
   assert.deepEqual([view.phase, view.counts_ms, view.periods_left, view.to_flag_ms], ['period', 10_000, 2, 20_000])
   assert.equal(viewOf(game(1), A, now), undefined)

@@ -38,7 +38,7 @@ function free(stage: TimeControl): number {
 /** A clock that nobody has used, as the server shows it. */
 function begin(control: TimeControl): ControlClock {
   const stage = stageAt(control, 0)
-  const clock: ControlClock = { stage: 0, main_ms: stage.base_ms ?? stage.bank_ms ?? 0, delay_ms: free(stage) }
+  const clock: ControlClock = { stage: 0, main_ms: stage.base_ms ?? stage.bank_ms ?? 0, delay_ms: free(stage), moves: 0 }
   if (stage.increment_at === 'start') clock.main_ms! += stage.increment_ms ?? 0
   if (stage.moves !== undefined && control.stages) clock.moves_left = stage.moves
   if (stage.system === 'byoyomi') Object.assign(clock, { period_ms: stage.period_ms, periods_left: stage.periods })
@@ -72,8 +72,8 @@ function complete(control: TimeControl, before: ControlClock, folded: ControlClo
   return clock
 }
 
-function budget(control: TimeControl, clock: ControlClock, used: number): number {
-  return view(control, clock, 0, used).to_flag_ms ?? Infinity
+function budget(control: TimeControl, clock: ControlClock): number {
+  return view(control, clock, 0).to_flag_ms ?? Infinity
 }
 
 const vectors: Vector[] = JSON.parse(readFileSync(new URL('../../../tests/vectors/time.json', import.meta.url), 'utf8'))
@@ -90,8 +90,8 @@ for (const vector of vectors) {
       const clock = clocks[turn]!
       const elapsed = step.at - since
       const expected = vector.expect[index]!
-      const shown = view(control, clock, elapsed, used)
-      const told: Record<string, unknown> = { ...shown, flag_after_ms: budget(control, clock, used) }
+      const shown = view(control, clock, elapsed)
+      const told: Record<string, unknown> = { ...shown, flag_after_ms: budget(control, clock) }
       if (step.op !== 'view' && !('flag_after_ms' in expected)) {
         assert.notEqual(shown.phase, 'flagged')
         const folded = fold(control, clock, elapsed)
@@ -105,13 +105,13 @@ for (const vector of vectors) {
         }
         Object.assign(told, clocks[turn], { other_main_ms: clocks[1 - turn]?.main_ms })
         since = step.at
-        told['budget_ms'] = budget(control, clocks[turn]!, used)
+        told['budget_ms'] = budget(control, clocks[turn]!)
         if (step.op === 'complete') turn = (turn + 1) % clocks.length
       } else if (step.op === 'view') {
         told['budget_ms'] = shown.to_flag_ms
       } else {
         assert.equal(shown.phase, 'flagged')
-        assert.notEqual(view(control, clock, elapsed - 1, used).phase, step.at - since === budget(control, clock, used) ? 'flagged' : '')
+        assert.notEqual(view(control, clock, elapsed - 1).phase, step.at - since === budget(control, clock) ? 'flagged' : '')
       }
       told['turn_used_ms'] = used
       told['to_flag_ms'] = shown.to_flag_ms
