@@ -1,8 +1,12 @@
 //! The vectors against the engine.
 
 use serde_json::{Map, Value, json};
-use synckairos::engine::{Control, Millis, Segments};
+use synckairos::engine::{Command, Control, Millis, Precondition, Segments, Timestamp, judge};
+use synckairos::wire::{decode_sound, encode};
 
+use test_support::instant;
+
+use super::creating::{created, request};
 use super::{read, written};
 
 /// Clocks whose turns alternate.
@@ -86,4 +90,57 @@ fn every_number_is_the_engines() {
             }
         }
     }
+}
+
+/// The same numbers in the states of sessions, which are stored and read back after each step.
+#[test]
+fn every_number_is_in_a_state() {
+    const BEGIN: u64 = 1_000;
+    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors/time.json"));
+    let vectors: Vec<Value> = serde_json::from_str(&text.expect("it is there")).expect("it is JSON");
+    let mut compared = 0;
+    for vector in &vectors {
+        let clocks = vector["clocks"].as_u64().unwrap_or(1);
+        let mut session = created(&request("per_participant", vector["control"].clone(), clocks));
+        let mut play = |command: Command, at: u64| {
+            let at = Timestamp::from_ms(BEGIN + at);
+            let after = judge(&session, &command, &Precondition::default(), at).session;
+            session = decode_sound(&encode(&after, at).state()).expect("it is read back");
+            serde_json::from_slice::<Value>(&encode(&session, at).state()).expect("it is JSON")
+        };
+        play(Command::Start, 0);
+        let (mut active, mut since) = (0, 0);
+        let (steps, expected) = (vector["steps"].as_array(), vector["expect"].as_array());
+        for (step, expected) in steps.expect("an array").iter().zip(expected.expect("an array")) {
+            let at = step["at"].as_u64().expect("a number");
+            let state = match step["op"].as_str().expect("a text") {
+                "view" => continue,
+                "pause" => {
+                    play(Command::Pause, at);
+                    play(Command::Resume, at)
+                }
+                _ => play(Command::Switch { next: None, current: None }, at),
+            };
+            let (one, other) = (&state["participants"][active], &state["participants"][(active + 1) % clocks as usize]);
+            for (member, value) in expected.as_object().expect("an object") {
+                let shown = match member.as_str() {
+                    "flag_after_ms" => json!(instant::ms(&one["expired_at"]) - BEGIN - since),
+                    "budget_ms" if value.is_null() => state["deadline_at"].clone(),
+                    "budget_ms" => one["time_remaining_ms"].clone(),
+                    "turn_used_ms" => state["turn_used_ms"].clone(),
+                    "other_main_ms" => other["clock"]["main_ms"].clone(),
+                    // What is shown of a moment is no part of a state.
+                    "phase" | "counts_ms" | "to_flag_ms" => continue,
+                    clock => one["clock"].get(clock).cloned().unwrap_or(json!(0)),
+                };
+                assert_eq!(shown, *value, "{}: {member} of {state}", vector["name"]);
+                compared += 1;
+            }
+            since = at;
+            if step["op"] == "complete" {
+                active = (active + 1) % clocks as usize;
+            }
+        }
+    }
+    assert!(compared >= 120, "{compared}");
 }
