@@ -116,10 +116,10 @@ impl Identity {
 }
 
 impl IdentityName {
-    /// As limits count it.
+    /// As limits count it. No subject is like a key: none has a control character.
     pub(super) fn counted(&self) -> ClientId {
         let digest = match self {
-            Self::Key(_) => Digest::of(self.to_string().as_bytes()),
+            Self::Key(id) => Digest::of(format!("key\0{id}").as_bytes()),
             Self::Subject(subject) => Digest::of(subject.as_bytes()),
         };
         ClientId::Named(digest.bytes())
@@ -133,5 +133,21 @@ impl fmt::Display for IdentityName {
             Self::Key(id) => write!(f, "key:{id}"),
             Self::Subject(subject) => write!(f, "sub:{subject}"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::IdentityName;
+
+    #[test]
+    fn nobody_is_counted_as_somebody_else() {
+        let (key, other) = (IdentityName::Key("backend".into()), IdentityName::Key("other".into()));
+        let subjects = ["backend", "key:backend", "key\u{2400}backend"].map(|name| IdentityName::Subject(name.into()));
+        for subject in &subjects {
+            assert_ne!(key.counted(), subject.counted(), "{subject}");
+        }
+        assert_ne!(key.counted(), other.counted());
+        assert_eq!(key.counted(), IdentityName::Key("backend".into()).counted());
     }
 }

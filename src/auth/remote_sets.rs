@@ -166,17 +166,31 @@ impl RemoteSets {
         Ok((keys, max_age.unwrap_or(PERIOD).clamp(PERIOD_MIN, PERIOD_MAX)))
     }
 
-    /// Has sets read again that do not hold a key, unless that was done a moment ago, and waits a little until they were.
+    /// Has sets read again that do not hold a key, unless that was done a moment ago, and waits a little until they were. One that was
+    /// being read, and brought nothing new, may have been asked for before the key was there: it is asked for again.
     pub(super) async fn refresh(&self, urls: &[Arc<str>]) {
-        let mut waits = Vec::new();
+        let all = async {
+            let before = self.keys();
+            let on_their_way = self.ask(urls).await;
+            let now = self.keys();
+            let unchanged: Vec<_> = on_their_way.into_iter().filter(|url| before.get(url) == now.get(url)).collect();
+            self.ask(&unchanged).await;
+        };
+        // What has come by then is judged.
+        let _ = time::timeout(PATIENCE, all).await;
+    }
+
+    /// The same, once; returns those that were being read already.
+    async fn ask(&self, urls: &[Arc<str>]) -> Vec<Arc<str>> {
+        let (mut waits, mut on_their_way) = (Vec::new(), Vec::new());
         {
             let now = self.clock.moment();
             let mut sets = self.sets.lock();
             for url in urls {
                 let Some(set) = sets.get_mut(url) else { continue };
-                let may_ask = set.missed_at.is_none_or(|at| now.since(at) >= COOLDOWN);
-                // One that is being read may have been asked for before the key was there; it is asked for again then.
-                if may_ask && !set.is_being_read && set.good.is_some() {
+                if set.is_being_read {
+                    on_their_way.push(Arc::clone(url));
+                } else if set.good.is_some() && set.missed_at.is_none_or(|at| now.since(at) >= COOLDOWN) {
                     set.missed_at = Some(now);
                     set.due_at = now;
                     self.wanted.notify_one();
@@ -186,12 +200,9 @@ impl RemoteSets {
                 }
             }
         }
-        let all = async {
-            for reads in &mut waits {
-                let _ = reads.changed().await;
-            }
-        };
-        // What has come by then is judged.
-        let _ = time::timeout(PATIENCE, all).await;
+        for reads in &mut waits {
+            let _ = reads.changed().await;
+        }
+        on_their_way
     }
 }

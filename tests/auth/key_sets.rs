@@ -115,6 +115,31 @@ async fn a_key_that_left_the_set_counts_no_more_and_the_set_is_read_ahead() {
 }
 
 #[tokio::test]
+async fn a_set_that_was_on_its_way_before_a_key_was_there_is_asked_for_again() {
+    let (old, new) = (Signer::es256(), Signer::es256());
+    let issuer = Issuer::start(&set(&[old.jwk("old")])).await;
+    let kept = Kept::new(&[set_at("idp", &issuer.url())], None);
+    kept.keeper.read_due_sets().await;
+    kept.machine.pass(600);
+    issuer.is_silent(true);
+    let of_new = kept.token(&new, "idp", "new");
+    let authenticator = Arc::clone(kept.keeper.authenticator());
+    let client = async {
+        wait::until("the set is on its way", async || issuer.asked() == 2).await;
+        issuer.says(&set(&[old.jwk("old"), new.jwk("new")]));
+        let release = async { issuer.is_silent(false) };
+        tokio::join!(biased; authenticator.identify_in_time(&of_new, ClientAddress::UNIX), release).0
+    };
+    let identified = tokio::select! {
+        biased;
+        () = kept.keeper.keep_sets() => panic!("it ends with the server"),
+        identified = client => identified,
+    };
+    assert!(identified.is_ok(), "{identified:?}");
+    assert_eq!(issuer.asked(), 3);
+}
+
+#[tokio::test]
 async fn its_server_says_how_long_a_set_is_true_within_bounds() {
     let body = json!({"keys": []}).to_string();
     for (header, period_s) in [

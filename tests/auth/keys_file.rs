@@ -113,6 +113,20 @@ fn whatever_is_wrong_is_told_with_its_place_and_without_its_value() {
 }
 
 #[test]
+fn a_token_that_names_no_key_is_of_one_of_two() {
+    let entry = |id: &str, byte: u8, is_default: bool| json!({"id": id, "kind": "hs256", "secret": Signer::hs256(byte).secret(), "default": is_default, "allow": ["*"], "sessions": ["*"]});
+    let file = json!({"keys": [entry("old", 1, true), entry("new", 2, true), entry("other", 3, false)]});
+    in_directory(|directory| {
+        let authenticator = authenticator(&sources(directory, &file.to_string()));
+        let claims = claims("somebody", NOW_S + 60, &json!([])).to_string();
+        for (byte, counts) in [(1, true), (2, true), (3, false), (4, false)] {
+            let token = Signer::hs256(byte).token_of(br#"{"alg":"HS256"}"#, claims.as_bytes());
+            assert_eq!(who(&authenticator, &token).is_ok(), counts, "{byte}");
+        }
+    });
+}
+
+#[test]
 fn a_key_counts_whole_from_its_beginning_to_its_end() {
     let key = |id: &str, not_before: Value, not_after: Value| {
         let mut key = json!({"id": id, "kind": "api", "sha256": api_key(id).1, "allow": ["read"], "sessions": ["*"]});

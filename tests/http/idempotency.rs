@@ -1,9 +1,11 @@
 //! Idempotency-Key: a request that is sent again has the answer of its kind, and changes nothing.
 
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 use test_support::http::{Answer, Connection};
 use test_support::server::Server;
 use test_support::sessions::{id, two_players};
+use test_support::ws::Client;
 
 const HOUR: u64 = 3_600_000;
 
@@ -43,6 +45,42 @@ async fn each_change_is_made_once() {
     }
     let late = send(&mut client, &id(10), "POST", "/v1/sessions", &body).await;
     assert_eq!((late.status, is_replayed(&late), late.code()), (404, true, "SESSION_NOT_FOUND".to_owned()));
+}
+
+/// As a client that sends again before it has an answer, and over both protocols.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_many_that_race_with_one_key_one_makes_the_change() {
+    let server = Server::start().await;
+    let path = format!("/v1/sessions/{}", id(1));
+    let create = two_players(&id(1), HOUR).to_string();
+    for (n, (method, path, body, status)) in (10..).zip([
+        ("POST", "/v1/sessions".to_owned(), &*create, 201),
+        ("POST", format!("{path}/start"), "", 200),
+        ("POST", format!("{path}/switch"), "{}", 200),
+        ("PATCH", path.clone(), r#"{"metadata":{"a":1}}"#, 200),
+        ("DELETE", path.clone(), "", 204),
+    ]) {
+        let mut watchers = Vec::new();
+        if path.ends_with("/switch") {
+            for _ in 0..8 {
+                watchers.push(Client::join(server.address(), &id(1)).await);
+            }
+        }
+        let key = id(n);
+        let requests = (0..32).map(async |_| {
+            let answer = send(&mut server.connect().await, &key, method, &path, body).await;
+            assert_eq!(answer.status, status, "{method} {path}: {answer:?}");
+            is_replayed(&answer)
+        });
+        let orders = watchers.iter_mut().map(async |client| {
+            let result = client.order(json!({"type": "SWITCH", "request_id": "a", "idempotency_key": key})).await;
+            assert_eq!((&result["status"], &result["data"]["version"]), (&json!(200), &json!(3)), "{result}");
+            result["replayed"] == true
+        });
+        let (requests, orders) = tokio::join!(join_all(requests), join_all(orders));
+        let made = requests.into_iter().chain(orders).filter(|is_replayed| !is_replayed).count();
+        assert_eq!(made, 1, "{method} {path}");
+    }
 }
 
 #[tokio::test]

@@ -87,7 +87,7 @@ impl Issuer {
         *self.shared.answer.lock() = answer.as_bytes().to_vec();
     }
 
-    /// Whether it takes questions and answers none.
+    /// Whether it takes questions and answers none; later it says what it would have said then.
     pub fn is_silent(&self, is_silent: bool) {
         self.shared.is_silent.send_replace(is_silent);
     }
@@ -107,9 +107,9 @@ impl Shared {
                 Err(_) => return,
             }
         }
+        let answer = self.answer.lock().clone();
         self.asked.fetch_add(1, Ordering::SeqCst);
         let _ = self.is_silent.subscribe().wait_for(|is_silent| !is_silent).await;
-        let answer = self.answer.lock().clone();
         let _ = stream.write_all(&answer).await;
         let _ = stream.shutdown().await;
     }

@@ -13,6 +13,7 @@ mod faulty;
 mod fitness;
 mod garbage;
 mod halted;
+mod idempotency;
 mod instances;
 mod keys;
 mod lapsed;
