@@ -32,6 +32,7 @@ export class Session {
   #linger: unknown
   #lost: unknown
 
+  /** @internal */
   constructor(shared: Shared, id: string) {
     this.id = id
     this.#shared = shared
@@ -116,10 +117,12 @@ export class Session {
     return this.#took(outcome.data as SessionState)
   }
 
-  /** Tries to connect at once. */
-  reconnect(): void { this.#link.reconnect() }
+  /** Tries to connect at once, if anybody listens. */
+  reconnect(): void {
+    if (this.#holders > 0 && !this.#shared.isClosed()) this.#link.reconnect()
+  }
 
-  /** Takes a state in, whatever brought it; only a newer one counts. */
+  /** @internal Takes a state in, whatever brought it; only a newer one counts. */
   apply(state: SessionState, timestamp?: number): void {
     if (timestamp !== undefined) this.#shared.clock.hear(timestamp)
     const previous = this.state
@@ -130,11 +133,13 @@ export class Session {
     if (previous) this.#compare(state, previous)
   }
 
-  /** What the whole client notices. */
+  /** @internal What the whole client notices. */
   refresh(): void { this.#set({ isSynced: this.#shared.clock.isSynced }) }
+
+  /** @internal */
   get link(): Link { return this.#link }
 
-  /** Ends it, with the client. */
+  /** @internal Ends it, with the client. */
   close(): void {
     this.#shared.env.clearTimeout(this.#linger)
     this.#link.close('closed', { code: 1000, reason: 'The client was closed' })

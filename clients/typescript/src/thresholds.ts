@@ -67,7 +67,8 @@ export class Thresholds {
   /** The server says that a clock fell to a threshold. */
   hear(participantId: string, thresholdMs: number, remainingMs: number): void {
     const isOurs = this.#state?.active_participant_id === participantId
-    if (isOurs && this.#told.has(thresholdMs)) return
+    // Under a time control a turn may come to a threshold more than once: at the end of its main time, and of each period.
+    if (isOurs && !this.#state?.time_controls && this.#told.has(thresholdMs)) return
     if (isOurs) this.#told.add(thresholdMs)
     this.#say({
       participantId, thresholdMs, remainingMs, source: 'server', lateMs: Math.max(0, thresholdMs - this.#left()),
@@ -93,7 +94,9 @@ export class Thresholds {
   #all(): number[] {
     const active = this.#state?.active_participant_id
     const watches = [...this.#watches].filter(one => one.participantId === undefined || one.participantId === active)
-    return [...new Set([...this.#state?.warn_at_ms ?? [], ...watches.map(one => one.remainingMs)])]
+    // Which of its instants the server warns of is its own to know under a time control.
+    const warned = this.#state?.time_controls ? [] : this.#state?.warn_at_ms ?? []
+    return [...new Set([...warned, ...watches.map(one => one.remainingMs)])]
   }
 
   /** After which time we tell of a threshold ourselves. */

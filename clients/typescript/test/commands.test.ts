@@ -160,7 +160,11 @@ test('rule 10: 503 UNKNOWN_OUTCOME is repeated under the same key, and on the sa
     : reply(response, 200, { data: game(2), server_time_ms: 0 })
   const own = client(peer.url)
   const session = own.session(ID)
-  session.apply(game(1))
+  const answer = peer.answer
+  peer.answer = (_, response) => reply(response, 200, { data: game(1), server_time_ms: Date.now() })
+  await own.get(ID)
+  peer.requests.length = 0
+  peer.answer = answer
   await session.start()
   const [first, second] = peer.requests
   assert.equal(peer.requests.length, 2)

@@ -160,6 +160,23 @@ test('rule 15: where the server says nothing a timer does, and its word comes to
   assert.equal(told.length, 1)
 })
 
+test('rule 15: under a time control the server alone warns, of each period anew', async () => {
+  const told: Threshold[] = []
+  session.on('warning', event => told.push(event))
+  const guest = await peer.guest()
+  await running(guest, 12_000, [10_000])
+  const { cycle_started_at, deadline_at } = session.state!
+  const time_controls = [{ system: 'byoyomi' as const, base_ms: 0, period_ms: 11_000, periods: 5 }]
+  guest.update(game(2, { cycle_started_at, deadline_at, warn_at_ms: [10_000], time_controls }))
+  await until('version 2', () => session.state?.version === 2)
+  env.pass(4_000)
+  assert.equal(told.length, 0)
+  const warning = { type: 'TIME_WARNING', sessionId: ID, participant_id: A, time_remaining_ms: 9_999, threshold_ms: 10_000 }
+  guest.send({ ...warning, timestamp: env.wall() })
+  guest.send({ ...warning, timestamp: env.wall() + 11_000 })
+  await until('told twice', () => told.length === 2)
+})
+
 test('rule 15: thresholds of one\'s own are told at their instant, those that passed are not', async () => {
   const told: unknown[] = []
   session.at(11_000, ({ thresholdMs, lateMs }) => told.push([thresholdMs, lateMs < 2]))
@@ -200,6 +217,11 @@ test('a state is waited for, until it is there, or never will be', async () => {
   await assert.rejects(own.session(B).ready({ signal: AbortSignal.abort(new Error('enough')) }), /enough/)
 })
 
+test('a handle that nobody listens to does not connect when it is told to', async () => {
+  session.reconnect()
+  assert.deepEqual([session.snapshot.phase, env.waits], ['idle', []])
+})
+
 test('a client that was closed opens nothing', async () => {
   session.subscribe(() => {})
   ;(await peer.guest()).welcome(game(1))
@@ -207,4 +229,6 @@ test('a client that was closed opens nothing', async () => {
   own.close()
   assert.deepEqual([session.snapshot.phase, env.waits, page.listeners], ['closed', [], 0])
   assert.throws(() => own.session(A).subscribe(() => {}), /closed/)
+  session.reconnect()
+  assert.equal(session.snapshot.phase, 'closed')
 })

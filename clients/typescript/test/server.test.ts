@@ -6,6 +6,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { after, afterEach, before, beforeEach, test } from 'node:test'
 import type { Client, Session } from '@synckairos/client'
+import { platform } from '../dist/env.js'
 import { TestEnv, seeded, until } from './kit/env.js'
 import { A, B } from './kit/peer.js'
 import { Proxy } from './kit/proxy.js'
@@ -48,8 +49,7 @@ for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
   test(`a server that ends by ${signal} and comes back finds its clients, and each flag is told once`, async () => {
     const directory = mkdtempSync(tmpdir() + '/synckairos-')
     const first = await SyncKairos.start({ DATA_DIR: directory })
-    const env = new TestEnv({ isReal: true, random: () => 0 })
-    own = client(first.url, { env })
+    own = client(first.url, { env: { ...platform(), random: () => 0.02 }, reconnect: { minMs: 1_000, maxMs: 5_000 } })
     const session = await own.create(players({
       participants: players().participants.map(one => ({ ...one, total_time_ms: 2_000 })),
     }))
@@ -60,10 +60,7 @@ for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
     await first.stop(signal)
     await until('away', () => session.snapshot.phase === 'reconnecting')
     const second = await SyncKairos.start({ DATA_DIR: directory, PORT: new URL(first.url).port })
-    await until('back', () => {
-      env.passToNext()
-      return session.snapshot.phase === 'connected'
-    })
+    await until('back', isConnected(session), 30_000)
     await until('the flag', () => session.state?.status === 'expired')
     assert.deepEqual(told, [A])
     session.reconnect()

@@ -63,11 +63,6 @@ export class TestEnv implements Env {
     this.#moved += Math.max(0, end - this.mono())
   }
 
-  /** Lets the next timer be due. */
-  passToNext(): void {
-    this.pass(Math.max(0, this.waits[0] ?? 0))
-  }
-
   /** The machine sleeps: its monotonic clock stands still. */
   sleep(ms: number): void {
     this.#wallMoved += ms
