@@ -73,6 +73,14 @@ impl SecretSource {
         matches!(self, SecretSource::File(_))
     }
 
+    /// The secret as it is now; `Err` says why the file that holds it cannot be read. Blocks meanwhile.
+    pub fn read(&self) -> Result<Secret, String> {
+        match self {
+            SecretSource::Given(secret) => Ok(secret.clone()),
+            SecretSource::File(SecretFile(file)) => file.read(),
+        }
+    }
+
     /// The secret as it is now: of a file that cannot be read any more, what it held last. Blocks while a file is read.
     pub fn now(&self) -> Secret {
         match self {
@@ -98,24 +106,25 @@ struct LastRead {
 }
 
 impl WatchedFile {
-    fn now(&self) -> Secret {
-        let text = read(&self.path);
+    fn read(&self) -> Result<Secret, String> {
+        let text = read(&self.path)?;
         let mut last = self.last.lock();
-        match text {
-            Ok(text) => {
-                if last.secret.reveal() != *text {
-                    last.secret = Secret::new(&text);
-                    info!(path = %self.path.display(), "a secret has changed");
-                }
-                last.is_readable = true;
-            }
-            Err(why) => {
-                if std::mem::replace(&mut last.is_readable, false) {
-                    warn!(why, "a secret cannot be read: what it was counts on");
-                }
-            }
+        if last.secret.reveal() != *text {
+            last.secret = Secret::new(&text);
+            info!(path = %self.path.display(), "a secret has changed");
         }
-        last.secret.clone()
+        last.is_readable = true;
+        Ok(last.secret.clone())
+    }
+
+    fn now(&self) -> Secret {
+        self.read().unwrap_or_else(|why| {
+            let mut last = self.last.lock();
+            if std::mem::replace(&mut last.is_readable, false) {
+                warn!(why, "a secret cannot be read: what it was counts on");
+            }
+            last.secret.clone()
+        })
     }
 }
 

@@ -80,7 +80,7 @@ impl KeySources {
 
     fn read_api_key(&self) -> Result<Option<(KeyRights, Digest)>, String> {
         let Some(source) = &self.api_key else { return Ok(None) };
-        let key = source.now();
+        let key = source.read()?;
         let id = api_key::id_of(key.reveal());
         let id = id.ok_or("must be synk_<id>_<43 characters>, as synckairos keys new makes it")?;
         let digest = Digest::of(key.reveal().as_bytes());
@@ -95,8 +95,11 @@ impl KeySources {
             let (sessions, allow) = (vec!["*".to_owned()], self.token_allow.clone());
             KeyEntry { id: id.to_owned(), material, allow, sessions, not_before: None, not_after: None, text }
         };
-        if let Some(source) = &self.token_secret {
-            let secret = source.now().reveal().to_owned();
+        let secret = self.token_secret.as_ref().map(|source| source.read().map(|secret| secret.reveal().to_owned()));
+        if let Some(Err(why)) = &secret {
+            entries.problems.push(format!("TOKEN_SECRET: {why}"));
+        }
+        if let Some(Ok(secret)) = secret {
             let text = format!("{secret}{:?}{:?}", self.token_issuer, self.token_allow);
             let issuer = self.token_issuer.clone();
             let material = KeyMaterial::Secret { secret, issuer, audience: None, is_default: true };

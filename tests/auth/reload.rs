@@ -4,6 +4,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
 use serde_json::{Value, json};
+use test_support::directory::Directory;
 use test_support::server::Server;
 use test_support::sessions::id;
 use test_support::tokens::{Signer, api_key, claims};
@@ -79,6 +80,44 @@ async fn what_is_wrong_changes_nothing_and_is_told() {
     guarded.server.reload();
     let ready = ask(&guarded.server, &bearer, "GET", "/ready", &Value::Null).await;
     assert_eq!(ready.json()["status"], "ready");
+}
+
+/// Secrets that stand in files of their own are no other.
+#[tokio::test]
+async fn a_file_of_one_secret_that_is_wrong_changes_nothing_and_is_told() {
+    let directory = Directory::new();
+    std::fs::create_dir_all(directory.path()).expect("it can be made");
+    let (key, signer) = (api_key("backend").0, Signer::hs256(9));
+    for (setting, right) in [("API_KEY", key.clone()), ("TOKEN_SECRET", signer.secret())] {
+        let path = directory.path().join(setting);
+        std::fs::write(&path, &right).expect("it can be written");
+        let of_file = format!("{setting}_FILE");
+        let mut settings = vec![(&*of_file, path.to_str().expect("it is text")), ("TOKEN_ALLOW", "read")];
+        if setting != "API_KEY" {
+            settings.push(("API_KEY", &key));
+        }
+        let server = Server::start_with(&settings).await;
+        let ready = async || ask(&server, &backend(), "GET", "/ready", &Value::Null).await.json();
+        assert_eq!(ready().await["status"], "ready");
+        for (n, wrong) in [Some("short"), None, Some(" ")].into_iter().enumerate() {
+            match wrong {
+                Some(text) => std::fs::write(&path, text).expect("it can be written"),
+                None => std::fs::remove_file(&path).expect("it is there"),
+            }
+            server.reload();
+            server.reload();
+            let told = ready().await;
+            assert_eq!(told["status"], "degraded", "{setting} {wrong:?}: {told}");
+            let error = told["causes"][0]["error"].as_str().expect("it is told why");
+            assert!(error.contains(&format!("{setting}: ")) && !error.contains(&right), "{error}");
+            let metrics = ask(&server, &backend(), "GET", "/metrics", &Value::Null).await.body;
+            let count = format!("synckairos_auth_reload_failures_total {}\n", n + 1);
+            assert!(metrics.contains(&count), "{setting} {wrong:?}: {metrics}");
+        }
+        std::fs::write(&path, &right).expect("it can be written");
+        server.reload();
+        assert_eq!(ready().await["status"], "ready", "{setting}");
+    }
 }
 
 #[tokio::test]
