@@ -121,6 +121,60 @@ test('a page that was hidden, or whose connection was cut, finds back', async ()
   proxy.stop()
 })
 
+test('a page gives commands by requests to a server of another origin', async () => {
+  const page = site.page('/rest', `
+    import { createClient } from '@synckairos/client'
+    window.client = createClient({ url: ${JSON.stringify(server.url)}, commands: 'rest' })
+  `)
+  const tab = await browser.open(page)
+  const told = await tab.run(`(async () => {
+    const session = await client.create(${JSON.stringify(players())})
+    const { epoch, version } = await session.start()
+    const { state } = await session.switch({ ifVersion: { epoch, version } })
+    const refused = await session.switch({ ifVersion: { epoch, version } }).catch(error => error.code)
+    await client.clock.sync()
+    return [state.active_participant_id, refused, client.clock.isSynced, session.snapshot.phase]
+  })()`)
+  assert.deepEqual(told, [B, 'CONFLICT', true, 'idle'])
+})
+
+/** Counts frames that are asked for, and texts that are written. */
+const COUNT = `
+  window.frames_asked = 0
+  const ask = window.requestAnimationFrame
+  window.requestAnimationFrame = f => { frames_asked++; return ask(f) }
+  window.count = element => {
+    const texts = []
+    new MutationObserver(() => texts.push(element.textContent)).observe(element, { childList: true, characterData: true, subtree: true })
+    return texts
+  }
+`
+
+test('rule 16: a clock of seconds asks for no frame, a hidden one for nothing, and texts are written when they differ', async () => {
+  const session = await playing()
+  const element = (tenths: string) =>
+    `<synckairos-clock url="${server.url}" session-id="${session.id}" participant="${A}" ${tenths}></synckairos-clock>`
+  const open = async (path: string, tenths: string) => {
+    const tab = await browser.open(site.page(path, `import '@synckairos/client/element'`, element(tenths)), COUNT)
+    await tab.until(`document.querySelector('synckairos-clock').textContent`)
+    await tab.run(`window.texts = count(document.querySelector('synckairos-clock'))`)
+    return tab
+  }
+  const seconds = await open('/seconds', '')
+  await seconds.until('texts.length >= 2')
+  assert.equal(await seconds.run('frames_asked'), 0)
+  const tenths = await open('/tenths', 'tenths-below="3600000"')
+  await tenths.until('texts.length >= 5')
+  const { frames, texts } = await tenths.run('({ frames: frames_asked, texts })')
+  assert.ok(frames > texts.length, `${frames} frames for ${texts.length} texts`)
+  assert.equal(new Set(texts).size, texts.length)
+  await tenths.run(`Object.defineProperty(document, 'visibilityState', { configurable: true, get: () => 'hidden' });
+    document.dispatchEvent(new Event('visibilitychange'))`)
+  const before = await tenths.run('({ frames: frames_asked, texts: texts.length })')
+  await seconds.until(`texts.length >= ${await seconds.run('texts.length')} + 1`)
+  assert.deepEqual(await tenths.run('({ frames: frames_asked, texts: texts.length })'), before)
+})
+
 test('the element draws a clock, in tenths by frames, and stops when it is taken out', async () => {
   const session = await playing()
   const page = site.page('/element', `import '@synckairos/client/element'`,

@@ -222,6 +222,19 @@ test('a handle that nobody listens to does not connect when it is told to', asyn
   assert.deepEqual([session.snapshot.phase, env.waits], ['idle', []])
 })
 
+test('where there is no WebSocket it says so, and opens nothing', async () => {
+  const errors: string[] = []
+  const none = createClient({ url: peer.url, WebSocket: null, onError: error => errors.push(String(error)) })
+  const given = globalThis.WebSocket
+  Reflect.deleteProperty(globalThis, 'WebSocket')
+  const session = none.session(ID)
+  session.subscribe(() => {})
+  await until('closed', () => session.snapshot.phase === 'closed')
+  if (given) globalThis.WebSocket = given
+  assert.match(errors.join(), /UnsupportedError: There is no WebSocket here/)
+  none.close()
+})
+
 test('a client that was closed opens nothing', async () => {
   session.subscribe(() => {})
   ;(await peer.guest()).welcome(game(1))
