@@ -10,14 +10,15 @@ import { A, B, game } from './kit/peer.js'
 import { SyncKairos, client, players } from './kit/server.js'
 
 const C = '33333333-3333-4333-8333-333333333333'
+const D = '55555555-5555-4555-8555-555555555555'
 const TEAM = '44444444-4444-4444-8444-444444444444'
 let server: SyncKairos
 
 before(async () => { server = await SyncKairos.start() })
 after(() => server.stop())
 
-const three = (more: object = {}) => [A, B, C].map((participant_id, participant_index) => ({
-  participant_id, participant_index, total_time_ms: 60_000 + participant_index, ...more,
+const three = (ids: string[] = [A, B, C]) => ids.map((participant_id, participant_index) => ({
+  participant_id, participant_index, total_time_ms: 60_000 + participant_index,
 }))
 
 const MODES: Record<string, Partial<NewSession>> = {
@@ -25,7 +26,8 @@ const MODES: Record<string, Partial<NewSession>> = {
   'per_cycle': { sync_mode: 'per_cycle', participants: three(), time_per_cycle_ms: 30_000 },
   'per_group': {
     sync_mode: 'per_group',
-    participants: three().map((one, index) => index === 1 ? one : { ...one, group_id: TEAM }),
+    // Two who share a clock, and two who have one each.
+    participants: three([A, B, C, D]).map((one, index) => index % 2 ? one : { ...one, group_id: TEAM }),
     groups: [{ group_id: TEAM, total_time_ms: 50_000 }],
   },
   'global': { sync_mode: 'global', participants: three(), total_time_ms: 40_000 },

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
+import { seeded } from './kit/env.js'
 import { fold, view } from '@synckairos/client/clock'
 import type { ControlClock, TimeControl } from '@synckairos/client/clock'
 
@@ -121,3 +122,22 @@ for (const vector of vectors) {
     })
   })
 }
+
+test('a clock is folded in parts as in one, and at its flag nothing is left', () => {
+  const random = seeded(11)
+  for (const { name, control: given } of vectors) {
+    const control = typeof given === 'string' ? NOTATIONS[given]! : given
+    const clock = begin(control)
+    const whole = view(control, clock, 0).to_flag_ms
+    for (let n = 0; n < 50; n++) {
+      const [first, second] = [Math.floor(random() * (whole ?? 100_000) / 2), Math.floor(random() * (whole ?? 100_000) / 2)]
+      const parts = fold(control, fold(control, clock, first), second)
+      assert.deepEqual(parts, fold(control, clock, first + second), `${name}: ${first}, ${second}`)
+      const left = view(control, parts, 0).to_flag_ms
+      assert.equal(left, whole === null ? null : whole - first - second, `${name}: ${first}, ${second}`)
+    }
+    if (whole === null) continue
+    const { main_ms, delay_ms, period_ms = 0, periods_left = 0 } = fold(control, clock, whole)
+    assert.deepEqual([main_ms, delay_ms, period_ms, periods_left], [0, 0, 0, 0], name)
+  }
+})
