@@ -145,7 +145,8 @@ const COUNT = `
   window.requestAnimationFrame = f => { frames_asked++; return ask(f) }
   window.count = element => {
     const texts = []
-    new MutationObserver(() => texts.push(element.textContent)).observe(element, { childList: true, characterData: true, subtree: true })
+    const observer = new MutationObserver(() => texts.push(element.textContent))
+    observer.observe(element, { childList: true, characterData: true, subtree: true })
     return texts
   }
 `

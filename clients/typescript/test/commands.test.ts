@@ -148,8 +148,8 @@ test('rule 10: and is not, if the turn went round meanwhile', async () => {
 test('rule 10: who wants no repetition is told that the outcome is unknown', async () => {
   const session = await playing()
   proxy.swallowsAnswers = true
-  const failed = assert.rejects(session.switch({ retry: 'never', timeoutMs: 200 }), (error: SyncKairosError) => error.isUnknownOutcome)
-  await failed
+  const switched = session.switch({ retry: 'never', timeoutMs: 200 })
+  await assert.rejects(switched, (error: SyncKairosError) => error.isUnknownOutcome)
   proxy.swallowsAnswers = false
 })
 
@@ -173,7 +173,8 @@ test('rule 10: 503 UNKNOWN_OUTCOME is repeated under the same key, and on the sa
   // What is refused is not.
   peer.answer = (_, response) => reply(response, 503, { error: { code: 'UNAVAILABLE', message: 'away' } }, { 'Retry-After': '2' })
   await assert.rejects(session.start(), (error: SyncKairosError) => {
-    assert.deepEqual([error.code, error.status, error.isRetryable, error.retryAfterMs, error.isUnknownOutcome], ['UNAVAILABLE', 503, true, 2_000, false])
+    const { code, status, isRetryable, retryAfterMs, isUnknownOutcome } = error
+    assert.deepEqual([code, status, isRetryable, retryAfterMs, isUnknownOutcome], ['UNAVAILABLE', 503, true, 2_000, false])
     return true
   })
   assert.equal(peer.requests.length, 3)

@@ -32,7 +32,8 @@ const APP = `
   }
   function Press() {
     const { run, isPending, error } = useCommand(ID)
-    return <button id="press" onClick={() => run(session => session.switch({ retry: 'never' }))}>{isPending ? 'pending' : String(error?.code)}</button>
+    const press = () => run(session => session.switch({ retry: 'never' }))
+    return <button id="press" onClick={press}>{isPending ? 'pending' : String(error?.code)}</button>
   }
   export function App({ url }) {
     const [isShown, show] = useState(true)
@@ -64,7 +65,8 @@ for (const version of [18, 19] as const) {
       createRoot(document.getElementById('root')).render(<App url="${peer.url}" />)
     `, version, 'browser')
     site.files.set(`/app${version}.js`, script)
-    site.files.set(`/${version}`, `<!doctype html><link rel="icon" href="data:,"><div id="root"></div><script src="/app${version}.js"></script>`)
+    site.files.set(`/${version}`, `<!doctype html><link rel="icon" href="data:,"><div id="root"></div>
+      <script src="/app${version}.js"></script>`)
     const tab = await browser.open(site.url + '/' + version)
     const guest = await peer.guest()
     guest.welcome(game(1))
@@ -81,7 +83,8 @@ for (const version of [18, 19] as const) {
     await tab.until(`document.getElementById('press').textContent === 'pending'`)
     const pressed = await guest.hears('SWITCH')
     assert.equal(pressed['current_participant_id'], A)
-    guest.send({ type: 'RESULT', request_id: pressed['request_id'], status: 409, server_time_ms: 0, error: { code: 'CONFLICT', message: 'no' } })
+    const error = { code: 'CONFLICT', message: 'no' }
+    guest.send({ type: 'RESULT', request_id: pressed['request_id'], status: 409, server_time_ms: 0, error })
     await tab.until(`document.getElementById('press').textContent === 'CONFLICT'`)
     guest.update(game(2, { active_participant_id: B }))
     await tab.until(`document.getElementById('status').textContent === 'connected 2'`)

@@ -129,7 +129,9 @@ test('a delta makes the next state of the one it is about', async () => {
   guest.send({
     type: 'STATE_DELTA', sessionId: ID, timestamp: Date.now(), epoch: 1_000, version: 5, base_version: 3,
     set: { active_participant_id: B, metadata: { round: 2 } }, unset: ['warn_at_ms'],
-    participants: [{ participant_id: A, set: { is_active: false, time_used_ms: 700 } }, { participant_id: B, set: { is_active: true } }],
+    participants: [
+      { participant_id: A, set: { is_active: false, time_used_ms: 700 } }, { participant_id: B, set: { is_active: true } },
+    ],
   })
   await shows(5)
   const expected = game(5, { active_participant_id: B, metadata: { round: 2 } })

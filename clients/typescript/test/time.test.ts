@@ -87,7 +87,9 @@ function run(seed: number, link: Link, count = 4_000): { errors: number[]; bound
 }
 
 // Half and 99 % of the errors, and the usual bound, by the jitter of each way.
-for (const [jitterMs, half, most, bound] of [[2, 0.36, 1.68, 25], [10, 0.84, 3.84, 26], [30, 1.68, 6.48, 30], [100, 3.48, 17.5, 36]] as const) {
+for (const [jitterMs, half, most, bound] of [
+  [2, 0.36, 1.68, 25], [10, 0.84, 3.84, 26], [30, 1.68, 6.48, 30], [100, 3.48, 17.5, 36],
+] as const) {
   test(`rule 3: with ${jitterMs} ms of jitter the estimate is as good as the intersection of 16`, () => {
     const { errors, bounds } = run(jitterMs, { jitterMs })
     assert.ok(percentile(errors, 0.5) <= half, `half: ${percentile(errors, 0.5)}`)

@@ -73,11 +73,13 @@ test('types hold every member, requiredness and word of openapi.json', () => {
     lines.push(`({}) as Same<keyof Omit<own.${type}, ${omitted}>, ${keys}> satisfies true`)
     for (const member of names) {
       const isRequired = schema.required?.includes(member) ?? false
-      lines.push(`({}) as Same<{} extends Pick<own.${type}, '${member}'> ? false : true, ${isRequired}> satisfies true // ${type}.${member}`)
+      const asked = `{} extends Pick<own.${type}, '${member}'> ? false : true`
+      lines.push(`({}) as Same<${asked}, ${isRequired}> satisfies true // ${type}.${member}`)
     }
     // Members that are simple are compared as they are; those that hold others have a line of their own.
     for (const member of names.filter(member => isSimple(schema.properties![member]!))) {
-      lines.push(`({}) as Same<Exclude<own.${type}['${member}'], undefined>, ${typed(schema.properties[member]!)}> satisfies true // ${type}.${member}`)
+      const has = `Exclude<own.${type}['${member}'], undefined>`
+      lines.push(`({}) as Same<${has}, ${typed(schema.properties[member]!)}> satisfies true // ${type}.${member}`)
     }
   }
   lines.push('({}) as ErrorBody satisfies { code: string; message: string }')

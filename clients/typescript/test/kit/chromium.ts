@@ -31,7 +31,8 @@ export class Chromium {
       const said: Answer = JSON.parse(String(data))
       if (said.id !== undefined) this.#waiting.get(said.id)?.(said)
       if (said.method === 'Runtime.exceptionThrown') this.errors.push(JSON.stringify(said.params.exceptionDetails))
-      if (said.method === 'Runtime.consoleAPICalled' && said.params.type === 'error') this.errors.push(JSON.stringify(said.params.args))
+      const isLogged = said.method === 'Runtime.consoleAPICalled' && said.params.type === 'error'
+      if (isLogged) this.errors.push(JSON.stringify(said.params.args))
     })
   }
 

@@ -99,7 +99,9 @@ export class TestPage implements Page {
 }
 
 /** Waits for what must come to be true. */
-export async function until<T>(what: string, test: () => T | Promise<T>, ms = 10_000): Promise<Exclude<T, false | null | undefined>> {
+export async function until<T>(
+  what: string, test: () => T | Promise<T>, ms = 10_000,
+): Promise<Exclude<T, false | null | undefined>> {
   const deadline = performance.now() + ms
   for (;;) {
     const found = await test()

@@ -58,8 +58,8 @@ export class Site {
 export async function bundle(code: string, version: 18 | 19, platform: 'browser' | 'node'): Promise<string> {
   const alias = version === 18 ? { react: 'react18', 'react-dom': 'react-dom18' } : {}
   const { outputFiles } = await build({
-    stdin: { contents: code, resolveDir: home + 'test', loader: 'tsx' }, bundle: true, write: false, format: platform === 'node' ? 'cjs' : 'iife',
-    platform, alias, jsx: 'automatic', define: { 'process.env.NODE_ENV': '"development"' }, logLevel: 'silent',
+    stdin: { contents: code, resolveDir: home + 'test', loader: 'tsx' }, bundle: true, write: false,
+    format: platform === 'node' ? 'cjs' : 'iife', platform, alias, jsx: 'automatic', define: { 'process.env.NODE_ENV': '"development"' }, logLevel: 'silent',
   })
   return outputFiles[0]!.text
 }
