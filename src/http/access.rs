@@ -11,7 +11,7 @@ use tracing::warn;
 use crate::auth::{Action, AuthError, Authenticator, Denied, Identity, Permission, permit, permit_any};
 use crate::caller::{Authentication, Caller};
 use crate::client::ClientAddress;
-use crate::engine::{SessionId, Uuid};
+use crate::engine::SessionId;
 use crate::problem::Problem;
 use crate::revocations::Revocations;
 use crate::ws::{Entrance, InvitedClient, UpgradeRequest, WaitingRoom};
@@ -216,7 +216,7 @@ fn bearer(value: &str) -> Option<&str> {
 
 /// Whether a caller may do what a route of such a scope is for, as far as its path says. Nothing is said of whether there is such a session. A path
 /// without an id that makes sense is judged by who reads it.
-pub(super) fn permit_route(caller: &Authentication, scope: Scope, id: &str) -> Result<(), Problem> {
+pub(super) fn permit_route(caller: &Authentication, scope: Scope, id: Option<SessionId>) -> Result<(), Problem> {
     let identity = match caller {
         Authentication::Open => {
             return match scope {
@@ -237,8 +237,8 @@ pub(super) fn permit_route(caller: &Authentication, scope: Scope, id: &str) -> R
         Scope::Session(Permission::Patch) => Action::SomePatch,
         Scope::Session(permission) => Action::Use(permission),
     };
-    match Uuid::parse(id) {
-        Some(id) => permit(identity, SessionId(id), action).map_err(Problem::denied),
+    match id {
+        Some(id) => permit(identity, id, action).map_err(Problem::denied),
         None => Ok(()),
     }
 }

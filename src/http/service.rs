@@ -16,7 +16,7 @@ use tracing::{debug, error};
 use crate::caller::Caller;
 use crate::client::TrustedProxies;
 use crate::clock::{Clock, Moment};
-use crate::engine::Command;
+use crate::engine::{Command, SessionId, Uuid};
 use crate::problem::Problem;
 use crate::readiness::Readiness;
 use crate::sessions::{ClientRateLimit, Sessions};
@@ -166,10 +166,13 @@ impl Service {
             _ if general.is_some_and(|rate_limit| rate_limit.is_exceeded()) => {
                 Response::problem(&Problem::too_many_requests())
             }
-            RouteMatch::Found(_, route, id) => match self.admit(context, route, id) {
-                Ok(()) => self.serve(context, sessions, route.endpoint, id, unread).await,
-                Err(problem) => Response::problem(&problem),
-            },
+            RouteMatch::Found(_, route, id) => {
+                let id = Uuid::parse(id).map(SessionId);
+                match self.admit(context, route, id) {
+                    Ok(()) => self.serve(context, sessions, route.endpoint, id, unread).await,
+                    Err(problem) => Response::problem(&problem),
+                }
+            }
             RouteMatch::WrongMethod(resource) => Response::wrong_method(resource),
             RouteMatch::Unknown => Response::problem(&Problem::unknown_route()),
         };
@@ -180,7 +183,7 @@ impl Service {
 
     /// Judges who asks by what the route needs, before a body is read. Pages are judged where nobody must say who they are, and
     /// where a WebSocket begins: elsewhere they have nothing to show.
-    fn admit(&self, context: &RequestContext<'_>, route: &Route, id: &str) -> Result<(), Problem> {
+    fn admit(&self, context: &RequestContext<'_>, route: &Route, id: Option<SessionId>) -> Result<(), Problem> {
         let surface = context.surface;
         access::permit_route(context.caller.authentication(), surface.scope(route), id)?;
         match self.access.is_closed() && route.endpoint != Endpoint::WebSocket && !surface.is_of_operators() {
@@ -202,7 +205,7 @@ impl Service {
         context: &RequestContext<'_>,
         sessions: &Sessions,
         endpoint: Endpoint,
-        id: &str,
+        id: Option<SessionId>,
         unread: &mut UnreadBody,
     ) -> Response {
         if endpoint == Endpoint::WebSocket {
@@ -240,7 +243,7 @@ impl Service {
         context: &RequestContext<'_>,
         all: &Sessions,
         endpoint: Endpoint,
-        id: &str,
+        id: Option<SessionId>,
         body: &Bytes,
     ) -> Result<Response, Problem> {
         panic_point("request", context.path());

@@ -1,9 +1,7 @@
 //! The requests of the contract: their fields, in the order in which problems are listed, and the limits
 //! of each value. Does not know sessions that exist.
 
-use crate::engine::{
-    GroupId, Millis, Mode, NewParticipant, NewSession, OnTimeout, ParticipantId, Patch, SessionId, Uuid,
-};
+use crate::engine::{GroupId, Millis, Mode, NewParticipant, NewSession, OnTimeout, ParticipantId, Patch, SessionId};
 
 use super::json::Raw;
 use super::json_object::{self, Fields, Object};
@@ -44,9 +42,8 @@ pub struct PatchRequest {
     pub expected_version: Option<u64>,
 }
 
-/// Reads a session's id from a path or a query.
-pub fn session_id(text: &str, problems: &mut FieldProblems) -> Option<SessionId> {
-    let id = Uuid::parse(text).map(SessionId);
+/// The id that a path names a session by; a problem when it is none.
+pub fn session_id(id: Option<SessionId>, problems: &mut FieldProblems) -> Option<SessionId> {
     if id.is_none() {
         problems.push(FieldProblem {
             field: "id".into(),

@@ -62,7 +62,7 @@ fn new_session(
 pub(in crate::http) async fn read(
     context: &RequestContext<'_>,
     sessions: &Sessions,
-    id: &str,
+    id: Option<SessionId>,
 ) -> Result<Response, Problem> {
     let SessionView { snapshot, now, is_unsaved } = sessions.read(session_id(id)?).await?;
     if is_unsaved {
@@ -80,7 +80,7 @@ pub(in crate::http) async fn read(
 pub(in crate::http) async fn transition(
     context: &RequestContext<'_>,
     sessions: &Sessions,
-    id: &str,
+    id: Option<SessionId>,
     body: &Bytes,
     command: Command,
 ) -> Result<Response, Problem> {
@@ -96,7 +96,7 @@ pub(in crate::http) async fn transition(
 pub(in crate::http) async fn patch(
     context: &RequestContext<'_>,
     sessions: &Sessions,
-    id: &str,
+    id: Option<SessionId>,
     body: &Bytes,
 ) -> Result<Response, Problem> {
     let name = idempotency::name(&context.caller, context.headers())?;
@@ -122,7 +122,7 @@ pub(in crate::http) async fn patch(
 pub(in crate::http) async fn switch(
     context: &RequestContext<'_>,
     sessions: &Sessions,
-    id: &str,
+    id: Option<SessionId>,
     body: &Bytes,
 ) -> Result<Response, Problem> {
     let name = idempotency::name(&context.caller, context.headers())?;
@@ -155,7 +155,7 @@ pub(in crate::http) async fn switch(
 pub(in crate::http) async fn delete(
     context: &RequestContext<'_>,
     sessions: &Sessions,
-    id: &str,
+    id: Option<SessionId>,
     body: &Bytes,
 ) -> Result<Response, Problem> {
     let (id, arrival) = without_fields(context, sessions, id, body)?;
@@ -181,7 +181,7 @@ pub(in crate::http) async fn events(
     context: &RequestContext<'_>,
     sessions: &Sessions,
     clocks: &dyn PartitionClocks,
-    id: &str,
+    id: Option<SessionId>,
 ) -> Result<Response, Problem> {
     let mut problems = FieldProblems::new();
     let id = wire::session_id(id, &mut problems);
@@ -202,7 +202,7 @@ fn requested(name: &Option<CommandName>, object: &Object<'_>) -> Option<Vec<u8>>
 /// that is wrong, the path first.
 fn named<T>(
     sessions: &Sessions,
-    id: &str,
+    id: Option<SessionId>,
     body: &Bytes,
     read: impl FnOnce(&Object<'_>, &mut FieldProblems) -> Option<T>,
 ) -> Result<(SessionId, Arrival, T), Problem> {
@@ -226,7 +226,7 @@ fn named<T>(
 fn without_fields(
     context: &RequestContext<'_>,
     sessions: &Sessions,
-    id: &str,
+    id: Option<SessionId>,
     body: &Bytes,
 ) -> Result<(SessionId, Arrival), Problem> {
     if context.handling == Handling::Lenient {
@@ -240,7 +240,7 @@ fn without_fields(
     Ok((id, arrival))
 }
 
-fn session_id(id: &str) -> Result<SessionId, Problem> {
+fn session_id(id: Option<SessionId>) -> Result<SessionId, Problem> {
     let mut problems = FieldProblems::new();
     wire::session_id(id, &mut problems).ok_or_else(|| Problem::invalid(problems))
 }
