@@ -30,7 +30,7 @@ use crate::servers::target::Target;
 const CONNECTIONS: usize = 32;
 /// Where the flood comes from: everybody else is at 127.0.0.1.
 const FLOODED_FROM: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
-const FLOOD_CONNECTIONS: u64 = 8;
+const FLOOD_CONNECTIONS: u64 = 2;
 /// How often each of them sends a token.
 const PAUSE: Duration = Duration::from_millis(1);
 /// The key that the servers of the run know.
@@ -38,15 +38,18 @@ const API_KEY: &str = "synk_load_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 /// A public key whose private one nobody has.
 const KEYS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/flooded.jwks.json");
 
+/// What the flood asks for.
+const SESSION: &str = "550e8400-e29b-41d4-a716-446655440000";
 const ISSUER: &str = "https://issuer.example";
 
 pub(super) const SCENARIO: Scenario = Scenario {
     name: "flood",
-    about: "Switches with a key, while one address sends 8,000 tokens a second with bad signatures, and while none does",
+    about: "Switches with a key, while one address sends 2,000 tokens a second with bad signatures, as many requests without, or nothing",
     details: "\
-Everybody shows an API key and switches sessions of their own at a fixed rate (open loop). In every other turn another address sends tokens \
-(ES256) whose signatures are wrong, each another one, over eight connections that are opened again when the server closes them. Every one of them must \
-be refused, as unauthenticated or as too many; the others' latencies are to be compared. A server that is given by --url needs \
+Everybody shows an API key and switches sessions of their own at a fixed rate (open loop). In one turn of three another address sends tokens \
+(ES256) whose signatures are wrong, each another one, over two connections that are opened again when the server closes them; in one as many requests \
+that show nothing, which is what so many requests cost by themselves; in one nothing. Every one of them must be refused, as unauthenticated or as too \
+many; the others' latencies are to be compared. A server that is given by --url needs \
 TOKEN_JWKS=loadtest/flooded.jwks.json and TOKEN_ISSUER=https://issuer.example.",
     parameters: &[
         Parameter::Sessions("64"),
@@ -69,22 +72,22 @@ async fn measure(run: &mut Run) -> Result<()> {
     let mut benchmarks: Vec<Box<dyn Benchmark>> = Vec::new();
     let mut floods = Vec::new();
     for target in run.targets() {
-        for is_flooded in [false, true] {
+        for flood in [None, Some(Flood::Anonymous), Some(Flood::BadTokens)] {
             let sessions = run.factory.sessions(&target, run.options.sessions).await?;
             let shares = sessions.shares(CONNECTIONS.min(run.options.sessions));
             let pool = WorkerPool::new(
                 &target.addresses,
                 shares.iter().map(|indexes| Switch::boxed(&sessions, indexes, None)),
             );
-            let refused = is_flooded.then(Arc::<Refused>::default);
-            floods.extend(refused.iter().map(|refused| (target.name.clone(), Arc::clone(refused))));
-            benchmarks.push(Box::new(Others { target: Arc::clone(&target), pool, rate, refused }));
+            let flood = flood.map(|flood| (flood, Arc::<Refused>::default()));
+            floods.extend(flood.iter().map(|(flood, refused)| (flood.name(), Arc::clone(refused))));
+            benchmarks.push(Box::new(Others { target: Arc::clone(&target), pool, rate, flood }));
         }
     }
     interleave(run, benchmarks).await?;
     for (name, refused) in floods {
         for (what, count) in [("unauthenticated", &refused.unauthenticated), ("too many", &refused.too_many)] {
-            run.report.figure(format!("{name}: refused as {what}"), count.load(Ordering::Relaxed) as f64, "tokens");
+            run.report.figure(format!("{name}: refused as {what}"), count.load(Ordering::Relaxed) as f64, "requests");
         }
     }
     Ok(())
@@ -95,11 +98,29 @@ struct Others {
     target: Arc<Target>,
     pool: WorkerPool,
     rate: f64,
-    /// What becomes of the flood beside them, when there is one.
-    refused: Option<Arc<Refused>>,
+    /// The flood beside them, when there is one, and what becomes of it.
+    flood: Option<(Flood, Arc<Refused>)>,
 }
 
-/// How many tokens were refused, and as what.
+/// What an address sends.
+#[derive(Clone, Copy)]
+enum Flood {
+    /// Requests that show nothing.
+    Anonymous,
+    /// Tokens with bad signatures.
+    BadTokens,
+}
+
+impl Flood {
+    fn name(self) -> &'static str {
+        match self {
+            Flood::Anonymous => "beside requests without tokens",
+            Flood::BadTokens => "beside bad tokens",
+        }
+    }
+}
+
+/// How many requests were refused, and as what.
 #[derive(Default)]
 struct Refused {
     unauthenticated: AtomicU64,
@@ -112,7 +133,7 @@ impl Benchmark for Others {
     }
 
     fn headings(&self) -> Vec<Heading> {
-        let load = Load::new(Some(self.rate)).beside(if self.refused.is_some() { "flooded" } else { "not flooded" });
+        let load = Load::new(Some(self.rate)).beside(self.flood.as_ref().map_or("alone", |(flood, _)| flood.name()));
         let load = load.name(self.pool.connections());
         vec![Heading { work: "switch".to_owned(), load, merit: Merit::Latency, has_cost: true }]
     }
@@ -120,9 +141,9 @@ impl Benchmark for Others {
     fn run_slice<'t>(&'t mut self, slice: Duration, samples: &'t [SharedSample]) -> SliceFuture<'t> {
         Box::pin(async move {
             let mut flood = JoinSet::new();
-            if let Some(refused) = &self.refused {
+            if let Some((kind, refused)) = &self.flood {
                 for connection in 0..FLOOD_CONNECTIONS {
-                    flood.spawn(send_bad_tokens(self.target.first(), connection, Arc::clone(refused)));
+                    flood.spawn(send(*kind, self.target.first(), connection, Arc::clone(refused)));
                 }
             }
             tokio::select! {
@@ -135,8 +156,8 @@ impl Benchmark for Others {
     }
 }
 
-/// Floods over one connection after the other, until it is dropped or a token is not refused.
-async fn send_bad_tokens(address: SocketAddr, connection: u64, refused: Arc<Refused>) -> Failure {
+/// Floods over one connection after the other, until it is dropped or a request is not refused.
+async fn send(flood: Flood, address: SocketAddr, connection: u64, refused: Arc<Refused>) -> Failure {
     let mut ticks = interval(PAUSE);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let mut number = connection << 56 | since_epoch().as_micros() as u64;
@@ -148,10 +169,11 @@ async fn send_bad_tokens(address: SocketAddr, connection: u64, refused: Arc<Refu
         loop {
             ticks.tick().await;
             number += 1;
-            let request = format!(
-                "GET /v1/time HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {}\r\n\r\n",
-                bad_token(number)
-            );
+            let authorization = match flood {
+                Flood::Anonymous => String::new(),
+                Flood::BadTokens => format!("authorization: Bearer {}\r\n", bad_token(number)),
+            };
+            let request = format!("GET /v1/sessions/{SESSION} HTTP/1.1\r\nhost: localhost\r\n{authorization}\r\n");
             let status = match client.ask(request.as_bytes()).await {
                 Ok(response) => response.status,
                 Err(Failure::Wrong(why)) => return Failure::Wrong(why),
@@ -161,7 +183,7 @@ async fn send_bad_tokens(address: SocketAddr, connection: u64, refused: Arc<Refu
             match status {
                 401 => refused.unauthenticated.fetch_add(1, Ordering::Relaxed),
                 429 => refused.too_many.fetch_add(1, Ordering::Relaxed),
-                status => return Failure::Wrong(format!("a token with a bad signature was answered with {status}")),
+                status => return Failure::Wrong(format!("a request of nobody's was answered with {status}")),
             };
         }
     }

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::super::{
     Encoded, FieldProblems, Object, RecordHeader, audit_row, create, decode, encode, lifetime_basis, patch,
-    read_client_message, session_id, switch, written_at,
+    read_client_message, switch, written_at,
 };
 use super::sample::{self, after, after_noon};
 use super::table::body;
@@ -18,7 +18,7 @@ fn read(bytes: &[u8]) {
     let _ = read_client_message(bytes);
     let _ = audit_row(bytes);
     let mut problems = FieldProblems::new();
-    session_id(&String::from_utf8_lossy(bytes), &mut problems);
+    let _ = Uuid::parse(&String::from_utf8_lossy(bytes));
     let Ok(object) = Object::parse(bytes, &mut problems) else { return };
     let found = problems.len();
     let created = create(&object, &mut problems);

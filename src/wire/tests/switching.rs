@@ -3,6 +3,7 @@
 use super::super::{FieldProblems, Object, SwitchRequest, session_id, switch};
 use super::creating::UUIDS;
 use super::table::{check, check_lines, problems};
+use crate::engine::{SessionId, Uuid};
 
 /// The parts of a switch.
 pub(super) fn switched(body: &Object<'_>, problems: &mut FieldProblems) -> Option<Vec<String>> {
@@ -52,7 +53,7 @@ fn all_fields_are_optional_and_others_are_ignored() {
 fn a_session_is_named_by_a_uuid() {
     let answer = |text: &str| {
         let mut found = FieldProblems::new();
-        match session_id(text, &mut found) {
+        match session_id(Uuid::parse(text).map(SessionId), &mut found) {
             Some(id) => id.to_string(),
             None => problems(&found),
         }
