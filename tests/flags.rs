@@ -157,6 +157,7 @@ async fn a_clock_of_every_mode_runs_out() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "takes seconds; tests/run runs it"]
 async fn hundreds_of_clocks_each_run_out_once() {
     const SESSIONS: u64 = 300;
     let server = Server::start_with(&[("HEARTBEAT_MS", "60000")]).await;
@@ -200,6 +201,7 @@ async fn a_late_watcher_finds_that_the_clock_ran_out() {
 /// Whoever asks for the state around the deadline sees it settled, and does not keep the clock from running
 /// out by having asked before.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "takes seconds; tests/run runs it"]
 async fn no_read_shows_a_clock_that_runs_past_its_deadline() {
     const REQUESTS: usize = 200;
     let server = Server::start().await;

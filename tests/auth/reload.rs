@@ -217,6 +217,7 @@ impl RotatedKey {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "takes seconds; tests/run runs it"]
 async fn a_rotation_under_load_refuses_nobody_whose_key_is_there_and_takes_nobody_elses() {
     let guarded = Guarded::start().await;
     let keys = [RotatedKey::new("one", 1, Presence::There), RotatedKey::new("two", 2, Presence::Gone)];

@@ -301,6 +301,7 @@ fn subjects_are_text_that_can_be_shown() {
 }
 
 #[test]
+#[ignore = "takes seconds; tests/run runs it"]
 fn tokens_have_a_size() {
     let keys = Keys::new();
     let of_len = |len: usize| {

@@ -20,6 +20,7 @@ async fn back_up(from: &Directory, to: &str) -> (Option<i32>, String) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "takes seconds; tests/run runs it"]
 async fn a_copy_is_made_while_a_server_writes() {
     let (directory, copy, later) = (Directory::new(), Directory::new(), Directory::new());
     let mut program = start(&directory);

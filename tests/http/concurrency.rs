@@ -35,6 +35,7 @@ async fn gather<T: Send + 'static>(mut tasks: JoinSet<Vec<T>>) -> Vec<T> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "takes seconds; tests/run runs it"]
 async fn no_switch_is_lost() {
     const SWITCHES: usize = 20;
     let server = running().await;
@@ -67,6 +68,7 @@ async fn no_switch_is_lost() {
 /// Each client adds to a counter as a client must: read, change on condition, and once more when another was
 /// faster.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "takes seconds; tests/run runs it"]
 async fn no_conditional_change_is_lost() {
     const ADDITIONS: usize = 1;
     let server = running().await;

@@ -93,6 +93,7 @@ proptest! {
 
     /// What is stored is all that there is.
     #[test]
+    #[ignore = "takes seconds; tests/run runs it"]
     fn a_state_is_read_back_as_it_was(at in 0..31_usize, steps in steps()) {
         let all = requests();
         let mut session = created(&all[at % all.len()]);

@@ -86,6 +86,7 @@ async fn flood(http: &mut Connection, reader: &mut Client, id: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "takes seconds; tests/run runs it"]
 async fn a_client_that_reads_nothing_slows_nobody_and_is_closed() {
     let mut config = server::config(&[]);
     config.write_timeout = Duration::from_millis(500);
@@ -153,6 +154,7 @@ async fn clients_that_do_not_read_are_closed_when_all_together_wait_for_too_much
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "takes seconds; tests/run runs it"]
 async fn a_stuck_client_that_asks_for_states_does_not_hold_the_clock() {
     let mut config = server::config(&[]);
     config.write_timeout = Duration::from_secs(60);
@@ -231,6 +233,7 @@ async fn clients_leave_one_after_the_other_when_a_stop_is_announced() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "takes seconds; tests/run runs it"]
 async fn a_client_that_does_not_let_go_does_not_delay_the_end() {
     let server = Server::start().await;
     let mut http = server.connect().await;

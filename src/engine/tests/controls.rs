@@ -117,6 +117,7 @@ proptest! {
 
     /// Clocks that tick come to the same, at every step.
     #[test]
+    #[ignore = "takes seconds; tests/run runs it"]
     fn a_clock_that_ticks_is_the_same(control in controls(), steps in steps()) {
         let mut ticking = Ticking::new(&control);
         assert_eq!(Segments::new(&control), ticking.segments());
@@ -133,6 +134,7 @@ proptest! {
 
     /// The budget is the sum of the segments: exactly there is the flag, and nothing is left.
     #[test]
+    #[ignore = "takes seconds; tests/run runs it"]
     fn a_budget_ends_in_a_flag(control in controls(), steps in steps()) {
         play(&control, &steps, |clock, _, _| {
             let Some(budget) = clock.budget(&control).filter(|budget| !budget.is_zero()) else { return };
@@ -150,6 +152,7 @@ proptest! {
 
     /// Two stretches are one of both, and a budget falls by exactly what was used: a pause gives nothing back.
     #[test]
+    #[ignore = "takes seconds; tests/run runs it"]
     fn stretches_add_up(control in controls(), steps in steps(), first in 0..80_u64, second in 0..80_u64) {
         play(&control, &steps, |clock, _, _| {
             let (mut twice, mut once) = (*clock, *clock);
@@ -182,6 +185,7 @@ proptest! {
 
     /// Without anything that gives time, what is left and what was used come to the same, in and below zero.
     #[test]
+    #[ignore = "takes seconds; tests/run runs it"]
     fn time_is_neither_made_nor_lost(base in 1..60_u64, below in option::of(0..60_u64), steps in steps()) {
         let control = match below {
             Some(below) => System::Overtime { base: ms(base), overtime: Some(ms(below)), penalty: None, increment: ms(0) },
@@ -201,6 +205,7 @@ proptest! {
 
     /// Everything that runs out does so where the segments say, and a display shows it from there on.
     #[test]
+    #[ignore = "takes seconds; tests/run runs it"]
     fn boundaries_are_where_segments_end(control in controls(), steps in steps()) {
         play(&control, &steps, |clock, _, _| {
             let boundaries = clock.boundaries(&control);
