@@ -8,7 +8,6 @@ use synckairos::engine::{
     Command, Millis, Mode, NewParticipant, NewSession, OnTimeout, ParticipantId, Patch, Precondition, SessionId, Uuid,
 };
 use synckairos::sessions::{Applied, CommandRequest, Failure, Sessions};
-use synckairos::store::StoreError;
 use tokio::sync::oneshot;
 
 use super::instance::Instance;
@@ -140,7 +139,7 @@ async fn carry_out(
             let told = told::read(&result);
             let answer = match result {
                 Ok(view) => Answer::Done(Some(view.snapshot.tag)),
-                Err(failure) => failed(&failure),
+                Err(failure) => Answer::of_failure(&failure),
             };
             return (answer, told);
         }
@@ -167,23 +166,7 @@ fn answer(result: Result<Applied, Failure>) -> Answer {
         // A switch that comes too late does nothing.
         Ok(Applied { outcome, .. }) if outcome.late => Answer::Refused,
         Ok(Applied { record, .. }) => Answer::Done(record.map(|record| record.session().tag())),
-        Err(failure) => failed(&failure),
-    }
-}
-
-fn failed(failure: &Failure) -> Answer {
-    match failure {
-        Failure::Refused(..) => Answer::Refused,
-        Failure::Store(StoreError::UnknownOutcome | StoreError::Broken) => Answer::Unknown,
-        Failure::Store(
-            StoreError::Unavailable(_)
-            | StoreError::Unreadable
-            | StoreError::Newer
-            | StoreError::TooNew
-            | StoreError::Fault,
-        )
-        | Failure::Limited(_)
-        | Failure::NoHistory => Answer::NotDone,
+        Err(failure) => Answer::of_failure(&failure),
     }
 }
 

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use synckairos::engine::{SessionId, StateTag};
+use synckairos::sessions::Failure;
+use synckairos::store::StoreError;
 
 /// What can be asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +42,25 @@ pub enum Answer {
     NotDone,
     /// It may have been done.
     Unknown,
+}
+
+impl Answer {
+    /// What whoever met a failure was told.
+    pub(super) fn of_failure(failure: &Failure) -> Self {
+        match failure {
+            Failure::Refused(..) => Self::Refused,
+            Failure::Store(StoreError::UnknownOutcome | StoreError::Broken) => Self::Unknown,
+            Failure::Store(
+                StoreError::Unavailable(_)
+                | StoreError::Unreadable
+                | StoreError::Newer
+                | StoreError::TooNew
+                | StoreError::Fault,
+            )
+            | Failure::Limited(_)
+            | Failure::NoHistory => Self::NotDone,
+        }
+    }
 }
 
 /// An operation of a client.

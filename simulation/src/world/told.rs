@@ -10,7 +10,6 @@ use histories::{
 use serde_json::Value;
 use synckairos::engine::{self, Mode, NewSession, Refusal, Session, SessionId, StateTag};
 use synckairos::sessions::{Applied, Failure, SessionView};
-use synckairos::store::StoreError;
 
 use super::operation::{self, Kind};
 use super::plan::Disturbance;
@@ -68,20 +67,11 @@ pub(super) fn read(result: &Result<SessionView, Failure>) -> Option<Answer> {
 }
 
 fn failed(failure: &Failure) -> Option<Answer> {
-    let refusal = match failure {
-        Failure::Refused(_, refusal) => *refusal,
-        Failure::Store(StoreError::UnknownOutcome | StoreError::Broken) => return Some(Answer::Unknown),
-        Failure::Store(
-            StoreError::Unavailable(_)
-            | StoreError::Unreadable
-            | StoreError::Newer
-            | StoreError::TooNew
-            | StoreError::Fault,
-        )
-        | Failure::Limited(_)
-        | Failure::NoHistory => return Some(Answer::NotDone),
+    let Failure::Refused(_, refusal) = failure else {
+        let is_unknown = operation::Answer::of_failure(failure) == operation::Answer::Unknown;
+        return Some(if is_unknown { Answer::Unknown } else { Answer::NotDone });
     };
-    let kind = match refusal {
+    let kind = match *refusal {
         Refusal::NotFound => RefusalKind::NotFound,
         Refusal::Exists => RefusalKind::Exists,
         Refusal::Conflict { actual_version, .. } => RefusalKind::Conflict { actual: actual_version },

@@ -51,34 +51,12 @@ impl TickingClocks {
 
     /// Whether somebody has another turn although the last one flagged.
     pub(super) fn has_own_turns(&self, clock: usize) -> bool {
-        match self.clocks[clock].system() {
-            System::PerMove { move_time } | System::Bank { move_time, .. } => move_time.as_ms() > 0,
-            System::Absolute { .. }
-            | System::Fischer { .. }
-            | System::Delay { .. }
-            | System::Bronstein { .. }
-            | System::Byoyomi { .. }
-            | System::Canadian { .. }
-            | System::Overtime { .. }
-            | System::Hourglass { .. } => false,
-        }
+        has_own_turns(self.clocks[clock].system())
     }
 
     /// Whether turns may follow each other for ever.
     pub(super) fn can_go_on_for_ever(&self, mode: Mode) -> bool {
-        let own = |control: &Control| {
-            control.given().iter().any(|one| match one.system {
-                System::PerMove { move_time } | System::Bank { move_time, .. } => move_time.as_ms() > 0,
-                System::Absolute { .. }
-                | System::Fischer { .. }
-                | System::Delay { .. }
-                | System::Bronstein { .. }
-                | System::Byoyomi { .. }
-                | System::Canadian { .. }
-                | System::Overtime { .. }
-                | System::Hourglass { .. } => false,
-            })
-        };
+        let own = |control: &Control| control.given().iter().any(|one| has_own_turns(one.system));
         mode == Mode::PerCycle || self.controls.iter().any(own)
     }
 
@@ -96,5 +74,20 @@ impl TickingClocks {
             count += 1;
         }
         (Some(count), above)
+    }
+}
+
+/// Whether each turn has time of its own.
+fn has_own_turns(system: System) -> bool {
+    match system {
+        System::PerMove { move_time } | System::Bank { move_time, .. } => move_time.as_ms() > 0,
+        System::Absolute { .. }
+        | System::Fischer { .. }
+        | System::Delay { .. }
+        | System::Bronstein { .. }
+        | System::Byoyomi { .. }
+        | System::Canadian { .. }
+        | System::Overtime { .. }
+        | System::Hourglass { .. } => false,
     }
 }
